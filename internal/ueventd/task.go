@@ -1,0 +1,169 @@
+package ueventd
+
+import (
+	"fmt"
+	"iter"
+	"runtime/debug"
+	"time"
+
+	"firstlight/internal/machine"
+)
+
+// Task is one handling of one event, as a coroutine: it runs until it calls
+// Do, Wait or WaitUntil, and goes on when that has an answer.
+type Task struct {
+	s        *Scheduler
+	q        *queue
+	e        *entry
+	next     func() (struct{}, bool)
+	yield    func(struct{}) bool
+	outcome  Outcome
+	topics   []string
+	deadline *timer
+	timedOut bool
+	value    any
+	err      error
+	doing    string
+	opRec    uint64
+	cause    uint64
+}
+
+func newTask(s *Scheduler, q *queue, e *entry, h Handler) *Task {
+	t := &Task{s: s, q: q, e: e, cause: e.ev.Cause}
+	t.next, _ = iter.Pull(func(yield func(struct{}) bool) {
+		t.yield = yield
+		t.outcome = h(t, e.ev)
+	})
+	return t
+}
+
+// step lets a task run until it waits for something or ends.
+func (s *Scheduler) step(t *Task) {
+	s.current = t
+	defer func() { s.current = nil }()
+	if t.resume() {
+		return
+	}
+	t.q.running = nil
+	s.conclude(t)
+	s.next(t.q)
+}
+
+// resume runs the coroutine and says whether it wants to go on later. A
+// panic ends the task as a failure: one broken handler must not take the
+// machine's only way to boot with it.
+func (t *Task) resume() (more bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			t.s.stats.Panics++
+			t.outcome = Outcome{Verdict: Failed, Reason: fmt.Sprintf("internal error: %v", p)}
+			t.s.rec.Record(t.cause, "panic", t.q.name, fmt.Sprintf("%v\n%s", p, debug.Stack()))
+			more = false
+		}
+	}()
+	_, more = t.next()
+	return more
+}
+
+func (s *Scheduler) conclude(t *Task) {
+	o := t.outcome
+	text := o.Verdict.String()
+	if o.Reason != "" {
+		text += ": " + o.Reason
+	}
+	s.rec.Record(t.cause, "outcome", t.q.name, text)
+	switch o.Verdict {
+	case Waiting:
+		t.e.topics = o.Topics
+		for _, topic := range o.Topics {
+			s.parked[topic] = append(s.parked[topic], t.e)
+		}
+	case RetryAfter:
+		delay := min(max(o.Delay, time.Millisecond)<<min(t.e.retries, 15), MaxBackoff)
+		t.e.retries++
+		e := t.e
+		s.addTimer(&timer{at: s.now + delay, key: "retry " + t.q.name, fire: func() { s.push(e) }})
+	}
+}
+
+// Now is the time at which the task was resumed.
+func (t *Task) Now() time.Duration { return t.s.now }
+
+// Scheduler returns the scheduler that runs the task.
+func (t *Task) Scheduler() *Scheduler { return t.s }
+
+// Cause is the journal record to name as the cause of what the task decides.
+func (t *Task) Cause() uint64 { return t.cause }
+
+// Record notes a decision in the journal, caused by what the task last
+// learned.
+func (t *Task) Record(kind, text string) {
+	t.cause = t.s.rec.Record(t.cause, kind, t.q.name, text)
+}
+
+func (t *Task) pause() {
+	if !t.yield(struct{}{}) {
+		panic("ueventd: task resumed after its end")
+	}
+}
+
+// Wait lets the task sleep until one of the topics is notified. The queue
+// stays taken: use it only for short waits inside one handling, and WaitFor
+// as an outcome otherwise.
+func (t *Task) Wait(reason string, topics ...string) {
+	t.wait(reason, topics)
+	t.pause()
+}
+
+// WaitUntil is Wait with a deadline; it says whether the deadline came first.
+func (t *Task) WaitUntil(deadline time.Duration, reason string, topics ...string) (timedOut bool) {
+	t.wait(reason, topics)
+	t.deadline = &timer{at: deadline, key: "wait " + t.q.name, taskT: t}
+	t.s.addTimer(t.deadline)
+	t.pause()
+	return t.timedOut
+}
+
+func (t *Task) wait(reason string, topics []string) {
+	t.s.rec.Record(t.cause, "wait", t.q.name, reason)
+	t.topics = topics
+	for _, topic := range topics {
+		t.s.waiting[topic] = append(t.s.waiting[topic], t)
+	}
+}
+
+// Do asks something of the world and waits for the answer. f runs outside
+// the core and must not touch the core's state; what names the operation for
+// the journal and holds no secret.
+func Do[T any](t *Task, what string, f func(machine.Machine) (T, error)) (T, error) {
+	t.start(what, func(m machine.Machine) (any, error) { return f(m) })
+	t.pause()
+	v, _ := t.value.(T)
+	err := t.err
+	t.value, t.err = nil, nil
+	return v, err
+}
+
+// Act is Do for an operation that gives nothing but success or an error.
+func Act(t *Task, what string, f func(machine.Machine) error) error {
+	_, err := Do(t, what, func(m machine.Machine) (struct{}, error) { return struct{}{}, f(m) })
+	return err
+}
+
+// Ask is Do for an operation that waits for a person. While any is under way
+// the clocks of all goals stand still.
+func Ask[T any](t *Task, what string, f func(machine.Machine) (T, error)) (T, error) {
+	t.s.asking++
+	defer func() { t.s.asking-- }()
+	return Do(t, what, f)
+}
+
+func (t *Task) start(what string, run func(machine.Machine) (any, error)) {
+	s := t.s
+	s.lastID++
+	s.stats.Operations++
+	t.doing = what
+	t.opRec = s.rec.Record(t.cause, "do", t.q.name, what)
+	s.busy[s.lastID] = t
+	s.started = append(s.started, Operation{ID: s.lastID, What: what, Run: run})
+}

@@ -1,0 +1,393 @@
+// Package ueventd orders the work of a boot: queues of events on one subject
+// each, tasks that handle them, waits, and deadlines.
+//
+// It is part of the deciding core: it reads no clock, starts no goroutine
+// that runs by itself, and does no I/O. Time comes in with every input; what
+// tasks ask of the world leaves as Operations and comes back through Finish.
+// The same inputs give the same order of everything.
+//
+// Rules that hold here: within a queue events are handled in order, one at a
+// time; different queues do not wait for each other; an event that cannot be
+// handled yet says what it waits for and is woken by exactly that; nothing is
+// retried without a wake-up or a back-off; a panic in a handler ends that
+// handling alone.
+package ueventd
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"firstlight/internal/machine"
+)
+
+// Event is one thing to be handled, on one subject.
+type Event struct {
+	Queue string // the subject: "md 1a2b…", "luks …", "mount /"; the unit of serialisation
+	Kind  string // what happened: "add", "remove", "deadline" …
+	Name  string // the device or object it happened to, "/dev/sda2"
+	Value any    // what the filter learned, read-only
+	Cause uint64 // the journal record that led to it
+}
+
+// Handler handles events of some queues. It runs as a task: it may call Do,
+// Wait and WaitUntil. It is called again for an event that was not Done.
+type Handler func(t *Task, ev Event) Outcome
+
+// Verdict is how the handling of an event ended.
+type Verdict uint8
+
+// The four ways to end.
+const (
+	Done       Verdict = iota // nothing is left to do for this event
+	Waiting                   // handle it again when one of Topics is notified
+	RetryAfter                // handle it again after Delay; grows with each retry
+	Failed                    // given up, for Reason
+)
+
+func (v Verdict) String() string {
+	return [...]string{"done", "wait-for", "retry-after", "failed"}[v]
+}
+
+// Outcome ends the handling of an event.
+type Outcome struct {
+	Verdict Verdict
+	Topics  []string
+	Delay   time.Duration
+	Reason  string
+}
+
+// WaitFor parks the event until one of the topics is notified. Later events
+// of the queue go on.
+func WaitFor(reason string, topics ...string) Outcome {
+	return Outcome{Verdict: Waiting, Topics: topics, Reason: reason}
+}
+
+// Retry hands the event in again after a delay. It is for what no event
+// announces; each retry of the same event doubles the delay, up to MaxBackoff.
+func Retry(after time.Duration, reason string) Outcome {
+	return Outcome{Verdict: RetryAfter, Delay: after, Reason: reason}
+}
+
+// Fail gives the event up.
+func Fail(err error) Outcome { return Outcome{Verdict: Failed, Reason: err.Error()} }
+
+// MaxBackoff bounds the delay of RetryAfter.
+const MaxBackoff = 30 * time.Second
+
+// Operation is something that a task asks of the world. The edge calls Run
+// outside the core and hands the results to Finish under the same ID.
+type Operation struct {
+	ID   uint64
+	What string // for the journal; never a secret
+	Run  func(machine.Machine) (any, error)
+}
+
+// Recorder receives every decision. Record returns the record's number, which
+// later records may name as their cause.
+type Recorder interface {
+	Record(cause uint64, kind, subject, text string) uint64
+}
+
+// Scheduler is the core's only scheduler. It is not safe for concurrent use.
+type Scheduler struct {
+	rec      Recorder
+	now      time.Duration
+	handlers []route
+	queues   map[string]*queue
+	runnable []*Task
+	waiting  map[string][]*Task  // tasks by the topic they wait for
+	parked   map[string][]*entry // events by topic
+	timers   []*timer            // sorted by time, then order of creation
+	started  []Operation
+	busy     map[uint64]*Task // tasks that wait for an operation
+	lastID   uint64
+	asking   int
+	stats    Stats
+	current  *Task
+}
+
+// Stats counts what a boot cost.
+type Stats struct {
+	Events     int // queue events pushed
+	Runs       int // handler runs
+	Operations int // operations asked of the world
+	Set        int // deadlines set
+	Fired      int // deadlines that passed; 0 on a boot without trouble
+	Cancelled  int // deadlines cancelled because what they guarded happened
+	Panics     int // handlers that panicked
+}
+
+type route struct {
+	prefix  string
+	handler Handler
+}
+
+type queue struct {
+	name    string
+	pending []*entry
+	running *Task
+}
+
+type entry struct {
+	ev      Event
+	retries int
+	topics  []string
+}
+
+type timer struct {
+	at    time.Duration
+	seq   uint64
+	key   string
+	fire  func()
+	taskT *Task
+}
+
+// New returns an empty scheduler.
+func New(rec Recorder) *Scheduler {
+	return &Scheduler{rec: rec, queues: map[string]*queue{}, waiting: map[string][]*Task{},
+		parked: map[string][]*entry{}, busy: map[uint64]*Task{}}
+}
+
+// Route sends the events of every queue whose name is prefix, or begins with
+// prefix and a space, to h.
+func (s *Scheduler) Route(prefix string, h Handler) {
+	s.handlers = append(s.handlers, route{prefix, h})
+}
+
+// Now is the monotonic time of the input that is being handled, counted from
+// the start of the kernel.
+func (s *Scheduler) Now() time.Duration { return s.now }
+
+// Stats returns the counts so far.
+func (s *Scheduler) Stats() Stats { return s.stats }
+
+// Asking says whether a person is being asked something now.
+func (s *Scheduler) Asking() bool { return s.asking > 0 }
+
+// Idle says whether nothing runs, nothing is outstanding and no event waits
+// to be handled; parked events and deadlines do not count.
+func (s *Scheduler) Idle() bool { return len(s.runnable) == 0 && len(s.busy) == 0 }
+
+// Busy returns what the operations under way are, sorted by their start.
+func (s *Scheduler) Busy() []string {
+	ids := make([]uint64, 0, len(s.busy))
+	for id := range s.busy {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = s.busy[id].doing
+	}
+	return out
+}
+
+// Active says whether any queue whose name begins with prefix has work in
+// hand: a running task or events to handle (parked ones do not count).
+func (s *Scheduler) Active(prefix string) bool {
+	for name, q := range s.queues {
+		if len(name) >= len(prefix) && name[:len(prefix)] == prefix && (q.running != nil || len(q.pending) > 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// Push puts an event at the end of its queue.
+func (s *Scheduler) Push(ev Event) {
+	s.stats.Events++
+	ev.Cause = s.rec.Record(ev.Cause, "queue", ev.Queue, ev.Kind+" "+ev.Name)
+	s.push(&entry{ev: ev})
+}
+
+func (s *Scheduler) push(e *entry) {
+	q := s.queues[e.ev.Queue]
+	if q == nil {
+		q = &queue{name: e.ev.Queue}
+		s.queues[e.ev.Queue] = q
+	}
+	q.pending = append(q.pending, e)
+	s.next(q)
+}
+
+// next starts the next event of a queue that has no task.
+func (s *Scheduler) next(q *queue) {
+	if q.running != nil {
+		return
+	}
+	if len(q.pending) == 0 {
+		delete(s.queues, q.name)
+		return
+	}
+	e := q.pending[0]
+	q.pending = q.pending[1:]
+	h := s.handlerOf(q.name)
+	if h == nil {
+		panic(fmt.Sprintf("ueventd: no handler for queue %q", q.name))
+	}
+	t := newTask(s, q, e, h)
+	q.running = t
+	s.stats.Runs++
+	s.runnable = append(s.runnable, t)
+}
+
+func (s *Scheduler) handlerOf(queue string) Handler {
+	for _, r := range s.handlers {
+		if queue == r.prefix || len(queue) > len(r.prefix) && queue[:len(r.prefix)] == r.prefix && queue[len(r.prefix)] == ' ' {
+			return r.handler
+		}
+	}
+	return nil
+}
+
+// Notify says that what the topic names may have become true. Tasks and
+// parked events that wait for it look again.
+func (s *Scheduler) Notify(topic string) {
+	tasks := s.waiting[topic]
+	if len(tasks) > 0 {
+		for _, t := range slices.Clone(tasks) {
+			s.unwait(t)
+			t.timedOut = false
+			s.runnable = append(s.runnable, t)
+		}
+	}
+	for _, e := range slices.Clone(s.parked[topic]) {
+		s.unpark(e)
+		s.push(e)
+	}
+}
+
+func (s *Scheduler) unwait(t *Task) {
+	for _, topic := range t.topics {
+		s.waiting[topic] = without(s.waiting, topic, t)
+	}
+	t.topics = nil
+	if t.deadline != nil {
+		s.dropTimer(t.deadline)
+		t.deadline = nil
+	}
+}
+
+func (s *Scheduler) unpark(e *entry) {
+	for _, topic := range e.topics {
+		s.parked[topic] = without(s.parked, topic, e)
+	}
+	e.topics = nil
+}
+
+// without removes v from m[key], and the key when nothing is left.
+func without[T comparable](m map[string][]T, key string, v T) []T {
+	left := slices.DeleteFunc(m[key], func(x T) bool { return x == v })
+	if len(left) == 0 {
+		delete(m, key)
+		return nil
+	}
+	return left
+}
+
+// Deadline calls for an event at a point in time unless it is cancelled
+// first. A second one under the same key replaces the first. Deadlines are
+// the only timers there are.
+func (s *Scheduler) Deadline(key string, at time.Duration, ev Event) {
+	s.CancelDeadline(key)
+	s.addTimer(&timer{at: at, key: key, fire: func() { s.Push(ev) }})
+}
+
+// CancelDeadline forgets the deadline of that key, if there is one.
+func (s *Scheduler) CancelDeadline(key string) {
+	if i := slices.IndexFunc(s.timers, func(t *timer) bool { return t.key == key }); i >= 0 {
+		s.dropTimer(s.timers[i])
+	}
+}
+
+// DeadlineOf returns when the deadline of that key passes.
+func (s *Scheduler) DeadlineOf(key string) (time.Duration, bool) {
+	for _, t := range s.timers {
+		if t.key == key {
+			return t.at, true
+		}
+	}
+	return 0, false
+}
+
+func (s *Scheduler) addTimer(t *timer) {
+	s.stats.Set++
+	s.lastID++
+	t.seq = s.lastID
+	i, _ := slices.BinarySearchFunc(s.timers, t, func(a, b *timer) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.seq, b.seq))
+	})
+	s.timers = slices.Insert(s.timers, i, t)
+}
+
+func (s *Scheduler) dropTimer(t *timer) {
+	if i := slices.Index(s.timers, t); i >= 0 {
+		s.timers = slices.Delete(s.timers, i, i+1)
+		s.stats.Cancelled++
+	}
+}
+
+// NextDeadline returns when the scheduler must be called again although
+// nothing has happened; ok is false when it need not.
+func (s *Scheduler) NextDeadline() (at time.Duration, ok bool) {
+	if len(s.timers) == 0 {
+		return 0, false
+	}
+	return s.timers[0].at, true
+}
+
+// Advance sets the time and fires the deadlines that have passed. Time never
+// goes back: an earlier one is taken as no change.
+func (s *Scheduler) Advance(now time.Duration) {
+	s.now = max(s.now, now)
+	for len(s.timers) > 0 && s.timers[0].at <= s.now {
+		t := s.timers[0]
+		s.timers = s.timers[1:]
+		s.stats.Fired++
+		s.rec.Record(0, "deadline", t.key, "passed")
+		if t.taskT != nil {
+			w := t.taskT
+			w.deadline = nil
+			s.unwait(w)
+			w.timedOut = true
+			s.runnable = append(s.runnable, w)
+			continue
+		}
+		t.fire()
+	}
+}
+
+// Run runs tasks until none can go on.
+func (s *Scheduler) Run() {
+	for len(s.runnable) > 0 {
+		t := s.runnable[0]
+		s.runnable = s.runnable[1:]
+		s.step(t)
+	}
+}
+
+// Started returns the operations that tasks have asked for since the last
+// call, in order.
+func (s *Scheduler) Started() []Operation {
+	ops := s.started
+	s.started = nil
+	return ops
+}
+
+// Finish hands in the result of an operation.
+func (s *Scheduler) Finish(id uint64, value any, err error) {
+	t := s.busy[id]
+	if t == nil {
+		panic(fmt.Sprintf("ueventd: operation %d finished twice or was never started", id))
+	}
+	delete(s.busy, id)
+	text := "ok"
+	if err != nil {
+		text = err.Error()
+	}
+	t.cause = s.rec.Record(t.opRec, "result", t.q.name, text)
+	t.value, t.err = value, err
+	s.runnable = append(s.runnable, t)
+}
