@@ -1,0 +1,203 @@
+// Package machine is everything that the deciding core may ask of the world,
+// as small interfaces. PID 1 implements them with system calls, the simulator
+// with a model. The core reaches them only through ueventd.Do.
+//
+// Methods may block; each is called outside the core and may be called from
+// several goroutines at a time.
+package machine
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+
+	"firstlight/internal/devmapper"
+)
+
+// Machine is the whole of it.
+type Machine interface {
+	Storage
+	Modules
+	Files
+	Mounts
+	Programs
+	Console
+	System
+	// Mapper is the kernel's device mapper; its module is loaded first.
+	Mapper() (devmapper.Mapper, error)
+}
+
+// Block is an open block device, for reading only.
+type Block interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64     // bytes
+	SectorSize() int // bytes of a logical sector
+}
+
+// Storage reads devices and tells the kernel of them.
+type Storage interface {
+	// OpenBlock opens a block device for reading. It never writes, and opens
+	// without O_EXCL, so that a mounted device can be read too.
+	OpenBlock(devname string) (Block, error)
+	// OpenRaw opens a device node read-only and non-blocking for an ioctl
+	// that identifies it, and calls f with its descriptor.
+	OpenRaw(devname string, f func(fd uintptr) error) error
+	// BtrfsScan tells the kernel of a member of a btrfs filesystem
+	// (BTRFS_IOC_SCAN_DEV), loading the driver first.
+	BtrfsScan(devname string) error
+	// BtrfsReady says whether the kernel knows every member of the
+	// filesystem that devname belongs to (BTRFS_IOC_DEVICES_READY).
+	BtrfsReady(devname string) (bool, error)
+}
+
+// Modules loads kernel modules with what they need.
+type Modules interface {
+	// LoadAlias loads what the index has for a modalias. A blacklisted or
+	// unknown one is not an error: n is how many modules matched.
+	LoadAlias(modalias string) (n int, err error)
+	// Load loads modules by name or alias ("ext4", "fs-ext4"). A module that
+	// is built in or loaded counts as success; one that is neither in the
+	// image nor built in gives ErrNoModule.
+	Load(names ...string) error
+}
+
+// ErrNoModule says that a module is neither in the image nor in the kernel.
+var ErrNoModule = errors.New("module is not in this image")
+
+// FileInfo describes a file after every link was followed.
+type FileInfo struct {
+	Path string // where it really is, as seen from the root that was asked
+	Mode fs.FileMode
+	Size int64
+}
+
+// Files reaches the image's own tree, /dev, /run and what is mounted.
+type Files interface {
+	// ReadFile reads a file; one larger than max bytes is an error.
+	ReadFile(path string, max int64) ([]byte, error)
+	// InRoot resolves path inside root, as a process whose root directory
+	// that is would see it: no link leads out of it.
+	InRoot(root, path string) (FileInfo, error)
+	// ReadInRoot is ReadFile inside root.
+	ReadInRoot(root, path string, max int64) ([]byte, error)
+	// WriteFile replaces a file in one step, making its directories. The
+	// path must be below /run.
+	WriteFile(path string, data []byte, mode fs.FileMode) error
+	// Link makes path (below /dev) a symbolic link to target, in one step,
+	// replacing a link that is there.
+	Link(target, path string) error
+	// Unlink removes a link below /dev and the directories that it leaves
+	// empty.
+	Unlink(path string) error
+	// SetNode sets owner and mode of a device node; nil leaves a value.
+	SetNode(devname string, uid, gid *int, mode *fs.FileMode) error
+	// WriteSysfs writes to an attribute; path is relative to /sys.
+	WriteSysfs(path, value string) error
+	// Mkdir makes a directory and its parents.
+	Mkdir(path string, mode fs.FileMode) error
+}
+
+// Mount is one mount(2).
+type Mount struct {
+	Source string
+	Target string
+	FSType string
+	Flags  uintptr // MS_*
+	Data   string  // options for the filesystem
+}
+
+// Mounts mounts filesystems.
+type Mounts interface {
+	Mount(Mount) error
+	// Unmount unmounts target; detach lets it go when nothing uses it.
+	Unmount(target string, detach bool) error
+}
+
+// Program is a program of the image to be run.
+type Program struct {
+	Path string
+	Args []string // without the program's name
+	Env  []string
+	// Console gives the program the console as its input and output;
+	// otherwise its output is collected, up to 64 KiB.
+	Console bool
+	Input   []byte // wiped by the caller
+}
+
+// Exit is how a program ended.
+type Exit struct {
+	Code   int // 128 + signal if it was killed
+	Output string
+}
+
+// Programs runs helpers.
+type Programs interface {
+	// HasProgram says whether the image has an executable at path.
+	HasProgram(path string) bool
+	// Run runs a program to its end. The error is about starting it; how it
+	// ended is in Exit.
+	Run(Program) (Exit, error)
+}
+
+// Prompt is a question to a person.
+type Prompt struct {
+	ID   string // names the prompt for Dismiss
+	Text string // "Passphrase for disk sda2 (luks-1234…)"
+	Echo bool   // show what is typed instead of asterisks
+}
+
+// Errors of Ask.
+var (
+	// ErrDismissed says that the question has become needless.
+	ErrDismissed = errors.New("the question was withdrawn")
+	// ErrNoConsole says that there is nobody to ask.
+	ErrNoConsole = errors.New("no console can be read")
+	// ErrCancelled says that the person refused to answer (Ctrl-D, Ctrl-C).
+	ErrCancelled = errors.New("no answer was given")
+)
+
+// Console talks to a person.
+type Console interface {
+	// Ask asks on every console and returns the line that was typed on the
+	// first that answers. The caller wipes it.
+	Ask(Prompt) ([]byte, error)
+	// Dismiss withdraws a question: its Ask returns ErrDismissed.
+	Dismiss(id string)
+	// Shell gives the consoles a shell and returns when it ends.
+	Shell() error
+}
+
+// SwitchRoot is how the real system starts.
+type SwitchRoot struct {
+	Root string   // where its root is mounted
+	Init string   // as seen from that root
+	Args []string // without the program's name
+}
+
+// Power is a way to stop.
+type Power string
+
+// Ways to stop.
+const (
+	Reboot   Power = "reboot"
+	PowerOff Power = "poweroff"
+	Halt     Power = "halt"
+)
+
+// System is what ends or suspends the initramfs.
+type System interface {
+	// Resume hands the image on a swap device to the kernel. It returns only
+	// when the kernel did not resume.
+	Resume(major, minor uint32, offset uint64) error
+	// SwitchRoot starts the real system. It returns only an error that left
+	// everything in place.
+	SwitchRoot(SwitchRoot) error
+	// Stop reboots, powers off or halts.
+	Stop(Power) error
+	// AddKey puts a key into the kernel's keyring under a description and
+	// returns a function that takes it out again.
+	AddKey(description string, key []byte) (remove func(), err error)
+	// Memory returns the memory that is available now, in bytes.
+	Memory() (uint64, error)
+}
