@@ -185,10 +185,14 @@ const (
 	Halt     Power = "halt"
 )
 
+// ErrNoImage says that the kernel found no hibernation image.
+var ErrNoImage = errors.New("no hibernation image")
+
 // System is what ends or suspends the initramfs.
 type System interface {
-	// Resume hands the image on a swap device to the kernel. It returns only
-	// when the kernel did not resume.
+	// Resume hands the image on a swap device to the kernel; offset is in
+	// pages. It returns only when the kernel did not resume; ErrNoImage says
+	// that it found no image there.
 	Resume(major, minor uint32, offset uint64) error
 	// SwitchRoot starts the real system. It returns only an error that left
 	// everything in place.

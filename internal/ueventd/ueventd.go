@@ -195,6 +195,15 @@ func (s *Scheduler) Active(prefix string) bool {
 	return false
 }
 
+// Note records something that is caused by what runs now.
+func (s *Scheduler) Note(kind, subject, text string) {
+	var cause uint64
+	if s.current != nil {
+		cause = s.current.cause
+	}
+	s.rec.Record(cause, kind, subject, text)
+}
+
 // Push puts an event at the end of its queue.
 func (s *Scheduler) Push(ev Event) {
 	s.stats.Events++

@@ -1,0 +1,203 @@
+// Package boot is the core: it puts the device manager, the filters, the
+// queues, the handlers and the goals together. Inputs come in with their
+// time, operations and messages go out. It reads no clock and does no I/O,
+// and so it runs as PID 1, in the simulator, against a snapshot and against a
+// recorded journal alike.
+package boot
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/filter"
+	"firstlight/internal/goal"
+	"firstlight/internal/handler"
+	"firstlight/internal/journal"
+	"firstlight/internal/sysfs"
+	"firstlight/internal/udevd"
+	"firstlight/internal/uevent"
+	"firstlight/internal/ueventd"
+)
+
+// Options is what a boot starts from.
+type Options struct {
+	Config   *bootcmd.Config
+	Problems []bootcmd.Problem
+	Image    handler.Image
+	Sys      sysfs.FS
+	Rules    udevd.Rules
+	Handlers []Register // what this image can do, in order
+	Args     []string   // what the kernel passed to /init
+	Start    time.Duration
+}
+
+// Register makes a handler known to the core and returns what is to be done
+// at the start of the boot, or nil.
+type Register func(w *handler.World) (start func())
+
+// Message is something to be said.
+type Message struct {
+	Urgency handler.Urgency
+	Text    string
+}
+
+// Core is one boot. It is not safe for concurrent use.
+type Core struct {
+	opt      Options
+	sched    *ueventd.Scheduler
+	log      *journal.Log
+	w        *handler.World
+	messages []Message
+	started  bool
+	ended    bool // the real system is being started
+
+	shownProgress  time.Duration // when the progress line was last shown
+	explained      string        // the explanation that was last shown
+	quietSince     time.Duration
+	failing        bool
+	progressTimers int
+}
+
+// New prepares a boot.
+func New(opt Options) *Core {
+	c := &Core{opt: opt}
+	c.log = journal.New(func() time.Duration { return c.sched.Now() })
+	c.sched = ueventd.New(c.log)
+	c.sched.Advance(opt.Start)
+	c.w = &handler.World{Sched: c.sched, Config: opt.Config, Image: opt.Image, Goals: goal.NewSet(), Say: c.say}
+	c.w.Devices = udevd.New(c.sched, opt.Sys, opt.Rules, c.publish)
+	c.w.Activity = opt.Start
+	c.sched.Route(filter.Boot, c.handle)
+	return c
+}
+
+// Start begins the boot: the goals are set and what the command line says is
+// reported.
+func (c *Core) Start() {
+	c.started = true
+	c.log.Record(0, "start", "firstlight "+c.opt.Image.Version, "kernel "+c.opt.Image.Kernel)
+	for _, p := range c.opt.Config.Params {
+		c.log.Record(0, "parameter", p.Source, paramText(p))
+	}
+	for _, p := range c.opt.Problems {
+		u := handler.Loud
+		if p.Kind == bootcmd.Deprecated || p.Kind == bootcmd.NotYet {
+			u = handler.Normal
+		}
+		c.say(u, p.String())
+	}
+	for _, register := range c.opt.Handlers {
+		if start := register(c.w); start != nil {
+			start()
+		}
+	}
+	c.sched.Run()
+}
+
+// paramText is a parameter for the journal; values of parameters that carry a
+// password are left out.
+func paramText(p bootcmd.Param) string {
+	if !p.HasValue {
+		return p.Name
+	}
+	if n := strings.ToLower(p.Name); strings.Contains(n, "password") || strings.Contains(n, "pass=") ||
+		strings.Contains(n, "secret") || strings.HasSuffix(n, "cifspass") {
+		return p.Name + "=…"
+	}
+	return p.Name + "=" + p.Value
+}
+
+func (c *Core) say(u handler.Urgency, text string) {
+	c.sched.Note("say", "", text)
+	c.messages = append(c.messages, Message{u, text})
+}
+
+// publish hands an identified device to the filters.
+func (c *Core) publish(t *ueventd.Task, e *udevd.Entry, action string) {
+	for _, ev := range filter.Classify(c.opt.Config, e.Device, action) {
+		ev.Cause = t.Cause()
+		c.w.Progress()
+		c.sched.Push(ev)
+	}
+	if e.Subsystem() == "block" {
+		c.sched.Notify("changed " + e.Devname())
+	}
+}
+
+// Advance tells the time at which the inputs that follow came in.
+func (c *Core) Advance(now time.Duration) {
+	if c.sched.Asking() {
+		c.w.Goals.Pause(now)
+	} else {
+		c.w.Goals.Resume(now)
+	}
+	c.sched.Advance(now)
+}
+
+// Uevent takes in a message of the kernel.
+func (c *Core) Uevent(m *uevent.Message) {
+	c.log.Record(0, "uevent", m.Devpath, m.Action)
+	c.w.Devices.Add(m)
+}
+
+// Seen says whether the device has been heard of: coldplug need not read it.
+func (c *Core) Seen(devpath string) bool { return c.w.Devices.Seen(devpath) }
+
+// Overflow says that messages were lost; found is a fresh walk of sysfs.
+func (c *Core) Overflow(found []*uevent.Message) {
+	c.log.Record(0, "overflow", "uevent", fmt.Sprintf("messages were lost; %d devices found by a new walk", len(found)))
+	c.w.Devices.Rescan(found)
+}
+
+// Dropped says that malformed or foreign messages were dropped so far.
+func (c *Core) Dropped(n int) {
+	c.log.Record(0, "dropped", "uevent", fmt.Sprintf("%d messages were not the kernel's or not whole", n))
+}
+
+// Mounts takes in the mount points that there are now.
+func (c *Core) Mounts(points []string) {
+	c.log.Record(0, "mounts", "", strings.Join(points, " "))
+	c.sched.Push(ueventd.Event{Queue: filter.Root, Kind: handler.KindMounts, Value: points})
+}
+
+// Finish takes in the result of an operation.
+func (c *Core) Finish(id uint64, value any, err error) { c.sched.Finish(id, value, err) }
+
+// CtrlAltDel says that the three keys were pressed.
+func (c *Core) CtrlAltDel() {
+	c.sched.Push(ueventd.Event{Queue: filter.Boot + " keys", Kind: kindReboot})
+}
+
+// Run lets everything that can go on go on.
+func (c *Core) Run() {
+	c.sched.Run()
+	if c.started && !c.ended {
+		c.judge()
+		c.sched.Run()
+	}
+}
+
+// Operations returns what is to be done now.
+func (c *Core) Operations() []ueventd.Operation { return c.sched.Started() }
+
+// Messages returns what is to be said now.
+func (c *Core) Messages() []Message {
+	m := c.messages
+	c.messages = nil
+	return m
+}
+
+// Journal returns the records made since the last call, for the file.
+func (c *Core) Journal() []byte { return c.log.Take() }
+
+// World gives the state to whoever shows it; it must not be changed.
+func (c *Core) World() *handler.World { return c.w }
+
+// Stats returns what the boot has cost so far.
+func (c *Core) Stats() ueventd.Stats {
+	s := c.sched.Stats()
+	s.Fired += c.progressTimers
+	return s
+}

@@ -1,0 +1,99 @@
+// Package filter decides which queues an event of a device concerns. Filters
+// are pure and quick: they look at the properties that the rules have left
+// and never act.
+package filter
+
+import (
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/device"
+	"firstlight/internal/ueventd"
+)
+
+// Queue names, the subjects of the boot. Those that end without an object
+// are followed by a blank and what identifies it.
+const (
+	MD     = "md"     // one array: its UUID
+	PV     = "pv"     // one physical volume: its node
+	VG     = "vg"     // one volume group: its name (the pv handler pushes these)
+	LUKS   = "luks"   // one encrypted device: its LUKS UUID
+	Btrfs  = "btrfs"  // one filesystem: its UUID
+	Resume = "resume" // the hibernation image
+	Root   = "root"   // the root filesystem
+	Mount  = "mount"  // another filesystem of the real system: its mount point
+	Boot   = "boot"   // the goals together
+)
+
+// Kinds of events that filters make.
+const (
+	Add    = "add"    // the device is there, and identified
+	Remove = "remove" // the device is gone
+)
+
+// filters is the list of all filters; a new subject is a new line.
+var filters = [...]func(d *device.Device) string{raidMember, physicalVolume, encrypted, btrfsMember}
+
+// Classify returns the queue events for an event of a block device.
+func Classify(cfg *bootcmd.Config, d *device.Device, action string) []ueventd.Event {
+	if d.Subsystem() != "block" || d.Devname() == "" {
+		return nil
+	}
+	kind := Add
+	if action == "remove" {
+		kind = Remove
+	}
+	var out []ueventd.Event
+	push := func(queue string) {
+		out = append(out, ueventd.Event{Queue: queue, Kind: kind, Name: d.Devname()})
+	}
+	if unusable(d) && kind == Add {
+		return nil
+	}
+	for _, f := range filters {
+		if q := f(d); q != "" {
+			push(q)
+		}
+	}
+	if r := cfg.Resume; !r.Disabled && r.Device.Matches(d) {
+		push(Resume)
+	}
+	if cfg.Root.Device.Matches(d) || cfg.Root.Device.PartOffset != 0 && d.Devtype() == "partition" {
+		push(Root)
+	}
+	return out
+}
+
+// unusable holds for a device that exists but has no content yet: a
+// suspended or empty device-mapper device, an array that is not running, a
+// medium that is not there. Its change event will tell.
+func unusable(d *device.Device) bool {
+	return d.Property("DM_UDEV_DISABLE_OTHER_RULES_FLAG") == "1" || d.Property("DM_SUSPENDED") == "1" ||
+		d.Property("SYSTEMD_READY") == "0" && d.Property("ID_FS_TYPE") == ""
+}
+
+func raidMember(d *device.Device) string {
+	if d.Property("ID_FS_TYPE") != "linux_raid_member" {
+		return ""
+	}
+	return MD + " " + d.Property("ID_FS_UUID")
+}
+
+func physicalVolume(d *device.Device) string {
+	if d.Property("ID_FS_TYPE") != "LVM2_member" {
+		return ""
+	}
+	return PV + " " + d.Devname()
+}
+
+func encrypted(d *device.Device) string {
+	if d.Property("ID_FS_TYPE") != "crypto_LUKS" {
+		return ""
+	}
+	return LUKS + " " + d.Property("ID_FS_UUID")
+}
+
+func btrfsMember(d *device.Device) string {
+	if d.Property("ID_FS_TYPE") != "btrfs" {
+		return ""
+	}
+	return Btrfs + " " + d.Property("ID_FS_UUID")
+}

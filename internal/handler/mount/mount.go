@@ -1,0 +1,257 @@
+// Package mount mounts the real system: its root, then /usr and what else the
+// real root's fstab wants mounted before the system starts.
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/devspec"
+	"firstlight/internal/filter"
+	"firstlight/internal/goal"
+	"firstlight/internal/handler"
+	"firstlight/internal/handler/fsck"
+	"firstlight/internal/machine"
+	"firstlight/internal/udevd"
+	"firstlight/internal/ueventd"
+)
+
+// Names of the goals.
+const (
+	RootGoal = "root"
+	UsrGoal  = "usr"
+	InitGoal = "init"
+)
+
+// Gate lets other handlers hold a device back: a btrfs filesystem whose
+// members are not all there. It returns the topic to wait for and why, or "".
+// options are mount options to add (degraded).
+type Gate func(e *udevd.Entry) (topic, why, options string)
+
+// Handler owns the goals root, usr and init.
+type Handler struct {
+	w     *handler.World
+	gates []Gate
+	done  bool
+}
+
+// New registers the handler.
+func New(w *handler.World, gates ...Gate) *Handler {
+	h := &Handler{w: w, gates: gates}
+	w.Sched.Route(filter.Root, h.root)
+	w.Sched.Route(filter.Mount, h.extra)
+	return h
+}
+
+// Start sets the goals.
+func (h *Handler) Start() {
+	w := h.w
+	now := w.Sched.Now()
+	root := w.Config.Root.Device
+	want := root.Describe() + " mounted as the root"
+	if root.IsZero() {
+		want = "a root filesystem (no root= is given)"
+	}
+	w.Goals.Add(goal.Goal{Name: RootGoal, Want: want, Since: now, Deadline: handler.DeadlineAt(now, w.Config.Wait.Deadline),
+		OnExpiry: "given up"})
+	switch root.Kind {
+	case devspec.None:
+		w.SetFact(RootGoal, goal.Fact{Subject: "root=", Condition: goal.Blocked, Text: "is not on the kernel command line",
+			Try: "add root=UUID=… or root=/dev/… to the kernel command line"})
+	case devspec.Other:
+		w.SetFact(RootGoal, goal.Fact{Subject: "root=" + root.Value, Condition: goal.Blocked,
+			Text: "names no local block device, and this image can start from nothing else"})
+	}
+	w.Goals.Add(goal.Goal{Name: InitGoal, Want: "an init in the real root", Since: now})
+}
+
+// root handles events of devices that may be the root.
+func (h *Handler) root(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
+	w := h.w
+	if g := w.Goals.Get(RootGoal); g == nil || g.State == goal.Met || ev.Kind == filter.Remove {
+		return ueventd.Outcome{}
+	}
+	if !w.ResumeSettled {
+		return ueventd.WaitFor("resume comes before any mount", handler.TopicResumeSettled)
+	}
+	spec := w.Config.Root.Device
+	e, out := h.choose(t, RootGoal, "root device", spec)
+	if e == nil {
+		return out
+	}
+	w.Break(t, bootcmd.StagePreMount)
+	req := request{goal: RootGoal, target: handler.SysRoot, types: w.Config.Root.FSTypes,
+		options: w.Config.Root.Flags, readOnly: w.Config.Root.ReadOnly, pass: 1}
+	if out, ok := h.mount(t, e, req); !ok {
+		return out
+	}
+	w.Goals.Get(RootGoal).State = goal.Met
+	w.DropFact(RootGoal)
+	w.Progress()
+	w.Sched.Notify(handler.TopicRootMounted)
+	return h.afterRoot(t)
+}
+
+// choose finds the one device that spec names, or says how to go on.
+func (h *Handler) choose(t *ueventd.Task, key, what string, spec devspec.Spec) (*udevd.Entry, ueventd.Outcome) {
+	w := h.w
+	if len(w.Find(spec)) == 0 {
+		return nil, ueventd.Outcome{}
+	}
+	w.Identified(t)
+	devs := distinct(w.Find(spec))
+	if len(devs) == 0 {
+		return nil, ueventd.Outcome{}
+	}
+	if len(devs) > 1 {
+		var names []string
+		for _, d := range devs {
+			names = append(names, d.Devname())
+		}
+		text := fmt.Sprintf("%d devices have this name: %s", len(devs), strings.Join(names, ", "))
+		w.SetFact(key, goal.Fact{Subject: what + " " + spec.String(), Condition: goal.Blocked, Text: text,
+			Try: "unplug the copy, or name the device in another way: PARTUUID=, or a link of /dev/disk/by-id or by-path"})
+		return nil, ueventd.WaitFor("one device alone to be "+spec.String(), udevd.TopicDevice)
+	}
+	e := devs[0]
+	for _, gate := range h.gates {
+		if topic, why, _ := gate(e); topic != "" {
+			return nil, ueventd.WaitFor(why, topic)
+		}
+	}
+	return e, ueventd.Outcome{}
+}
+
+// distinct leaves out devices that are the same thing seen twice: members of
+// one multi-device btrfs share its UUID.
+func distinct(devs []*udevd.Entry) []*udevd.Entry {
+	var out []*udevd.Entry
+	btrfs := map[string]string{} // filesystem UUID and member's id → node
+	seen := map[string]bool{}
+	for _, d := range devs {
+		if d.Property("ID_FS_TYPE") == "btrfs" {
+			fs, sub := d.Property("ID_FS_UUID"), d.Property("ID_FS_UUID_SUB")
+			if sub != "" && btrfs[fs+sub] == "" {
+				btrfs[fs+sub] = d.Devname()
+				if seen[fs] {
+					continue
+				}
+				seen[fs] = true
+			}
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// request is one filesystem to be mounted.
+type request struct {
+	goal     string
+	target   string
+	types    []string
+	options  string
+	readOnly bool
+	pass     int // fs_passno: whether and when to check
+}
+
+// mount checks and mounts a filesystem; ok is false when it could not, and
+// then the outcome says how to go on.
+func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Outcome, bool) {
+	w := h.w
+	types := r.types
+	if len(types) == 0 {
+		typ := e.Property("ID_FS_TYPE")
+		if typ == "" || e.Property("ID_FS_USAGE") != "filesystem" && e.Property("ID_FS_USAGE") != "" {
+			return h.blocked(t, r, e, "holds "+content(e)+", which cannot be mounted", "check root= and that the disk is the right one"), false
+		}
+		types = []string{typ}
+	}
+	if out, ok := h.check(t, e, r, types[0]); !ok {
+		return out, false
+	}
+	w.Break(t, bootcmd.StageMount)
+	flags, data := handler.MountFlags(r.options)
+	if r.readOnly {
+		flags |= handler.ReadOnly
+	}
+	for _, gate := range h.gates {
+		if _, _, options := gate(e); options != "" {
+			data = joinOptions(data, options)
+		}
+	}
+	var last error
+	for _, typ := range types {
+		typ = kernelType(typ)
+		if err := w.LoadModules(t, "fs-"+typ); err != nil && !errors.Is(err, machine.ErrNoModule) {
+			last = err
+		}
+		last = ueventd.Act(t, fmt.Sprintf("mount %s on %s type %s options %s", e.Devname(), r.target, typ, handler.OptionText(flags, data)),
+			func(m machine.Machine) error {
+				return m.Mount(machine.Mount{Source: e.Devname(), Target: r.target, FSType: typ, Flags: flags, Data: data})
+			})
+		if last == nil {
+			w.Say(handler.Detail, fmt.Sprintf("mounted %s (%s) on %s", e.Devname(), typ, r.target))
+			return ueventd.Outcome{}, true
+		}
+	}
+	return h.blocked(t, r, e, "cannot be mounted: "+last.Error(), mountAdvice(last, types)), false
+}
+
+// check runs the filesystem's checker where the policy and the image have
+// one.
+func (h *Handler) check(t *ueventd.Task, e *udevd.Entry, r request, typ string) (ueventd.Outcome, bool) {
+	switch v := fsck.Check(t, h.w, e, typ, r.pass); v.Verdict {
+	case fsck.Mountable:
+		return ueventd.Outcome{}, true
+	default:
+		return h.blocked(t, r, e, v.Text, v.Try), false
+	}
+}
+
+func (h *Handler) blocked(t *ueventd.Task, r request, e *udevd.Entry, text, try string) ueventd.Outcome {
+	h.w.SetFact(r.goal, goal.Fact{Subject: e.Devname() + " for " + r.target, Condition: goal.Blocked, Text: text, Try: try})
+	// Whatever changes the device (another disk, a repair in the shell) makes
+	// an event, and that is the time to try again.
+	return ueventd.WaitFor(e.Devname()+" "+text, "changed "+e.Devname(), handler.TopicRetry)
+}
+
+func content(e *udevd.Entry) string {
+	if typ := e.Property("ID_FS_TYPE"); typ != "" {
+		return typ
+	}
+	if amb := e.Property("ID_FS_AMBIVALENT"); amb != "" {
+		return "more than one signature (" + amb + ")"
+	}
+	return "nothing recognised"
+}
+
+// kernelType is the name under which the kernel mounts what blkid calls typ.
+func kernelType(typ string) string {
+	switch typ {
+	case "ext2", "ext3":
+		return "ext4"
+	case "ntfs":
+		return "ntfs3"
+	}
+	return typ
+}
+
+func mountAdvice(err error, types []string) string {
+	if strings.Contains(err.Error(), "no such device") {
+		return "the driver of " + strings.Join(types, ", ") + " is neither in the kernel nor in this image: rebuild the image with it"
+	}
+	return "look at the kernel's messages (dmesg) for the reason; check rootflags= and rootfstype="
+}
+
+func joinOptions(a, b string) string {
+	switch {
+	case a == "":
+		return b
+	case slices.Contains(strings.Split(a, ","), b):
+		return a
+	}
+	return a + "," + b
+}

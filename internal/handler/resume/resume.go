@@ -1,0 +1,153 @@
+// Package resume settles whether a hibernation image is to be resumed. Until
+// it has, nothing may write to a disk: a resumed kernel believes that the
+// disks are as it left them.
+package resume
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"firstlight/internal/devspec"
+	"firstlight/internal/filter"
+	"firstlight/internal/goal"
+	"firstlight/internal/handler"
+	"firstlight/internal/machine"
+	"firstlight/internal/udevd"
+	"firstlight/internal/ueventd"
+)
+
+// GoalName is the name of the goal that the handler owns.
+const GoalName = "resume"
+
+// Patience is how long a resume device is waited for when it does not come.
+// It is shorter than the root's deadline: a lost swap partition should cost a
+// pause, not the boot.
+const Patience = 30 * time.Second
+
+const expired = "deadline"
+
+// Handler owns the resume goal.
+type Handler struct{ w *handler.World }
+
+// New registers the handler and sets its goal.
+func New(w *handler.World) *Handler {
+	h := &Handler{w}
+	w.Sched.Route(filter.Resume, h.handle)
+	return h
+}
+
+// Start decides at the beginning of the boot whether there is anything to
+// wait for.
+func (h *Handler) Start() {
+	r := h.w.Config.Resume
+	switch {
+	case r.Disabled:
+		h.settle("resuming is switched off on the command line")
+		return
+	case !r.Device.IsDevice():
+		h.settle("no resume device is configured")
+		return
+	}
+	now := h.w.Sched.Now()
+	h.w.Goals.Add(goal.Goal{Name: GoalName, Want: "the hibernation image on " + r.Device.String() + " looked for", Since: now})
+	at := now + min(Patience, h.w.Config.Wait.Deadline)
+	h.w.Sched.Deadline(GoalName, at, ueventd.Event{Queue: filter.Resume, Kind: expired})
+	h.w.SetFact(GoalName, goal.Fact{Subject: "resume device " + r.Device.String(), Condition: goal.Incomplete,
+		Text: r.Device.Describe() + " has not appeared", Until: at, AtExpiry: "the boot goes on without resuming"})
+}
+
+func (h *Handler) settle(why string) {
+	w := h.w
+	if w.ResumeSettled {
+		return
+	}
+	w.ResumeSettled = true
+	w.Sched.CancelDeadline(GoalName)
+	w.DropFact(GoalName)
+	if g := w.Goals.Get(GoalName); g != nil {
+		g.State, g.Reason = goal.Met, why
+	}
+	w.Progress()
+	w.Sched.Notify(handler.TopicResumeSettled)
+	w.Sched.Notify(handler.TopicGoals)
+}
+
+func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
+	w := h.w
+	if w.ResumeSettled {
+		return ueventd.Outcome{}
+	}
+	spec := w.Config.Resume.Device
+	switch ev.Kind {
+	case filter.Remove:
+		return ueventd.Outcome{}
+	case expired:
+		t.Record("decision", "no resume: "+spec.Describe()+" has not appeared")
+		w.Say(handler.Normal, fmt.Sprintf("resume device %s has not appeared in %s: starting without resuming", spec, goal.Seconds(Patience)))
+		h.settle("the device has not appeared")
+		return ueventd.Outcome{}
+	}
+	w.Identified(t)
+	devs := w.Find(spec)
+	if len(devs) == 0 {
+		return ueventd.Outcome{}
+	}
+	if len(devs) > 1 {
+		h.ambiguous(t, spec, devs)
+		return ueventd.WaitFor("more than one device is "+spec.String(), udevd.TopicDevice)
+	}
+	h.try(t, devs[0])
+	return ueventd.Outcome{}
+}
+
+// ambiguous refuses to choose: taking the wrong image, or none where there is
+// one, destroys data either way.
+func (h *Handler) ambiguous(t *ueventd.Task, spec devspec.Spec, devs []*udevd.Entry) {
+	text := "is " + strconv.Itoa(len(devs)) + " devices:"
+	for _, d := range devs {
+		text += " " + d.Devname()
+	}
+	t.Record("decision", "resume: "+spec.String()+" "+text)
+	at, _ := h.w.Sched.DeadlineOf(GoalName)
+	h.w.SetFact(GoalName, goal.Fact{Subject: "resume device " + spec.String(), Condition: goal.Blocked, Text: text,
+		Until: at, AtExpiry: "the boot goes on without resuming",
+		Try: "give resume= a name that only one device has, or boot with noresume"})
+}
+
+func (h *Handler) try(t *ueventd.Task, e *udevd.Entry) {
+	w := h.w
+	r := w.Config.Resume
+	typ := e.Property("ID_FS_TYPE")
+	// With an offset the image is in a file of a filesystem, whose type says
+	// nothing; the kernel looks for the signature itself.
+	if typ != "swsuspend" && !r.OffsetSet {
+		t.Record("decision", fmt.Sprintf("no resume: %s holds %s, no hibernation image", e.Devname(), orNothing(typ)))
+		h.settle(e.Devname() + " holds no hibernation image")
+		return
+	}
+	major, minor, ok := e.Devnum()
+	if !ok {
+		h.settle(e.Devname() + " has no device number")
+		return
+	}
+	w.Say(handler.Normal, "resuming from "+e.Devname())
+	err := ueventd.Act(t, "resume from "+e.Devname(), func(m machine.Machine) error {
+		return m.Resume(major, minor, r.Offset)
+	})
+	why := "the kernel did not take the image on " + e.Devname()
+	if err != nil && !errors.Is(err, machine.ErrNoImage) {
+		why += ": " + err.Error()
+		w.Say(handler.Loud, "could not resume from "+e.Devname()+": "+err.Error()+"; starting afresh")
+	}
+	t.Record("decision", why)
+	h.settle(why)
+}
+
+func orNothing(typ string) string {
+	if typ == "" {
+		return "nothing recognised"
+	}
+	return typ
+}

@@ -1,0 +1,219 @@
+// Package handler is what all handlers share: the world as the core knows
+// it, the topics by which they wake each other, and the helpers for speaking
+// to the person at the console.
+//
+// A handler is one aspect of the boot in a package of its own. It decides;
+// it touches the machine through ueventd.Do alone.
+package handler
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/devspec"
+	"firstlight/internal/goal"
+	"firstlight/internal/machine"
+	"firstlight/internal/timespan"
+	"firstlight/internal/udevd"
+	"firstlight/internal/ueventd"
+)
+
+// Topics by which handlers wake each other.
+const (
+	TopicResumeSettled = "resume settled" // it is known that nothing is to be resumed
+	TopicRootMounted   = "root mounted"
+	TopicGoals         = "goals" // a goal changed its state
+	TopicPassphrase    = "passphrase cached"
+	TopicRetry         = "try again" // a person has left the shell
+)
+
+// KindMounts is the event that the mount table has changed; its value is the
+// list of mount points.
+const KindMounts = "mounts"
+
+// SysRoot is where the real root is mounted.
+const SysRoot = "/sysroot"
+
+// Image is what the handlers need to know of the image itself.
+type Image struct {
+	Version   string
+	Kernel    string // release
+	Features  []string
+	Crypttab  string // text of /etc/crypttab, "" for none
+	MdadmConf string // text of mdadm.conf, "" for none
+	Hostname  string
+	MachineID string
+}
+
+// Has says whether the image was built with a feature.
+func (i Image) Has(feature string) bool { return slices.Contains(i.Features, feature) }
+
+// Urgency says who is to see a message.
+type Urgency uint8
+
+// Urgencies, from the loudest.
+const (
+	Loud   Urgency = iota // on every console, even with quiet
+	Normal                // on the consoles, not with quiet
+	Detail                // journal and kernel log only, console with debug
+)
+
+// World is the state that handlers share. It belongs to the core; only
+// tasks touch it.
+type World struct {
+	Sched   *ueventd.Scheduler
+	Config  *bootcmd.Config
+	Image   Image
+	Devices *udevd.Manager
+	Goals   *goal.Set
+	Say     func(Urgency, string)
+
+	// Init is the real init, as seen from the real root, once it is known.
+	Init string
+	// ResumeSettled: no image can be resumed any more, so that disks may be
+	// written to.
+	ResumeSettled bool
+	// Activity is when something last happened that brings the boot nearer.
+	Activity time.Duration
+	// Secrets are the passphrases that were typed, for the next device. They
+	// are wiped before the real system starts.
+	Secrets [][]byte
+	// Missing are the drivers that were wanted and are not in the image.
+	Missing []string
+
+	facts map[string]*goal.Fact
+	order []string
+}
+
+// SetFact records what a handler knows of an object; key identifies it. The
+// time since when it holds is kept as long as condition and text stay.
+func (w *World) SetFact(key string, f goal.Fact) {
+	if w.facts == nil {
+		w.facts = map[string]*goal.Fact{}
+	}
+	old := w.facts[key]
+	f.Since = w.Sched.Now()
+	if old == nil {
+		w.order = append(w.order, key)
+	} else if old.Condition == f.Condition && old.Text == f.Text {
+		f.Since = old.Since
+	}
+	if old == nil || old.Condition != f.Condition || old.Text != f.Text {
+		w.Sched.Note("fact", f.Subject, f.Condition.String()+": "+f.Text)
+	}
+	w.facts[key] = &f
+	w.Sched.Notify(TopicGoals)
+}
+
+// DropFact forgets an object.
+func (w *World) DropFact(key string) {
+	delete(w.facts, key)
+	w.order = slices.DeleteFunc(w.order, func(k string) bool { return k == key })
+}
+
+// Facts returns all facts in the order in which their objects came up.
+func (w *World) Facts() []goal.Fact {
+	out := make([]goal.Fact, 0, len(w.order))
+	for _, k := range w.order {
+		out = append(out, *w.facts[k])
+	}
+	return out
+}
+
+// Progress notes that the boot came nearer to its goals.
+func (w *World) Progress() { w.Activity = w.Sched.Now() }
+
+// Find returns the identified block devices that spec names, in the order of
+// their devpaths. Partitions that PARTNROFF counts to are found too.
+func (w *World) Find(spec devspec.Spec) []*udevd.Entry {
+	var out []*udevd.Entry
+	if !spec.IsDevice() {
+		return nil
+	}
+	all := w.Devices.Block()
+	for _, e := range all {
+		if spec.Matches(e) || spec.PartOffset != 0 &&
+			slices.ContainsFunc(all, func(base *udevd.Entry) bool { return spec.MatchesFrom(base, e) }) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Wanted returns the device specifications whose content the boot needs:
+// root, /usr and resume.
+func (w *World) Wanted() []devspec.Spec {
+	var out []devspec.Spec
+	for _, s := range []devspec.Spec{w.Config.Root.Device, w.Config.Usr.Device} {
+		if s.IsDevice() {
+			out = append(out, s)
+		}
+	}
+	if r := w.Config.Resume; !r.Disabled && r.Device.IsDevice() {
+		out = append(out, r.Device)
+	}
+	return out
+}
+
+// Identified waits until every block device that the kernel has announced is
+// identified, so that a second device with the same name is seen before the
+// first is used, but not for a device that does not answer: after
+// identifyPatience it goes on.
+func (w *World) Identified(t *ueventd.Task) {
+	deadline := t.Now() + identifyPatience
+	for len(w.Devices.Unidentified()) > 0 && t.Now() < deadline {
+		if t.WaitUntil(deadline, "identification of "+strings.Join(unidentified(w), " "), udevd.TopicIdentified) {
+			t.Record("decision", "go on without "+strings.Join(unidentified(w), " ")+": no answer for "+goal.Seconds(identifyPatience))
+			return
+		}
+	}
+}
+
+// identifyPatience bounds the wait of Identified.
+const identifyPatience = 2 * time.Second
+
+func unidentified(w *World) []string {
+	var out []string
+	for p := range w.Devices.Unidentified() {
+		out = append(out, p[strings.LastIndexByte(p, '/')+1:])
+	}
+	slices.Sort(out)
+	return out
+}
+
+// LoadModules loads modules and remembers those that the image lacks.
+func (w *World) LoadModules(t *ueventd.Task, names ...string) error {
+	err := ueventd.Act(t, "load "+strings.Join(names, " "), func(m machine.Machine) error { return m.Load(names...) })
+	if err != nil {
+		w.AddMissing(err.Error())
+	}
+	return err
+}
+
+// AddMissing remembers a driver that could not be loaded, for explanations.
+func (w *World) AddMissing(text string) {
+	if !slices.Contains(w.Missing, text) && len(w.Missing) < 20 {
+		w.Missing = append(w.Missing, text)
+	}
+}
+
+// DeadlineAt turns a span into the time at which it ends; 0 stands for never.
+func DeadlineAt(now, span time.Duration) time.Duration {
+	if span == timespan.Forever {
+		return 0
+	}
+	return now + span
+}
+
+// Break gives the person a shell if the command line asks for one at stage.
+func (w *World) Break(t *ueventd.Task, stage bootcmd.Stage) {
+	if !w.Config.BreaksAt(stage) {
+		return
+	}
+	w.Say(Loud, "stopped before "+stage.String()+" as rd.break asks; leave the shell to go on")
+	if err := ueventd.Act(t, "shell at "+stage.String(), func(m machine.Machine) error { return m.Shell() }); err != nil {
+		w.Say(Loud, "no shell at "+stage.String()+": "+err.Error())
+	}
+}

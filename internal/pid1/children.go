@@ -1,0 +1,175 @@
+package pid1
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"firstlight/internal/machine"
+)
+
+// children runs helpers and reaps every process that ends: as PID 1 we
+// inherit those whose parents are gone.
+type children struct {
+	mu    sync.Mutex
+	wait  map[int]chan unix.WaitStatus
+	early map[int]unix.WaitStatus // ended before anybody waited
+}
+
+func newChildren() *children {
+	return &children{wait: map[int]chan unix.WaitStatus{}, early: map[int]unix.WaitStatus{}}
+}
+
+// reap collects what has ended. It is called for each SIGCHLD.
+func (c *children) reap() {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			return
+		}
+		c.mu.Lock()
+		if ch := c.wait[pid]; ch != nil {
+			delete(c.wait, pid)
+			ch <- status
+		} else if len(c.early) < 256 {
+			c.early[pid] = status
+		}
+		c.mu.Unlock()
+	}
+}
+
+// start starts a program and returns a channel that gets its status.
+func (c *children) start(p string, argv []string, attr *syscall.ProcAttr) (int, <-chan unix.WaitStatus, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	pid, err := syscall.ForkExec(p, argv, attr)
+	if err != nil {
+		return 0, nil, fmt.Errorf("execute %s: %w", p, err)
+	}
+	ch := make(chan unix.WaitStatus, 1)
+	if st, ok := c.early[pid]; ok {
+		delete(c.early, pid)
+		ch <- st
+	} else {
+		c.wait[pid] = ch
+	}
+	return pid, ch, nil
+}
+
+// HasProgram implements machine.Programs.
+func (*children) HasProgram(p string) bool {
+	st, err := os.Stat(p)
+	return err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0
+}
+
+// maxOutput bounds what is kept of a program's output, in bytes.
+const maxOutput = 64 << 10
+
+// Run implements machine.Programs.
+func (c *children) Run(p machine.Program) (machine.Exit, error) {
+	in, out, err := c.pipes(p)
+	if err != nil {
+		return machine.Exit{}, err
+	}
+	env := append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, p.Env...)
+	_, ended, err := c.start(p.Path, append([]string{p.Path}, p.Args...),
+		&syscall.ProcAttr{Env: env, Files: []uintptr{in.child.Fd(), out.child.Fd(), out.child.Fd()}, Sys: &syscall.SysProcAttr{Setsid: true}})
+	in.child.Close()
+	out.child.Close()
+	if err != nil {
+		in.ours.Close()
+		out.ours.Close()
+		return machine.Exit{}, err
+	}
+	go func() {
+		in.ours.Write(p.Input)
+		in.ours.Close()
+	}()
+	text, _ := io.ReadAll(io.LimitReader(out.ours, maxOutput))
+	io.Copy(io.Discard, out.ours)
+	out.ours.Close()
+	return machine.Exit{Code: exitCode(<-ended), Output: string(text)}, nil
+}
+
+func exitCode(st unix.WaitStatus) int {
+	if st.Signaled() {
+		return 128 + int(st.Signal())
+	}
+	return st.ExitStatus()
+}
+
+// pipe is a pipe with its two ends named by who holds them.
+type pipe struct{ ours, child *os.File }
+
+func (*children) pipes(p machine.Program) (in, out pipe, err error) {
+	if in.child, in.ours, err = os.Pipe(); err != nil {
+		return in, out, fmt.Errorf("run %s: %w", p.Path, err)
+	}
+	if out.ours, out.child, err = os.Pipe(); err != nil {
+		in.child.Close()
+		in.ours.Close()
+		return in, out, fmt.Errorf("run %s: %w", p.Path, err)
+	}
+	return in, out, nil
+}
+
+// endPatience is how long processes have to end by themselves.
+const endPatience = 2 * time.Second
+
+// endAll ends every process but this one and those that hold the root's
+// storage: their argv[0] begins with '@' (systemd.io/ROOT_STORAGE_DAEMONS).
+func (c *children) endAll() {
+	var fds []unix.PollFd
+	for _, pid := range userProcesses() {
+		fd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			continue
+		}
+		unix.PidfdSendSignal(fd, unix.SIGTERM, nil, 0)
+		fds = append(fds, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+	}
+	deadline := time.Now().Add(endPatience)
+	for i := range fds {
+		left := max(time.Until(deadline), 0)
+		if n, _ := unix.Poll(fds[i:i+1], int(left.Milliseconds())); n == 0 {
+			unix.PidfdSendSignal(int(fds[i].Fd), unix.SIGKILL, nil, 0)
+			unix.Poll(fds[i:i+1], 1000)
+		}
+		unix.Close(int(fds[i].Fd))
+	}
+	c.reap()
+}
+
+// userProcesses lists the processes of user space other than this one.
+func userProcesses() []int {
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return nil
+	}
+	defer dir.Close()
+	names, _ := dir.Readdirnames(-1)
+	var out []int
+	for _, name := range names {
+		pid, err := strconv.Atoi(name)
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		cmd, err := os.ReadFile("/proc/" + name + "/cmdline")
+		if err != nil || len(cmd) == 0 || strings.HasPrefix(string(cmd), "@") {
+			continue // a kernel thread has no command line
+		}
+		out = append(out, pid)
+	}
+	return out
+}

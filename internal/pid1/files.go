@@ -1,0 +1,185 @@
+package pid1
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"firstlight/internal/machine"
+	"firstlight/internal/sysfs"
+)
+
+// files implements machine.Files.
+type files struct{ sys sysfs.Dir }
+
+func (files) ReadFile(name string, max int64) ([]byte, error) { return readBounded(name, max) }
+
+func readBounded(name string, max int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readMax(f, name, max)
+}
+
+func readMax(r io.Reader, name string, max int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, max+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > max {
+		clear(b)
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, max)
+	}
+	return b, nil
+}
+
+// openIn opens p inside root as a process with that root directory would:
+// openat2(2) with RESOLVE_IN_ROOT.
+func openIn(root, p string, flags uint64) (*os.File, error) {
+	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", root, err)
+	}
+	defer unix.Close(dir)
+	for {
+		fd, err := unix.Openat2(dir, strings.TrimPrefix(p, "/"), &unix.OpenHow{Flags: flags | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT})
+		if err == unix.EINTR || err == unix.EAGAIN {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open %s in %s: %w", p, root, err)
+		}
+		return os.NewFile(uintptr(fd), path.Join(root, p)), nil
+	}
+}
+
+func (files) InRoot(root, p string) (machine.FileInfo, error) {
+	f, err := openIn(root, p, unix.O_PATH)
+	if err != nil {
+		return machine.FileInfo{}, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return machine.FileInfo{}, err
+	}
+	real, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	if err != nil {
+		return machine.FileInfo{}, err
+	}
+	if inside, ok := strings.CutPrefix(real, root); ok && root != "/" {
+		real = "/" + strings.TrimPrefix(inside, "/")
+	}
+	return machine.FileInfo{Path: real, Mode: st.Mode(), Size: st.Size()}, nil
+}
+
+func (files) ReadInRoot(root, p string, max int64) ([]byte, error) {
+	f, err := openIn(root, p, unix.O_RDONLY|unix.O_NOCTTY|unix.O_NONBLOCK)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readMax(f, p, max)
+}
+
+func (files) WriteFile(name string, data []byte, mode fs.FileMode) error {
+	if !strings.HasPrefix(path.Clean(name), "/run/") {
+		return fmt.Errorf("write %s: only files below /run are written", name)
+	}
+	if err := os.MkdirAll(path.Dir(name), 0o755); err != nil {
+		return err
+	}
+	tmp := name + ".new"
+	if err := os.WriteFile(tmp, data, mode); err != nil {
+		return err
+	}
+	return os.Rename(tmp, name)
+}
+
+func underDev(p string) error {
+	if !strings.HasPrefix(p, "/dev/") || path.Clean(p) != p {
+		return fmt.Errorf("%s is not a name below /dev", p)
+	}
+	return nil
+}
+
+func (files) Link(target, p string) error {
+	if err := underDev(p); err != nil {
+		return fmt.Errorf("link: %w", err)
+	}
+	if st, err := os.Lstat(p); err == nil && st.Mode()&fs.ModeSymlink == 0 {
+		return fmt.Errorf("link %s: a device node has that name", p)
+	}
+	err := os.Symlink(target, p)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(path.Dir(p), 0o755); err != nil {
+			return err
+		}
+		err = os.Symlink(target, p)
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	tmp := p + ".firstlight"
+	os.Remove(tmp)
+	if err := os.Symlink(target, tmp); err != nil {
+		return err
+	}
+	return os.Rename(tmp, p)
+}
+
+func (files) Unlink(p string) error {
+	if err := underDev(p); err != nil {
+		return fmt.Errorf("unlink: %w", err)
+	}
+	st, err := os.Lstat(p)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if st.Mode()&fs.ModeSymlink == 0 {
+		return fmt.Errorf("unlink %s: not a link", p)
+	}
+	if err := os.Remove(p); err != nil {
+		return err
+	}
+	for dir := path.Dir(p); dir != "/dev" && os.Remove(dir) == nil; dir = path.Dir(dir) {
+	}
+	return nil
+}
+
+func (files) SetNode(name string, uid, gid *int, mode *fs.FileMode) error {
+	if err := underDev(name); err != nil {
+		return fmt.Errorf("set owner: %w", err)
+	}
+	if mode != nil {
+		if err := os.Chmod(name, *mode); err != nil {
+			return err
+		}
+	}
+	if uid == nil && gid == nil {
+		return nil
+	}
+	u, g := -1, -1
+	if uid != nil {
+		u = *uid
+	}
+	if gid != nil {
+		g = *gid
+	}
+	return os.Lchown(name, u, g)
+}
+
+func (f files) WriteSysfs(p, value string) error { return f.sys.Write(p, value) }
+
+func (files) Mkdir(p string, mode fs.FileMode) error { return os.MkdirAll(p, mode) }

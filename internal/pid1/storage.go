@@ -1,0 +1,105 @@
+package pid1
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"firstlight/internal/machine"
+)
+
+// blockDevice is an open block device.
+type blockDevice struct {
+	*os.File
+	size   int64
+	sector int
+}
+
+func (b *blockDevice) Size() int64     { return b.size }
+func (b *blockDevice) SectorSize() int { return b.sector }
+
+// storage implements machine.Storage; modules loads the btrfs driver.
+type storage struct{ modules machine.Modules }
+
+func (storage) OpenBlock(name string) (machine.Block, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", name, err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("stat %s: %w", name, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFBLK {
+		f.Close()
+		return nil, fmt.Errorf("%s is not a block device", name)
+	}
+	size, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("size of %s: %w", name, err)
+	}
+	sector, err := unix.IoctlGetInt(fd, unix.BLKSSZGET)
+	if err != nil {
+		sector = 512
+	}
+	return &blockDevice{f, size, sector}, nil
+}
+
+func (storage) OpenRaw(name string, use func(fd uintptr) error) error {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", name, err)
+	}
+	defer unix.Close(fd)
+	return use(uintptr(fd))
+}
+
+// The btrfs control device's ioctls (include/uapi/linux/btrfs.h): both take a
+// struct btrfs_ioctl_vol_args of 8 + 4088 bytes.
+const (
+	btrfsScanDev      = 0x50009404
+	btrfsDevicesReady = 0x90009427
+	btrfsControl      = "/dev/btrfs-control"
+)
+
+type btrfsVolArgs struct {
+	fd   int64
+	name [4088]byte
+}
+
+func (s storage) btrfs(name string, request uintptr) (int, error) {
+	if err := s.modules.Load("btrfs"); err != nil {
+		return 0, err
+	}
+	var args btrfsVolArgs
+	if len(name) >= len(args.name) {
+		return 0, fmt.Errorf("btrfs: name %.40q… is too long", name)
+	}
+	copy(args.name[:], name)
+	fd, err := unix.Open(btrfsControl, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("btrfs: open %s: %w", btrfsControl, err)
+	}
+	defer unix.Close(fd)
+	r, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), request, uintptr(unsafe.Pointer(&args)))
+	if errno != 0 {
+		return 0, fmt.Errorf("btrfs: %s: %w", name, errno)
+	}
+	return int(r), nil
+}
+
+func (s storage) BtrfsScan(name string) error {
+	_, err := s.btrfs(name, btrfsScanDev)
+	return err
+}
+
+func (s storage) BtrfsReady(name string) (bool, error) {
+	r, err := s.btrfs(name, btrfsDevicesReady)
+	return r == 0 && err == nil, err
+}

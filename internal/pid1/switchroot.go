@@ -1,0 +1,185 @@
+package pid1
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"firstlight/internal/machine"
+)
+
+// switcher starts the real system: the last act of this program.
+type switcher struct {
+	began  time.Time     // when this program started, for the real system's records
+	mono   time.Duration // the same on the monotonic clock
+	before func()        // flushes and closes what must not reach the real system
+	spawn  *children
+}
+
+// carried are the mounts that move into the real system.
+var carried = [...]string{"/run", "/dev", "/proc", "/sys"}
+
+// SwitchRoot does what switch_root(8) does, and what systemd wants of an
+// initrd (systemd.io/INITRD_INTERFACE): everything that can fail is looked at
+// first, with nothing changed; then processes are ended, the kernel's
+// filesystems moved, the root moved over, the memory of the image freed, and
+// init executed.
+func (s *switcher) SwitchRoot(sw machine.SwitchRoot) error {
+	init, err := files{}.InRoot(sw.Root, sw.Init)
+	if err != nil {
+		return fmt.Errorf("init %s: %w", sw.Init, err)
+	}
+	if !init.Mode.IsRegular() || init.Mode&0o111 == 0 {
+		return fmt.Errorf("init %s is not an executable file", sw.Init)
+	}
+	var root, here unix.Stat_t
+	if err := unix.Stat(sw.Root, &root); err != nil {
+		return fmt.Errorf("stat %s: %w", sw.Root, err)
+	}
+	if err := unix.Stat("/", &here); err != nil {
+		return fmt.Errorf("stat /: %w", err)
+	}
+	if root.Dev == here.Dev {
+		return fmt.Errorf("nothing is mounted on %s", sw.Root)
+	}
+	old, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open /: %w", err)
+	}
+	defer unix.Close(old)
+	s.spawn.endAll()
+	s.before()
+	if err := s.move(sw.Root); err != nil {
+		return err
+	}
+	if err := freeImage(old, here.Dev); err != nil {
+		kmsg(4, "the image's memory was not freed: "+err.Error())
+	}
+	argv := append([]string{sw.Init}, sw.Args...)
+	if isSystemd(init.Path) {
+		argv = append(argv, s.systemdArgs()...)
+	}
+	err = unix.Exec(sw.Init, argv, environment())
+	return fmt.Errorf("execute %s: %w", sw.Init, err)
+}
+
+// move takes the kernel's filesystems along and makes the real root the root.
+func (s *switcher) move(root string) error {
+	for _, from := range carried {
+		to := path.Join(root, from)
+		if st, err := os.Lstat(to); err != nil || !st.IsDir() {
+			// A read-only or bare root without the directory: it is better to
+			// start without that mount than not at all.
+			kmsg(4, to+" is missing in the real root: "+from+" is not carried over")
+			unix.Unmount(from, unix.MNT_DETACH)
+			continue
+		}
+		if err := unix.Mount(from, to, "", unix.MS_MOVE, ""); err != nil {
+			return fmt.Errorf("move %s to %s: %w", from, to, err)
+		}
+	}
+	if err := unix.Chdir(root); err != nil {
+		return fmt.Errorf("change to %s: %w", root, err)
+	}
+	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
+		return fmt.Errorf("move %s to /: %w", root, err)
+	}
+	if err := unix.Chroot("."); err != nil {
+		return fmt.Errorf("change root to %s: %w", root, err)
+	}
+	return unix.Chdir("/")
+}
+
+// freeImage removes everything of the image, so that its memory is free. It
+// refuses to touch anything but the ram filesystem that the image is in.
+func freeImage(dir int, dev uint64) error {
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(dir, &fs); err != nil {
+		return err
+	}
+	if fs.Type != unix.RAMFS_MAGIC && fs.Type != unix.TMPFS_MAGIC {
+		return errors.New("the image is not on a ram filesystem")
+	}
+	return removeBelow(dir, dev)
+}
+
+func removeBelow(dir int, dev uint64) error {
+	buf := make([]byte, 16<<10)
+	var names []string
+	for {
+		n, err := unix.Getdents(dir, buf)
+		if err != nil {
+			return err
+		}
+		if n <= 0 {
+			break
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+	}
+	var first error
+	for _, name := range names {
+		var st unix.Stat_t
+		if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil || st.Dev != dev {
+			continue
+		}
+		if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+			if err := unix.Unlinkat(dir, name, 0); err != nil && first == nil {
+				first = fmt.Errorf("remove %s: %w", name, err)
+			}
+			continue
+		}
+		sub, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err != nil {
+			continue
+		}
+		err = removeBelow(sub, dev)
+		unix.Close(sub)
+		if err == nil {
+			err = unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
+		}
+		if err != nil && err != unix.EBUSY && first == nil {
+			first = fmt.Errorf("remove %s: %w", name, err)
+		}
+	}
+	return first
+}
+
+// isSystemd says whether the real init is systemd.
+func isSystemd(p string) bool { return path.Base(p) == "systemd" }
+
+// systemdArgs tell systemd that it was started by an initrd and when that
+// began, so that `systemd-analyze` shows the initrd's share: it reads
+// "initrd-timestamp=REALTIME MONOTONIC" (microseconds) from the descriptor
+// that --deserialize names, as it does after its own switch of roots.
+func (s *switcher) systemdArgs() []string {
+	fd, err := unix.MemfdCreate("systemd-state", 0)
+	if err != nil {
+		return nil
+	}
+	text := fmt.Sprintf("initrd-timestamp=%d %d\n\n", s.began.UnixMicro(), s.mono.Microseconds())
+	if _, err := unix.Write(fd, []byte(text)); err != nil {
+		unix.Close(fd)
+		return nil
+	}
+	unix.Seek(fd, 0, 0)
+	return []string{"--switched-root", "--system", "--deserialize", strconv.Itoa(fd)}
+}
+
+// environment is what the kernel gave to this program. The kernel passes
+// parameters it does not know as variables; the real init has a right to
+// them.
+func environment() []string {
+	env := os.Environ()
+	for i, v := range env {
+		if strings.HasPrefix(v, "PATH=") {
+			return env[:i+copy(env[i:], env[i+1:])]
+		}
+	}
+	return env
+}

@@ -1,0 +1,98 @@
+package pid1
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"firstlight/internal/keyring"
+	"firstlight/internal/machine"
+)
+
+// mounts implements machine.Mounts.
+type mounts struct{}
+
+func (mounts) Mount(m machine.Mount) error {
+	if err := os.MkdirAll(m.Target, 0o755); err != nil {
+		return err
+	}
+	err := unix.Mount(m.Source, m.Target, m.FSType, m.Flags, m.Data)
+	if err == unix.EACCES || err == unix.EROFS {
+		// The device is write-protected: what mount(8) does is what people
+		// expect, and reading is all that is asked for at first anyway.
+		err = unix.Mount(m.Source, m.Target, m.FSType, m.Flags|unix.MS_RDONLY, m.Data)
+	}
+	if err != nil {
+		return fmt.Errorf("mount %s on %s as %s: %w", m.Source, m.Target, m.FSType, err)
+	}
+	return nil
+}
+
+func (mounts) Unmount(target string, detach bool) error {
+	flags := 0
+	if detach {
+		flags = unix.MNT_DETACH
+	}
+	if err := unix.Unmount(target, flags); err != nil {
+		return fmt.Errorf("unmount %s: %w", target, err)
+	}
+	return nil
+}
+
+// system implements machine.System but for SwitchRoot.
+type system struct{}
+
+func (system) Resume(major, minor uint32, offset uint64) error {
+	if offset != 0 {
+		if err := os.WriteFile("/sys/power/resume_offset", []byte(strconv.FormatUint(offset, 10)), 0); err != nil {
+			return fmt.Errorf("resume offset: %w", err)
+		}
+	}
+	err := os.WriteFile("/sys/power/resume", fmt.Appendf(nil, "%d:%d", major, minor), 0)
+	if err != nil {
+		return fmt.Errorf("resume from %d:%d: %w", major, minor, err)
+	}
+	return machine.ErrNoImage
+}
+
+func (system) Stop(how machine.Power) error {
+	unix.Sync()
+	cmd := map[machine.Power]int{machine.Reboot: unix.LINUX_REBOOT_CMD_RESTART,
+		machine.PowerOff: unix.LINUX_REBOOT_CMD_POWER_OFF, machine.Halt: unix.LINUX_REBOOT_CMD_HALT}[how]
+	if cmd == 0 {
+		return fmt.Errorf("%q is no way to stop", how)
+	}
+	if err := unix.Reboot(cmd); err != nil {
+		return fmt.Errorf("%s: %w", how, err)
+	}
+	return nil
+}
+
+func (system) AddKey(description string, key []byte) (func(), error) {
+	k, err := keyring.Add(description, key)
+	if err != nil {
+		return nil, err
+	}
+	return func() { k.Remove() }, nil
+}
+
+func (system) Memory() (uint64, error) {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.SplitSeq(string(b), "\n") {
+		if rest, ok := strings.CutPrefix(line, "MemAvailable:"); ok {
+			kb, err := strconv.ParseUint(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 53)
+			if err != nil {
+				return 0, fmt.Errorf("/proc/meminfo: %q: %w", line, err)
+			}
+			return kb << 10, nil
+		}
+	}
+	return 0, errors.New("/proc/meminfo has no MemAvailable")
+}
