@@ -1,6 +1,8 @@
 package bootcmd
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"firstlight/internal/devspec"
@@ -61,6 +63,8 @@ type LuksVolume struct {
 	// Options are in crypttab(5)'s spelling ("discard", "timeout=10s"),
 	// whatever the dialect they came in.
 	Options []string
+	// Discard is rd.luks.allow-discards=UUID, beside Options.
+	Discard bool
 	// Data is rd.luks.data=: where the encrypted data is when the device
 	// selected is a detached header.
 	Data devspec.Spec
@@ -88,4 +92,77 @@ type LuksKey struct {
 type LuksHeader struct {
 	Path   string
 	Device devspec.Spec
+}
+
+// LuksIdentity is what is known of an encrypted device that has appeared.
+// What is not known is empty.
+type LuksIdentity struct {
+	UUID     string // of the LUKS header
+	PartUUID string
+	Serial   string // of the disk
+	// Is says whether the device is the one that a Spec names; nil: it is
+	// not known.
+	Is func(devspec.Spec) bool
+}
+
+// Selects says whether the selector selects the device.
+func (s LuksSelector) Selects(id LuksIdentity) bool {
+	switch s.By {
+	case ByUUID:
+		return id.UUID != "" && strings.HasPrefix(undash(id.UUID), undash(s.Value))
+	case ByPartUUID:
+		return id.PartUUID != "" && devspec.FoldUUID(id.PartUUID) == s.Value
+	case BySerial:
+		return id.Serial != "" && id.Serial == s.Value
+	}
+	return id.Is != nil && id.Is(s.Device)
+}
+
+func undash(uuid string) string { return strings.ToLower(strings.ReplaceAll(uuid, "-", "")) }
+
+// Restricted says whether the command line names devices to unlock: then no
+// others are unlocked for its sake, but those of the crypttab are.
+func (l *Luks) Restricted() bool {
+	return slices.ContainsFunc(l.Volumes, func(v LuksVolume) bool { return v.Wanted })
+}
+
+// Lookup puts together what the command line says of one device: the
+// volumes that select it (of several names the last counts), and where they
+// say nothing, the options and keys for all. Its Options have "discard" where
+// Discard is set. Wanted is false if the device is
+// to be ignored, or all of encryption is switched off.
+func (l *Luks) Lookup(id LuksIdentity) LuksVolume {
+	var v LuksVolume
+	for _, w := range l.Volumes {
+		if !w.Select.Selects(id) {
+			continue
+		}
+		v.Select = w.Select
+		v.Wanted = v.Wanted || w.Wanted
+		v.KeySource = v.KeySource || w.KeySource
+		v.Discard = v.Discard || w.Discard
+		v.Keys = append(v.Keys, w.Keys...)
+		v.Options = append(v.Options, w.Options...)
+		if w.Name != "" {
+			v.Name = w.Name
+		}
+		if !w.Data.IsZero() {
+			v.Data = w.Data
+		}
+		if w.Header != (LuksHeader{}) {
+			v.Header = w.Header
+		}
+	}
+	if v.Keys == nil {
+		v.Keys = slices.Clone(l.Keys)
+	}
+	if v.Options == nil {
+		v.Options = slices.Clone(l.Options)
+	}
+	if v.Discard = v.Discard || l.Discard; v.Discard && !slices.Contains(v.Options, "discard") {
+		v.Options = append(v.Options, "discard")
+	}
+	ignored := slices.ContainsFunc(l.Ignore, func(s LuksSelector) bool { return s.Selects(id) })
+	v.Wanted = v.Wanted && l.Enabled && !ignored
+	return v
 }

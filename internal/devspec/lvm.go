@@ -18,7 +18,7 @@ func SplitLVM(name string) (vg, lv, layer string, ok bool) {
 		return "", "", "", false
 	}
 	lv, layer, _ = cutHyphen(rest)
-	if !validVG(vg) || !validVG(lv) {
+	if !ValidLVMName(vg) || !ValidLVMName(lv) {
 		return "", "", "", false
 	}
 	return vg, lv, layer, true
@@ -39,9 +39,9 @@ func cutHyphen(s string) (before, after string, found bool) {
 	return strings.ReplaceAll(s, "--", "-"), "", false
 }
 
-// validVG holds for names that LVM allows for volume groups and volumes
+// ValidLVMName holds for names that LVM allows for volume groups and volumes
 // (lvm(8), VALID NAMES).
-func validVG(s string) bool {
+func ValidLVMName(s string) bool {
 	if s == "" || len(s) > 127 || s[0] == '-' || s == "." || s == ".." {
 		return false
 	}

@@ -151,7 +151,7 @@ func parsePath(s string) (Spec, error) {
 		return Spec{Kind: Path, Value: p}, nil
 	case strings.Contains(notVG, " "+dir+" ") || strings.Contains(name, "/"):
 		return Spec{Kind: Path, Value: p}, nil
-	case validVG(dir) && validVG(name):
+	case ValidLVMName(dir) && ValidLVMName(name):
 		return Spec{Kind: LV, Value: dir + "/" + name}, nil
 	}
 	return Spec{Kind: Path, Value: p}, nil

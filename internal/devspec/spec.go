@@ -56,11 +56,14 @@ func (s Spec) IsZero() bool { return s.Kind == None }
 func (s Spec) IsDevice() bool { return s.Kind != None && s.Kind != Root && s.Kind != Other }
 
 // String is the canonical spelling, which Parse reads back to an equal Spec:
-// "UUID=…", "/dev/mapper/root", "8:1". The zero Spec gives "".
+// "UUID=…", "/dev/mapper/root", "8:1". The zero Spec gives "". It is fit for
+// messages: the password of an Other's URL is left out, Value has it.
 func (s Spec) String() string {
 	switch s.Kind {
-	case Path, Other:
+	case Path:
 		return s.Value
+	case Other:
+		return Redact(s.Value)
 	case UUID:
 		return "UUID=" + escape(s.Value, false)
 	case Label:
@@ -80,7 +83,7 @@ func (s Spec) String() string {
 	case Devnum:
 		return strconv.FormatUint(uint64(s.Major), 10) + ":" + strconv.FormatUint(uint64(s.Minor), 10)
 	case Mapper:
-		return "/dev/mapper/" + escape(s.Value, true)
+		return "/dev/mapper/" + mangle(s.Value)
 	case LV:
 		return "/dev/" + s.Value
 	case MD:
@@ -143,7 +146,23 @@ func (s Spec) Describe() string {
 	case Root:
 		return "the root device"
 	}
-	return s.Value
+	return escape(s.String(), true)
+}
+
+// Redact replaces what stands before the '@' of a URL or of an iSCSI root,
+// user and password, by "…".
+func Redact(text string) string {
+	end := strings.LastIndexByte(text, '@')
+	start := strings.Index(text, "://")
+	if start >= 0 {
+		start += len("://")
+	} else if i := strings.Index(text, "iscsi:"); i >= 0 {
+		start = i + len("iscsi:")
+	}
+	if start < 0 || end <= start {
+		return text
+	}
+	return text[:start] + "…" + text[end:]
 }
 
 // LogicalVolume says which logical volume the name implies: for /dev/VG/LV

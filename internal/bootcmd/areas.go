@@ -1,0 +1,157 @@
+package bootcmd
+
+import "strings"
+
+// areas are the parameters that are known and not supported yet, by what
+// they are about, separated by blanks. Using one is reported; a later part
+// of Firstlight that takes one up moves it to the table.
+var areas = [...]struct{ area, names string }{
+	{"the network", "ip ifname rd.route route bootdev BOOTIF rd.bootif nameserver rd.peerdns rd.neednet vlan bond" +
+		" team bridge rd.net.dhcp.retry rd.net.timeout.dhcp rd.net.timeout.iflink rd.net.timeout.ifup" +
+		" rd.net.timeout.route rd.net.timeout.ipv6dad rd.net.timeout.ipv6auto rd.net.timeout.carrier ksdevice" +
+		" gateway netmask mtu iptimeout netconsole rd.noverifyssl proxy"},
+	{"NFS", "nfsroot nfsopts rd.nfs.domain"},
+	{"network filesystems", "netroot cifsuser cifspass sshfsroot sshfsopts"},
+	{"iSCSI", "rd.iscsi.initiator rd.iscsi.target.name rd.iscsi.target.ip rd.iscsi.target.port" +
+		" rd.iscsi.target.group rd.iscsi.username rd.iscsi.password rd.iscsi.in.username rd.iscsi.in.password" +
+		" rd.iscsi.firmware rd.iscsi.ibft rd.iscsi.mp rd.iscsi.login_retry_max rd.iscsi.param rd.iscsi.waitnet" +
+		" rd.iscsi.testroute rd.iscsi.transport iscsi_initiator iscsi_target_name iscsi_target_ip" +
+		" iscsi_target_port iscsi_target_group iscsi_username iscsi_password iscsi_in_username" +
+		" iscsi_in_password iscsi_firmware iscsi_auto iscsi_iname"},
+	{"FCoE", "rd.fcoe fcoe"},
+	{"NVMe over fabrics", "rd.nonvmf rd.nvmf.nonbft rd.nvmf.nostatic rd.nvmf.hostnqn rd.nvmf.hostid" +
+		" rd.nvmf.discover rd.nvmf.connect rd.nvmf.nonvmf nvmf.hostnqn nvmf.hostid nvmf.discover nvmf.connect" +
+		" nvmf.nonvmf nvmf.nonbft nvmf.nostatic nvmf-hostnqn nvmf-hostid nvmf-nonvmf nvmf-nostatic" +
+		" nvmf-nonbft nvmf-connect nvmf-discover"},
+	{"downloaded images", "rd.systemd.pull"},
+	{"live images", "rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.debug rd.live.check" +
+		" rd.live.overlay rd.live.overlay.overlayfs rd.live.overlay.reset rd.live.overlay.cowfs" +
+		" rd.live.overlay.size rd.live.overlay.thin rd.live.overlay.readonly" +
+		" rd.live.overlay.nouserconfirmprompt rd.writable.fsimg rd.minmem iso-scan/filename updates" +
+		" live.updates liveimg live_dir live_ram live_locale reset_overlay readonly_overlay rdlivedebug"},
+	{"an overlay over the root", "rd.overlay rd.overlay.readonly rd.overlay.reset rd.overlay.crypt overlay" +
+		" overlayroot systemd.volatile"},
+	{"verified images", "roothash usrhash rd.systemd.verity systemd.verity_root_data systemd.verity_root_hash" +
+		" systemd.verity_usr_data systemd.verity_usr_hash systemd.verity_root_options" +
+		" systemd.verity_usr_options rd.integrityd integritytab"},
+	{"image pipelines", "pipeline getimage mountfs mountfs-opts overlayfs waitdev ping pipe-retry" +
+		" pipe-verify-sign ksfile noksfile"},
+	{"virtual machine tools", "guestfs-verbose guestfs-network guestfs-channel guestfs-rescue guestfs-noreboot"},
+	{"ZFS", "zfs-force spl-hostid"},
+	{"UBI", "ubi.mtd"},
+	{"multipath", "rd.multipath"},
+	{"alternative roots", "rootfallback"},
+	{"external journals", "root.journaldev"},
+	{"FIPS mode", "rd.fips rd.fips.skipkernel"},
+	{"key files by GPG and smart cards", "rd.luks.smartcard rd.luks.keydev.uuid rd.luks.keypath" +
+		" rd_LUKS_KEYDEV_UUID rd_LUKS_KEYPATH luks-key-format crypto"},
+	{"LVM snapshots", "rd.lvm.snapshot rd.lvm.snapsize rd_LVM_SNAPSHOT rd_LVM_SNAPSIZE"},
+	{"s390", "rd.dasd rd.zfcp rd.zfcp.conf rd.znet rd.znet_ifname rd.zipl rd.cio_accept rd.dcssblk rd.lunmask"},
+	{"parameters typed at boot", "rd.cmdline"},
+	{"modules kept for the real system", "rd.driver.export"},
+	{"merging /usr", "rd.convertfs"},
+	{"capabilities", "rd.caps rd.caps.initdrop rd.caps.disablemodules rd.caps.disablekexec drop_capabilities"},
+	{"remote logs", "syslogserver sysloglevel syslogtype syslog"},
+	{"memory tracing", "rd.memdebug"},
+	{"the shutdown", "rd.shutdown.timeout.umount"},
+	{"the keyboard and fonts", "rd.vconsole.keymap rd.vconsole.keymap.ext rd.vconsole.keymap.toggle" +
+		" rd.vconsole.unicode rd.vconsole.font rd.vconsole.font.map rd.vconsole.font.unimap rd.locale.LANG" +
+		" rd.locale.LC_ALL KEYMAP KEYTABLE SYSFONT CONTRANS UNIMAP UNICODE EXT_KEYMAP"},
+	{"kernel keys", "masterkey masterkeytype evmkey evmx509 ecryptfskey"},
+	{"hooks", "disablehooks stop rescue-modules"},
+	{"waiting before the resume", "sleeptime sleepdevice"},
+	{"options of the resume device", "resumeflags"},
+}
+
+// elsewhere are parameters that need nothing done here: they are for the
+// kernel or the real system, or ask for what Firstlight has no use for. A
+// name that ends in '.' stands for all that begin with it.
+const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. root. modprobe." +
+	" net. sysctl. systemd_unit udev. initramfs. booster. live. selinux enforcing SYSTEMD_SULOGIN_FORCE biosdevname" +
+	" hostname LANG BOOT_IMAGE initrd rdinit loglevel resumewait resumedelay all_generic_ide nolkrg noearlylkrg" +
+	" lkrg. rd-depmod rd-preload-modules rduevent-timeout rdacct rdcopystate rd.splash" +
+	" rd.udev.children_max rd.udev.exec_delay rd.udev.event_timeout rd.udev.timeout_signal" +
+	" rd.udev.blockdev_read_only rd.udev.blockdev-read-only "
+
+// lookupArea says what a known parameter that is not supported is about.
+func lookupArea(name string) (area string, ok bool) {
+	for i := range areas {
+		for n := range strings.FieldsSeq(areas[i].names) {
+			if sameName(n, name) {
+				return areas[i].area, true
+			}
+		}
+	}
+	return "", false
+}
+
+// isElsewhere says whether the parameter is known to be for somebody else.
+func isElsewhere(name string) bool {
+	for n := range strings.FieldsSeq(elsewhere) {
+		if sameName(n, name) ||
+			n[len(n)-1] == '.' && len(name) > len(n) && sameName(n, name[:len(n)]) {
+			return true
+		}
+	}
+	return false
+}
+
+// maxGuesses bounds how many unknown names are compared with all the known
+// ones, maxGuessLen their length.
+const (
+	maxGuesses  = 16
+	maxGuessLen = 48
+)
+
+// nearest is the known name with the least edit distance, "" if none is
+// near: a third of the letters may be wrong.
+func (p *parser) nearest(name string) string {
+	if p.guesses++; p.guesses > maxGuesses || len(name) > maxGuessLen {
+		return ""
+	}
+	best, least := "", len(name)/3+1
+	try := func(known string) {
+		if d := len(known) - len(name); d >= least || -d >= least {
+			return
+		}
+		if d := distance(foldName(known), foldName(name)); d < least {
+			best, least = known, d
+		}
+	}
+	for i := range table {
+		try(table[i].name)
+	}
+	for i := range areas {
+		for n := range strings.FieldsSeq(areas[i].names) {
+			try(n)
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to insert, remove, replace or swap with
+// their neighbour that makes b of a. Both are at most maxGuessLen and a
+// third longer.
+func distance(a, b string) int {
+	const n = maxGuessLen*4/3 + 2
+	var rows [3][n]int
+	two, one, cur := &rows[0], &rows[1], &rows[2]
+	for j := 0; j <= len(b); j++ {
+		one[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		cur[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			cur[j] = min(one[j]+1, cur[j-1]+1, one[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				cur[j] = min(cur[j], two[j-2]+1)
+			}
+		}
+		two, one, cur = one, cur, two
+	}
+	return one[len(b)]
+}

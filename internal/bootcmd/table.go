@@ -1,0 +1,363 @@
+package bootcmd
+
+import (
+	"strconv"
+	"strings"
+
+	"firstlight/internal/devspec"
+)
+
+// table is every parameter that has an effect, by the name that documents
+// give it. To add one is to add a row. The functions capture nothing, so
+// that the table is data of the program and costs nothing at its start.
+var table = [...]struct {
+	name string
+	set  func(p *parser)
+}{
+	// The root, /usr and hibernation.
+	{"root", func(p *parser) { p.root = p.arg; p.root.HasValue = true }},
+	{"rootfstype", func(p *parser) { p.types(&p.c.Root.FSTypes) }},
+	{"rootflags", func(p *parser) { p.c.Root.Flags, p.c.Root.FlagsSet = p.arg.Value, true }},
+	{"ro", func(p *parser) { p.c.Root.ReadOnly, p.c.Root.ReadOnlySet = true, true }},
+	{"rw", func(p *parser) { p.c.Root.ReadOnly, p.c.Root.ReadOnlySet = false, true }},
+	{"readonly", func(p *parser) {
+		if p.bool(&p.c.Root.ReadOnly) {
+			p.c.Root.ReadOnlySet = true
+		}
+	}},
+	{"zfs", func(p *parser) {
+		if _, ok := p.value(); ok {
+			p.zfs = p.arg
+			p.notYet("ZFS")
+		}
+	}},
+	{"boot", func(p *parser) {
+		if p.arg.Value != "" && p.arg.Value != "local" {
+			p.notYet("boot scripts and FIPS mode")
+		}
+	}},
+	{"rootonly", func(p *parser) { p.bool(&p.c.RootOnly) }},
+	{"mount.usr", func(p *parser) { p.usr = p.arg; p.usr.HasValue = true }},
+	{"mount.usrfstype", func(p *parser) { p.types(&p.c.Usr.FSTypes) }},
+	{"mount.usrflags", func(p *parser) { p.c.Usr.Flags, p.c.Usr.FlagsSet = p.arg.Value, true }},
+	{"rd.fstab", func(p *parser) { p.bool(&p.c.UseFstab) }},
+	{"resume", (*parser).resume},
+	{"resume_offset", (*parser).resumeOffset},
+	{"noresume", func(p *parser) { p.c.Resume.Disabled = true }},
+	{"hibernate", func(p *parser) {
+		if p.arg.Value == "noresume" || p.arg.Value == "no" {
+			p.c.Resume.Disabled = true
+		}
+	}},
+
+	// The real init.
+	{"init", func(p *parser) {
+		if v, ok := p.value(); ok && !strings.HasPrefix(v, "/") {
+			p.malformed("not an absolute path")
+		} else if ok {
+			p.c.Init = v
+		}
+	}},
+
+	// Encryption.
+	{"rd.luks", func(p *parser) { p.bool(&p.c.Luks.Enabled) }},
+	{"rd.luks.crypttab", func(p *parser) { p.bool(&p.c.Luks.Crypttab) }},
+	{"rd.luks.uuid", (*parser).luksUUID},
+	{"rd.luks.partuuid", func(p *parser) { p.luksBy(ByPartUUID) }},
+	{"rd.luks.serial", func(p *parser) { p.luksBy(BySerial) }},
+	{"rd.luks.name", (*parser).luksName},
+	{"rd.luks.key", (*parser).luksKey},
+	{"rd.luks.options", (*parser).luksOptions},
+	{"rd.luks.data", (*parser).luksData},
+	{"rd.luks.header", (*parser).luksHeader},
+	{"rd.luks.allow-discards", (*parser).luksDiscards},
+	{"rd.luks.timeout", func(p *parser) { p.seconds(&p.c.Luks.Timeout, true) }},
+	{"rd.luks.key.tout", func(p *parser) { p.seconds(&p.c.Luks.KeyTimeout, false) }},
+	{"cryptdevice", (*parser).cryptDevice},
+	{"cryptkey", (*parser).cryptKey},
+	{"cryptopts", (*parser).cryptOpts},
+	{"luks-dev", (*parser).luksDev},
+	{"luks-ignore", (*parser).luksIgnore},
+	{"luks-discard", (*parser).luksDiscards},
+	{"no-luks", func(p *parser) { p.off(&p.c.Luks.Enabled) }},
+
+	// Volume groups and arrays.
+	{"rd.lvm", func(p *parser) { p.bool(&p.c.LVM.Enabled) }},
+	{"rd.lvm.conf", func(p *parser) { p.bool(&p.c.LVM.Conf) }},
+	{"rd.lvm.vg", func(p *parser) {
+		if v, ok := p.value(); ok && !devspec.ValidLVMName(v) {
+			p.malformed("not the name of a volume group")
+		} else if ok {
+			p.c.LVM.VGs = append(p.c.LVM.VGs, v)
+		}
+	}},
+	{"rd.lvm.lv", func(p *parser) {
+		vg, lv, ok := strings.Cut(strings.TrimPrefix(p.arg.Value, "/dev/"), "/")
+		if !ok || !devspec.ValidLVMName(vg) || !devspec.ValidLVMName(lv) {
+			p.malformed("not of the form VG/LV")
+			return
+		}
+		p.c.LVM.LVs = append(p.c.LVM.LVs, LogicalVolume{vg, lv})
+	}},
+	{"rd.lvm.mergetags", func(p *parser) { p.words(&p.c.LVM.MergeTags) }},
+	{"rd.md", func(p *parser) { p.bool(&p.c.MD.Enabled) }},
+	{"rd.md.imsm", func(p *parser) { p.bool(&p.c.MD.IMSM) }},
+	{"rd.md.ddf", func(p *parser) { p.bool(&p.c.MD.DDF) }},
+	{"rd.md.conf", func(p *parser) { p.bool(&p.c.MD.Conf) }},
+	{"rd.md.waitclean", func(p *parser) { p.bool(&p.c.MD.WaitClean) }},
+	{"rd.md.uuid", func(p *parser) {
+		if u, ok := mdUUID(p.arg.Value); ok {
+			p.c.MD.UUIDs = append(p.c.MD.UUIDs, u)
+			return
+		}
+		p.malformed("not the UUID of an array, 32 hexadecimal digits")
+	}},
+	{"rd.dm", func(p *parser) { p.bool(&p.c.DMRaid.Enabled) }},
+	{"rd.dm.uuid", func(p *parser) {
+		if v, ok := p.value(); ok {
+			p.c.DMRaid.UUIDs = append(p.c.DMRaid.UUIDs, v)
+		}
+	}},
+	{"nodmraid", func(p *parser) { p.off(&p.c.DMRaid.Enabled) }},
+	{"noiswmd", func(p *parser) { p.off(&p.c.MD.IMSM) }},
+	{"rd.auto", func(p *parser) { p.bool(&p.c.Auto) }},
+
+	// Modules.
+	{"rd.driver.blacklist", func(p *parser) { p.modules(&p.c.Modules.Blacklist) }},
+	{"modprobe.blacklist", func(p *parser) { p.modules(&p.c.Modules.Blacklist) }},
+	{"module_blacklist", func(p *parser) { p.modules(&p.c.Modules.Blacklist) }},
+	{"blacklist", func(p *parser) { p.modules(&p.c.Modules.Blacklist) }},
+	{"rd.driver.pre", func(p *parser) { p.modules(&p.c.Modules.Pre) }},
+	{"earlymodules", func(p *parser) { p.modules(&p.c.Modules.Pre) }},
+	{"rd.driver.post", func(p *parser) { p.modules(&p.c.Modules.Post) }},
+	{"rd.modules_load", func(p *parser) { p.modules(&p.c.Modules.Load) }},
+	{"modules_load", func(p *parser) { p.modules(&p.c.Modules.Load) }},
+	{"rd.modules_force_load", func(p *parser) { p.modules(&p.c.Modules.Load) }},
+
+	// Filesystem checks. The last one said wins.
+	{"fsck.mode", func(p *parser) {
+		if i, ok := p.oneOf("auto force skip"); ok {
+			p.c.Fsck.Mode = [...]FsckMode{FsckAuto, FsckForce, FsckSkip}[i]
+		}
+	}},
+	{"fsck.repair", func(p *parser) {
+		if on, ok := boolean(p.arg.Value); ok && on {
+			p.c.Fsck.Repair = RepairYes
+		} else if ok {
+			p.c.Fsck.Repair = RepairNo
+		} else if _, ok := p.oneOf("preen yes no"); ok {
+			p.c.Fsck.Repair = RepairPreen
+		}
+	}},
+	{"fsckfix", func(p *parser) {
+		if p.on() {
+			p.c.Fsck.Repair = RepairYes
+		}
+	}},
+	{"rd.skipfsck", func(p *parser) { p.fsck(FsckSkip) }},
+	{"fastboot", func(p *parser) { p.fsck(FsckSkip) }},
+	{"no-fsck", func(p *parser) { p.fsck(FsckSkip) }},
+	{"forcefsck", func(p *parser) { p.fsck(FsckForce) }},
+
+	// Waiting.
+	{"rd.timeout", func(p *parser) { p.wait(byTimeout) }},
+	{"rd.retry", func(p *parser) { p.wait(byRetry) }},
+	{"rootwait", func(p *parser) { p.wait(byRootwait) }},
+	{"rootdelay", func(p *parser) { p.wait(byRootdelay) }},
+	{"rd.firstlight.degraded", func(p *parser) { p.seconds(&p.c.Wait.Degraded, false) }},
+	{"rd.firstlight.explain", func(p *parser) { p.seconds(&p.c.Wait.Explain, false) }},
+	{"rd.firstlight.progress", func(p *parser) { p.seconds(&p.c.Wait.Progress, true) }},
+	{"raid-member-delay", (*parser).memberDelay},
+	{"btrfs-member-delay", (*parser).memberDelay},
+
+	// What is said, and where.
+	{"quiet", func(p *parser) { p.c.Log.Quiet = true }},
+	{"debug", func(p *parser) { p.c.Log.Debug = true }},
+	{"rd.debug", func(p *parser) { p.bool(&p.c.Log.Debug) }},
+	{"booster.debug", func(p *parser) { p.bool(&p.c.Log.Debug) }},
+	{"rd.info", func(p *parser) { p.bool(&p.c.Log.Info) }},
+	{"rd.log", (*parser).logTargets},
+	{"rdlog", (*parser).logTargets},
+	{"booster.log", (*parser).boosterLog},
+	{"rd.udev.log_level", (*parser).udevLog},
+	{"udev.log_level", (*parser).udevLog},
+	{"rd-debug-udev", func(p *parser) { p.bool(&p.c.Log.UdevDebug) }},
+	{"console", (*parser).console},
+	{"rd.ctty", func(p *parser) {
+		p.text(&p.c.CTTY)
+		p.c.CTTY = strings.TrimPrefix(p.c.CTTY, "/dev/")
+	}},
+
+	// When it stops or fails.
+	{"rd.break", func(p *parser) { p.stops(StageSwitchRoot) }},
+	{"break", func(p *parser) { p.stops(StagePreMount) }},
+	{"rd.rescue", func(p *parser) {
+		if p.on() {
+			p.c.Break = append(p.c.Break, StagePreMount)
+		}
+	}},
+	{"rd.shell", func(p *parser) {
+		if p.bool(&p.c.Failure.Shell) {
+			p.c.Failure.ShellSet = true
+		}
+	}},
+	{"rd.emergency", func(p *parser) {
+		if !p.arg.HasValue { // systemd's sense: to the emergency shell at once
+			p.c.Break = append(p.c.Break, StageCmdline)
+		} else if i, ok := p.oneOf("reboot poweroff halt"); ok {
+			p.c.Failure.Action = ActionReboot + Action(i)
+		}
+	}},
+	{"panic", (*parser).panic},
+
+	{"rd.hostonly", func(p *parser) { p.bool(&p.c.HostOnly) }},
+}
+
+func (p *parser) resume() {
+	if v := p.arg.Value; v == "" || v == "none" || v == "no" {
+		p.c.Resume.Disabled = p.c.Resume.Disabled || v != ""
+		p.c.Resume.Device = devspec.Spec{}
+		return
+	}
+	if s, ok := p.blockSpec(p.arg.Value); ok {
+		p.c.Resume.Device = s
+	}
+}
+
+// resumeOffset reads pages, as the kernel does with any base.
+func (p *parser) resumeOffset() {
+	n, err := strconv.ParseUint(p.arg.Value, 0, 64)
+	if err != nil || strings.Contains(p.arg.Value, "_") {
+		p.malformed("not a number of pages")
+		return
+	}
+	p.c.Resume.Offset, p.c.Resume.OffsetSet = n, true
+}
+
+func (p *parser) fsck(mode FsckMode) {
+	if p.on() {
+		p.c.Fsck.Mode = mode
+	}
+}
+
+// memberDelay is make-initrd's: there 0 means never.
+func (p *parser) memberDelay() { p.seconds(&p.c.Wait.Degraded, true) }
+
+// panic reads seconds. What is no number is 0 to initramfs-tools: nobody
+// shall get a shell, and nothing reboots. That is kept, and said.
+func (p *parser) panic() {
+	n, err := strconv.ParseInt(p.arg.Value, 10, 32)
+	if err != nil {
+		p.malformed("not a number of seconds; taken for 0: no shell, no reboot")
+		n = 0
+	}
+	p.c.Failure.Panic, p.c.Failure.PanicSet = int(n), true
+}
+
+func (p *parser) udevLog() {
+	v, ok := p.value()
+	if !ok {
+		return
+	}
+	const names = " emerg alert crit err warning notice info debug "
+	if len(v) == 1 && v[0] >= '0' && v[0] <= '7' {
+		p.c.Log.UdevDebug = v == "7"
+	} else if strings.Contains(names, " "+v+" ") {
+		p.c.Log.UdevDebug = v == "debug"
+	} else {
+		p.malformed("not a level:" + names[:len(names)-1])
+	}
+}
+
+// boosterLog reads a level and "console", separated by commas.
+func (p *parser) boosterLog() {
+	for w := range strings.SplitSeq(p.arg.Value, ",") {
+		switch w {
+		case "debug":
+			p.c.Log.Debug = true
+		case "info":
+			p.c.Log.Info = true
+		case "console":
+			p.c.Log.Targets |= LogConsole
+		case "warning", "error", "null":
+		default:
+			p.malformed(strconv.Quote(w) + " is not one of debug, info, warning, error, null, console")
+		}
+	}
+}
+
+// alias is another spelling of a parameter.
+type alias struct {
+	old, name string
+	// value is what the bare old name stands for ("0" for rd_NO_LUKS), or
+	// "": the value is handed on.
+	value      string
+	deprecated bool
+}
+
+// aliases are other spellings. systemd honours luks.* in the initrd as well
+// as rd.luks.*; make-initrd and others have names of their own; what dracut
+// deprecates is reported.
+var aliases = [...]alias{
+	{"luks", "rd.luks", "", false},
+	{"luks.uuid", "rd.luks.uuid", "", false},
+	{"luks.name", "rd.luks.name", "", false},
+	{"luks.key", "rd.luks.key", "", false},
+	{"luks.options", "rd.luks.options", "", false},
+	{"luks.data", "rd.luks.data", "", false},
+	{"luks.header", "rd.luks.header", "", false},
+	{"luks.crypttab", "rd.luks.crypttab", "", false},
+	{"luks-key", "rd.luks.key", "", false},
+	{"luks-crypttab", "rd.luks.crypttab", "", false},
+	{"usr", "mount.usr", "", false},
+	{"usrfstype", "mount.usrfstype", "", false},
+	{"usrflags", "mount.usrflags", "", false},
+	{"resume-offset", "resume_offset", "", false},
+	{"rddebug", "rd.debug", "", false},
+	{"rdpanic", "panic", "", false},
+
+	{"rd_NO_LUKS", "rd.luks", "0", true},
+	{"rd_LUKS_UUID", "rd.luks.uuid", "", true},
+	{"rd_NO_CRYPTTAB", "rd.luks.crypttab", "0", true},
+	{"rd_NO_LVM", "rd.lvm", "0", true},
+	{"rd_NO_LVMCONF", "rd.lvm.conf", "0", true},
+	{"rd_LVM_VG", "rd.lvm.vg", "", true},
+	{"rd_LVM_LV", "rd.lvm.lv", "", true},
+	{"rd_NO_MD", "rd.md", "0", true},
+	{"rd_NO_MDIMSM", "rd.md.imsm", "0", true},
+	{"rd_NO_MDDDF", "rd.md.ddf", "0", true},
+	{"rd_NO_MDADMCONF", "rd.md.conf", "0", true},
+	{"rd_MD_UUID", "rd.md.uuid", "", true},
+	{"rd_NO_DM", "rd.dm", "0", true},
+	{"rd_DM_UUID", "rd.dm.uuid", "", true},
+	{"rd_NO_FSTAB", "rd.fstab", "0", true},
+	{"rd_retry", "rd.retry", "", true},
+	{"rdretry", "rd.retry", "", true},
+	{"rdshell", "rd.shell", "", true},
+	{"rdbreak", "rd.break", "", true},
+	{"rdinfo", "rd.info", "", true},
+	{"rdinitdebug", "rd.debug", "", true},
+	{"rdnetdebug", "rd.debug", "", true},
+	{"rdblacklist", "rd.driver.blacklist", "", true},
+	{"rdloaddriver", "rd.driver.pre", "", true},
+	{"rdinsmodpost", "rd.driver.post", "", true},
+	{"rdudevdebug", "rd.udev.log_level", "debug", true},
+	{"rdudevinfo", "rd.udev.log_level", "info", true},
+	{"rd.udev.debug", "rd.udev.log_level", "debug", true},
+	{"rd.udev.info", "rd.udev.log_level", "info", true},
+	{"rd.udev.log_priority", "rd.udev.log_level", "", true},
+	{"udev.log_priority", "udev.log_level", "", true},
+	{"rd.udev.udev_log", "rd.udev.log_level", "", true},
+	{"rd_NO_MULTIPATH", "rd.multipath", "0", true},
+	{"rd_NO_PLYMOUTH", "rd.plymouth", "0", true},
+	{"rd_NO_SPLASH", "rd.plymouth", "0", true},
+	{"rd_NO_ZFCPCONF", "rd.zfcp.conf", "0", true},
+	{"rd_DASD", "rd.dasd", "", true},
+	{"rd_DASD_MOD", "rd.dasd", "", true},
+	{"rd_ZFCP", "rd.zfcp", "", true},
+	{"rd_ZNET", "rd.znet", "", true},
+	{"rd_CCW", "rd.znet", "", true},
+	{"rd.ccw", "rd.znet", "", true},
+	{"rd_NFS_DOMAIN", "rd.nfs.domain", "", true},
+	{"rd.nofcoe", "rd.fcoe", "0", false},
+}
