@@ -220,11 +220,12 @@ type Mapper interface {
 // Activate creates a device, loads its table and makes it live. If a later
 // step fails, the device is removed again. The table's secrets are not wiped.
 func Activate(m Mapper, name, uuid string, table []Target, readOnly bool, c Cookie) (Info, error) {
-	info, err := m.Create(name, uuid)
-	if err != nil {
+	if _, err := m.Create(name, uuid); err != nil {
 		return Info{}, err
 	}
-	if _, err = m.Load(ByName(name), table, LoadOptions{ReadOnly: readOnly}); err == nil {
+	_, err := m.Load(ByName(name), table, LoadOptions{ReadOnly: readOnly})
+	if err == nil {
+		var info Info
 		info, err = m.Resume(ByName(name), ResumeOptions{Cookie: c, ReadOnly: readOnly})
 		if err == nil {
 			return info, nil
