@@ -166,6 +166,11 @@ func openSlot(ctx context.Context, k *luksfmt.Keyslot, d *luksfmt.Digest, area i
 	if err != nil {
 		return nil, err
 	}
+	if dec.null && len(pass) > 0 {
+		// Whoever can write to the disk could put such a slot there: it must
+		// not look as if a passphrase protected anything.
+		return nil, errMismatch
+	}
 	split, err := newSplitter(k.AFHash)
 	if err != nil {
 		return nil, err
