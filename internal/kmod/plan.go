@@ -1,0 +1,215 @@
+package kmod
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// ErrUnknown is returned for a name that is neither a module nor an alias.
+var ErrUnknown = errors.New("no such module or alias")
+
+// Config is what the kernel command line says about modules. The zero value
+// says nothing. Names may be spelled with '-' or '_'.
+type Config struct {
+	// Blacklist holds modules that are not loaded for an alias
+	// (modprobe.blacklist=). By name and as dependencies of others they are.
+	Blacklist []string
+	// Deny holds modules that are never loaded, by alias, by name or as
+	// dependencies (rd.driver.blacklist=, module_blacklist=); nor are those
+	// that cannot do without them.
+	Deny []string
+	// Names makes blacklists hold for requests by name, too, as modprobe -b
+	// and udev do.
+	Names bool
+	// Params holds module.param=value by the normalised name of the module:
+	// "param=value", several separated by spaces. It comes after what
+	// modprobe.d says; the kernel lets the last one win. See AddParam.
+	Params map[string]string
+}
+
+// AddParam adds a parameter of a module, "param=value" or "param".
+func (c *Config) AddParam(module, param string) {
+	if c.Params == nil {
+		c.Params = map[string]string{}
+	}
+	module = NormalizeName(module)
+	c.Params[module] = join(c.Params[module], param)
+}
+
+// Step is one module to load.
+type Step struct {
+	ID   ModuleID
+	Name string
+	// Path is the module's file in the image.
+	Path string
+	// Params is the text to give to finit_module(2).
+	Params string
+	// Needs holds the steps, as indices into Plan.Steps, that must have
+	// succeeded before this one.
+	Needs []int
+	// After holds the steps that must have ended before this one, well or not.
+	After []int
+}
+
+// Plan is what to load. A step waits only for steps before it, so that
+// loading them one after the other is right as well.
+type Plan struct {
+	Steps   []Step
+	Skipped []Skip
+}
+
+// Skip says why a module that matched or is wanted by another is not loaded.
+type Skip struct {
+	Name string
+	// Reason is for people: "blacklisted", "denied", "needs dm_mod, which is denied".
+	Reason string
+}
+
+// Plan returns the steps to load modules that were asked for by name.
+func (ix *Index) Plan(ids []ModuleID, cfg Config) Plan {
+	return ix.plan(ids, "", !cfg.Names, cfg)
+}
+
+// PlanFor returns the steps to load what a name or an alias stands for, see
+// Match. Built-in modules need no step: the plan may be empty. It fails with
+// ErrUnknown if there is nothing of that name.
+func (ix *Index) PlanFor(nameOrAlias string, cfg Config) (Plan, error) {
+	var buf [8]ModuleID
+	ids, byName := ix.AppendMatch(buf[:0], nameOrAlias)
+	if len(ids) == 0 {
+		return Plan{}, fmt.Errorf("kmod: %s: %w", nameOrAlias, ErrUnknown)
+	}
+	alias := ""
+	if !byName {
+		alias, _ = NormalizeAlias(nameOrAlias) // AppendMatch has found it good
+	}
+	return ix.plan(ids, alias, byName && !cfg.Names, cfg), nil
+}
+
+func (ix *Index) plan(ids []ModuleID, alias string, listed bool, cfg Config) Plan {
+	p := planner{ix: ix, cfg: cfg}
+	for _, id := range ids {
+		if !listed && (ix.Blacklisted(id) || has(cfg.Blacklist, ix.Name(id))) {
+			p.skip(id, "blacklisted")
+			continue
+		}
+		step, ok := p.visit(id)
+		if !ok || step < 0 || alias == "" {
+			continue
+		}
+		if o := ix.Options(alias); o != "" {
+			// As if the line for the alias stood after those for the name.
+			s := &p.plan.Steps[step]
+			s.Params = join(join(ix.Options(s.Name), o), cfg.Params[s.Name])
+		}
+	}
+	return p.plan
+}
+
+type planner struct {
+	ix   *Index
+	cfg  Config
+	plan Plan
+	seen []seen
+}
+
+type seen struct {
+	id   ModuleID
+	step int // or busy, or failed
+}
+
+const (
+	builtin = -1
+	busy    = -2
+	failed  = -3
+)
+
+// visit plans a module and all it wants. It returns its step, or a negative
+// number if there is none to wait for; ok is false if it must not be loaded.
+func (p *planner) visit(id ModuleID) (step int, ok bool) {
+	if p.ix.Builtin(id) {
+		return builtin, true
+	}
+	for _, s := range p.seen {
+		if s.id == id {
+			return s.step, s.step != failed
+		}
+	}
+	mark := len(p.seen)
+	p.seen = append(p.seen, seen{id, busy})
+	if reason := p.denied(id, 0); reason != "" {
+		p.seen[mark].step = failed
+		p.skip(id, reason)
+		return failed, false
+	}
+	var needs, after []int
+	for _, dep := range p.ix.Deps(id) {
+		if s, _ := p.visit(dep); s >= 0 {
+			needs = append(needs, s)
+		}
+	}
+	for _, dep := range p.ix.SoftPre(id) {
+		// A circle of soft dependencies is cut where it closes.
+		if s, _ := p.visit(dep); s >= 0 && !slices.Contains(needs, s) {
+			after = append(after, s)
+		}
+	}
+	name := p.ix.Name(id)
+	step = len(p.plan.Steps)
+	p.plan.Steps = append(p.plan.Steps, Step{
+		ID: id, Name: name, Path: p.ix.Path(id),
+		Params: join(p.ix.Options(name), p.cfg.Params[name]),
+		Needs:  needs, After: after,
+	})
+	p.seen[mark].step = step
+	for _, dep := range p.ix.SoftPost(id) {
+		// One that is before this module already stays there.
+		if s, _ := p.visit(dep); s > step {
+			later := &p.plan.Steps[s]
+			if !slices.Contains(later.Needs, step) && !slices.Contains(later.After, step) {
+				later.After = append(later.After, step)
+			}
+		}
+	}
+	return step, true
+}
+
+// denied says why a module must not be loaded, or "".
+func (p *planner) denied(id ModuleID, depth int) string {
+	if len(p.cfg.Deny) == 0 || depth > maxDepth {
+		return ""
+	}
+	if has(p.cfg.Deny, p.ix.Name(id)) {
+		return "denied"
+	}
+	for _, dep := range p.ix.Deps(id) {
+		if reason := p.denied(dep, depth+1); reason != "" {
+			return "needs " + p.ix.Name(dep) + ", which " + verb(reason)
+		}
+	}
+	return ""
+}
+
+func verb(reason string) string {
+	if reason == "denied" {
+		return "is denied"
+	}
+	return reason
+}
+
+func (p *planner) skip(id ModuleID, reason string) {
+	p.plan.Skipped = append(p.plan.Skipped, Skip{p.ix.Name(id), reason})
+}
+
+// has says whether names, normalised or not, hold a normalised name.
+func has(names []string, name string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return compareName(name, n) == 0 })
+}
+
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + " " + b
+}
