@@ -5,8 +5,8 @@ import "strings"
 // byteSet is a set of bytes.
 type byteSet [4]uint64
 
-func (b *byteSet) add(c byte)           { b[c>>6] |= 1 << (c & 63) }
-func (b *byteSet) has(c byte) bool      { return b[c>>6]&(1<<(c&63)) != 0 }
+func (b *byteSet) add(c byte)      { b[c>>6] |= 1 << (c & 63) }
+func (b *byteSet) has(c byte) bool { return b[c>>6]&(1<<(c&63)) != 0 }
 func (b *byteSet) addRange(lo, hi byte) { // nothing if lo > hi
 	for c := int(lo); c <= int(hi); c++ {
 		b.add(byte(c))

@@ -69,7 +69,7 @@ func appendIDs(ids []ModuleID, found []uint32, count uint32) []ModuleID {
 // sorted and each once.
 func (ix *Index) walk(tree int, s string, found []uint32) []uint32 {
 	var stars [24]uint64
-	w := walker{ix: ix, found: found, stars: stars[:0]}
+	w := walker{ix: ix, found: found, stars: stars[:0], budget: (len(s) + 1) * (len(ix.nodes) / nodeSize)}
 	w.enter(ix.roots[tree], s)
 	return w.found
 }
@@ -87,6 +87,9 @@ type walker struct {
 	found []uint32
 	stars []uint64 // those that have been entered: node and place in its label
 	depth int
+	// budget is how many nodes may still be entered. In a good table each is
+	// entered at most once for each place of the text.
+	budget int
 }
 
 // maxDepth bounds the nodes on one way down. A pattern of maxAlias bytes
@@ -133,7 +136,7 @@ func (ix *Index) first(id uint32) byte {
 // enter matches the node's label and all below it against s.
 func (w *walker) enter(id uint32, s string) {
 	n, ok := w.ix.node(id)
-	if !ok || w.depth >= maxDepth {
+	if w.budget--; !ok || w.depth >= maxDepth || w.budget < 0 {
 		return
 	}
 	if n.children == 0 {

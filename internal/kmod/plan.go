@@ -95,6 +95,11 @@ func (ix *Index) plan(ids []ModuleID, alias string, listed bool, cfg Config) Pla
 			continue
 		}
 		step, ok := p.visit(id)
+		for len(p.later) > 0 {
+			soft := p.later[0]
+			p.later = p.later[1:]
+			p.visit(soft)
+		}
 		if !ok || step < 0 || alias == "" {
 			continue
 		}
@@ -112,6 +117,10 @@ type planner struct {
 	cfg  Config
 	plan Plan
 	seen []seen
+	// clean are modules that nothing denied is needed for.
+	clean []ModuleID
+	// later are soft dependencies that need a module which is being planned.
+	later []ModuleID
 }
 
 type seen struct {
@@ -138,7 +147,7 @@ func (p *planner) visit(id ModuleID) (step int, ok bool) {
 	}
 	mark := len(p.seen)
 	p.seen = append(p.seen, seen{id, busy})
-	if reason := p.denied(id, 0); reason != "" {
+	if reason := p.denied(id); reason != "" {
 		p.seen[mark].step = failed
 		p.skip(id, reason)
 		return failed, false
@@ -151,7 +160,7 @@ func (p *planner) visit(id ModuleID) (step int, ok bool) {
 	}
 	for _, dep := range p.ix.SoftPre(id) {
 		// A circle of soft dependencies is cut where it closes.
-		if s, _ := p.visit(dep); s >= 0 && !slices.Contains(needs, s) {
+		if s, _ := p.soft(dep); s >= 0 && !slices.Contains(needs, s) {
 			after = append(after, s)
 		}
 	}
@@ -165,7 +174,7 @@ func (p *planner) visit(id ModuleID) (step int, ok bool) {
 	p.seen[mark].step = step
 	for _, dep := range p.ix.SoftPost(id) {
 		// One that is before this module already stays there.
-		if s, _ := p.visit(dep); s > step {
+		if s, _ := p.soft(dep); s > step {
 			later := &p.plan.Steps[s]
 			if !slices.Contains(later.Needs, step) && !slices.Contains(later.After, step) {
 				later.After = append(later.After, step)
@@ -175,20 +184,55 @@ func (p *planner) visit(id ModuleID) (step int, ok bool) {
 	return step, true
 }
 
-// denied says why a module must not be loaded, or "".
-func (p *planner) denied(id ModuleID, depth int) string {
-	if len(p.cfg.Deny) == 0 || depth > maxDepth {
-		return ""
+// soft visits a soft dependency, or puts it off if it needs a module that is
+// not planned yet because it waits for this answer.
+func (p *planner) soft(id ModuleID) (step int, ok bool) {
+	var checked []ModuleID
+	if p.needsBusy(id, &checked) {
+		p.later = append(p.later, id)
+		return busy, true
 	}
-	if has(p.cfg.Deny, p.ix.Name(id)) {
-		return "denied"
-	}
+	return p.visit(id)
+}
+
+func (p *planner) needsBusy(id ModuleID, checked *[]ModuleID) bool {
 	for _, dep := range p.ix.Deps(id) {
-		if reason := p.denied(dep, depth+1); reason != "" {
-			return "needs " + p.ix.Name(dep) + ", which " + verb(reason)
+		if slices.Contains(p.seen, seen{dep, busy}) {
+			return true
+		}
+		if slices.Contains(*checked, dep) {
+			continue
+		}
+		*checked = append(*checked, dep)
+		if p.needsBusy(dep, checked) {
+			return true
 		}
 	}
-	return ""
+	return false
+}
+
+// denied says why a module must not be loaded, or "".
+func (p *planner) denied(id ModuleID) string {
+	if len(p.cfg.Deny) == 0 || slices.Contains(p.clean, id) {
+		return ""
+	}
+	p.clean = append(p.clean, id) // also ends a circle in a damaged table
+	reason := ""
+	if has(p.cfg.Deny, p.ix.Name(id)) {
+		reason = "denied"
+	}
+	for _, dep := range p.ix.Deps(id) {
+		if reason != "" {
+			break
+		}
+		if r := p.denied(dep); r != "" {
+			reason = "needs " + p.ix.Name(dep) + ", which " + verb(r)
+		}
+	}
+	if reason != "" {
+		p.clean = slices.DeleteFunc(p.clean, func(c ModuleID) bool { return c == id })
+	}
+	return reason
 }
 
 func verb(reason string) string {

@@ -35,15 +35,15 @@ type writer struct {
 	id      map[string]ModuleID
 	roots   [3]uint32
 
-	strings  map[string]uint32
-	pool     []byte
-	records  []byte
-	names    []uint32
-	lists    []uint32
-	nodes    []byte
-	values   []uint32
-	targets  []uint32
-	options  []byte
+	strings map[string]uint32
+	pool    []byte
+	records []byte
+	names   []uint32
+	lists   []uint32
+	nodes   []byte
+	values  []uint32
+	targets []uint32
+	options []byte
 }
 
 func (w *writer) index(src Source) error {
