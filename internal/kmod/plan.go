@@ -50,12 +50,21 @@ type Step struct {
 	Needs []int
 	// After holds the steps that must have ended before this one, well or not.
 	After []int
+	// Soft says that nothing that was asked for needs the module: it is a
+	// soft dependency, whose failure is passed over.
+	Soft bool
 }
 
 // Plan is what to load. A step waits only for steps before it, so that
 // loading them one after the other is right as well.
 type Plan struct {
-	Steps   []Step
+	Steps []Step
+	// Want holds the steps of the modules that were asked for themselves.
+	Want []int
+	// Any says that one of Want is enough: they all stand for one alias.
+	Any bool
+	// Builtin says that something that was asked for is built in.
+	Builtin bool
 	Skipped []Skip
 }
 
@@ -84,7 +93,9 @@ func (ix *Index) PlanFor(nameOrAlias string, cfg Config) (Plan, error) {
 	if !byName {
 		alias, _ = NormalizeAlias(nameOrAlias) // AppendMatch has found it good
 	}
-	return ix.plan(ids, alias, byName && !cfg.Names, cfg), nil
+	plan := ix.plan(ids, alias, byName && !cfg.Names, cfg)
+	plan.Any = true
+	return plan, nil
 }
 
 func (ix *Index) plan(ids []ModuleID, alias string, listed bool, cfg Config) Plan {
@@ -100,13 +111,31 @@ func (ix *Index) plan(ids []ModuleID, alias string, listed bool, cfg Config) Pla
 			p.later = p.later[1:]
 			p.visit(soft)
 		}
-		if !ok || step < 0 || alias == "" {
+		switch {
+		case !ok:
+			continue
+		case step < 0:
+			p.plan.Builtin = true
+			continue
+		}
+		p.plan.Want = append(p.plan.Want, step)
+		if alias == "" {
 			continue
 		}
 		if o := ix.Options(alias); o != "" {
 			// As if the line for the alias stood after those for the name.
 			s := &p.plan.Steps[step]
 			s.Params = join(join(ix.Options(s.Name), o), cfg.Params[s.Name])
+		}
+	}
+	for _, want := range p.plan.Want {
+		p.plan.Steps[want].Soft = false
+	}
+	for _, s := range slices.Backward(p.plan.Steps) {
+		if !s.Soft {
+			for _, need := range s.Needs {
+				p.plan.Steps[need].Soft = false
+			}
 		}
 	}
 	return p.plan
@@ -169,7 +198,7 @@ func (p *planner) visit(id ModuleID) (step int, ok bool) {
 	p.plan.Steps = append(p.plan.Steps, Step{
 		ID: id, Name: name, Path: p.ix.Path(id),
 		Params: join(p.ix.Options(name), p.cfg.Params[name]),
-		Needs:  needs, After: after,
+		Needs:  needs, After: after, Soft: true,
 	})
 	p.seen[mark].step = step
 	for _, dep := range p.ix.SoftPost(id) {
