@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
+	"firstlight/internal/fstab"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/handler/fsck"
@@ -33,10 +35,17 @@ type Gate func(e *udevd.Entry) (topic, why, options string)
 
 // Handler owns the goals root, usr and init.
 type Handler struct {
-	w     *handler.World
-	gates []Gate
-	done  bool
+	w      *handler.World
+	gates  []Gate
+	extras map[string]*extra // by the name of their goal
 }
+
+// deviceTopic is notified when any device has changed.
+const deviceTopic = udevd.TopicDevice
+
+// initPatience is how long a root without init is put up with: no event will
+// mend it, but a person may.
+const initPatience = time.Second
 
 // New registers the handler.
 func New(w *handler.World, gates ...Gate) *Handler {
@@ -74,6 +83,9 @@ func (h *Handler) root(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if g := w.Goals.Get(RootGoal); g == nil || g.State == goal.Met || ev.Kind == filter.Remove {
 		return ueventd.Outcome{}
 	}
+	if ev.Kind == handler.KindMounts {
+		return h.mountedByHand(t, ev.Value.([]string))
+	}
 	if !w.ResumeSettled {
 		return ueventd.WaitFor("resume comes before any mount", handler.TopicResumeSettled)
 	}
@@ -83,11 +95,26 @@ func (h *Handler) root(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		return out
 	}
 	w.Break(t, bootcmd.StagePreMount)
+	o := fstab.ParseOptions(w.Config.Root.Flags)
 	req := request{goal: RootGoal, target: handler.SysRoot, types: w.Config.Root.FSTypes,
-		options: w.Config.Root.Flags, readOnly: w.Config.Root.ReadOnly, pass: 1}
+		flags: uintptr(o.Set &^ fstab.ReadOnly), data: o.Data, readOnly: w.Config.Root.ReadOnly, pass: 1}
 	if out, ok := h.mount(t, e, req); !ok {
 		return out
 	}
+	return h.gotRoot(t)
+}
+
+// mountedByHand takes a root that a person has mounted in the shell.
+func (h *Handler) mountedByHand(t *ueventd.Task, points []string) ueventd.Outcome {
+	if !slices.Contains(points, handler.SysRoot) {
+		return ueventd.Outcome{}
+	}
+	t.Record("decision", "take the root that is mounted on "+handler.SysRoot)
+	return h.gotRoot(t)
+}
+
+func (h *Handler) gotRoot(t *ueventd.Task) ueventd.Outcome {
+	w := h.w
 	w.Goals.Get(RootGoal).State = goal.Met
 	w.DropFact(RootGoal)
 	w.Progress()
@@ -152,7 +179,8 @@ type request struct {
 	goal     string
 	target   string
 	types    []string
-	options  string
+	flags    uintptr
+	data     string
 	readOnly bool
 	pass     int // fs_passno: whether and when to check
 }
@@ -173,9 +201,9 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 		return out, false
 	}
 	w.Break(t, bootcmd.StageMount)
-	flags, data := handler.MountFlags(r.options)
+	flags, data := r.flags, r.data
 	if r.readOnly {
-		flags |= handler.ReadOnly
+		flags |= fstab.ReadOnly
 	}
 	for _, gate := range h.gates {
 		if _, _, options := gate(e); options != "" {
@@ -188,7 +216,7 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 		if err := w.LoadModules(t, "fs-"+typ); err != nil && !errors.Is(err, machine.ErrNoModule) {
 			last = err
 		}
-		last = ueventd.Act(t, fmt.Sprintf("mount %s on %s type %s options %s", e.Devname(), r.target, typ, handler.OptionText(flags, data)),
+		last = ueventd.Act(t, fmt.Sprintf("mount %s on %s as %s, flags %#x, options %q", e.Devname(), r.target, typ, flags, data),
 			func(m machine.Machine) error {
 				return m.Mount(machine.Mount{Source: e.Devname(), Target: r.target, FSType: typ, Flags: flags, Data: data})
 			})

@@ -1,0 +1,117 @@
+// Package fsck checks filesystems before they are mounted, where the image
+// has the checker and the policy asks for it. It never repairs more than
+// fsck.repair= allows, and it never mounts what a checker gave up on.
+package fsck
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/handler"
+	"firstlight/internal/machine"
+	"firstlight/internal/udevd"
+	"firstlight/internal/ueventd"
+)
+
+// Verdict says whether a filesystem may be mounted after its check.
+type Verdict uint8
+
+// Verdicts.
+const (
+	Mountable Verdict = iota
+	Broken            // the checker could not mend it
+)
+
+// Result is how a check ended; Text and Try are for the person.
+type Result struct {
+	Verdict Verdict
+	Text    string
+	Try     string
+}
+
+// Exit codes of fsck(8), a sum.
+const (
+	corrected   = 1
+	needsReboot = 2
+	uncorrected = 4
+)
+
+// checked are the types whose checkers do something useful before a mount;
+// the others' are empty by design (xfs, btrfs) or cannot repair.
+var checked = [...]string{"ext2", "ext3", "ext4", "vfat", "f2fs", "exfat", "jfs", "reiserfs", "nilfs2"}
+
+// Check checks the filesystem of type typ on e. pass is fs_passno of
+// fstab(5): 0 means never.
+func Check(t *ueventd.Task, w *handler.World, e *udevd.Entry, typ string, pass int) Result {
+	f := w.Config.Fsck
+	if pass == 0 || f.Mode == bootcmd.FsckSkip || !slices.Contains(checked[:], typ) {
+		return Result{}
+	}
+	program := "/sbin/fsck." + typ
+	if !w.Image.Has("fsck") {
+		return Result{}
+	}
+	has, _ := ueventd.Do(t, "look for "+program, func(m machine.Machine) (bool, error) { return m.HasProgram(program), nil })
+	if !has {
+		program = "/usr/sbin/fsck." + typ
+		if has, _ = ueventd.Do(t, "look for "+program, func(m machine.Machine) (bool, error) { return m.HasProgram(program), nil }); !has {
+			return Result{}
+		}
+	}
+	args := arguments(typ, f)
+	w.Say(handler.Detail, "checking "+e.Devname())
+	exit, err := ueventd.Do(t, program+" "+strings.Join(args, " ")+" "+e.Devname(), func(m machine.Machine) (machine.Exit, error) {
+		return m.Run(machine.Program{Path: program, Args: append(args, e.Devname())})
+	})
+	if err != nil {
+		w.Say(handler.Loud, "the check of "+e.Devname()+" could not be run: "+err.Error())
+		return Result{}
+	}
+	t.Record("fsck", fmt.Sprintf("%s: exit %d: %s", e.Devname(), exit.Code, exit.Output))
+	return judge(w, e.Devname(), typ, exit)
+}
+
+// arguments are those of fsck(8) for the policy.
+func arguments(typ string, f bootcmd.Fsck) []string {
+	var args []string
+	switch f.Repair {
+	case bootcmd.RepairYes:
+		args = append(args, "-y")
+	case bootcmd.RepairNo:
+		args = append(args, "-n")
+	default:
+		args = append(args, "-a")
+	}
+	if f.Mode == bootcmd.FsckForce {
+		args = append(args, "-f")
+	}
+	return args
+}
+
+func judge(w *handler.World, dev, typ string, exit machine.Exit) Result {
+	last := lastLine(exit.Output)
+	switch {
+	case exit.Code == 0:
+		return Result{}
+	case exit.Code < 8 && exit.Code&uncorrected == 0 && exit.Code&needsReboot == 0:
+		w.Say(handler.Loud, "the filesystem on "+dev+" had errors, which were corrected: "+last)
+		return Result{}
+	case exit.Code < 8 && exit.Code&uncorrected == 0:
+		// Nothing is mounted yet, so that what the checker wants forgotten
+		// was never read: mounting now is as good as after a reboot.
+		w.Say(handler.Loud, "the filesystem on "+dev+" was corrected: "+last)
+		return Result{}
+	case exit.Code < 8:
+		return Result{Verdict: Broken, Text: "has errors that need a decision: " + last,
+			Try: "in a shell run fsck." + typ + " " + dev + " by hand, or boot once with fsck.repair=yes, or with fsck.mode=skip to mount it as it is"}
+	}
+	return Result{Verdict: Broken, Text: fmt.Sprintf("could not be checked (fsck.%s ended with %d): %s", typ, exit.Code, last),
+		Try: "boot with fsck.mode=skip to mount it unchecked"}
+}
+
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	return strings.TrimSpace(s[strings.LastIndexByte(s, '\n')+1:])
+}

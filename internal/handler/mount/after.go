@@ -1,0 +1,216 @@
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/devspec"
+	"firstlight/internal/filter"
+	"firstlight/internal/fstab"
+	"firstlight/internal/goal"
+	"firstlight/internal/handler"
+	"firstlight/internal/machine"
+	"firstlight/internal/ueventd"
+)
+
+// inits are tried in this order when init= is not given, as the kernel does
+// (init/main.c, kernel_init).
+var inits = [...]string{"/sbin/init", "/etc/init", "/bin/init", "/bin/sh"}
+
+// maxFstab bounds the real root's fstab, in bytes.
+const maxFstab = 1 << 20
+
+// afterRoot looks at the mounted root: which other filesystems does it want,
+// and is there an init in it.
+func (h *Handler) afterRoot(t *ueventd.Task) ueventd.Outcome {
+	w := h.w
+	for _, e := range h.wantedByFstab(t) {
+		key := "mount " + e.File
+		spec, err := e.Device()
+		if err != nil {
+			w.Say(handler.Loud, handler.SysRoot+"/etc/"+err.Error())
+			continue
+		}
+		h.want(key, extra{entry: e, spec: spec})
+	}
+	if u := w.Config.Usr; u.Device.IsDevice() && h.extras["mount /usr"] == nil {
+		h.want("mount /usr", extra{spec: u.Device, entry: fstab.Entry{File: "/usr", FSTypes: u.FSTypes, Options: fstab.ParseOptions(u.Flags), Pass: 2}})
+	}
+	if len(h.extras) == 0 {
+		return h.findInit(t)
+	}
+	return ueventd.Outcome{}
+}
+
+// wantedByFstab returns the entries of the real root's fstab that are mounted
+// before the real system starts: /usr and those with x-initrd.mount.
+func (h *Handler) wantedByFstab(t *ueventd.Task) []fstab.Entry {
+	cfg := h.w.Config
+	if cfg.RootOnly || !cfg.UseFstab {
+		return nil
+	}
+	text, err := ueventd.Do(t, "read etc/fstab of the root", func(m machine.Machine) ([]byte, error) {
+		return m.ReadInRoot(handler.SysRoot, "/etc/fstab", maxFstab)
+	})
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			h.w.Say(handler.Normal, err.Error())
+		}
+		return nil
+	}
+	entries, errs := fstab.Parse("/etc/fstab", string(text))
+	for _, err := range errs {
+		h.w.Say(handler.Normal, err.Error())
+	}
+	entries = slices.DeleteFunc(entries, func(e fstab.Entry) bool {
+		if e.IsSwap() || e.File == "/" || e.File == "none" {
+			return true
+		}
+		return e.File != "/usr" && !e.Options.Has("x-initrd.mount") || e.Options.NoAuto()
+	})
+	slices.SortStableFunc(entries, func(a, b fstab.Entry) int { return len(a.File) - len(b.File) })
+	return entries
+}
+
+// extra is a filesystem besides the root.
+type extra struct {
+	entry fstab.Entry
+	spec  devspec.Spec
+}
+
+// want makes a filesystem a goal of the boot, and looks whether its device is
+// there already.
+func (h *Handler) want(key string, x extra) {
+	w := h.w
+	if h.extras == nil {
+		h.extras = map[string]*extra{}
+	}
+	h.extras[key] = &x
+	now := w.Sched.Now()
+	wait := w.Config.Wait.Deadline
+	if d, ok := x.entry.Options.DeviceTimeout(); ok && d > 0 {
+		wait = d
+	}
+	w.Goals.Add(goal.Goal{Name: key, Want: x.spec.Describe() + " mounted on " + x.entry.File, Since: now,
+		Deadline: handler.DeadlineAt(now, wait), OnExpiry: "given up"})
+	w.Sched.Push(ueventd.Event{Queue: key, Kind: filter.Add, Name: x.spec.String()})
+}
+
+// extra mounts one of them.
+func (h *Handler) extra(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
+	w := h.w
+	x := h.extras[ev.Queue]
+	g := w.Goals.Get(ev.Queue)
+	if x == nil || g == nil || g.State == goal.Met {
+		return ueventd.Outcome{}
+	}
+	if !x.spec.IsDevice() {
+		return h.virtual(t, ev.Queue, x)
+	}
+	if len(w.Find(x.spec)) == 0 && x.entry.Options.NoFail() {
+		w.Say(handler.Normal, x.entry.File+": "+x.spec.Describe()+" is not there; going on without it, as nofail says")
+		return h.got(t, ev.Queue)
+	}
+	if len(w.Find(x.spec)) == 0 {
+		w.SetFact(ev.Queue, goal.Fact{Subject: x.entry.File, Condition: goal.Incomplete, Text: x.spec.Describe() + " has not appeared"})
+		return ueventd.WaitFor(x.spec.Describe(), deviceTopic)
+	}
+	e, out := h.choose(t, ev.Queue, x.entry.File, x.spec)
+	if e == nil {
+		return out
+	}
+	o := x.entry.Options
+	req := request{goal: ev.Queue, target: handler.SysRoot + x.entry.File, types: x.entry.FSTypes, flags: uintptr(o.Set),
+		data: o.Data, readOnly: w.Config.Root.ReadOnly || o.Set&fstab.ReadOnly != 0, pass: x.entry.Pass}
+	if w.Config.Root.ReadOnlySet && !w.Config.Root.ReadOnly {
+		req.readOnly, req.flags = false, req.flags&^fstab.ReadOnly
+	}
+	if out, ok := h.mount(t, e, req); !ok {
+		if o.NoFail() {
+			w.Say(handler.Loud, x.entry.File+" could not be mounted: "+out.Reason+"; going on without it, as nofail says")
+			return h.got(t, ev.Queue)
+		}
+		return out
+	}
+	return h.got(t, ev.Queue)
+}
+
+// virtual mounts what is no block device: tmpfs, overlay, 9p.
+func (h *Handler) virtual(t *ueventd.Task, key string, x *extra) ueventd.Outcome {
+	if len(x.entry.FSTypes) == 0 {
+		return ueventd.Fail(fmt.Errorf("/etc/fstab:%d: %s needs a filesystem type", x.entry.Line, x.entry.Spec))
+	}
+	typ := x.entry.FSTypes[0]
+	h.w.LoadModules(t, "fs-"+typ)
+	err := ueventd.Act(t, "mount "+typ+" on "+x.entry.File, func(m machine.Machine) error {
+		return m.Mount(machine.Mount{Source: x.entry.Spec, Target: handler.SysRoot + x.entry.File, FSType: typ,
+			Flags: uintptr(x.entry.Options.Set), Data: x.entry.Options.Data})
+	})
+	if err != nil {
+		h.w.SetFact(key, goal.Fact{Subject: x.entry.File, Condition: goal.Blocked, Text: err.Error()})
+		return ueventd.WaitFor(err.Error(), handler.TopicRetry)
+	}
+	return h.got(t, key)
+}
+
+// got notes that a filesystem is mounted, and looks for init once all are.
+func (h *Handler) got(t *ueventd.Task, key string) ueventd.Outcome {
+	h.w.Goals.Get(key).State = goal.Met
+	h.w.DropFact(key)
+	h.w.Progress()
+	for _, g := range h.w.Goals.Open() {
+		if h.extras[g.Name] != nil {
+			return ueventd.Outcome{}
+		}
+	}
+	return h.findInit(t)
+}
+
+// findInit looks for the program that is to be started.
+func (h *Handler) findInit(t *ueventd.Task) ueventd.Outcome {
+	w := h.w
+	candidates := inits[:]
+	if w.Config.Init != "" {
+		candidates = []string{w.Config.Init}
+	}
+	var why string
+	for _, p := range candidates {
+		info, err := ueventd.Do(t, "look for init "+p, func(m machine.Machine) (machine.FileInfo, error) {
+			return m.InRoot(handler.SysRoot, p)
+		})
+		switch {
+		case err != nil:
+			why = err.Error()
+			if errors.Is(err, fs.ErrNotExist) {
+				why = "does not exist in " + handler.SysRoot
+			}
+		case !info.Mode.IsRegular():
+			why = "is not a regular file"
+		case info.Mode.Perm()&0o111 == 0:
+			why = "is not executable"
+		default:
+			w.Init = p
+			w.Break(t, bootcmd.StagePrePivot)
+			w.Goals.Get(InitGoal).State = goal.Met
+			w.DropFact(InitGoal)
+			w.Progress()
+			w.Sched.Notify(handler.TopicGoals)
+			return ueventd.Outcome{}
+		}
+		t.Record("decision", "init "+p+" "+why)
+	}
+	g := w.Goals.Get(InitGoal)
+	now := w.Sched.Now()
+	g.Deadline = now + initPatience
+	g.OnExpiry = "given up"
+	text := "none of /sbin/init, /etc/init, /bin/init, /bin/sh can be executed in the mounted root"
+	if w.Config.Init != "" {
+		text = w.Config.Init + " (init=) " + why
+	}
+	w.SetFact(InitGoal, goal.Fact{Subject: "init", Condition: goal.Blocked, Text: text,
+		Try: "check that root= names the system's root and not another filesystem, and init= an executable in it"})
+	return ueventd.WaitFor("an init in the root", handler.TopicRetry)
+}
