@@ -103,6 +103,10 @@ func lower(c byte) byte {
 // bracket matches the bracket expression at the start of p; closed is false
 // if its end is missing.
 func bracket(p string, c byte, fold bool) (n int, ok, closed bool) {
+	typed := c // classes look at the byte as it is
+	if fold {
+		c = lower(c)
+	}
 	i := 1
 	negate := false
 	if i < len(p) && (p[i] == '!' || p[i] == '^') {
@@ -119,7 +123,7 @@ func bracket(p string, c byte, fold bool) (n int, ok, closed bool) {
 		}
 		if p[i] == '[' && i+1 < len(p) && p[i+1] == ':' {
 			if name, size := class(p[i:]); size > 0 {
-				if inClass(name, c) || fold && (inClass(name, lower(c)) || inClass(name, upper(c))) {
+				if inClass(name, typed) {
 					found = true
 				}
 				i += size
@@ -133,8 +137,11 @@ func bracket(p string, c byte, fold bool) (n int, ok, closed bool) {
 		}
 		i++
 		hi := lo
-		if i+1 < len(p) && p[i] == '-' && p[i+1] != ']' {
+		if i < len(p) && p[i] == '-' && !(i+1 < len(p) && p[i+1] == ']') {
 			i++
+			if i == len(p) { // a range without its end matches nothing at all
+				return i, false, true
+			}
 			hi = p[i]
 			if hi == '\\' && i+1 < len(p) {
 				i++
@@ -142,17 +149,13 @@ func bracket(p string, c byte, fold bool) (n int, ok, closed bool) {
 			}
 			i++
 		}
-		if lo <= c && c <= hi || fold && (lo <= lower(c) && lower(c) <= hi || lo <= upper(c) && upper(c) <= hi) {
+		if fold {
+			lo, hi = lower(lo), lower(hi)
+		}
+		if lo <= c && c <= hi {
 			found = true
 		}
 	}
-}
-
-func upper(c byte) byte {
-	if c >= 'a' && c <= 'z' {
-		return c - 'a' + 'A'
-	}
-	return c
 }
 
 // class takes "[:name:]" off the start of p.

@@ -170,6 +170,7 @@ func (e *eval) sysctl(k token) bool {
 // sysctl(8) has it, the first of '.' and '/' in it is the separator and the
 // other one stands for itself.
 func sysctlPath(key string) (string, error) {
+	p := key
 	if i := strings.IndexAny(key, "./"); i >= 0 && key[i] == '.' {
 		b := []byte(key)
 		for j, c := range b {
@@ -180,9 +181,9 @@ func sysctlPath(key string) (string, error) {
 				b[j] = '.'
 			}
 		}
-		key = string(b)
+		p = string(b)
 	}
-	clean := strings.Trim(path.Clean(key), "/")
+	clean := strings.Trim(path.Clean(p), "/")
 	if clean == "" || clean == "." || clean == ".." || strings.HasPrefix(clean, "../") {
 		return "", fmt.Errorf("%q names no kernel parameter", key)
 	}
