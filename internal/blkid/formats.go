@@ -1,0 +1,51 @@
+package blkid
+
+// formats are all known formats in libblkid's order, which decides what a
+// device is when several tolerant ones match, and which RAID comes first.
+// A new format is one row here and one file.
+var formats = [...]format{
+	{name: "linux_raid_member", usage: raid, probe: probeMD},
+	{name: "ddf_raid_member", usage: raid, probe: probeDDF},
+	{name: "isw_raid_member", usage: raid, probe: probeIMSM},
+	{name: "bcache", usage: other, minSize: 8192, magics: bcacheMagics, probe: probeBcache},
+	{name: "ceph_bluestore", usage: other, magics: []magic{{bytes: "bluestore block device"}}},
+	{name: "drbd", usage: raid, probe: probeDRBD},
+	{name: "LVM2_member", usage: raid, magics: lvm2Magics, probe: probeLVM2},
+	{name: "LVM1_member", usage: raid, magics: []magic{{bytes: "HM"}}, probe: probeLVM1},
+	{name: "DM_snapshot_cow", usage: other, magics: []magic{{bytes: "SnAp"}}},
+	{name: "DM_verity_hash", usage: crypto, magics: []magic{{bytes: "verity\x00\x00"}}, probe: probeVerity},
+	{name: "DM_integrity", usage: crypto, magics: []magic{{bytes: "integrt\x00"}}, probe: probeIntegrity},
+	{name: "crypto_LUKS", usage: crypto, probe: probeLUKS},
+	{name: "vdo", usage: other, magics: []magic{{bytes: "dmvdo001"}}, probe: probeVDO},
+	{name: "stratis", usage: raid, minSize: stratisArea, magics: stratisMagics, probe: probeStratis},
+	{name: "BitLocker", usage: crypto, probe: probeBitLocker},
+
+	{name: "vfat", usage: filesystem, probe: probeFAT},
+	{name: "swsuspend", usage: other, minSize: swapMinSize, magics: suspendMagics, probe: probeSuspend},
+	{name: "swap", usage: other, minSize: swapMinSize, magics: swapMagics, probe: probeSwap},
+	{name: "xfs", usage: filesystem, magics: []magic{{bytes: "XFSB"}}, probe: probeXFS},
+	{name: "xfs_external_log", usage: other, minSize: xfsLogMinSize, probe: probeXFSLog},
+	{name: "ext4dev", usage: filesystem, magics: extMagics, probe: probeExt4dev},
+	{name: "ext4", usage: filesystem, magics: extMagics, probe: probeExt4},
+	{name: "ext3", usage: filesystem, magics: extMagics, probe: probeExt3},
+	{name: "ext2", usage: filesystem, magics: extMagics, probe: probeExt2},
+	{name: "jbd", usage: other, magics: extMagics, probe: probeJBD},
+	{name: "reiserfs", usage: filesystem, minSize: 128 << 10, magics: reiserMagics, probe: probeReiser},
+	{name: "reiser4", usage: filesystem, minSize: 128 << 10, magics: []magic{{base: 64 << 10, bytes: "ReIsEr4"}}, probe: probeReiser4},
+	{name: "jfs", usage: filesystem, minSize: 16 << 20, magics: []magic{{base: 32 << 10, bytes: "JFS1"}}, probe: probeJFS},
+	{name: "udf", usage: filesystem, tolerant: true, magics: udfMagics, probe: probeUDF},
+	{name: "iso9660", usage: filesystem, tolerant: true, magics: isoMagics, probe: probeISO9660},
+	{name: "zfs_member", usage: filesystem, minSize: 64 << 20, probe: probeZFS},
+	{name: "ntfs", usage: filesystem, probe: probeNTFS},
+	{name: "cramfs", usage: filesystem, magics: cramfsMagics, probe: probeCramfs},
+	{name: "romfs", usage: filesystem, magics: []magic{{bytes: "-rom1fs-"}}, probe: probeRomfs},
+	{name: "squashfs", usage: filesystem, magics: []magic{{bytes: squashLE}}, probe: probeSquashfs},
+	{name: "squashfs3", usage: filesystem, magics: []magic{{bytes: squashBE}, {bytes: squashLE}}, probe: probeSquashfs3},
+	{name: "btrfs", usage: filesystem, minSize: 1 << 20, magics: btrfsMagics, probe: probeBtrfs},
+	{name: "nilfs2", usage: filesystem, minSize: 1 << 20, probe: probeNILFS2},
+	{name: "exfat", usage: filesystem, magics: []magic{{off: 3, bytes: "EXFAT   "}}, probe: probeExFAT},
+	{name: "f2fs", usage: filesystem, magics: []magic{{base: 1024, bytes: "\x10\x20\xf5\xf2"}}, probe: probeF2FS},
+	{name: "erofs", usage: filesystem, magics: []magic{{base: 1024, bytes: "\xe2\xe1\xf5\xe0"}}, probe: probeEROFS},
+	// Not in libblkid 2.38; a later one has it in this family.
+	{name: "bcachefs", usage: filesystem, minSize: 256 * 512, magics: bcachefsMagics, probe: probeBcachefs},
+}

@@ -1,0 +1,184 @@
+// Package blkread reads small pieces of a block device for parsers of what
+// is on it.
+//
+// A Reader turns the many small looks of a probe into few reads: the head
+// and the tail of the device are each read once, in one piece, when first
+// touched; anything between comes in pages. What was read stays in memory
+// for the life of the Reader, every byte read is counted, and a budget keeps
+// hostile metadata from making it read without end. It decides nothing about
+// the bytes and imports no operating system.
+package blkread
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+const (
+	// Head is the size in bytes of the first read. It holds the superblocks
+	// of all common formats, both labels of ZFS at the start of a device
+	// and the whole of an XFS log's search area.
+	Head = 512 << 10
+	// tailAlign and tailLen describe the last read: from tailLen bytes
+	// before the last multiple of tailAlign to the end, so that it holds
+	// the two ZFS labels there, every md superblock and a backup GPT.
+	tailAlign = 256 << 10
+	tailLen   = 512 << 10
+	page      = 4 << 10
+
+	// MaxPiece bounds one piece, in bytes.
+	MaxPiece = 4 << 20
+	// Budget bounds everything that one Reader reads, in bytes.
+	Budget = 32 << 20
+)
+
+// ErrBudget is the cause of the error of a Reader that was asked for more
+// than Budget bytes: metadata that no real tool writes.
+var ErrBudget = errors.New("metadata asks for too many reads")
+
+type window struct {
+	off, n uint64 // what it shall hold
+	data   []byte // what it holds, from off; shorter when the device is
+	loaded bool
+	failed bool // the one big read failed: go on in pages
+}
+
+// Reader reads pieces of one device. It is not safe for concurrent use.
+type Reader struct {
+	r          io.ReaderAt
+	size       uint64
+	head, tail window
+	pages      []window
+	bytes      uint64
+	reads      int
+	err        error
+}
+
+// New returns a Reader of a device or file of the given size in bytes. A
+// negative size counts as zero. When r is itself a Reader of that size, it is
+// returned: what it has in memory is used again.
+func New(r io.ReaderAt, size int64) *Reader {
+	size = max(size, 0)
+	if d, ok := r.(*Reader); ok && d.size == uint64(size) {
+		return d
+	}
+	d := &Reader{r: r, size: uint64(size)}
+	d.head.n = min(d.size, Head)
+	if d.size > Head {
+		start := max(d.size/tailAlign*tailAlign-tailLen, Head)
+		d.tail = window{off: start, n: d.size - start}
+	}
+	return d
+}
+
+// Size is the size of the device in bytes.
+func (d *Reader) Size() uint64 { return d.size }
+
+// Err is the first error that a read met, naming the place, or nil. A piece
+// beyond the end of the device is not an error.
+func (d *Reader) Err() error { return d.err }
+
+// ClearErr forgets the error, for devices on which unreadable places are
+// ordinary (optical discs).
+func (d *Reader) ClearErr() {
+	if !errors.Is(d.err, ErrBudget) {
+		d.err = nil
+	}
+}
+
+// Stats says how many bytes were read from the device, in how many reads.
+func (d *Reader) Stats() (bytes uint64, reads int) { return d.bytes, d.reads }
+
+// Has says whether all of the n bytes at off lie within the device.
+func (d *Reader) Has(off, n uint64) bool { return off <= d.size && n <= d.size-off }
+
+// Bytes returns the n bytes at off, or nil when they do not all lie within
+// the device, when n is 0 or above MaxPiece, or when reading failed (see
+// Err). The caller must not change them.
+func (d *Reader) Bytes(off, n uint64) []byte {
+	if n == 0 || n > MaxPiece || !d.Has(off, n) || d.err != nil {
+		return nil
+	}
+	for _, w := range [...]*window{&d.head, &d.tail} {
+		if !w.covers(off, n) {
+			continue
+		}
+		if !w.loaded {
+			w.loaded = true
+			data, err := d.read(w.off, w.n)
+			w.data, w.failed = data, err != nil
+		}
+		if !w.failed {
+			return w.slice(off, n)
+		}
+	}
+	for i := range d.pages {
+		if d.pages[i].covers(off, n) {
+			return d.pages[i].slice(off, n)
+		}
+	}
+	from := off / page * page
+	to := min((off+n+page-1)/page*page, d.size)
+	data, err := d.read(from, to-from)
+	if err != nil {
+		d.err = err
+		return nil
+	}
+	d.pages = append(d.pages, window{off: from, n: to - from, data: data})
+	return d.pages[len(d.pages)-1].slice(off, n)
+}
+
+// ReadAt implements io.ReaderAt through the same memory and the same budget.
+func (d *Reader) ReadAt(p []byte, off int64) (int, error) {
+	if off < 0 {
+		return 0, fmt.Errorf("blkread: negative offset %d", off)
+	}
+	done := 0
+	for done < len(p) {
+		at := uint64(off) + uint64(done)
+		if at >= d.size {
+			return done, io.EOF
+		}
+		n := min(uint64(len(p)-done), MaxPiece, d.size-at)
+		b := d.Bytes(at, n)
+		if b == nil {
+			if d.err != nil {
+				return done, d.err
+			}
+			return done, io.ErrUnexpectedEOF
+		}
+		done += copy(p[done:], b)
+	}
+	return done, nil
+}
+
+func (w *window) covers(off, n uint64) bool {
+	return off >= w.off && off+n <= w.off+w.n
+}
+
+func (w *window) slice(off, n uint64) []byte {
+	if off-w.off+n > uint64(len(w.data)) {
+		return nil
+	}
+	return w.data[off-w.off:][:n:n]
+}
+
+// read reads one run of bytes. A device that ends early (a size that was
+// wrong) gives fewer bytes and no error.
+func (d *Reader) read(off, n uint64) ([]byte, error) {
+	if d.bytes+n > Budget {
+		return nil, fmt.Errorf("read %d bytes at %d: %w", n, off, ErrBudget)
+	}
+	buf := make([]byte, n)
+	got, err := d.r.ReadAt(buf, int64(off))
+	d.bytes += uint64(max(got, 0))
+	d.reads++
+	if uint64(got) == n || errors.Is(err, io.EOF) {
+		return buf[:got], nil
+	}
+	if err == nil {
+		err = io.ErrNoProgress
+	}
+	return nil, fmt.Errorf("read %d bytes at %d: %w", n, off, err)
+}
