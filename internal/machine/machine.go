@@ -199,9 +199,9 @@ type System interface {
 	SwitchRoot(SwitchRoot) error
 	// Stop reboots, powers off or halts.
 	Stop(Power) error
-	// AddKey puts a key into the kernel's keyring under a description and
-	// returns a function that takes it out again.
-	AddKey(description string, key []byte) (remove func(), err error)
+	// WithKey puts a key into the kernel's keyring under a description, calls
+	// f, and takes the key out again.
+	WithKey(description string, key []byte, f func() error) error
 	// Memory returns the memory that is available now, in bytes.
 	Memory() (uint64, error)
 }

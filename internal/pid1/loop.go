@@ -124,7 +124,7 @@ func (l *loop) carryOut() {
 	for _, m := range l.core.Messages() {
 		l.out.show(m)
 	}
-	l.out.journal(l.core.Journal(), false)
+	l.out.journal(l.core.Journal())
 	for _, op := range ops {
 		go l.do(op)
 	}

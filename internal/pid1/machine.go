@@ -33,7 +33,7 @@ func (w *world) Mapper() (devmapper.Mapper, error) {
 		if w.mapperErr = w.modules.Load("dm-mod"); w.mapperErr != nil {
 			return
 		}
-		w.mapper, w.mapperErr = devmapper.Open(devmapper.ControlPath)
+		w.mapper, w.mapperErr = devmapper.Open("/dev/mapper/control")
 	})
 	return w.mapper, w.mapperErr
 }

@@ -17,7 +17,6 @@ type output struct {
 	quiet   bool
 	debug   bool
 	file    int // the journal's descriptor, -1 for none
-	held    []byte
 }
 
 // openOutput opens the journal of this boot.
@@ -47,17 +46,9 @@ func (o *output) show(m boot.Message) {
 	kmsg(7, m.Text)
 }
 
-// holdBack is how much of the journal is kept before it is written, in
-// bytes: a write for every record would cost more than the record.
-const holdBack = 16 << 10
-
-// journal appends records to the file; flush writes also what was held back.
-func (o *output) journal(b []byte, flush bool) {
-	o.held = append(o.held, b...)
-	if o.file < 0 || len(o.held) == 0 || !flush && len(o.held) < holdBack {
-		return
-	}
-	for p := o.held; len(p) > 0; {
+// journal appends records to the file.
+func (o *output) journal(p []byte) {
+	for len(p) > 0 && o.file >= 0 {
 		n, err := unix.Write(o.file, p)
 		if err == unix.EINTR {
 			continue
@@ -69,7 +60,6 @@ func (o *output) journal(b []byte, flush bool) {
 		}
 		p = p[n:]
 	}
-	o.held = o.held[:0]
 }
 
 func panicked(p any) error { return fmt.Errorf("internal error: %v", p) }

@@ -72,12 +72,8 @@ func (system) Stop(how machine.Power) error {
 	return nil
 }
 
-func (system) AddKey(description string, key []byte) (func(), error) {
-	k, err := keyring.Add(description, key)
-	if err != nil {
-		return nil, err
-	}
-	return func() { k.Remove() }, nil
+func (system) WithKey(description string, key []byte, f func() error) error {
+	return keyring.With(description, key, f)
 }
 
 func (system) Memory() (uint64, error) {

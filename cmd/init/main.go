@@ -1,0 +1,20 @@
+// Command init is PID 1 of an image. Called as modprobe, which is what the
+// kernel does when it misses a module, it loads that module and ends.
+package main
+
+import (
+	"os"
+	"path"
+
+	"firstlight/internal/boot"
+	"firstlight/internal/handler/all"
+	"firstlight/internal/pid1"
+)
+
+func main() {
+	if path.Base(os.Args[0]) == "modprobe" {
+		os.Exit(pid1.Modprobe(os.Args[1:]))
+	}
+	var handlers []boot.Register = all.Handlers()
+	pid1.Main(handlers, all.Builtins())
+}

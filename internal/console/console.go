@@ -1,0 +1,290 @@
+// Package console speaks to the person in front of the machine: messages and
+// questions on every console that the kernel command line names.
+//
+// Questions are asked one at a time, in the order in which they came; the
+// first console on which Enter is pressed answers. Messages that come while a
+// question stands are shown above it.
+package console
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"firstlight/internal/machine"
+)
+
+// Console is all terminals together. It is safe for concurrent use.
+type Console struct {
+	turn sync.Mutex // held by the question that stands
+
+	mu      sync.Mutex
+	ttys    []*tty
+	asking  *machine.Prompt
+	waiting map[string]bool // questions that have not been dismissed
+	wake    [2]int          // a pipe that ends the wait for keys
+}
+
+// tty is one terminal.
+type tty struct {
+	name string
+	fd   int
+	old  *unix.Termios
+	edit editor
+}
+
+// Open opens the terminals; those that do not answer are left out. With none
+// of them /dev/console is used.
+func Open(names []string) *Console {
+	c := &Console{waiting: map[string]bool{}, wake: [2]int{-1, -1}}
+	for _, name := range names {
+		c.add(name)
+	}
+	if len(c.ttys) == 0 {
+		c.add("/dev/console")
+	}
+	unix.Pipe2(c.wake[:], unix.O_CLOEXEC|unix.O_NONBLOCK)
+	return c
+}
+
+func (c *Console) add(name string) {
+	fd, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	// A port without hardware opens, and fails at the first question.
+	if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err != nil {
+		unix.Close(fd)
+		return
+	}
+	c.ttys = append(c.ttys, &tty{name: name, fd: fd})
+}
+
+// Close gives the terminals back as they were.
+func (c *Console) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.ttys {
+		t.cooked()
+		unix.Close(t.fd)
+	}
+	c.ttys = nil
+}
+
+// Print shows a message on every terminal.
+func (c *Console) Print(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\r\n") + "\r\n"
+	for _, t := range c.ttys {
+		if c.asking == nil {
+			t.write(out)
+			continue
+		}
+		t.write("\r\x1b[K" + out + t.line(c.asking))
+	}
+}
+
+// line is a question as it stands on a terminal.
+func (t *tty) line(p *machine.Prompt) string { return p.Text + ": " + t.edit.shown() }
+
+// writePatience bounds how long a terminal that takes nothing (a serial line
+// with flow control and nobody at its end) holds up the rest.
+const writePatience = 500 * time.Millisecond
+
+func (t *tty) write(s string) {
+	b := []byte(s)
+	for len(b) > 0 {
+		n, err := unix.Write(t.fd, b)
+		if n > 0 {
+			b = b[n:]
+			continue
+		}
+		if err == unix.EINTR {
+			continue
+		}
+		if err != unix.EAGAIN {
+			return
+		}
+		if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(t.fd), Events: unix.POLLOUT}}, int(writePatience.Milliseconds())); n == 0 {
+			return
+		}
+	}
+}
+
+// raw turns off the terminal's own editing and echo.
+func (t *tty) raw() error {
+	old, err := unix.IoctlGetTermios(t.fd, unix.TCGETS)
+	if err != nil {
+		return fmt.Errorf("console %s: %w", t.name, err)
+	}
+	mode := *old
+	mode.Lflag &^= unix.ICANON | unix.ECHO | unix.ECHOE | unix.ECHOK | unix.ECHONL | unix.ISIG | unix.IEXTEN
+	mode.Iflag &^= unix.IXON | unix.ICRNL | unix.INLCR
+	mode.Oflag |= unix.OPOST
+	mode.Cc[unix.VMIN], mode.Cc[unix.VTIME] = 1, 0
+	// Keys that were typed before the question are kept: some people type
+	// their passphrase while the machine is still looking for the disk.
+	if err := unix.IoctlSetTermios(t.fd, unix.TCSETS, &mode); err != nil {
+		return fmt.Errorf("console %s: %w", t.name, err)
+	}
+	t.old = old
+	return nil
+}
+
+func (t *tty) cooked() {
+	if t.old != nil {
+		unix.IoctlSetTermios(t.fd, unix.TCSETS, t.old)
+		t.old = nil
+	}
+}
+
+// Ask implements machine.Console.
+func (c *Console) Ask(p machine.Prompt) ([]byte, error) {
+	c.mu.Lock()
+	c.waiting[p.ID] = true
+	c.mu.Unlock()
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	defer c.end(p.ID)
+	if err := c.begin(&p); err != nil {
+		return nil, err
+	}
+	return c.read(&p)
+}
+
+// begin shows the question.
+func (c *Console) begin(p *machine.Prompt) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.waiting[p.ID] {
+		return machine.ErrDismissed
+	}
+	usable := 0
+	var last error
+	for _, t := range c.ttys {
+		// Room for the longest line at once: growing would leave copies behind.
+		t.edit = editor{line: make([]byte, 0, MaxLine), show: p.Echo}
+		if err := t.raw(); err != nil {
+			last = err
+			continue
+		}
+		usable++
+		t.write(t.line(p))
+	}
+	if usable == 0 {
+		return errors.Join(machine.ErrNoConsole, last)
+	}
+	c.asking = p
+	return nil
+}
+
+// end takes the question away.
+func (c *Console) end(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.waiting, id)
+	for _, t := range c.ttys {
+		t.edit.wipe()
+		if c.asking != nil {
+			t.write("\r\n")
+		}
+		t.cooked()
+	}
+	c.asking = nil
+}
+
+// Dismiss implements machine.Console.
+func (c *Console) Dismiss(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.waiting, id)
+	unix.Write(c.wake[1], []byte{0})
+}
+
+// read waits for keys on all terminals.
+func (c *Console) read(p *machine.Prompt) ([]byte, error) {
+	fds := []unix.PollFd{{Fd: int32(c.wake[0]), Events: unix.POLLIN}}
+	for _, t := range c.ttys {
+		fds = append(fds, unix.PollFd{Fd: int32(t.fd), Events: unix.POLLIN})
+	}
+	buf := make([]byte, 256)
+	defer clear(buf)
+	for {
+		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+			return nil, fmt.Errorf("console: %w", err)
+		}
+		if fds[0].Revents != 0 {
+			unix.Read(c.wake[0], buf)
+		}
+		c.mu.Lock()
+		dismissed := !c.waiting[p.ID]
+		c.mu.Unlock()
+		if dismissed {
+			return nil, machine.ErrDismissed
+		}
+		alive := 0
+		for i, t := range c.ttys {
+			f := &fds[i+1]
+			if f.Fd < 0 {
+				continue
+			}
+			alive++
+			if f.Revents == 0 {
+				continue
+			}
+			n, err := unix.Read(t.fd, buf[:1])
+			if n <= 0 && err != unix.EAGAIN && err != unix.EINTR {
+				f.Fd = -1 // hung up
+				alive--
+				continue
+			}
+			if n <= 0 {
+				continue
+			}
+			switch c.key(t, buf[0]) {
+			case entered:
+				return append([]byte(nil), t.edit.line...), nil
+			case cancelled:
+				return nil, machine.ErrCancelled
+			}
+		}
+		if alive == 0 {
+			return nil, machine.ErrNoConsole
+		}
+	}
+}
+
+// key gives a byte to the terminal's editor and shows what it changes.
+func (c *Console) key(t *tty, b byte) verdict {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, echo := t.edit.key(b)
+	if echo != "" {
+		t.write(echo)
+	}
+	return v
+}
+
+// Lend gives the main terminal, the last one that was named, to a program and
+// returns how to take it back. Messages go on being shown meanwhile.
+func (c *Console) Lend() (fd uintptr, restore func(), err error) {
+	c.turn.Lock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.ttys) == 0 {
+		c.turn.Unlock()
+		return 0, nil, machine.ErrNoConsole
+	}
+	name := c.ttys[len(c.ttys)-1].name
+	n, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		c.turn.Unlock()
+		return 0, nil, fmt.Errorf("console %s: %w", name, err)
+	}
+	return uintptr(n), func() { unix.Close(n); c.turn.Unlock() }, nil
+}

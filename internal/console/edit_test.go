@@ -1,0 +1,53 @@
+package console
+
+import "testing"
+
+// type what a person types and see what would be handed over and shown.
+func TestEditorKeys(t *testing.T) {
+	for _, tt := range []struct {
+		name, keys, line, screen string
+		end                      verdict
+	}{
+		{"plain", "secret\r", "secret", "******", entered},
+		{"newline ends too", "a\n", "a", "*", entered},
+		{"backspace", "ab\x7fc\r", "ac", "**\b \b*", entered},
+		{"backspace on nothing", "\x7f\x08a\r", "a", "*", entered},
+		{"ctrl-u", "abc\x15x\r", "x", "***\b \b\b \b\b \b*", entered},
+		{"ctrl-w takes one word", "one two\x17\r", "one ", "*******\b \b\b \b\b \b", entered},
+		{"two-byte character is one asterisk", "\xc3\xa4\x7f\r", "", "*\b \b", entered},
+		{"arrow keys are nothing", "a\x1b[Db\x1bOAc\r", "abc", "***", entered},
+		{"bracketed paste", "\x1b[200~pw\x1b[201~\r", "pw", "**", entered},
+		{"tab shows the line", "ab\tc\r", "abc", "**\b \b\b \babc", entered},
+		{"ctrl-d on an empty line", "\x04", "", "", cancelled},
+		{"ctrl-d in a line is nothing", "a\x04\r", "a", "*", entered},
+		{"ctrl-c", "abc\x03", "abc", "***", cancelled},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var e editor
+			screen := ""
+			end := typing
+			for i := 0; i < len(tt.keys) && end == typing; i++ {
+				var s string
+				end, s = e.key(tt.keys[i])
+				screen += s
+			}
+			if string(e.line) != tt.line || screen != tt.screen || end != tt.end {
+				t.Errorf("line %q, screen %q, end %d; want %q, %q, %d", e.line, screen, end, tt.line, tt.screen, tt.end)
+			}
+		})
+	}
+}
+
+func TestEditorWipesWhatIsRubbedOut(t *testing.T) {
+	e := editor{line: make([]byte, 0, 64)}
+	for _, c := range []byte("hidden") {
+		e.key(c)
+	}
+	whole := e.line[:6]
+	e.key(keyCtrlU)
+	for _, b := range whole {
+		if b != 0 {
+			t.Fatalf("%q is still in memory", whole)
+		}
+	}
+}

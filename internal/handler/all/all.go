@@ -1,0 +1,26 @@
+// Package all is the list of what an image can do: every handler and every
+// builtin is one line here.
+package all
+
+import (
+	"firstlight/internal/boot"
+	"firstlight/internal/handler"
+	"firstlight/internal/handler/mount"
+	"firstlight/internal/handler/resume"
+	"firstlight/internal/udevd"
+)
+
+// Handlers returns the handlers in the order in which they start.
+func Handlers() []boot.Register {
+	var gates []mount.Gate
+	return []boot.Register{
+		func(w *handler.World) func() { return resume.New(w).Start },
+		func(w *handler.World) func() { return mount.New(w, gates...).Start },
+	}
+}
+
+// Builtins returns the builtins of the udev rules that need nothing but
+// sysfs.
+func Builtins() map[string]udevd.Builtin {
+	return map[string]udevd.Builtin{}
+}

@@ -1,0 +1,28 @@
+package pid1
+
+import (
+	"fmt"
+	"strings"
+)
+
+// handOver leaves what the real system needs of this boot in /run, and closes
+// what must not follow into it.
+func (l *loop) handOver() {
+	st := l.core.Stats()
+	var b strings.Builder
+	for _, f := range []struct {
+		name string
+		n    int
+	}{{"events", st.Events}, {"runs", st.Runs}, {"operations", st.Operations}, {"deadlines_set", st.Set},
+		{"timers_fired", st.Fired}, {"deadlines_cancelled", st.Cancelled}, {"panics", st.Panics},
+		{"uevents_dropped", l.socket.Dropped()}} {
+		fmt.Fprintf(&b, "%s=%d\n", f.name, f.n)
+	}
+	fmt.Fprintf(&b, "switch_root_usec=%d\n", now().Microseconds())
+	writeSummary(b.String())
+	writeDatabase(l.core.World().Devices)
+	l.out.journal(l.core.Journal())
+	l.socket.Close()
+	l.watch.Close()
+	l.out.console.Close()
+}

@@ -1,0 +1,76 @@
+package pid1
+
+import (
+	"errors"
+	"syscall"
+
+	"firstlight/internal/console"
+	"firstlight/internal/machine"
+)
+
+// shell gives a person a shell, where the image has one.
+type shell struct {
+	console  *console.Console
+	spawn    *children
+	password string
+}
+
+// shells are looked for in this order.
+var shells = [...]string{"/bin/bash", "/bin/sh", "/bin/busybox"}
+
+// ErrNoShell says that the image was built without a shell.
+var errNoShell = errors.New("this image has no shell; rebuild it with --feature shell to get one")
+
+// errRefused says that nobody knew the password.
+var errRefused = errors.New("the password was wrong")
+
+// attempts is how often the password is asked for.
+const attempts = 3
+
+func (s *shell) run(*world) error {
+	var program string
+	for _, p := range shells {
+		if s.spawn.HasProgram(p) {
+			program = p
+			break
+		}
+	}
+	if program == "" {
+		return errNoShell
+	}
+	if s.password != "" && !s.allowed() {
+		return errRefused
+	}
+	tty, restore, err := s.console.Lend()
+	if err != nil {
+		return err
+	}
+	defer restore()
+	argv := []string{"sh", "-i"}
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/", "TERM=linux", "PS1=firstlight# "}
+	_, ended, err := s.spawn.start(program, argv, &syscall.ProcAttr{Dir: "/", Env: env,
+		Files: []uintptr{tty, tty, tty}, Sys: &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}})
+	if err != nil {
+		return err
+	}
+	<-ended
+	return nil
+}
+
+// allowed asks for the password of the emergency shell. A hash that cannot be
+// read denies.
+func (s *shell) allowed() bool {
+	for range attempts {
+		typed, err := s.console.Ask(machine.Prompt{ID: "emergency", Text: "Password for the emergency shell"})
+		if err != nil {
+			return false
+		}
+		ok := checkPassword(s.password, typed)
+		clear(typed)
+		if ok {
+			return true
+		}
+		s.console.Print("Wrong password.")
+	}
+	return false
+}

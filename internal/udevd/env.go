@@ -1,0 +1,297 @@
+package udevd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"strings"
+
+	"firstlight/internal/blkid"
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/device"
+	"firstlight/internal/devmapper"
+	"firstlight/internal/machine"
+	"firstlight/internal/parttable"
+	"firstlight/internal/udevd/rules"
+	"firstlight/internal/ueventd"
+)
+
+// Builtin is a builtin that answers from sysfs and the device's properties
+// alone: path_id, usb_id and their like. It sets properties on dev.
+type Builtin func(dev *device.Device, args []string) error
+
+// Table evaluates a compiled set of rules. It implements Rules.
+type Table struct {
+	table    *rules.Table
+	builtins map[string]Builtin
+	cmdline  []bootcmd.Param
+	missing  func(string) // is told of drivers that cannot be loaded
+}
+
+// NewTable returns the rules of a boot; missing may be nil.
+func NewTable(table *rules.Table, builtins map[string]Builtin, cmdline []bootcmd.Param, missing func(string)) *Table {
+	return &Table{table, builtins, cmdline, missing}
+}
+
+// Evaluate implements Rules.
+func (r *Table) Evaluate(t *ueventd.Task, dev *device.Device, action string, old *device.Device) (Outcome, error) {
+	e := &env{Table: r, t: t, old: old}
+	out, err := rules.Evaluate(r.table, dev, rules.Event{Action: action}, e)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("udev rules for %s: %w", dev.Devpath(), err)
+	}
+	for _, d := range out.Decisions {
+		if d.Err != nil && !errors.Is(d.Err, errNothing) {
+			t.Record("rule", fmt.Sprintf("%s: %s %s: %v", d.From, d.What, d.Value, d.Err))
+		}
+	}
+	var failed error
+	for _, c := range out.Run {
+		if !c.Builtin {
+			t.Record("rule", fmt.Sprintf("%s: RUN %s: programs are run by the real system", c.From, strings.Join(c.Args, " ")))
+			continue
+		}
+		if err := e.Builtin(dev, c.Args); err != nil && !errors.Is(err, errNothing) {
+			t.Record("rule", fmt.Sprintf("%s: RUN %s: %v", c.From, strings.Join(c.Args, " "), err))
+			failed = err
+		}
+	}
+	o := Outcome{UID: number(out.UID), GID: number(out.GID), LinkPriority: out.LinkPriority, Persist: out.DBPersist}
+	if out.Mode.Set {
+		o.Mode = &out.Mode.N
+	}
+	return o, failed
+}
+
+func number(v rules.Value) *int {
+	if !v.Set {
+		return nil
+	}
+	n := int(v.N)
+	return &n
+}
+
+// errNothing says that a builtin found nothing, which is no fault.
+var errNothing = errors.New("nothing found")
+
+// env is the world as the rules see it in one evaluation.
+type env struct {
+	*Table
+	t   *ueventd.Task
+	old *device.Device
+}
+
+// Builtin implements rules.Env.
+func (e *env) Builtin(dev *device.Device, args []string) error {
+	switch args[0] {
+	case "kmod":
+		return e.kmod(dev, args)
+	case "blkid":
+		return e.blkid(dev)
+	case "dm":
+		return e.dm(dev)
+	case "btrfs", "hwdb", "keyboard", "net_id", "net_setup_link", "uaccess", "input_id", "net_driver":
+		return errNothing // the real system's business, or a handler's
+	}
+	if b := e.builtins[args[0]]; b != nil {
+		return b(dev, args)
+	}
+	return fmt.Errorf("builtin %q is not known", args[0])
+}
+
+// kmod is "kmod load [ALIAS…]": without an alias the device's own.
+func (e *env) kmod(dev *device.Device, args []string) error {
+	if len(args) < 2 || args[1] != "load" {
+		return fmt.Errorf("kmod: %q is not known", strings.Join(args[1:], " "))
+	}
+	aliases := args[2:]
+	if len(aliases) == 0 {
+		aliases = []string{dev.Property("MODALIAS")}
+	}
+	for _, alias := range aliases {
+		if alias == "" {
+			continue
+		}
+		_, err := ueventd.Do(e.t, "load "+alias, func(m machine.Machine) (int, error) { return m.LoadAlias(alias) })
+		if err != nil {
+			if e.missing != nil {
+				e.missing(err.Error())
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// probed is what was read of a device.
+type probed struct {
+	content *blkid.Result
+	entry   []blkid.Pair
+}
+
+// blkid reads what is on a device, and for a partition what the table of its
+// disk says of it.
+func (e *env) blkid(dev *device.Device) error {
+	name := dev.Devname()
+	disk, diskNumber := "", ""
+	if dev.Devtype() == "partition" {
+		if p := dev.Parent(); p != nil && p.Subsystem() == "block" {
+			disk = p.Devname()
+			diskNumber = p.Property("MAJOR") + ":" + p.Property("MINOR")
+		}
+	}
+	start, size := sectors(dev, "start"), sectors(dev, "size")
+	res, err := ueventd.Do(e.t, "read "+name, func(m machine.Machine) (probed, error) {
+		return probe(m, name, disk, diskNumber, start, size)
+	})
+	if err != nil {
+		return err
+	}
+	for _, p := range append(res.content.Udev(), blkid.Udev(res.entry)...) {
+		dev.SetProperty(p.Key, p.Value)
+	}
+	if len(res.content.Pairs()) == 0 && len(res.entry) == 0 {
+		return errNothing
+	}
+	return nil
+}
+
+func probe(m machine.Machine, name, disk, diskNumber string, start, size int64) (probed, error) {
+	b, err := m.OpenBlock(name)
+	if err != nil {
+		return probed{}, err
+	}
+	defer b.Close()
+	res, err := blkid.Probe(b, b.Size())
+	if err != nil {
+		return probed{}, fmt.Errorf("read %s: %w", name, err)
+	}
+	out := probed{content: res}
+	if disk == "" {
+		return out, nil
+	}
+	whole, err := m.OpenBlock(disk)
+	if err != nil {
+		return out, nil
+	}
+	defer whole.Close()
+	if table, err := parttable.Read(whole, whole.Size(), whole.SectorSize()); err == nil && table != nil {
+		out.entry = blkid.PartEntry(table, start, size, diskNumber)
+	}
+	return out, nil
+}
+
+// sectors reads an attribute that counts sectors of 512 bytes, in bytes.
+func sectors(dev *device.Device, attr string) int64 {
+	v, _ := dev.Attr(attr)
+	var n int64
+	for _, c := range []byte(v) {
+		if c < '0' || c > '9' || n > 1<<50 {
+			return 0
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n << 9
+}
+
+// dm sets the properties of a device-mapper device, as `dmsetup export` has
+// them.
+func (e *env) dm(dev *device.Device) error {
+	major, minor, ok := dev.Devnum()
+	if !ok {
+		return errNothing
+	}
+	info, err := ueventd.Do(e.t, "ask the device mapper of "+dev.Devname(), func(m machine.Machine) (devmapper.Info, error) {
+		mapper, err := m.Mapper()
+		if err != nil {
+			return devmapper.Info{}, err
+		}
+		return mapper.Info(devmapper.ByDev(major, minor))
+	})
+	if err != nil {
+		return err
+	}
+	for k, v := range info.Properties(devmapper.ParseCookie(dev.Property("DM_COOKIE"))) {
+		dev.SetProperty(k, v)
+	}
+	return nil
+}
+
+// Program implements rules.Env: no program is run for a rule. What the
+// field's rules run programs for in an initramfs is built in.
+func (e *env) Program(dev *device.Device, args []string) (string, error) {
+	return "", fmt.Errorf("program %s: not run in an initramfs", args[0])
+}
+
+// ReadFile implements rules.Env.
+func (e *env) ReadFile(path string) (string, error) {
+	b, err := ueventd.Do(e.t, "read "+path, func(m machine.Machine) ([]byte, error) { return m.ReadFile(path, 64<<10) })
+	return string(b), err
+}
+
+// Stored implements rules.Env.
+func (e *env) Stored(_ *device.Device, key string) (string, bool) {
+	if e.old == nil || !e.old.HasProperty(key) {
+		return "", false
+	}
+	return e.old.Property(key), true
+}
+
+// Cmdline implements rules.Env.
+func (e *env) Cmdline(key string) (value string, ok bool) {
+	for _, p := range e.cmdline {
+		if p.Name == key {
+			value, ok = p.Value, true
+		}
+	}
+	return value, ok
+}
+
+// Const implements rules.Env.
+func (e *env) Const(name string) string {
+	if name != "arch" {
+		return "none"
+	}
+	switch runtime.GOARCH {
+	case "amd64":
+		return "x86-64"
+	case "386":
+		return "x86"
+	}
+	return runtime.GOARCH
+}
+
+// Sysctl implements rules.Env.
+func (e *env) Sysctl(path string) (string, error) {
+	b, err := ueventd.Do(e.t, "read sysctl "+path, func(m machine.Machine) ([]byte, error) {
+		return m.ReadFile("/proc/sys/"+path, 64<<10)
+	})
+	return strings.TrimRight(string(b), "\n"), err
+}
+
+// SetSysctl implements rules.Env: an initramfs leaves the kernel's parameters
+// to the real system.
+func (e *env) SetSysctl(path, value string) error {
+	return fmt.Errorf("sysctl %s: set by the real system", path)
+}
+
+// SetAttr implements rules.Env.
+func (e *env) SetAttr(path, value string) error {
+	return ueventd.Act(e.t, "write "+value+" to "+path, func(m machine.Machine) error { return m.WriteSysfs(path, value) })
+}
+
+// Mode implements rules.Env.
+func (e *env) Mode(path string) (uint32, error) {
+	info, err := ueventd.Do(e.t, "look at "+path, func(m machine.Machine) (machine.FileInfo, error) { return m.InRoot("/", path) })
+	return uint32(info.Mode.Perm()), err
+}
+
+// List implements rules.Env.
+func (e *env) List(string) ([]string, error) { return nil, fs.ErrNotExist }
+
+// User implements rules.Env: the names are resolved when rules are compiled.
+func (e *env) User(string) (uint32, bool) { return 0, false }
+
+// Group implements rules.Env.
+func (e *env) Group(string) (uint32, bool) { return 0, false }
