@@ -138,7 +138,6 @@ func (c *Core) Advance(now time.Duration) {
 
 // Uevent takes in a message of the kernel.
 func (c *Core) Uevent(m *uevent.Message) {
-	c.log.Record(0, "uevent", m.Devpath, m.Action)
 	c.w.Devices.Add(m)
 }
 

@@ -78,8 +78,9 @@ func Main(handlers []boot.Register, builtins map[string]udevd.Builtin) {
 		shell: shell{console: cons, spawn: spawn, password: image.password}}
 	var core *boot.Core
 	missing := func(text string) { core.World().AddMissing(text) }
+	matches := func(alias string) bool { return len(index.Match(alias)) > 0 }
 	core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: image.Image, Sys: sys,
-		Rules: udevd.NewTable(table, builtins, cfg.Params, missing), Handlers: handlers, Args: os.Args[1:], Start: now()})
+		Rules: udevd.NewTable(table, builtins, cfg.Params, matches, missing), Handlers: handlers, Args: os.Args[1:], Start: now()})
 	l := &loop{core: core, world: w, sys: sys, spawn: spawn, out: out, results: make(chan result, 64)}
 	sw.before = func() { l.handOver() }
 	if l.socket, err = uevent.Open(); err != nil {

@@ -26,12 +26,16 @@ type Table struct {
 	table    *rules.Table
 	builtins map[string]Builtin
 	cmdline  []bootcmd.Param
-	missing  func(string) // is told of drivers that cannot be loaded
+	matches  func(alias string) bool
+	missing  func(string)
 }
 
-// NewTable returns the rules of a boot; missing may be nil.
-func NewTable(table *rules.Table, builtins map[string]Builtin, cmdline []bootcmd.Param, missing func(string)) *Table {
-	return &Table{table, builtins, cmdline, missing}
+// NewTable returns the rules of a boot. matches says whether the image has a
+// module for a modalias; most devices have none, and need no operation.
+// missing is told of drivers that cannot be loaded.
+func NewTable(table *rules.Table, builtins map[string]Builtin, cmdline []bootcmd.Param,
+	matches func(alias string) bool, missing func(string)) *Table {
+	return &Table{table, builtins, cmdline, matches, missing}
 }
 
 // Evaluate implements Rules.
@@ -110,14 +114,12 @@ func (e *env) kmod(dev *device.Device, args []string) error {
 		aliases = []string{dev.Property("MODALIAS")}
 	}
 	for _, alias := range aliases {
-		if alias == "" {
+		if alias == "" || !e.matches(alias) {
 			continue
 		}
 		_, err := ueventd.Do(e.t, "load "+alias, func(m machine.Machine) (int, error) { return m.LoadAlias(alias) })
 		if err != nil {
-			if e.missing != nil {
-				e.missing(err.Error())
-			}
+			e.missing(err.Error())
 			return err
 		}
 	}

@@ -84,8 +84,12 @@ func New(s *ueventd.Scheduler, sys sysfs.FS, rules Rules, publish func(t *uevent
 	return m
 }
 
-// Add takes in an event of the kernel.
+// Add takes in an event of the kernel. Modules, drivers and buses have events
+// too, but are no devices: theirs are passed over.
 func (m *Manager) Add(msg *uevent.Message) {
+	if !strings.HasPrefix(msg.Devpath, "/devices/") {
+		return
+	}
 	m.seen[msg.Devpath] = true
 	m.inHand[msg.Devpath]++
 	if msg.Props["SUBSYSTEM"] == "block" && msg.Action != "remove" {
