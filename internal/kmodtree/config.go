@@ -97,28 +97,32 @@ func (c *config) read(dir string, paths []string) error {
 	return nil
 }
 
-// parse reads one file of modprobe.d(5). A '\\' at the end of a line joins
-// it with the next.
+// parse reads one file of modprobe.d(5). A '\\' at the end of a line joins it
+// with the next; before any other byte it stands for that byte, as kmod has it.
 func (c *config) parse(file, text string) {
-	for n := 1; text != ""; {
-		first := n
-		var line strings.Builder
-		for {
-			part, rest, _ := strings.Cut(text, "\n")
-			text = rest
-			n++
-			if joined, ok := strings.CutSuffix(part, "\\"); ok && text != "" {
-				line.WriteString(joined)
-				continue
+	var line []byte
+	first := 1 // number of the line where this one began
+	next := 1
+	for i := 0; i <= len(text); i++ {
+		switch {
+		case i < len(text) && text[i] == '\\':
+			if i++; i < len(text) && text[i] == '\n' {
+				next++
+			} else if i < len(text) {
+				line = append(line, text[i])
 			}
-			line.WriteString(part)
-			break
+			continue
+		case i < len(text) && text[i] != '\n':
+			line = append(line, text[i])
+			continue
 		}
-		if s := line.String(); s != "" && s[0] != '#' {
-			if problem := c.line(s); problem != "" {
+		next++
+		if len(line) > 0 && line[0] != '#' {
+			if problem := c.line(string(line)); problem != "" {
 				c.warnings = append(c.warnings, Warning{file, first, problem})
 			}
 		}
+		line, first = line[:0], next
 	}
 }
 
