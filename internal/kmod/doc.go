@@ -37,9 +37,10 @@
 // a module number or 0xffffffff for a name that is not in the table.
 //
 // The patterns are three radix trees in nodes, 16 bytes each: label offset (4)
-// in strings, label length (2), number of children (2), first child (4), first
-// value (4). Children stand together, sorted by the first byte of their
-// labels; a node's values end where the next node's begin, and one node
+// in strings, label length (2), number of children (2), first child (3), first
+// byte of the label (1, 0 for none), first value (4). Children stand together,
+// those whose labels begin with a wildcard or an escape first, the others
+// sorted by the first byte of their labels; a node's values end where the next node's begin, and one node
 // without children ends the section. A value is a module number, or in the
 // tree of configured aliases an index into targets. A label is pattern text
 // in a form that needs no parsing: '*' and '?' stand for themselves, '\\' and

@@ -26,8 +26,8 @@ func (ix *Index) AppendMatch(ids []ModuleID, alias string) (_ []ModuleID, byName
 	if err != nil {
 		return ids, false
 	}
-	var buf [16]uint32
-	if found := ix.walk(treeConfig, alias, buf[:0]); len(found) > 0 {
+	w := walker{ix: ix}
+	if found := w.walk(treeConfig, alias); len(found) > 0 {
 		start := len(ids)
 		for _, f := range found {
 			if 4*uint64(f)+4 > uint64(len(ix.targets)) {
@@ -47,13 +47,13 @@ func (ix *Index) AppendMatch(ids []ModuleID, alias string) (_ []ModuleID, byName
 	if named && uint32(id) < ix.real {
 		return append(ids, id), true
 	}
-	if found := ix.walk(treeModules, alias, buf[:0]); len(found) > 0 {
+	if found := w.walk(treeModules, alias); len(found) > 0 {
 		return appendIDs(ids, found, ix.count), false
 	}
 	if named {
 		return append(ids, id), true
 	}
-	return appendIDs(ids, ix.walk(treeBuiltin, alias, buf[:0]), ix.count), false
+	return appendIDs(ids, w.walk(treeBuiltin, alias), ix.count), false
 }
 
 func appendIDs(ids []ModuleID, found []uint32, count uint32) []ModuleID {
@@ -65,15 +65,6 @@ func appendIDs(ids []ModuleID, found []uint32, count uint32) []ModuleID {
 	return ids
 }
 
-// walk appends the values of all patterns of a tree that match s to found,
-// sorted and each once.
-func (ix *Index) walk(tree int, s string, found []uint32) []uint32 {
-	var stars [24]uint64
-	w := walker{ix: ix, found: found, stars: stars[:0], budget: (len(s) + 1) * (len(ix.nodes) / nodeSize)}
-	w.enter(ix.roots[tree], s)
-	return w.found
-}
-
 // walker is one search in a tree.
 //
 // A '*' is tried at every place of the text, but each '*' of the tree once:
@@ -83,13 +74,54 @@ func (ix *Index) walk(tree int, s string, found []uint32) []uint32 {
 // by the size of the tree times the length of the text, whatever the device
 // says.
 type walker struct {
-	ix    *Index
-	found []uint32
-	stars []uint64 // those that have been entered: node and place in its label
+	ix *Index
+	// found are the values of what matched, sorted, each once, and stars the
+	// '*' that have been entered, by node and place in its label.
+	found few[uint32]
+	stars few[uint64]
 	depth int
 	// budget is how many nodes may still be entered. In a good table each is
 	// entered at most once for each place of the text.
 	budget int
+}
+
+// few is a list that needs no memory of its own while it is short: nearly
+// every search finds a module or two.
+type few[T any] struct {
+	buf  [16]T
+	n    int
+	many []T // instead of buf, once that is full
+}
+
+func (f *few[T]) list() []T {
+	if f.many != nil {
+		return f.many
+	}
+	return f.buf[:f.n]
+}
+
+func (f *few[T]) insert(at int, v T) {
+	if f.many == nil && f.n < len(f.buf) {
+		copy(f.buf[at+1:f.n+1], f.buf[at:f.n])
+		f.buf[at] = v
+		f.n++
+		return
+	}
+	if f.many == nil {
+		f.many = append(f.many, f.buf[:]...)
+	}
+	f.many = slices.Insert(f.many, at, v)
+	f.n++
+}
+
+// walk returns the values of all patterns of a tree that match s. They are
+// good until the next call.
+func (w *walker) walk(tree int, s string) []uint32 {
+	w.found.n, w.found.many = 0, nil
+	w.stars.n, w.stars.many = 0, nil
+	w.budget = (len(s) + 1) * (len(w.ix.nodes) / nodeSize)
+	w.enter(w.ix.roots[tree], s)
+	return w.found.list()
 }
 
 // maxDepth bounds the nodes on one way down. A pattern of maxAlias bytes
@@ -116,7 +148,7 @@ func (ix *Index) node(id uint32) (n nodeRef, ok bool) {
 		id:       id,
 		label:    ix.str(le.Uint32(b), uint32(le.Uint16(b[4:]))),
 		children: uint32(le.Uint16(b[6:])),
-		child:    le.Uint32(b[8:]),
+		child:    le.Uint32(b[8:]) & (1<<24 - 1),
 		value:    le.Uint32(b[12:]),
 		end:      le.Uint32(b[28:]),
 	}, true
@@ -124,11 +156,8 @@ func (ix *Index) node(id uint32) (n nodeRef, ok bool) {
 
 // first returns the first byte of a node's label, or 0.
 func (ix *Index) first(id uint32) byte {
-	if uint64(id)*nodeSize+nodeSize > uint64(len(ix.nodes)) {
-		return 0
-	}
-	if off := le.Uint32(ix.nodes[id*nodeSize:]); uint64(off) < uint64(len(ix.pool)) {
-		return ix.pool[off]
+	if at := uint64(id)*nodeSize + 11; at < uint64(len(ix.nodes)) {
+		return ix.nodes[at]
 	}
 	return 0
 }
@@ -175,19 +204,22 @@ func (w *walker) run(n nodeRef, code, s string) {
 // star matches what follows a '*' of n's label at every place of s.
 func (w *walker) star(n nodeRef, code, s string) {
 	key := uint64(n.id)<<32 | uint64(len(code))
-	if slices.Contains(w.stars, key) {
+	if slices.Contains(w.stars.list(), key) {
 		return
 	}
-	w.stars = append(w.stars, key)
+	w.stars.insert(w.stars.n, key)
 	if code == "" {
 		w.emit(n)
+		starts := w.starts(n)
 		for ; s != ""; s = s[1:] {
-			w.children(n, s)
+			if starts.has(s[0]) {
+				w.children(n, s)
+			}
 		}
 		return
 	}
 	for ; s != ""; s = s[1:] {
-		if c := code[0]; c != '?' && c != '[' && c != '\\' {
+		if c := code[0]; !special(c) {
 			i := strings.IndexByte(s, c)
 			if i < 0 {
 				return
@@ -203,44 +235,39 @@ func (w *walker) children(n nodeRef, s string) {
 	if n.child <= n.id || uint64(n.child)+uint64(n.children) > uint64(len(w.ix.nodes)/nodeSize) {
 		return
 	}
-	if s == "" {
-		w.each(n, '*', s)
+	lo, end := n.child, n.child+n.children
+	for ; lo < end && special(w.ix.first(lo)); lo++ {
+		w.enter(lo, s)
+	}
+	if s == "" || special(s[0]) {
 		return
 	}
-	if n.children <= 8 {
-		for i := n.child; i < n.child+n.children; i++ {
-			switch c := w.ix.first(i); c {
-			case '*', '?', '[', '\\':
-				w.enter(i, s)
-			case s[0]:
-				w.enter(i, s)
-			}
-		}
-		return
-	}
-	for _, c := range [...]byte{'*', '?', '[', '\\'} {
-		w.each(n, c, s)
-	}
-	if c := s[0]; c != '*' && c != '?' && c != '[' && c != '\\' {
-		w.each(n, c, s)
-	}
-}
-
-// each enters the children of n whose labels begin with c.
-func (w *walker) each(n nodeRef, c byte, s string) {
-	lo, hi := n.child, n.child+n.children
-	end := hi
-	for lo < hi {
+	for hi := end; lo < hi; {
 		mid := lo + (hi-lo)/2
-		if w.ix.first(mid) < c {
+		switch c := w.ix.first(mid); {
+		case c == s[0]:
+			w.enter(mid, s)
+			return
+		case c < s[0]:
 			lo = mid + 1
-		} else {
+		default:
 			hi = mid
 		}
 	}
-	for ; lo < end && w.ix.first(lo) == c; lo++ {
-		w.enter(lo, s)
+}
+
+// starts returns the bytes that a text can begin with for a child of n to
+// match it.
+func (w *walker) starts(n nodeRef) byteSet {
+	var set byteSet
+	for i := n.child; i < n.child+n.children; i++ {
+		c := w.ix.first(i)
+		if special(c) {
+			return byteSet{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+		}
+		set.add(c)
 	}
+	return set
 }
 
 // emit adds the node's values to what was found.
@@ -250,8 +277,8 @@ func (w *walker) emit(n nodeRef) {
 	}
 	for i := n.value; i < n.end; i++ {
 		v := le.Uint32(w.ix.values[4*i:])
-		if at, there := slices.BinarySearch(w.found, v); !there {
-			w.found = slices.Insert(w.found, at, v)
+		if at, there := slices.BinarySearch(w.found.list(), v); !there {
+			w.found.insert(at, v)
 		}
 	}
 }

@@ -123,12 +123,14 @@ func compile(code []byte, pattern string) ([]byte, bool) {
 }
 
 func appendLiteral(code []byte, c byte) []byte {
-	switch c {
-	case '*', '?', '[', '\\':
+	if special(c) {
 		return append(code, '\\', c)
 	}
 	return append(code, c)
 }
+
+// special says whether a token that begins with c is not just that byte.
+func special(c byte) bool { return c == '*' || c == '?' || c == '[' || c == '\\' }
 
 // tokenLen is the length of the first token of code, in bytes; code is not
 // empty. The result may exceed len(code) if the code is damaged.
@@ -197,7 +199,7 @@ func matchCode(code, s string) bool {
 			return false
 		}
 		starText = starText[1:]
-		if c := starCode[0]; c != '?' && c != '[' && c != '\\' && c != '*' {
+		if c := starCode[0]; !special(c) {
 			n := strings.IndexByte(starText, c)
 			if n < 0 {
 				return false

@@ -94,6 +94,9 @@ func buildTree(entries []entry, skip int) *node {
 		n.children = append(n.children, buildTree(entries[:end], skip))
 		entries = entries[end:]
 	}
+	slices.SortStableFunc(n.children, func(a, b *node) int {
+		return cmp.Compare(btoi(!special(a.label[0])), btoi(!special(b.label[0])))
+	})
 	return n
 }
 
@@ -116,10 +119,10 @@ func (w *writer) layOut(roots []*node) error {
 		child += uint32(len(n.children))
 		w.values = append(w.values, n.values...)
 	}
-	w.node(&node{}, child)
-	if len(w.nodes)+len(w.pool) > 64<<20 {
+	if child >= 1<<24 || len(w.pool) > 64<<20 {
 		return ErrTooBig
 	}
+	w.node(&node{}, child)
 	return nil
 }
 
@@ -127,6 +130,9 @@ func (w *writer) node(n *node, child uint32) {
 	w.nodes = le.AppendUint32(w.nodes, w.str(n.label))
 	w.nodes = le.AppendUint16(w.nodes, uint16(len(n.label)))
 	w.nodes = le.AppendUint16(w.nodes, uint16(len(n.children)))
+	if n.label != "" {
+		child |= uint32(n.label[0]) << 24
+	}
 	w.nodes = le.AppendUint32(w.nodes, child)
 	w.nodes = le.AppendUint32(w.nodes, uint32(len(w.values)))
 }
