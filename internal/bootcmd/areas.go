@@ -104,12 +104,12 @@ const (
 )
 
 // nearest is the known name with the least edit distance, "" if none is
-// near: a third of the letters may be wrong.
+// near: a third of the letters after "rd." may be wrong.
 func (p *parser) nearest(name string) string {
 	if p.guesses++; p.guesses > maxGuesses || len(name) > maxGuessLen {
 		return ""
 	}
-	best, least := "", len(name)/3+1
+	best, least := "", (len(name)-len("rd.")+1)/3+1
 	try := func(known string) {
 		if d := len(known) - len(name); d >= least || -d >= least {
 			return

@@ -244,7 +244,8 @@ func (p *parser) malformed(reason string) { p.report(Malformed, reason, "") }
 // notYet notes a parameter of an area that Firstlight does not cover. To
 // switch such a thing off is to have what is.
 func (p *parser) notYet(area string) {
-	if on, ok := boolean(p.arg.Value); p.arg.HasValue && ok && !on {
+	switch p.arg.Value {
+	case "0", "no", "off", "false":
 		return
 	}
 	p.c.Unsupported = append(p.c.Unsupported, p.arg)
@@ -262,13 +263,15 @@ func boolean(v string) (value, ok bool) {
 	return false, false
 }
 
-// secrets are the parameters whose values nobody should read in a log.
-const secrets = " cifspass rd.iscsi.password rd.iscsi.in.password iscsi_password iscsi_in_password "
-
+// redact leaves out what nobody should read in a log: the values of
+// parameters that sound like a password, of known ones and misspelt ones, and
+// the passwords in URLs.
 func redact(name, value string) string {
-	if value != "" && strings.Contains(secrets, " "+name+" ") ||
-		value != "" && strings.Contains(secrets, " "+foldName(name)+" ") {
-		return "…"
+	lower := strings.ToLower(name)
+	for _, s := range [...]string{"passw", "cifspass", "secret"} {
+		if value != "" && strings.Contains(lower, s) {
+			return "…"
+		}
 	}
 	return devspec.Redact(value)
 }

@@ -233,7 +233,7 @@ words:
 			}
 		}
 		if w == "shutdown" || sameName(w, "pre-shutdown") {
-			p.report(NotYet, "it concerns the shutdown, which is not supported yet", "")
+			p.notYet("the shutdown")
 			continue
 		}
 		p.malformed(strconv.Quote(w) + " is not a stage: cmdline, pre-udev, pre-trigger, initqueue, pre-mount, " +

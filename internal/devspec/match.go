@@ -19,6 +19,9 @@ type Info interface {
 // matches nothing by itself, since only the partition that the UUID names
 // knows its disk: see MatchesFrom.
 func (s Spec) Matches(d Info) bool {
+	if s.Value == "" && s.Kind != Devnum {
+		return false // not of Parse; a missing property is no match
+	}
 	switch s.Kind {
 	case Path:
 		return d.Devname() == s.Value || d.HasLink(strings.TrimPrefix(s.Value, "/dev/"))

@@ -104,8 +104,8 @@ func parseLine(line string) (Entry, error) {
 		}
 		f[n] = word
 	}
-	if n < 2 {
-		return Entry{}, errors.New("fewer than two fields: device, mount point")
+	if n < 3 { // libmount, too, wants the type
+		return Entry{}, errors.New("fewer than three fields: device, mount point, type")
 	}
 	e := Entry{Spec: unescape(f[0]), File: unescape(f[1])}
 	if strings.IndexByte(e.Spec, 0) >= 0 || strings.IndexByte(e.File, 0) >= 0 {
