@@ -307,6 +307,10 @@ func TestProblems(t *testing.T) {
 		{"root=nfs:h:/x", "root=nfs:h:/x: a root of the kind nfs is not supported yet"},
 		{"rd.iscsi.password=hunter2", "rd.iscsi.password=…: it concerns iSCSI, which is not supported yet"},
 		{"proxy=http://me:hunter2@host", "proxy=http://…@host: it concerns the network, which is not supported yet"},
+		{"rd.luks.uuid=0a1b no_luks", "no_luks: encrypted devices are named as well, but this switches them all off"},
+		{"rd.lvm=0 rd.lvm.vg=a", "rd.lvm=0: volumes are named as well, but this switches them all off"},
+		{"rd.md rd.md=no rd.md.uuid=bc480eb5:7cf60b42:5f35ae0d:1f6f1e9f", "rd.md=no: arrays are named as well, but this switches them all off"},
+		{"rd.dm=0 rd.dm.uuid=x", "rd.dm=0: arrays are named as well, but this switches them all off"},
 		{"rd.foo rd.foo rd.foo=1", "rd.foo: unknown parameter"},
 		{"rd.neednet=0 rd.plymouth=0 quiet rhgb net.ifnames=0 systemd.unit=x rd.systemd.unit=y foo.bar=1 Xyz=1", ""},
 	} {

@@ -198,8 +198,35 @@ func (p *parser) finish() {
 	if !c.Failure.ShellSet {
 		c.Failure.Shell = !c.Failure.PanicSet
 	}
+	p.conflicts()
 	slices.Sort(c.Break)
 	c.Break = slices.Compact(c.Break)
+}
+
+// conflicts reports what was switched off and asked for as well; off has
+// precedence, as it has everywhere.
+func (p *parser) conflicts() {
+	c := p.c
+	for _, x := range [...]struct {
+		is        bool
+		off, asks string // off: the switch, with all its spellings
+	}{
+		{!c.Luks.Enabled && c.Luks.Restricted(), " rd.luks luks no-luks rd_NO_LUKS ", "encrypted devices are named"},
+		{!c.LVM.Enabled && len(c.LVM.VGs)+len(c.LVM.LVs) > 0, " rd.lvm rd_NO_LVM ", "volumes are named"},
+		{!c.MD.Enabled && len(c.MD.UUIDs) > 0, " rd.md rd_NO_MD ", "arrays are named"},
+		{!c.DMRaid.Enabled && len(c.DMRaid.UUIDs) > 0, " rd.dm nodmraid rd_NO_DM ", "arrays are named"},
+	} {
+		if !x.is {
+			continue
+		}
+		for i := len(c.Params) - 1; i >= 0; i-- {
+			if strings.Contains(foldName(x.off), " "+foldName(c.Params[i].Name)+" ") {
+				p.arg = c.Params[i]
+				p.report(Conflicting, x.asks+" as well, but this switches them all off", "")
+				break
+			}
+		}
+	}
 }
 
 // rootSpec reads root= or mount.usr=. Some filesystems are mounted by a tag

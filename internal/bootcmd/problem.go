@@ -9,7 +9,7 @@ const (
 	Malformed                      // its value cannot be read; it has no effect
 	Deprecated                     // it has an effect, and a newer spelling
 	NotYet                         // known, but Firstlight cannot do it yet
-	Conflicting                    // it has no effect because of another one
+	Conflicting                    // it takes the effect of others away
 )
 
 // String is a word for the kind: "unknown", "malformed" …

@@ -176,6 +176,7 @@ func TestMatches(t *testing.T) {
 		{"SERIAL=QM1", disk, true}, {"SERIAL=QEMU_QM1", disk, true}, {"SERIAL=QM1", part, false},
 		{"/dev/mapper/vg--a-root", dm, true}, {"/dev/vg-a/root", dm, true}, {"/dev/vg/a-root", dm, false},
 		{`/dev/mapper/my\x20disk`, blank, true},
+		{"/dev/rsxx/r0", fake{name: "/dev/rsxx/r0"}, true},
 		{"/dev/md/root", md, true}, {"/dev/md127", md, true}, {"/dev/md/home", md, false},
 		{"nfs:host:/x", disk, false}, {"", disk, false}, {"/dev/root", disk, false},
 	} {

@@ -46,7 +46,8 @@ func (s Spec) Matches(d Info) bool {
 		return decode(d.Property("DM_NAME")) == s.Value || d.HasLink("mapper/"+mangle(s.Value))
 	case LV:
 		vg, lv, _ := strings.Cut(s.Value, "/")
-		return d.Property("DM_NAME") == JoinLVM(vg, lv) || d.HasLink(s.Value)
+		return d.Property("DM_NAME") == JoinLVM(vg, lv) || d.HasLink(s.Value) ||
+			d.Devname() == "/dev/"+s.Value // some driver's own directory
 	case MD:
 		return d.HasLink("md/"+s.Value) || d.Property("MD_DEVNAME") == s.Value
 	case Serial:
