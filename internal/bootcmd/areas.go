@@ -3,8 +3,9 @@ package bootcmd
 import "strings"
 
 // areas are the parameters that are known and not supported yet, by what
-// they are about, separated by blanks. Using one is reported; a later part
-// of Firstlight that takes one up moves it to the table.
+// they are about, separated by blanks and with '_' for '-'. Using one is
+// reported; a later part of Firstlight that takes one up moves it to the
+// table.
 var areas = [...]struct{ area, names string }{
 	{"the network", "ip ifname rd.route route bootdev BOOTIF rd.bootif nameserver rd.peerdns rd.neednet vlan bond" +
 		" team bridge rd.net.dhcp.retry rd.net.timeout.dhcp rd.net.timeout.iflink rd.net.timeout.ifup" +
@@ -21,30 +22,30 @@ var areas = [...]struct{ area, names string }{
 	{"FCoE", "rd.fcoe fcoe"},
 	{"NVMe over fabrics", "rd.nonvmf rd.nvmf.nonbft rd.nvmf.nostatic rd.nvmf.hostnqn rd.nvmf.hostid" +
 		" rd.nvmf.discover rd.nvmf.connect rd.nvmf.nonvmf nvmf.hostnqn nvmf.hostid nvmf.discover nvmf.connect" +
-		" nvmf.nonvmf nvmf.nonbft nvmf.nostatic nvmf-hostnqn nvmf-hostid nvmf-nonvmf nvmf-nostatic" +
-		" nvmf-nonbft nvmf-connect nvmf-discover"},
+		" nvmf.nonvmf nvmf.nonbft nvmf.nostatic nvmf_hostnqn nvmf_hostid nvmf_nonvmf nvmf_nostatic" +
+		" nvmf_nonbft nvmf_connect nvmf_discover"},
 	{"downloaded images", "rd.systemd.pull"},
 	{"live images", "rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.debug rd.live.check" +
 		" rd.live.overlay rd.live.overlay.overlayfs rd.live.overlay.reset rd.live.overlay.cowfs" +
 		" rd.live.overlay.size rd.live.overlay.thin rd.live.overlay.readonly" +
-		" rd.live.overlay.nouserconfirmprompt rd.writable.fsimg rd.minmem iso-scan/filename updates" +
+		" rd.live.overlay.nouserconfirmprompt rd.writable.fsimg rd.minmem iso_scan/filename updates" +
 		" live.updates liveimg live_dir live_ram live_locale reset_overlay readonly_overlay rdlivedebug"},
 	{"an overlay over the root", "rd.overlay rd.overlay.readonly rd.overlay.reset rd.overlay.crypt overlay" +
 		" overlayroot systemd.volatile"},
 	{"verified images", "roothash usrhash rd.systemd.verity systemd.verity_root_data systemd.verity_root_hash" +
 		" systemd.verity_usr_data systemd.verity_usr_hash systemd.verity_root_options" +
 		" systemd.verity_usr_options rd.integrityd integritytab"},
-	{"image pipelines", "pipeline getimage mountfs mountfs-opts overlayfs waitdev ping pipe-retry" +
-		" pipe-verify-sign ksfile noksfile"},
-	{"virtual machine tools", "guestfs-verbose guestfs-network guestfs-channel guestfs-rescue guestfs-noreboot"},
-	{"ZFS", "zfs-force spl-hostid"},
+	{"image pipelines", "pipeline getimage mountfs mountfs_opts overlayfs waitdev ping pipe_retry" +
+		" pipe_verify_sign ksfile noksfile"},
+	{"virtual machine tools", "guestfs_verbose guestfs_network guestfs_channel guestfs_rescue guestfs_noreboot"},
+	{"ZFS", "zfs_force spl_hostid"},
 	{"UBI", "ubi.mtd"},
 	{"multipath", "rd.multipath"},
 	{"alternative roots", "rootfallback"},
 	{"external journals", "root.journaldev"},
 	{"FIPS mode", "rd.fips rd.fips.skipkernel"},
 	{"key files by GPG and smart cards", "rd.luks.smartcard rd.luks.keydev.uuid rd.luks.keypath" +
-		" rd_LUKS_KEYDEV_UUID rd_LUKS_KEYPATH luks-key-format crypto"},
+		" rd_LUKS_KEYDEV_UUID rd_LUKS_KEYPATH luks_key_format crypto"},
 	{"LVM snapshots", "rd.lvm.snapshot rd.lvm.snapsize rd_LVM_SNAPSHOT rd_LVM_SNAPSIZE"},
 	{"s390", "rd.dasd rd.zfcp rd.zfcp.conf rd.znet rd.znet_ifname rd.zipl rd.cio_accept rd.dcssblk rd.lunmask"},
 	{"parameters typed at boot", "rd.cmdline"},
@@ -58,7 +59,7 @@ var areas = [...]struct{ area, names string }{
 		" rd.vconsole.unicode rd.vconsole.font rd.vconsole.font.map rd.vconsole.font.unimap rd.locale.LANG" +
 		" rd.locale.LC_ALL KEYMAP KEYTABLE SYSFONT CONTRANS UNIMAP UNICODE EXT_KEYMAP"},
 	{"kernel keys", "masterkey masterkeytype evmkey evmx509 ecryptfskey"},
-	{"hooks", "disablehooks stop rescue-modules"},
+	{"hooks", "disablehooks stop rescue_modules"},
 	{"waiting before the resume", "sleeptime sleepdevice"},
 	{"options of the resume device", "resumeflags"},
 }
@@ -69,17 +70,16 @@ var areas = [...]struct{ area, names string }{
 const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. root. modprobe." +
 	" net. sysctl. systemd_unit udev. initramfs. booster. live. selinux enforcing SYSTEMD_SULOGIN_FORCE biosdevname" +
 	" hostname LANG BOOT_IMAGE initrd rdinit loglevel resumewait resumedelay all_generic_ide nolkrg noearlylkrg" +
-	" lkrg. rd-depmod rd-preload-modules rduevent-timeout rdacct rdcopystate rd.splash" +
+	" lkrg. rd_depmod rd_preload_modules rduevent_timeout rdacct rdcopystate rd.splash" +
 	" rd.udev.children_max rd.udev.exec_delay rd.udev.event_timeout rd.udev.timeout_signal" +
-	" rd.udev.blockdev_read_only rd.udev.blockdev-read-only "
+	" rd.udev.blockdev_read_only rd.udev.blockdev_read_only "
 
 // lookupArea says what a known parameter that is not supported is about.
 func lookupArea(name string) (area string, ok bool) {
+	name = foldName(name)
 	for i := range areas {
-		for n := range strings.FieldsSeq(areas[i].names) {
-			if sameName(n, name) {
-				return areas[i].area, true
-			}
+		if hasWord(areas[i].names, name) {
+			return areas[i].area, true
 		}
 	}
 	return "", false
@@ -87,10 +87,27 @@ func lookupArea(name string) (area string, ok bool) {
 
 // isElsewhere says whether the parameter is known to be for somebody else.
 func isElsewhere(name string) bool {
-	for n := range strings.FieldsSeq(elsewhere) {
-		if sameName(n, name) ||
-			n[len(n)-1] == '.' && len(name) > len(n) && sameName(n, name[:len(n)]) {
-			return true
+	name = foldName(name)
+	if hasWord(elsewhere, name) {
+		return true
+	}
+	dot := strings.IndexByte(name, '.')
+	return dot > 0 && dot+1 < len(name) && hasWord(elsewhere, name[:dot+1])
+}
+
+// hasWord says whether the word is one of those of the list, which are
+// separated by blanks. It is asked for every parameter at every boot, hence
+// it allocates and splits nothing.
+func hasWord(list, word string) bool {
+	for at := 0; word != ""; at++ {
+		i := strings.Index(list[at:], word)
+		if i < 0 {
+			return false
+		}
+		at += i
+		end := at + len(word)
+		if (at == 0 || list[at-1] == ' ') && (end == len(list) || list[end] == ' ') {
+			return !strings.Contains(word, " ")
 		}
 	}
 	return false
