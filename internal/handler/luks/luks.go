@@ -1,0 +1,265 @@
+// Package luks unlocks encrypted devices: those that the command line or the
+// image's crypttab ask for, and no others. The key comes from a file of the
+// image, from another device, from a passphrase that was typed before, or
+// from a person, in this order.
+package luks
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/crypttab"
+	"firstlight/internal/devmapper"
+	"firstlight/internal/devspec"
+	"firstlight/internal/filter"
+	"firstlight/internal/goal"
+	"firstlight/internal/handler"
+	"firstlight/internal/machine"
+	"firstlight/internal/udevd"
+	"firstlight/internal/ueventd"
+)
+
+// Handler unlocks devices.
+type Handler struct {
+	w       *handler.World
+	table   []crypttab.Entry
+	asking  bool // a person is being asked, or the answer is being tried
+	cookies uint16
+	names   map[string]string // mapping name → LUKS UUID, of what this boot has opened
+}
+
+// topicTurn is notified when the next question may be asked.
+const topicTurn = "luks question"
+
+// New registers the handler.
+func New(w *handler.World) *Handler {
+	h := &Handler{w: w, names: map[string]string{}}
+	w.Sched.Route(filter.LUKS, h.handle)
+	return h
+}
+
+// Start reads the image's crypttab.
+func (h *Handler) Start() {
+	w := h.w
+	if !w.Config.Luks.Crypttab || !w.Config.HostOnly || w.Image.Crypttab == "" {
+		return
+	}
+	entries, problems := crypttab.Parse("/etc/crypttab", w.Image.Crypttab)
+	for _, p := range problems {
+		w.Say(handler.Loud, p.Error())
+	}
+	h.table = entries
+}
+
+// volume is what is to be done with one encrypted device.
+type volume struct {
+	name    string
+	keys    []bootcmd.LuksKey
+	header  bootcmd.LuksHeader
+	options crypttab.Options
+}
+
+// wanted says whether the device is to be unlocked, and how. The command line
+// counts before the crypttab, which fills in what that leaves open.
+func (h *Handler) wanted(e *udevd.Entry) (volume, bool) {
+	w := h.w
+	uuid := e.Property("ID_FS_UUID")
+	v := w.Config.Luks.Lookup(bootcmd.LuksIdentity{UUID: uuid, PartUUID: e.Property("ID_PART_ENTRY_UUID"),
+		Serial: e.Property("ID_SERIAL_SHORT"), Is: func(s devspec.Spec) bool { return s.Matches(e) }})
+	tab := h.inTable(e)
+	if !w.Config.Luks.Enabled || !v.Wanted && tab == nil && !w.Config.Auto {
+		return volume{}, false
+	}
+	out := volume{name: v.Name, keys: v.Keys, header: v.Header}
+	list := strings.Join(v.Options, ",")
+	if tab != nil {
+		if out.name == "" {
+			out.name = tab.Name
+		}
+		if len(out.keys) == 0 && tab.KeyFile != "" {
+			out.keys = []bootcmd.LuksKey{keyOf(tab.KeyFile)}
+		}
+		if out.header == (bootcmd.LuksHeader{}) && tab.Options.Header != "" {
+			k := keyOf(tab.Options.Header)
+			out.header = bootcmd.LuksHeader{Path: k.Path, Device: k.Device}
+		}
+		list = strings.Trim(strings.Join(tab.Options.List, ",")+","+list, ",")
+	}
+	options, problems := crypttab.ParseOptions("options of "+e.Devname(), list)
+	if tab == nil {
+		for _, p := range problems {
+			w.Say(handler.Loud, p.Error())
+		}
+	}
+	out.options = options
+	if out.name == "" {
+		out.name = "luks-" + uuid
+	}
+	return out, true
+}
+
+// inTable returns the crypttab's entry of a device, or nil. Entries that are
+// for later (noauto, swap with a random key, another format) are not ours.
+func (h *Handler) inTable(e *udevd.Entry) *crypttab.Entry {
+	for i := range h.table {
+		t := &h.table[i]
+		o := &t.Options
+		if o.NoAuto || o.Swap && randomKey(t.KeyFile) || o.Tmp != "" || o.Type != crypttab.Auto && o.Type != crypttab.LUKS {
+			continue
+		}
+		if spec, err := devspec.Parse(t.Device); err == nil && spec.Matches(e) {
+			return t
+		}
+	}
+	return nil
+}
+
+func randomKey(file string) bool { return file == "/dev/urandom" || file == "/dev/random" }
+
+// keyOf reads crypttab's spelling of a key file: "/path" in the image, or
+// "/path:DEVICE" on another device.
+func keyOf(file string) bootcmd.LuksKey {
+	if p, dev, ok := strings.Cut(file, ":"); ok {
+		if spec, err := devspec.Parse(dev); err == nil && spec.IsDevice() {
+			return bootcmd.LuksKey{Path: p, Device: spec}
+		}
+	}
+	return bootcmd.LuksKey{Path: file}
+}
+
+func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
+	w := h.w
+	key := ev.Queue
+	if ev.Kind == filter.Remove {
+		w.DropFact(key)
+		return ueventd.Outcome{}
+	}
+	e := w.Devices.ByName(ev.Name)
+	if e == nil || e.Property("ID_FS_TYPE") != "crypto_LUKS" {
+		return ueventd.Outcome{}
+	}
+	v, ok := h.wanted(e)
+	if !ok {
+		t.Record("decision", e.Devname()+" is encrypted, and nothing asks to unlock it")
+		return ueventd.Outcome{}
+	}
+	if h.open(v.name) {
+		return ueventd.Outcome{}
+	}
+	w.Identified(t)
+	if other := h.twin(e); other != "" {
+		text := e.Devname() + " and " + other + " have the same LUKS header"
+		w.SetFact(key, goal.Fact{Subject: "encrypted device " + e.Devname(), Condition: goal.Blocked, Text: text,
+			Try: "unplug the copy, or give one of them another UUID (cryptsetup luksUUID)"})
+		return ueventd.WaitFor(text, udevd.TopicDevice)
+	}
+	err := h.unlock(t, e, v)
+	var stay *stayLocked
+	switch {
+	case err == nil:
+		w.DropFact(key)
+		w.Progress()
+		return ueventd.Outcome{}
+	case errors.As(err, &stay):
+		w.SetFact(key, goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: stay.why, Try: stay.try})
+		return ueventd.WaitFor(stay.why, handler.TopicRetry)
+	}
+	w.Say(handler.Loud, fmt.Sprintf("%s cannot be unlocked: %v", e.Devname(), err))
+	w.SetFact(key, goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: err.Error()})
+	return ueventd.WaitFor(err.Error(), handler.TopicRetry, "changed "+e.Devname())
+}
+
+// stayLocked says why a device is left locked although nothing is broken.
+type stayLocked struct{ why, try string }
+
+func (s *stayLocked) Error() string { return s.why }
+
+func subject(e *udevd.Entry, v volume) string {
+	return "encrypted device " + e.Devname() + " (" + v.name + ", " + e.Property("ID_FS_UUID") + ")"
+}
+
+// open says whether a mapping of that name is there.
+func (h *Handler) open(name string) bool {
+	mangled, err := devmapper.Mangle(name)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(h.w.Devices.Block(), func(e *udevd.Entry) bool { return e.Property("DM_NAME") == mangled })
+}
+
+// twin returns another device with the same LUKS UUID, "" if there is none.
+// Layers of one disk (a RAID1 member with its superblock at the end) are not
+// seen as LUKS, so that whatever is found is a copy.
+func (h *Handler) twin(e *udevd.Entry) string {
+	for _, o := range h.w.Devices.Block() {
+		if o.Devname() != e.Devname() && o.Property("ID_FS_TYPE") == "crypto_LUKS" && o.Property("ID_FS_UUID") == e.Property("ID_FS_UUID") {
+			return o.Devname()
+		}
+	}
+	return ""
+}
+
+// label is how a person knows the device.
+func label(e *udevd.Entry, v volume) string {
+	name := e.Devname()
+	if dm := e.Property("DM_NAME"); dm != "" {
+		name = "/dev/mapper/" + dm
+	}
+	if l := e.Property("ID_FS_LABEL"); l != "" {
+		return name + " " + l + " (" + v.name + ")"
+	}
+	return name + " (" + v.name + ")"
+}
+
+// mountPoint is where the device of a key is mounted for a moment.
+func mountPoint(spec devspec.Spec) string {
+	return "/run/firstlight/keys/" + strings.Map(func(r rune) rune {
+		if r == '/' || r == '=' {
+			return '_'
+		}
+		return r
+	}, path.Base(spec.String()))
+}
+
+// noReplay are the options with which a filesystem is mounted without writing
+// to it, not even its journal: a hibernation image may still be resumed.
+func noReplay(fstype string) string {
+	switch fstype {
+	case "ext3", "ext4":
+		return "noload"
+	case "xfs":
+		return "norecovery"
+	case "btrfs":
+		return "rescue=nologreplay"
+	}
+	return ""
+}
+
+// cookie is a new one for the device mapper's uevents.
+func (h *Handler) cookie() devmapper.Cookie {
+	h.cookies++
+	return devmapper.NewCookie(h.cookies|0x4000, 0)
+}
+
+var errNoKey = errors.New("no key file opens it")
+
+// withMounted mounts a device read-only, calls f with the mount point, and
+// takes the mount away.
+func withMounted(m machine.Machine, devname, fstype, at string, f func(dir string) error) error {
+	if err := m.Mkdir(at, 0o700); err != nil {
+		return err
+	}
+	if err := m.Load("fs-" + fstype); err != nil && !errors.Is(err, machine.ErrNoModule) {
+		return err
+	}
+	const flags = 1 | 2 | 4 | 8 // MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC
+	if err := m.Mount(machine.Mount{Source: devname, Target: at, FSType: fstype, Flags: flags, Data: noReplay(fstype)}); err != nil {
+		return err
+	}
+	err := f(at)
+	return errors.Join(err, m.Unmount(at, true))
+}

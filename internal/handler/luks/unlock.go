@@ -1,0 +1,374 @@
+package luks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/devmapper"
+	"firstlight/internal/goal"
+	"firstlight/internal/handler"
+	"firstlight/internal/luks"
+	"firstlight/internal/luksfmt"
+	"firstlight/internal/machine"
+	"firstlight/internal/udevd"
+	"firstlight/internal/ueventd"
+)
+
+// keyPatience is how long the device of a key file is waited for before a
+// person is asked, where nothing else is said.
+const keyPatience = 30 * time.Second
+
+// defaultTries is how often a person is asked (crypttab(5), tries=).
+const defaultTries = 3
+
+// maxKeyFile bounds a key file, in bytes, as cryptsetup does.
+const maxKeyFile = 8 << 20
+
+// unlock gets a key and maps the device.
+func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v volume) error {
+	hdr, err := h.header(t, e, v)
+	if err != nil {
+		return err
+	}
+	if err := hdr.Refusal(); err != nil {
+		return err
+	}
+	h.loadDrivers(t, hdr)
+	for _, k := range v.keys {
+		if k == (bootcmd.LuksKey{}) || k.Path == "-" || k.Path == "none" {
+			continue
+		}
+		err := h.byKeyFile(t, e, v, hdr, k)
+		if err == nil {
+			return nil
+		}
+		t.Record("decision", "key "+describeKey(k)+": "+err.Error())
+		h.w.Say(handler.Loud, fmt.Sprintf("%s: key %s: %v", e.Devname(), describeKey(k), err))
+	}
+	if v.options.TryEmptyPassword {
+		if err := h.try(t, e, v, hdr, []byte{}); err == nil {
+			return nil
+		}
+	}
+	if v.options.Headless {
+		return &stayLocked{"no key opens it, and nobody may be asked (headless)", ""}
+	}
+	return h.byPassphrase(t, e, v, hdr)
+}
+
+func describeKey(k bootcmd.LuksKey) string {
+	if k.Device.IsDevice() {
+		return k.Path + " on " + k.Device.String()
+	}
+	return k.Path
+}
+
+// header reads the LUKS header, from the device itself or from where a
+// detached one is.
+func (h *Handler) header(t *ueventd.Task, e *udevd.Entry, v volume) (*luksfmt.Header, error) {
+	return ueventd.Do(t, "read the LUKS header of "+e.Devname(), func(m machine.Machine) (*luksfmt.Header, error) {
+		var hdr *luksfmt.Header
+		err := withArea(m, e.Devname(), v.header, func(area io.ReaderAt) (err error) {
+			hdr, err = luksfmt.Read(area)
+			return err
+		})
+		return hdr, err
+	})
+}
+
+// withArea calls f with what holds the header and the keyslots.
+func withArea(m machine.Machine, devname string, header bootcmd.LuksHeader, f func(io.ReaderAt) error) error {
+	if header.Path != "" && !header.Device.IsDevice() {
+		b, err := m.ReadFile(header.Path, 32<<20)
+		if err != nil {
+			return fmt.Errorf("detached header: %w", err)
+		}
+		return f(strings.NewReader(string(b)))
+	}
+	b, err := m.OpenBlock(devname)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	return f(b)
+}
+
+// loadDrivers loads dm-crypt and the ciphers, so that the kernel need not ask
+// for them one by one. What is missing shows when the table is loaded.
+func (h *Handler) loadDrivers(t *ueventd.Task, hdr *luksfmt.Header) {
+	names := []string{"dm-mod", "dm-crypt"}
+	if s, err := hdr.DataSegment(); err == nil {
+		names = append(names, cipherModules(s.Encryption)...)
+	}
+	ueventd.Act(t, "load "+strings.Join(names, " "), func(m machine.Machine) error {
+		m.Load(names...)
+		return nil
+	})
+}
+
+// cipherModules are the aliases of a cipher in dm-crypt's spelling,
+// "aes-cbc-essiv:sha256".
+func cipherModules(spec string) []string {
+	f := strings.FieldsFunc(strings.TrimPrefix(spec, "capi:"), func(r rune) bool { return strings.ContainsRune("-:(),", r) })
+	var out []string
+	for _, w := range f {
+		if w != "plain" && w != "plain64" && w != "plain64be" && w != "null" && w != "random" {
+			out = append(out, "crypto-"+w)
+		}
+	}
+	return out
+}
+
+// byKeyFile unlocks with a file of the image, a file of another device, or
+// the bytes of another device.
+func (h *Handler) byKeyFile(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.Header, k bootcmd.LuksKey) error {
+	var from *udevd.Entry
+	if k.Device.IsDevice() {
+		var err error
+		if from, err = h.keyDevice(t, e, v, k); err != nil {
+			return err
+		}
+	}
+	o := v.options
+	secret, err := ueventd.Do(t, "read key "+describeKey(k), func(m machine.Machine) ([]byte, error) {
+		return readKey(m, k, from, o.KeyFileOffset, o.KeyFileSize)
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("there is no such file")
+	}
+	if err != nil {
+		return err
+	}
+	defer clear(secret)
+	err = h.try(t, e, v, hdr, secret)
+	if n := len(secret); errors.Is(err, luks.ErrWrongPassphrase) && n > 0 && secret[n-1] == '\n' {
+		return fmt.Errorf("%w (the file ends with a newline, which counts as part of the key)", err)
+	}
+	return err
+}
+
+// keyDevice waits for the device that holds the key.
+func (h *Handler) keyDevice(t *ueventd.Task, e *udevd.Entry, v volume, k bootcmd.LuksKey) (*udevd.Entry, error) {
+	w := h.w
+	patience := keyPatience
+	if v.options.KeyFileTimeout > 0 {
+		patience = v.options.KeyFileTimeout
+	} else if w.Config.Luks.KeyTimeout > 0 {
+		patience = w.Config.Luks.KeyTimeout
+	}
+	until := t.Now() + patience
+	for {
+		devs := w.Find(k.Device)
+		if len(devs) == 1 {
+			return devs[0], nil
+		}
+		if len(devs) > 1 {
+			return nil, fmt.Errorf("%d devices are %s", len(devs), k.Device)
+		}
+		w.SetFact("luks "+e.Property("ID_FS_UUID"), goal.Fact{Subject: subject(e, v), Condition: goal.Incomplete,
+			Text: "its key is on " + k.Device.Describe() + ", which has not appeared", Until: until, AtExpiry: "the passphrase is asked for"})
+		if t.WaitUntil(until, "the device of the key, "+k.Device.String(), udevd.TopicDevice) {
+			return nil, fmt.Errorf("%s has not appeared in %s", k.Device.Describe(), goal.Seconds(patience))
+		}
+	}
+}
+
+func readKey(m machine.Machine, k bootcmd.LuksKey, from *udevd.Entry, offset, size uint64) ([]byte, error) {
+	if from == nil {
+		b, err := m.ReadFile(k.Path, maxKeyFile)
+		if err != nil {
+			return nil, err
+		}
+		return part(b, offset, size)
+	}
+	if k.Path == "" {
+		b, err := m.OpenBlock(from.Devname())
+		if err != nil {
+			return nil, err
+		}
+		defer b.Close()
+		if k.Size == 0 || k.Size > maxKeyFile {
+			return nil, fmt.Errorf("a key of %d bytes on a device is refused", k.Size)
+		}
+		out := make([]byte, k.Size)
+		if _, err := b.ReadAt(out, int64(k.Offset)); err != nil {
+			return nil, err
+		}
+		return out, nil
+	}
+	fstype := k.FSType
+	if fstype == "" || fstype == "auto" {
+		fstype = from.Property("ID_FS_TYPE")
+	}
+	var out []byte
+	err := withMounted(m, from.Devname(), fstype, mountPoint(k.Device), func(dir string) error {
+		b, err := m.ReadInRoot(dir, k.Path, maxKeyFile)
+		if err == nil {
+			out, err = part(b, offset, size)
+		}
+		return err
+	})
+	return out, err
+}
+
+// part cuts keyfile-offset= and keyfile-size= out of a file.
+func part(b []byte, offset, size uint64) ([]byte, error) {
+	if offset > uint64(len(b)) {
+		return nil, fmt.Errorf("it has %d bytes, and the key begins at %d", len(b), offset)
+	}
+	b = b[offset:]
+	if size == 0 {
+		return b, nil
+	}
+	if size > uint64(len(b)) {
+		return nil, fmt.Errorf("it has %d bytes from the offset on, and the key is %d", len(b), size)
+	}
+	return b[:size], nil
+}
+
+// byPassphrase tries what was typed before, then asks. One question stands at
+// a time, and an answer that opened another device is tried here before the
+// person is asked again.
+func (h *Handler) byPassphrase(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.Header) error {
+	w := h.w
+	tries := defaultTries
+	if v.options.TriesSet {
+		tries = v.options.Tries
+	}
+	tried := 0 // how many of the cached ones
+	for asked := 0; ; {
+		for ; tried < len(w.Secrets); tried++ {
+			if err := h.try(t, e, v, hdr, w.Secrets[tried]); err == nil || !errors.Is(err, luks.ErrWrongPassphrase) {
+				return err
+			}
+		}
+		if h.asking {
+			h.locked(e, v, "waits for its turn to ask for the passphrase")
+			t.Wait("the answer to another question", handler.TopicPassphrase, topicTurn)
+			continue
+		}
+		if tries > 0 && asked >= tries {
+			return &stayLocked{fmt.Sprintf("no passphrase in %d tries opened it", asked),
+				"leave the shell, or reboot, to be asked again"}
+		}
+		h.locked(e, v, "the passphrase is being asked for")
+		h.asking = true
+		err := h.ask(t, e, v, hdr)
+		h.asking = false
+		w.Sched.Notify(topicTurn)
+		asked++
+		switch {
+		case err == nil || !errors.Is(err, luks.ErrWrongPassphrase):
+			return err
+		case tries == 0 || asked < tries:
+			w.Say(handler.Loud, "This passphrase does not open "+label(e, v)+". Try again.")
+		}
+	}
+}
+
+func (h *Handler) locked(e *udevd.Entry, v volume, text string) {
+	h.w.SetFact("luks "+e.Property("ID_FS_UUID"), goal.Fact{Subject: subject(e, v), Condition: goal.Working, Text: text})
+}
+
+func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.Header) error {
+	text := "Passphrase for " + label(e, v)
+	secret, err := ueventd.Ask(t, "ask for the passphrase of "+e.Devname(), func(m machine.Machine) ([]byte, error) {
+		return m.Ask(machine.Prompt{ID: "luks " + hdr.UUID, Text: text})
+	})
+	switch {
+	case errors.Is(err, machine.ErrCancelled):
+		return &stayLocked{"no passphrase was given", "leave the shell, or reboot, to be asked again"}
+	case err != nil:
+		return &stayLocked{"its passphrase could not be asked for: " + err.Error(), ""}
+	}
+	h.w.Progress()
+	err = h.try(t, e, v, hdr, secret)
+	if err != nil {
+		clear(secret)
+		return err
+	}
+	h.w.Secrets = append(h.w.Secrets, secret)
+	h.w.Sched.Notify(handler.TopicPassphrase)
+	return nil
+}
+
+// try unlocks and maps the device with one secret.
+func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.Header, secret []byte) error {
+	name, err := devmapper.Mangle(v.name)
+	if err != nil {
+		return err
+	}
+	readOnly, _ := e.Attr("ro")
+	major, minor, _ := e.Devnum()
+	o := v.options
+	job := mapping{hdr: hdr, header: v.header, devname: e.Devname(), name: name, cookie: h.cookie(),
+		readOnly: readOnly == "1" || o.ReadOnly, options: luks.MapOptions{
+			Device: fmt.Sprintf("%d:%d", major, minor), AllowDiscards: o.Discard, SameCPUCrypt: o.SameCPUCrypt,
+			SubmitFromCryptCPUs: o.SubmitFromCryptCPUs, NoReadWorkqueue: o.NoReadWorkqueue, NoWriteWorkqueue: o.NoWriteWorkqueue}}
+	if s := o.KeySlot(); s >= 0 {
+		job.slots = []int{s}
+	}
+	_, err = ueventd.Do(t, "unlock "+e.Devname()+" as "+v.name, func(m machine.Machine) (struct{}, error) {
+		return struct{}{}, job.run(m, secret)
+	})
+	return err
+}
+
+// mapping is one attempt to open a device.
+type mapping struct {
+	hdr      *luksfmt.Header
+	header   bootcmd.LuksHeader
+	devname  string
+	name     string
+	cookie   devmapper.Cookie
+	readOnly bool
+	slots    []int
+	options  luks.MapOptions
+}
+
+func (j mapping) run(m machine.Machine, secret []byte) error {
+	data, err := m.OpenBlock(j.devname)
+	if err != nil {
+		return err
+	}
+	j.options.DeviceSize = uint64(data.Size())
+	data.Close()
+	var key *luks.VolumeKey
+	err = withArea(m, j.devname, j.header, func(area io.ReaderAt) error {
+		memory, _ := m.Memory()
+		key, err = luks.Open(context.Background(), j.hdr, area, secret,
+			luks.Options{Keyslots: j.slots, MemAvailable: memory, FreeMemory: m.FreeMemory, Ciphers: m.Ciphers()})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	mapper, err := m.Mapper()
+	if err != nil {
+		return err
+	}
+	if j.hdr.Version == 1 {
+		return j.activate(mapper, key.KeyRef(), key)
+	}
+	return m.WithKey(key.KeyDescription(j.hdr), key.Bytes(), func() error {
+		return j.activate(mapper, key.KeyringRef(j.hdr), key)
+	})
+}
+
+func (j mapping) activate(mapper devmapper.Mapper, ref devmapper.KeyRef, key *luks.VolumeKey) error {
+	j.options.Key = ref
+	table, err := luks.Table(j.hdr, j.options)
+	if err != nil {
+		return err
+	}
+	defer devmapper.Wipe(table)
+	_, err = devmapper.Activate(mapper, j.name, luks.DMUUID(j.hdr, j.name), table, j.readOnly, j.cookie)
+	return err
+}
