@@ -221,7 +221,8 @@ func (ix *Index) list(id ModuleID, which int) []ModuleID {
 		start += uint64(le.Uint16(r[16+2*i:]))
 	}
 	n := uint64(le.Uint16(r[16+2*which:]))
-	if n == 0 || 4*(start+n) > uint64(len(ix.lists)) {
+	// No list has a module twice, so that only a damaged one can be longer.
+	if n == 0 || n > uint64(ix.count) || 4*(start+n) > uint64(len(ix.lists)) {
 		return nil
 	}
 	ids := make([]ModuleID, 0, n)

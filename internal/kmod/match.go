@@ -80,8 +80,9 @@ type walker struct {
 	found few[uint32]
 	stars few[uint64]
 	depth int
-	// budget is how many nodes may still be entered. In a good table each is
-	// entered at most once for each place of the text.
+	// budget is how many nodes may still be looked at. In a good table each
+	// is entered at most once for each place of the text, and looked at once
+	// more by starts.
 	budget int
 }
 
@@ -119,7 +120,7 @@ func (f *few[T]) insert(at int, v T) {
 func (w *walker) walk(tree int, s string) []uint32 {
 	w.found.n, w.found.many = 0, nil
 	w.stars.n, w.stars.many = 0, nil
-	w.budget = (len(s) + 1) * (len(w.ix.nodes) / nodeSize)
+	w.budget = (len(s) + 2) * (len(w.ix.nodes) / nodeSize)
 	w.enter(w.ix.roots[tree], s)
 	return w.found.list()
 }
@@ -260,6 +261,9 @@ func (w *walker) children(n nodeRef, s string) {
 // match it.
 func (w *walker) starts(n nodeRef) byteSet {
 	var set byteSet
+	if w.budget -= int(n.children); w.budget < 0 {
+		return set
+	}
 	for i := n.child; i < n.child+n.children; i++ {
 		c := w.ix.first(i)
 		if special(c) {
