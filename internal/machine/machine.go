@@ -12,6 +12,7 @@ import (
 	"io/fs"
 
 	"firstlight/internal/devmapper"
+	"firstlight/internal/luks"
 )
 
 // Machine is the whole of it.
@@ -204,4 +205,8 @@ type System interface {
 	WithKey(description string, key []byte, f func() error) error
 	// Memory returns the memory that is available now, in bytes.
 	Memory() (uint64, error)
+	// FreeMemory gives memory that is no longer used back to the kernel.
+	FreeMemory()
+	// Ciphers are the kernel's, for what Go lacks.
+	Ciphers() luks.Ciphers
 }

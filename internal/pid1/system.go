@@ -4,12 +4,15 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/afalg"
 	"firstlight/internal/keyring"
+	"firstlight/internal/luks"
 	"firstlight/internal/machine"
 )
 
@@ -92,3 +95,7 @@ func (system) Memory() (uint64, error) {
 	}
 	return 0, errors.New("/proc/meminfo has no MemAvailable")
 }
+
+func (system) FreeMemory() { debug.FreeOSMemory() }
+
+func (system) Ciphers() luks.Ciphers { return afalg.Ciphers{} }

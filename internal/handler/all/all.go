@@ -5,6 +5,7 @@ package all
 import (
 	"firstlight/internal/boot"
 	"firstlight/internal/handler"
+	"firstlight/internal/handler/luks"
 	"firstlight/internal/handler/mount"
 	"firstlight/internal/handler/resume"
 	"firstlight/internal/udevd"
@@ -15,6 +16,7 @@ func Handlers() []boot.Register {
 	var gates []mount.Gate
 	return []boot.Register{
 		func(w *handler.World) func() { return resume.New(w).Start },
+		func(w *handler.World) func() { return luks.New(w).Start },
 		func(w *handler.World) func() { return mount.New(w, gates...).Start },
 	}
 }
