@@ -7,6 +7,7 @@ package boot
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/journal"
+	"firstlight/internal/machine"
 	"firstlight/internal/sysfs"
 	"firstlight/internal/udevd"
 	"firstlight/internal/uevent"
@@ -55,8 +57,8 @@ type Core struct {
 
 	shownProgress  time.Duration // when the progress line was last shown
 	explained      string        // the explanation that was last shown
-	quietSince     time.Duration
 	failing        bool
+	shell          bool // a person has the emergency shell
 	progressTimers int
 }
 
@@ -93,7 +95,36 @@ func (c *Core) Start() {
 			start()
 		}
 	}
+	c.sched.Push(ueventd.Event{Queue: filter.Boot + " begin", Kind: kindBegin})
 	c.sched.Run()
+}
+
+// begin loads the modules that are to be there first and looks at the devices
+// that are there already. The kernel's messages are listened to since before.
+func (c *Core) begin(t *ueventd.Task) ueventd.Outcome {
+	w, cfg := c.w, c.opt.Config
+	w.Break(t, bootcmd.StageCmdline)
+	w.Break(t, bootcmd.StagePreUdev)
+	if pre := cfg.Modules.Pre; len(pre) > 0 {
+		w.LoadModules(t, pre...)
+	}
+	w.Break(t, bootcmd.StagePreTrigger)
+	found, err := ueventd.Do(t, "look at the devices in sysfs", func(m machine.Machine) ([]*uevent.Message, error) {
+		return m.Coldplug()
+	})
+	if err != nil {
+		c.say(handler.Loud, err.Error())
+	}
+	w.Break(t, bootcmd.StageInitqueue)
+	for _, msg := range found {
+		if !w.Devices.Seen(msg.Devpath) {
+			w.Devices.Add(msg)
+		}
+	}
+	if later := append(slices.Clone(cfg.Modules.Load), cfg.Modules.Post...); len(later) > 0 {
+		w.LoadModules(t, later...)
+	}
+	return ueventd.Outcome{}
 }
 
 // paramText is a parameter for the journal; values of parameters that carry a
@@ -140,9 +171,6 @@ func (c *Core) Advance(now time.Duration) {
 func (c *Core) Uevent(m *uevent.Message) {
 	c.w.Devices.Add(m)
 }
-
-// Seen says whether the device has been heard of: coldplug need not read it.
-func (c *Core) Seen(devpath string) bool { return c.w.Devices.Seen(devpath) }
 
 // Overflow says that messages were lost; found is a fresh walk of sysfs.
 func (c *Core) Overflow(found []*uevent.Message) {

@@ -17,6 +17,9 @@ import (
 // again, when nobody asked for anything else.
 const again = 5 * time.Minute
 
+// topicShell is notified when a person has left the emergency shell.
+const topicShell = "shell left"
+
 // failure shows what is wrong on every console and does what the command line
 // asks for then: a shell, a reboot, power off; otherwise the boot goes on
 // listening. Events count all the while: when what is missing comes, the boot
@@ -31,7 +34,10 @@ func (c *Core) failure(t *ueventd.Task) ueventd.Outcome {
 	case f.PanicSet && f.Panic != 0 && !f.Shell:
 		c.stop(t, machine.Reboot, time.Duration(max(f.Panic, 0))*time.Second)
 	case f.Shell:
+		c.shell = true
 		err := ueventd.Act(t, "emergency shell", func(m machine.Machine) error { return m.Shell() })
+		c.shell = false
+		c.sched.Notify(topicShell)
 		if err != nil {
 			t.Record("decision", "no shell: "+err.Error())
 			c.say(handler.Loud, "No shell: "+err.Error()+". "+c.listening())

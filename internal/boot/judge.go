@@ -17,6 +17,7 @@ import (
 
 // Kinds of events of the boot queue.
 const (
+	kindBegin  = "begin"  // the command line is read
 	kindGo     = "go"     // all conditions hold
 	kindFail   = "fail"   // a goal was given up
 	kindReboot = "reboot" // Ctrl-Alt-Del
@@ -56,7 +57,7 @@ func (c *Core) fail() {
 // inform shows the line of progress after a time without any, and the whole
 // explanation when that time gets long.
 func (c *Core) inform(now time.Duration) {
-	if c.failing || c.sched.Asking() || c.busyMounting() {
+	if c.failing || c.sched.Asking() {
 		return
 	}
 	wait := c.opt.Config.Wait
@@ -76,8 +77,6 @@ func (c *Core) inform(now time.Duration) {
 		c.say(handler.Loud, c.situation().Progress())
 	}
 }
-
-func (c *Core) busyMounting() bool { return false }
 
 // changed says whether an explanation says something else than the last one
 // but for the passing of time.
@@ -127,7 +126,7 @@ func (c *Core) NextDeadline() (at time.Duration, ok bool) {
 
 // situation collects what an explanation is made from.
 func (c *Core) situation() goal.Situation {
-	s := goal.Situation{Now: c.sched.Now(), Set: c.w.Goals, Facts: c.w.Facts(), Drivers: c.w.Missing}
+	s := goal.Situation{Now: c.sched.Now(), Set: c.w.Goals, Facts: c.w.Facts(), Drivers: c.w.Missing, Doing: c.sched.Busy()}
 	waiting := c.w.Devices.Unidentified()
 	for _, e := range c.w.Devices.Block() {
 		d := goal.Device{Name: e.Devname(), Type: e.Property("ID_FS_TYPE"), UUID: e.Property("ID_FS_UUID"), Label: e.Property("ID_FS_LABEL")}
@@ -199,6 +198,8 @@ func near(a, b string) bool {
 // handle handles the events of the boot as a whole.
 func (c *Core) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	switch ev.Kind {
+	case kindBegin:
+		return c.begin(t)
 	case kindGo:
 		return c.start(t)
 	case kindReboot:
@@ -211,6 +212,10 @@ func (c *Core) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 
 // start gives the machine to the real system.
 func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
+	if c.shell {
+		c.say(handler.Loud, "Everything is there now. Leave the shell to start the system.")
+		return ueventd.WaitFor("the person at the shell", topicShell)
+	}
 	c.w.Break(t, bootcmd.StageCleanup)
 	c.w.Break(t, bootcmd.StageSwitchRoot)
 	c.wipeSecrets()

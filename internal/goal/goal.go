@@ -147,6 +147,7 @@ type Situation struct {
 	Devices []Device
 	Try     []string // advice that belongs to no single fact
 	Drivers []string // what could not be loaded
+	Doing   []string // operations under way
 }
 
 // maxDevices bounds the list of devices on a screen.
@@ -214,6 +215,13 @@ func (s Situation) Explain() []string {
 		}
 		line("%s%s", head, d)
 	}
+	for i, d := range s.Doing {
+		head := "         "
+		if i == 0 {
+			head = "Doing:   "
+		}
+		line("%s%s", head, d)
+	}
 	tries := slices.Clone(s.Try)
 	for _, f := range facts {
 		if f.Try != "" && !slices.Contains(tries, f.Try) {
@@ -250,6 +258,9 @@ func (s Situation) Progress() string {
 		if f.Until > s.Now {
 			return text + fmt.Sprintf(" (for %s; %s in %s)", Seconds(s.Now-g.Since), f.AtExpiry, Seconds(f.Until-s.Now))
 		}
+	}
+	if worst < 0 && len(s.Doing) > 0 {
+		text += ": " + s.Doing[0]
 	}
 	text += " (for " + Seconds(s.Now-g.Since)
 	if g.Deadline > s.Now {

@@ -13,10 +13,12 @@ import (
 
 	"firstlight/internal/devmapper"
 	"firstlight/internal/luks"
+	"firstlight/internal/uevent"
 )
 
 // Machine is the whole of it.
 type Machine interface {
+	Devices
 	Storage
 	Modules
 	Files
@@ -34,6 +36,13 @@ type Block interface {
 	io.Closer
 	Size() int64     // bytes
 	SectorSize() int // bytes of a logical sector
+}
+
+// Devices finds the devices that are there already.
+type Devices interface {
+	// Coldplug reads the devices in sysfs, parents first, as if each had
+	// just been added.
+	Coldplug() ([]*uevent.Message, error)
 }
 
 // Storage reads devices and tells the kernel of them.

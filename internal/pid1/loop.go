@@ -26,7 +26,6 @@ type loop struct {
 	spawn   *children
 	out     *output
 	results chan result
-	uevents chan []uevent.Message
 }
 
 type result struct {
@@ -61,7 +60,6 @@ func (l *loop) run() {
 	signal.Notify(signals, unix.SIGCHLD, unix.SIGINT)
 
 	l.core.Start()
-	uevent.Walk(l.sys, l.core.Seen, l.core.Uevent)
 	timer := time.NewTimer(time.Hour)
 	dropped := 0
 	for {
@@ -80,7 +78,7 @@ func (l *loop) run() {
 			}
 			if in.overflow {
 				var found []*uevent.Message
-				uevent.Walk(l.sys, nil, func(m *uevent.Message) { found = append(found, m) })
+				uevent.Walk(l.sys, func(m *uevent.Message) { found = append(found, m) })
 				l.core.Overflow(found)
 			}
 			if n := l.socket.Dropped(); n != dropped {

@@ -6,6 +6,7 @@ import (
 	"firstlight/internal/console"
 	"firstlight/internal/devmapper"
 	"firstlight/internal/machine"
+	"firstlight/internal/uevent"
 )
 
 // world is the real machine: everything that the core can ask for.
@@ -36,6 +37,13 @@ func (w *world) Mapper() (devmapper.Mapper, error) {
 		w.mapper, w.mapperErr = devmapper.Open("/dev/mapper/control")
 	})
 	return w.mapper, w.mapperErr
+}
+
+// Coldplug implements machine.Devices.
+func (w *world) Coldplug() ([]*uevent.Message, error) {
+	var found []*uevent.Message
+	uevent.Walk(w.files.sys, func(m *uevent.Message) { found = append(found, m) })
+	return found, nil
 }
 
 // Shell implements machine.Console.

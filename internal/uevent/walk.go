@@ -13,9 +13,8 @@ import (
 // and calls found for each as if the kernel had just added it. It visits
 // /sys/bus/*/devices, and the classes whose members a boot may need: that is
 // what `udevadm trigger` reaches, without reading directories that hold no
-// device. skip, when not nil, is asked before a device is read: a device
-// that was heard of meanwhile need not be read again.
-func Walk(sys sysfs.FS, skip func(devpath string) bool, found func(*Message)) {
+// device.
+func Walk(sys sysfs.FS, found func(*Message)) {
 	seen := map[string]bool{}
 	var paths []string
 	collect := func(dir string) {
@@ -52,9 +51,6 @@ func Walk(sys sysfs.FS, skip func(devpath string) bool, found func(*Message)) {
 		return strings.Compare(a, b)
 	})
 	for _, p := range paths {
-		if skip != nil && skip(p) {
-			continue
-		}
 		if m := Read(sys, p); m != nil {
 			found(m)
 		}
