@@ -348,9 +348,15 @@ func TestListsOfTheKernel(t *testing.T) {
 	if l, err := c.Deps(ByName("x")); err != nil || len(l) != 2 || l[1] != (Devnum{8, 2}) {
 		t.Error(l, err)
 	}
-	empty := fake(func(uint, []byte) error { return nil })
-	if l, err := empty.Devices(); err != nil || len(l) != 0 {
-		t.Error(l, err)
+	zero := fake(func(uint, []byte) error { return nil })
+	empty := fake(func(_ uint, b []byte) error {
+		native.PutUint32(b[offDataSize:], native.Uint32(b[offDataStart:]))
+		return nil
+	})
+	for _, c := range []*Control{zero, empty} {
+		if l, err := c.Devices(); err != nil || len(l) != 0 {
+			t.Error(l, err)
+		}
 	}
 }
 

@@ -232,6 +232,9 @@ func chain(b []byte, nextOff int, entry func([]byte) bool) error {
 	if err != nil {
 		return err
 	}
+	if len(data) == 0 { // so the kernel lists no devices
+		return nil
+	}
 	for n := 0; ; n++ {
 		if len(data) < nextOff+4 || n > maxAnswerEntries {
 			return fmt.Errorf("%w: entry %d is cut off", ErrMalformed, n)

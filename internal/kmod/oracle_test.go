@@ -157,8 +157,12 @@ func TestMatchEveryAliasAsModprobe(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Fatalf("%s: got %v, modprobe says %v", queries[i], got, want)
 		}
-		if resolved, err := tree.Resolve(queries[i]); err != nil || len(want) > 0 && !ix.Builtin(ix.Match(queries[i])[0]) && !slices.Equal(resolved, want) {
-			t.Fatalf("%s: Resolve gave %v (%v), modprobe says %v", queries[i], resolved, err, want)
+		if i%16 == 0 { // the builder's own search is slower
+			resolved, err := tree.Resolve(queries[i])
+			slices.Sort(resolved)
+			if slices.Sort(want); err != nil || !slices.Equal(resolved, want) {
+				t.Fatalf("%s: Resolve gave %v (%v), modprobe says %v", queries[i], resolved, err, want)
+			}
 		}
 		matched += len(got)
 	}

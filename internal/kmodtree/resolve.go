@@ -107,7 +107,9 @@ func (t *aliasTable) match(s string) []string {
 // has an answer: aliases of the configuration, names of modules,
 // modules.symbols (for "symbol:…"), modules.alias, names of built-in modules,
 // aliases of built-in modules. Names from the configuration need not exist.
-// The result is empty for an unknown alias and for unpaired brackets.
+// The result is empty for an unknown alias and for unpaired brackets. Where
+// modprobe knows only the built-in names of modules.builtin, those of
+// modules.builtin.modinfo count here, too.
 func (t *Tree) Resolve(alias string) ([]string, error) {
 	names, _, err := t.resolve(alias)
 	return names, err

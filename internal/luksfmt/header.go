@@ -157,7 +157,10 @@ type Token struct {
 
 // Read reads a header from r, which is the data device or a detached header.
 // A LUKS2 header whose primary copy is damaged is read from the secondary
-// one; both copies being sound, the newer one counts. Errors wrap ErrNoLUKS,
+// one; both copies being sound, the newer one counts. Where only the secondary
+// copy is there (Header.Copy), something else may have been put onto the
+// device since: whoever calls must know that no other signature is on it.
+// Errors wrap ErrNoLUKS,
 // ErrVersion, ErrCorrupt or what r returned.
 func Read(r io.ReaderAt) (*Header, error) {
 	var b [luks2BinarySize]byte

@@ -17,7 +17,7 @@ import (
 )
 
 // ErrUnknown is wrapped by the error for a hash that is not built in.
-var ErrUnknown = errors.New("hash function is not supported")
+var ErrUnknown = errors.New("hash is not built in")
 
 // New returns the constructor of a hash function. Names are those of
 // cryptsetup and of the kernel, in upper or lower case: sha1, sha224, sha256,
