@@ -1,0 +1,403 @@
+// Package build decides what is in an image and makes it: from the features
+// that the machine needs, the kernel's modules, and what a person asked for.
+//
+// Builder only. Plan reads the system and fills a tree; Build also writes the
+// image. The same inputs give the same image, byte for byte.
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"firstlight/internal/detect"
+	"firstlight/internal/feature"
+	"firstlight/internal/image"
+	"firstlight/internal/image/compress"
+	"firstlight/internal/image/cpio"
+	"firstlight/internal/image/elf"
+	"firstlight/internal/kmodtree"
+	"firstlight/internal/sysroot"
+	"firstlight/internal/udevd/rules/compile"
+	"firstlight/internal/version"
+)
+
+// The modes of an image.
+const (
+	ModeHost    = "host"
+	ModeGeneric = "generic"
+	ModeTarget  = "target"
+)
+
+// ErrConfig is wrapped by errors in what a person wrote: configuration,
+// features, options.
+var ErrConfig = errors.New("invalid configuration")
+
+// Options are the inputs of a build.
+type Options struct {
+	Kernel     string // release
+	ModulesDir string // the directory with modules.dep; "" for <sysroot>/lib/modules/<kernel>
+	Sysroot    sysroot.Root
+	Config     Config
+	Features   *feature.Set
+	Rules      []compile.Dir // our own rules
+	Init       string        // the /init binary
+	Includes   []Include
+	Crypttab   string                       // a file of this machine that becomes /etc/crypttab; before Config.Crypttab
+	Detect     func() (*detect.Need, error) // finds what the host needs; only called for ModeHost
+
+	Output   string
+	Cache    *image.Cache
+	Progress func(what string) // what is being done now; may be nil
+}
+
+// Include is a file or directory that a person wants in the image.
+type Include struct{ Source, Target string }
+
+// Report says what was built and why.
+type Report struct {
+	Kernel    string
+	Mode      string
+	Features  []feature.Chosen
+	Modules   []detect.Reason
+	Firmware  []string
+	Missing   []string // firmware that modules name and the system lacks
+	Notes     []string
+	Segments  []*image.Segment
+	Size      int64
+	Private   bool // holds secrets
+	Planned   time.Duration
+	Compacted time.Duration
+	Written   time.Duration
+}
+
+type builder struct {
+	o      Options
+	tree   *image.Tree
+	report *Report
+	mods   *kmodtree.Tree
+	elf    *elf.Resolver
+	merged bool // the system's top-level links are in the tree
+}
+
+// Plan fills a tree with what the image shall hold.
+func Plan(ctx context.Context, o Options) (*image.Tree, *Report, error) {
+	b := &builder{o: o, tree: image.NewTree(), report: &Report{Kernel: o.Kernel}, elf: elf.NewResolver(o.Sysroot)}
+	if err := b.plan(ctx); err != nil {
+		return nil, nil, err
+	}
+	return b.tree, b.report, nil
+}
+
+func (b *builder) plan(ctx context.Context) error {
+	b.progress("reading the kernel's modules")
+	if err := b.openModules(); err != nil {
+		return err
+	}
+	need, err := b.need()
+	if err != nil {
+		return err
+	}
+	c := b.o.Config
+	b.report.Features, err = b.o.Features.Choose(need.Facts, c.Features, c.OmitFeatures)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	b.report.Notes = append(b.report.Notes, need.Notes...)
+	if err := b.features(); err != nil {
+		return err
+	}
+	if err := b.own(need); err != nil {
+		return err
+	}
+	b.progress("choosing modules and firmware")
+	if err := b.modules(ctx, need); err != nil {
+		return err
+	}
+	if err := b.rules(); err != nil {
+		return err
+	}
+	return b.identity()
+}
+
+func (b *builder) progress(what string) {
+	if b.o.Progress != nil {
+		b.o.Progress(what)
+	}
+}
+
+func (b *builder) note(format string, args ...any) {
+	b.report.Notes = append(b.report.Notes, fmt.Sprintf(format, args...))
+}
+
+// need decides the mode and finds what the machine needs.
+func (b *builder) need() (*detect.Need, error) {
+	c := b.o.Config
+	mode := c.Mode
+	switch {
+	case mode != "":
+	case c.Root != nil:
+		mode = ModeTarget
+	default:
+		mode = ModeHost
+	}
+	b.report.Mode = mode
+	n := &detect.Need{}
+	switch mode {
+	case ModeHost:
+		b.progress("looking at this machine")
+		var err error
+		if n, err = b.o.Detect(); err != nil {
+			return nil, err
+		}
+	case ModeTarget:
+		n.Facts = c.Root.facts()
+	case ModeGeneric:
+		n.Facts = []feature.Fact{{Name: "generic", Why: "of any common machine"}}
+	}
+	n.Facts = append(n.Facts, feature.Fact{Name: "always", Why: "in every image"})
+	return n, nil
+}
+
+func (b *builder) openModules() error {
+	dir := b.o.ModulesDir
+	if dir == "" {
+		for _, lib := range []string{"/lib/modules", "/usr/lib/modules"} {
+			p := path.Join(lib, b.o.Kernel)
+			src, err := b.o.Sysroot.Source(p)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			dir = src
+			break
+		}
+		if dir == "" {
+			return fmt.Errorf("kernel %s: %s does not exist; is that kernel installed? (%s)", b.o.Kernel,
+				b.o.Sysroot.Host(path.Join("/lib/modules", b.o.Kernel)), b.installed())
+		}
+	}
+	var err error
+	b.mods, err = kmodtree.Open(dir, kmodtree.Options{Config: kmodtree.ConfigDirs(string(b.o.Sysroot))})
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; run depmod for this kernel, or give the directory that holds modules.dep with --modules-dir", err)
+	}
+	if err != nil {
+		return err
+	}
+	for _, w := range b.mods.Warnings() {
+		b.note("%s", w)
+	}
+	return nil
+}
+
+func (b *builder) installed() string {
+	var names []string
+	for _, lib := range []string{"/lib/modules", "/usr/lib/modules"} {
+		list, err := b.o.Sysroot.List(lib)
+		if err == nil {
+			names = append(names, list...)
+		}
+	}
+	slices.Sort(names)
+	if names = slices.Compact(names); len(names) == 0 {
+		return "none is"
+	}
+	return "there are: " + strings.Join(names, ", ")
+}
+
+// features adds what features hold, but for modules and firmware.
+func (b *builder) features() error {
+	for _, f := range b.report.Features {
+		why := "feature " + f.Name
+		for _, d := range f.Directories {
+			if err := b.tree.Dir(d, why); err != nil {
+				return err
+			}
+		}
+		for _, p := range f.Programs {
+			if err := b.program(p, why); err != nil {
+				return fmt.Errorf("feature %s: %w", f.Name, err)
+			}
+		}
+		for _, file := range f.Files {
+			if err := b.file(file, why); err != nil {
+				return fmt.Errorf("feature %s: %w", f.Name, err)
+			}
+		}
+		for _, l := range f.Symlinks {
+			if err := b.tree.Symlink(l.Path, l.Target, why); err != nil {
+				return fmt.Errorf("feature %s: %w", f.Name, err)
+			}
+		}
+		if err := b.cmdline(f.Name, f.Cmdline, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own adds what the person and the detection asked for.
+func (b *builder) own(need *detect.Need) error {
+	c := b.o.Config
+	for _, p := range c.Programs {
+		if err := b.program(feature.Program{Name: p}, "configuration"); err != nil {
+			return err
+		}
+	}
+	for _, f := range c.Files {
+		if err := b.file(f, "configuration"); err != nil {
+			return err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(need.Files)) {
+		if err := b.file(feature.File{Source: name, Optional: true}, need.Files[name]); err != nil {
+			return err
+		}
+	}
+	if err := b.crypttab(); err != nil {
+		return err
+	}
+	for _, i := range b.o.Includes {
+		if err := b.include(i); err != nil {
+			return err
+		}
+	}
+	return b.cmdline("config", c.Cmdline, "configuration")
+}
+
+func (b *builder) cmdline(name string, lines []string, why string) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	text := strings.Join(lines, "\n") + "\n"
+	return b.tree.File("etc/firstlight/cmdline.d/"+name+".conf", 0o644, []byte(text), why)
+}
+
+// identity adds /init and what says which image this is.
+func (b *builder) identity() error {
+	err := b.tree.Add(image.Entry{Path: "init", Mode: cpio.TypeRegular | 0o755, Source: b.o.Init, Group: "init", Why: "PID 1"})
+	if err != nil {
+		return fmt.Errorf("the program for /init: %w", err)
+	}
+	if err := b.checkInit(); err != nil {
+		return err
+	}
+	// Absolute: /sbin may be a link to elsewhere.
+	if err := b.tree.Symlink("sbin/modprobe", "/init", "for modules that the kernel asks for"); err != nil {
+		return err
+	}
+	var names []string
+	for _, f := range b.report.Features {
+		names = append(names, f.Name)
+	}
+	info := fmt.Sprintf("version=%s\nkernel=%s\nmode=%s\nfeatures=%s\n",
+		version.Version, b.o.Kernel, b.report.Mode, strings.Join(names, " "))
+	if b.report.Mode == ModeHost {
+		// MD arrays of this machine are named without its host name.
+		if h, err := b.o.Sysroot.ReadFile("/etc/hostname"); err == nil {
+			if f := strings.Fields(string(h)); len(f) > 0 {
+				info += "hostname=" + f[0] + "\n"
+			}
+		}
+	}
+	if err := b.tree.File("etc/firstlight/image", 0o644, []byte(info), "what this image is"); err != nil {
+		return err
+	}
+	release := fmt.Sprintf("NAME=\"Firstlight\"\nID=firstlight\nVERSION_ID=%q\nPRETTY_NAME=\"Firstlight %s (initramfs)\"\n",
+		version.Version, version.Version)
+	return b.tree.File("etc/initrd-release", 0o644, []byte(release), "marks an initramfs, for systemd")
+}
+
+// checkInit refuses what cannot be PID 1 here: a program that needs an
+// interpreter would leave a machine with "No working init found".
+func (b *builder) checkInit() error {
+	files, err := elf.NewResolver("").Closure(absolute(b.o.Init))
+	if err != nil {
+		return fmt.Errorf("the program for /init: %w", err)
+	}
+	n := 0
+	for _, f := range files {
+		if f.Target == "" {
+			n++
+		}
+	}
+	if n != 1 {
+		return fmt.Errorf("the program for /init: %s is not a static program", b.o.Init)
+	}
+	return nil
+}
+
+func absolute(name string) string {
+	if abs, err := filepath.Abs(name); err == nil {
+		return abs
+	}
+	return name
+}
+
+// DefaultCompression is what is used for a mode unless told: a host image is
+// small, and the cache makes the strongest compression cheap. A generic image
+// is large, and the last tenth of its size is not worth minutes.
+func DefaultCompression(mode string) compress.Spec {
+	if mode == ModeGeneric {
+		return compress.Spec{Method: compress.Zstd, Level: 9}
+	}
+	return compress.Spec{Method: compress.Zstd, Level: 19}
+}
+
+// Build makes an image and writes it to o.Output.
+func Build(ctx context.Context, o Options) (*Report, error) {
+	if err := image.CheckOutput(o.Output); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	tree, report, err := Plan(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	report.Planned = time.Since(start)
+	spec := DefaultCompression(report.Mode)
+	if o.Config.Compression != "" {
+		if spec, err = compress.ParseSpec(o.Config.Compression); err != nil {
+			return nil, err
+		}
+	}
+	c, err := compress.New(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	if o.Progress != nil {
+		o.Progress("compressing")
+	}
+	start = time.Now()
+	report.Segments, err = image.Pack(ctx, tree, image.PackOptions{Compressor: c, Cache: o.Cache, Align: o.Config.Align})
+	if err != nil {
+		return nil, err
+	}
+	report.Compacted = time.Since(start)
+	start = time.Now()
+	report.Private = tree.HasSecrets()
+	perm := fs.FileMode(0o644)
+	if report.Private {
+		perm = 0o600
+	}
+	if report.Size, err = image.WriteFile(o.Output, perm, report.Segments); err != nil {
+		return nil, err
+	}
+	report.Written = time.Since(start)
+	if o.Cache != nil {
+		if err := o.Cache.Trim(); err != nil {
+			report.Notes = append(report.Notes, err.Error())
+		}
+	}
+	return report, nil
+}

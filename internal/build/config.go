@@ -1,0 +1,119 @@
+package build
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"firstlight/internal/feature"
+	"firstlight/internal/image/compress"
+)
+
+// Config is the builder's configuration file. Every key is optional, unknown
+// ones are errors; docs/build.md describes them.
+type Config struct {
+	// Mode is "host", "generic" or "target": what this machine needs, what
+	// any machine needs, or what [root] describes. Without it, [root] makes
+	// it "target", else it is "host".
+	Mode string `toml:"mode"`
+
+	Features     []string `toml:"features"`      // besides those found needed
+	OmitFeatures []string `toml:"omit_features"` // though found needed
+	Modules      []string `toml:"modules"`       // as in a feature
+	TryModules   []string `toml:"try_modules"`
+	OmitModules  []string `toml:"omit_modules"` // never in the image, unless another needs them
+	Firmware     []string `toml:"firmware"`
+	Rules        []string `toml:"rules"` // names of the system's rules files
+	Programs     []string `toml:"programs"`
+	Cmdline      []string `toml:"cmdline"`
+	Crypttab     string   `toml:"crypttab"` // goes to /etc/crypttab
+
+	Files []feature.File `toml:"file"`
+
+	Compression string `toml:"compression"` // as --compression
+	Align       int    `toml:"align"`       // of file contents in bytes, with compression "none"
+	Strip       bool   `toml:"strip"`       // modules of debug sections; destroys signatures
+
+	Root *Target `toml:"root"`
+}
+
+// Target describes the machine that an image is for, in place of looking at
+// this one.
+type Target struct {
+	Bus    List   `toml:"bus"`    // "virtio_blk", "virtio_scsi", "nvme", "ahci", "usb-storage" …
+	FSType List   `toml:"fstype"` // of the root, and of /usr
+	Layers List   `toml:"layers"` // "luks", "lvm", "md-raid1" …, in any order
+	Needs  List   `toml:"needs"`  // "keyboard", "resume", "usr"
+	Why    string `toml:"-"`
+}
+
+// List is a list of words; in the file a single one may stand without
+// brackets.
+type List []string
+
+// UnmarshalText reads a single word.
+func (l *List) UnmarshalText(b []byte) error { *l = List{string(b)}; return nil }
+
+// ParseConfig reads a configuration file. Errors say "name:line:column: what".
+func ParseConfig(name string, text []byte) (*Config, error) {
+	c := &Config{}
+	if err := feature.Decode(name, text, c); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", name, ErrConfig, err)
+	}
+	return c, nil
+}
+
+func (c *Config) check() error {
+	if !slices.Contains([]string{"", ModeHost, ModeGeneric, ModeTarget}, c.Mode) {
+		return fmt.Errorf("mode %q: it is host, generic or target", c.Mode)
+	}
+	if c.Mode == ModeTarget && c.Root == nil {
+		return fmt.Errorf("mode target needs a table [root] that describes it")
+	}
+	if c.Root != nil && c.Mode != "" && c.Mode != ModeTarget {
+		return fmt.Errorf("[root] describes a target, which mode %q does not look at", c.Mode)
+	}
+	if c.Compression != "" {
+		if _, err := compress.ParseSpec(c.Compression); err != nil {
+			return err
+		}
+	}
+	if c.Align != 0 && (c.Align < 4 || c.Align > 2048 || c.Align&(c.Align-1) != 0) {
+		return fmt.Errorf("align %d is not a power of two from 4 to 2048", c.Align)
+	}
+	if c.Crypttab != "" && !path.IsAbs(c.Crypttab) {
+		return fmt.Errorf("crypttab %q: the path must be absolute", c.Crypttab)
+	}
+	for _, f := range c.Files {
+		if !path.IsAbs(f.Source) || (f.Target != "" && !path.IsAbs(f.Target)) {
+			return fmt.Errorf("file %q: source and target must be absolute", f.Source)
+		}
+		if _, err := feature.ParseMode(f.Mode); err != nil {
+			return fmt.Errorf("file %q: %w", f.Source, err)
+		}
+	}
+	for _, line := range c.Cmdline {
+		if strings.ContainsAny(line, "\n\x00") {
+			return fmt.Errorf("cmdline: %q holds more than one line", line)
+		}
+	}
+	return nil
+}
+
+// facts turns the description into what features ask for.
+func (t *Target) facts() []feature.Fact {
+	var out []feature.Fact
+	for _, k := range [...]struct {
+		kind string
+		list List
+	}{{"bus", t.Bus}, {"fstype", t.FSType}, {"layer", t.Layers}, {"need", t.Needs}} {
+		for _, v := range k.list {
+			out = append(out, feature.Fact{Name: k.kind + ":" + v, Why: "[root] of the configuration: " + k.kind + " " + v})
+		}
+	}
+	return out
+}

@@ -1,0 +1,126 @@
+package detect
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// block walks from a block device down to the hardware.
+func (d *detector) block(dev, what string, depth int) error {
+	if depth > 32 {
+		return fmt.Errorf("detect: %s: more than 32 layers of devices: %w", dev, ErrUndecided)
+	}
+	if d.seen[dev] {
+		return nil
+	}
+	d.seen[dev] = true
+	sys := d.s.Sys
+	if sys.Exists(dev + "/partition") {
+		return d.block(path.Dir(dev), what, depth+1)
+	}
+	name := path.Base(dev)
+	slaves, err := sys.List(dev + "/slaves")
+	if err != nil {
+		slaves = nil
+	}
+	d.layer(dev, name, what, slaves)
+	for _, s := range slaves {
+		p, err := sys.Resolve(dev + "/slaves/" + s)
+		if err != nil {
+			return fmt.Errorf("detect: %s below %s: %w", s, name, err)
+		}
+		if err := d.block(p, what, depth+1); err != nil {
+			return err
+		}
+	}
+	if len(slaves) == 0 {
+		d.hardware(dev, name+" for "+what)
+	}
+	return nil
+}
+
+// layer says what a block device made of others is.
+func (d *detector) layer(dev, name, what string, slaves []string) {
+	sys := d.s.Sys
+	if uuid, err := sys.Read(dev + "/dm/uuid"); err == nil {
+		dm, _ := sys.Read(dev + "/dm/name")
+		why := fmt.Sprintf("%s (%s) below %s", dm, name, what)
+		d.fact("layer:dm", why)
+		kind, _, _ := strings.Cut(uuid, "-")
+		switch {
+		case strings.HasPrefix(uuid, "CRYPT-VERITY-"):
+			d.fact("layer:verity", why)
+		case strings.HasPrefix(uuid, "CRYPT-INTEGRITY-"), strings.HasPrefix(uuid, "CRYPT-SUBDEV-"):
+			d.fact("layer:integrity", why)
+		case kind == "CRYPT":
+			d.crypt = true
+			d.names = append(d.names, dm)
+			d.fact("layer:luks", why)
+		case kind == "LVM":
+			d.lvm(why, slaves)
+		case kind == "mpath":
+			d.fact("layer:multipath", why)
+		case strings.HasPrefix(kind, "part"): // "part1-mpath-…", by kpartx
+		default:
+			d.note("%s is a device of the device mapper of unknown kind (%q); its target's module has to be named in the configuration", dm, uuid)
+		}
+	}
+	if level, err := sys.Read(dev + "/md/level"); err == nil {
+		d.md = true
+		d.fact("layer:md-"+level, fmt.Sprintf("%s is %s below %s", name, level, what))
+	}
+	if strings.HasPrefix(name, "bcache") && sys.Exists(dev+"/bcache") {
+		d.fact("layer:bcache", fmt.Sprintf("%s below %s", name, what))
+	}
+	if file, err := sys.Read(dev + "/loop/backing_file"); err == nil {
+		d.fact("bus:loop", fmt.Sprintf("%s is the file %s, for %s", name, file, what))
+		d.note("%s is on a loop device of the file %s; what that file lies on was not looked at", what, file)
+	}
+}
+
+// lvm tells plain volumes from those made of other volumes.
+func (d *detector) lvm(why string, slaves []string) {
+	d.fact("layer:lvm", why)
+	for _, s := range slaves {
+		if uuid, err := d.s.Sys.Read("/class/block/" + s + "/dm/uuid"); err == nil && strings.HasPrefix(uuid, "LVM-") {
+			d.fact("layer:lvm-raid", why+", which is made of other volumes")
+		}
+	}
+}
+
+// hardware takes the drivers of a device and of all that it hangs on.
+func (d *detector) hardware(dev, why string) {
+	for p := dev; p != "/" && p != "/devices" && p != "."; p = path.Dir(p) {
+		if p != dev && d.seen[p] {
+			return // the rest is known
+		}
+		d.seen[p] = true
+		d.driver(p, why)
+	}
+}
+
+func (d *detector) driver(p, why string) {
+	sys := d.s.Sys
+	why = fmt.Sprintf("driver of %s, on the way to %s", path.Base(p), why)
+	if alias, err := sys.Read(p + "/modalias"); err == nil {
+		d.module(alias, why)
+	}
+	if target, err := sys.Readlink(p + "/driver/module"); err == nil {
+		d.module(path.Base(target), why)
+	}
+	list, err := sys.List(p)
+	if err != nil {
+		return
+	}
+	for _, n := range list {
+		// "supplier:bus:name" leads to a device that must have its driver
+		// first: a clock, a regulator, a phy (driver-api/device_link.rst).
+		if !strings.HasPrefix(n, "supplier:") {
+			continue
+		}
+		if s, err := sys.Resolve(p + "/" + n + "/supplier"); err == nil && !d.seen[s] {
+			d.hardware(s, why)
+		}
+	}
+}
