@@ -189,7 +189,7 @@ func lvm2(sector int64) *image {
 
 func md090(order binary.ByteOrder) *image {
 	b := make([]byte, 64)
-	for i, v := range map[int]uint32{0: mdMagic, 1: 0, 2: 90, 3: 3, 5: 0x11223344, 7: 1, 8: 15 << 10, 13: 0x55667788, 14: 0x99aabbcc, 15: 0xddeeff00} {
+	for i, v := range map[int]uint32{0: mdMagic, 1: 0, 2: 90, 3: 3, 5: 0x11223344, 7: 1, 8: 15<<10 - 64, 13: 0x55667788, 14: 0x99aabbcc, 15: 0xddeeff00} {
 		order.PutUint32(b[4*i:], v)
 	}
 	m := newImage(16 * mib)

@@ -44,17 +44,15 @@ func (m *image) ReadAt(p []byte, off int64) (int, error) {
 
 // put writes into the image; what is beyond its end is dropped.
 func (m *image) put(off int64, b []byte) {
-	for i, c := range b {
-		at := off + int64(i)
-		if at < 0 || at >= m.size {
-			continue
-		}
-		pg := m.pages[at/testPage]
+	b = b[:max(0, min(int64(len(b)), m.size-off))]
+	for len(b) > 0 {
+		pg := m.pages[off/testPage]
 		if pg == nil {
 			pg = make([]byte, testPage)
-			m.pages[at/testPage] = pg
+			m.pages[off/testPage] = pg
 		}
-		pg[at%testPage] = c
+		n := copy(pg[off%testPage:], b)
+		b, off = b[n:], off+int64(n)
 	}
 }
 
@@ -125,6 +123,7 @@ func load(t testing.TB, path string) *image {
 		t.Fatal(err)
 	}
 	m := newImage(st.Size())
+	var blank [testPage]byte
 	buf := make([]byte, 64*testPage)
 	for off := int64(0); off < m.size; off += int64(len(buf)) {
 		n, err := f.ReadAt(buf, off)
@@ -133,7 +132,7 @@ func load(t testing.TB, path string) *image {
 		}
 		for i := 0; i < n; i += testPage {
 			pg := buf[i:min(i+testPage, n)]
-			if !zero(pg) {
+			if !bytes.Equal(pg, blank[:len(pg)]) {
 				m.put(off+int64(i), pg)
 			}
 		}

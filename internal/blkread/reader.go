@@ -113,7 +113,7 @@ func (d *Reader) Bytes(off, n uint64) []byte {
 			return w.slice(off, n)
 		}
 	}
-	for i := range d.pages {
+	for i := len(d.pages) - 1; i >= 0; i-- { // neighbours are read in turn
 		if d.pages[i].covers(off, n) {
 			return d.pages[i].slice(off, n)
 		}

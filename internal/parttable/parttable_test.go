@@ -239,7 +239,7 @@ func TestAgreesWithPartx(t *testing.T) {
 				}
 			}
 			rnd := rand.New(rand.NewPCG(1, uint64(len(c.name))))
-			for range 200 {
+			for range 100 {
 				undo := map[int]byte{}
 				for range 1 + rnd.IntN(3) {
 					h := hot[c.kind][rnd.IntN(len(hot[c.kind]))]
