@@ -192,22 +192,35 @@ func FuzzText(f *testing.F) {
 }
 
 func FuzzLabel(f *testing.F) {
-	cases := groups(f)
-	d, _ := cases.Device(f, "ring", 0)
-	f.Add(d.Head[:20<<10])
-	d, _ = cases.Device(f, "plain", 0)
-	f.Add(d.Head[:16<<10])
-	f.Fuzz(func(t *testing.T, b []byte) {
-		// Repair the checksums, so that what lies behind them is reached.
-		if len(b) >= 2*SectorSize {
-			fix(b[SectorSize : 2*SectorSize])
+	d, _ := groups(f).Device(f, "plain", 0)
+	label, header := d.Head[SectorSize:SectorSize+160], d.Head[4096:4096+64]
+	// The area is cut to the small device, and its text is the small one.
+	le.PutUint64(label[112:], 12<<10)
+	le.PutUint64(header[32:], 12<<10)
+	le.PutUint64(header[40:], mdaHeader)
+	le.PutUint64(header[48:], uint64(len(small)))
+	f.Add(label, header, small)
+	f.Fuzz(func(t *testing.T, label, header []byte, text string) {
+		dev := make([]byte, 16<<10)
+		sector, area := dev[SectorSize:2*SectorSize], dev[4096:4096+mdaHeader]
+		copy(sector, label)
+		copy(area, header)
+		n := copy(dev[4096+mdaHeader:], text)
+		// Repair what would only hide what lies behind it.
+		copy(sector, "LABELONE\x01\x00\x00\x00\x00\x00\x00\x00")
+		copy(sector[24:], "LVM2 001")
+		fix(sector)
+		copy(area[4:], mdaMagic)
+		if size := le.Uint64(area[48:]); size <= uint64(n) {
+			le.PutUint32(area[56:], checksum(dev[4096+mdaHeader:][:size]))
 		}
-		if a := 4096; len(b) >= a+mdaHeader {
-			le.PutUint32(b[a:], checksum(b[a+4:a+mdaHeader]))
+		le.PutUint32(area, checksum(area[4:]))
+		pv, err := ReadPV(bytes.NewReader(dev), uint64(len(dev)))
+		if err != nil {
+			return
 		}
-		pv, err := ReadPV(bytes.NewReader(b), uint64(len(b)))
-		if err == nil && pv.UUID == "" {
-			t.Fatal("a PV without UUID")
+		if !validUUID(pv.UUID) || len(pv.Metadata) != len(pv.MetadataAreas) {
+			t.Fatalf("%+v", pv)
 		}
 	})
 }

@@ -381,9 +381,9 @@ func TestTwoGroupsOfOneNameAreBothRefused(t *testing.T) {
 	}
 }
 
-// The ring of a small metadata area is overwritten many times: the newest
-// text lies over its end in some of the areas.
-func TestRingTextsAreReadAndTheSecondAreaBacksTheFirst(t *testing.T) {
+// The ring of a small metadata area has been overwritten several times, and
+// the PV has a second area at its end.
+func TestTheSecondAreaBacksTheFirst(t *testing.T) {
 	cases := groups(t)
 	d, _ := cases.Device(t, "ring", 0)
 	pv, err := ReadPV(d, d.Size)
@@ -406,4 +406,39 @@ func TestRingTextsAreReadAndTheSecondAreaBacksTheFirst(t *testing.T) {
 	if pv.VG == nil || pv.VG.Seqno != seqno {
 		t.Errorf("the second area was not used: %+v", pv.VG)
 	}
+}
+
+// A text may start near the end of its area and go on behind the header.
+func TestATextThatWrapsIsReadWhole(t *testing.T) {
+	d, _ := groups(t).Device(t, "ring", 0)
+	pv, err := ReadPV(d, d.Size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := pv.MetadataAreas[0]
+	area := d.Head[a.Offset : a.Offset+a.Size]
+	off, size := le.Uint64(area[40:]), le.Uint64(area[48:])
+	text := make([]byte, size)
+	for i := range text {
+		at := off + uint64(i)
+		if at >= a.Size {
+			at -= a.Size - mdaHeader
+		}
+		text[i] = area[at]
+	}
+	for _, first := range []uint64{SectorSize, 2 * SectorSize, size - size%SectorSize} {
+		clear(area[mdaHeader:])
+		copy(area[a.Size-first:], text[:first])
+		copy(area[mdaHeader:], text[first:])
+		le.PutUint64(area[40:], a.Size-first)
+		le.PutUint32(area, checksum(area[4:mdaHeader]))
+		again, err := ReadPV(d, d.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := again.Metadata[0]; m.Err != nil || m.Seqno != pv.VG.Seqno {
+			t.Errorf("%d bytes before the end: %+v", first, m)
+		}
+	}
+	t.Logf("LVM's own text: %d bytes at %d of %d", size, off, a.Size)
 }

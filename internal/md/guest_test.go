@@ -3,9 +3,7 @@ package md
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,7 +28,7 @@ func TestMain(m *testing.M) {
 }
 
 // guestModules are what the guest loads, with what they need.
-var guestModules = []string{"brd", "md-mod", "linear", "raid0", "raid1", "raid10", "raid456", "crc32c_generic"}
+var guestModules = []string{"brd", "crc32c_generic", "md-mod", "linear", "raid0", "raid1", "raid10", "raid456"}
 
 // The kernel itself is the judge: arrays that mdadm made are started by our
 // steps in a Debian guest, must not be written to before they are told to,
@@ -124,6 +122,9 @@ func moduleOrder(t *testing.T, dir string) []string {
 	return list
 }
 
+// memberSize is that of a RAM disk in bytes.
+const memberSize = 6 << 20
+
 type guestCase struct {
 	name    string
 	create  string // arguments of mdadm --create
@@ -138,9 +139,7 @@ var guestCases = []guestCase{
 	{"raid0", "-e 1.0 -N 7 -l 0 -n 3", 3, -1, mdsuper.Complete},
 	{"linear", "-e 1.1 -N data -l linear -n 2", 2, -1, mdsuper.Complete},
 	{"raid5 degraded", "-e 1.2 -N data -l 5 -n 3 --assume-clean", 3, 1, mdsuper.Degraded},
-	{"raid6 degraded", "-e 1.0 -N data -l 6 -n 4 --assume-clean", 4, 3, mdsuper.Degraded},
 	{"raid10 degraded", "-e 1.1 -N data -l 10 -p f2 -n 4 --assume-clean", 4, 2, mdsuper.Degraded},
-	{"raid1 spare", "-e 1.2 -N data -l 1 -n 2 -x 1 --assume-clean", 3, -1, mdsuper.Complete},
 }
 
 // guest is init: it makes each array with mdadm and starts it with our steps.
@@ -158,7 +157,7 @@ func guest() {
 		f, err := os.Open(m)
 		if err == nil {
 			if b, _ := os.ReadFile(m); bytes.Contains(b, []byte("parm=rd_nr:")) {
-				params = "rd_nr=4 rd_size=20480"
+				params = fmt.Sprintf("rd_nr=4 rd_size=%d", memberSize>>10)
 			}
 			err = unix.FinitModule(int(f.Fd()), params, 0)
 			f.Close()
@@ -177,6 +176,8 @@ func guest() {
 	fmt.Println("GUEST DONE")
 }
 
+func redundant(l mdsuper.Level) bool { return l > 0 }
+
 type real struct{ sysfs.Dir }
 
 func (r real) WriteSysfs(path, value string) error { return r.Write(path, value) }
@@ -192,24 +193,23 @@ func tool(args ...string) (string, error) {
 
 func device(i int) string { return fmt.Sprintf("/dev/ram%d", i) }
 
-// sum is a hash of a whole member.
-func sum(i int) ([32]byte, error) {
-	f, err := os.Open(device(i))
-	if err != nil {
-		return [32]byte{}, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	_, err = io.Copy(h, f)
-	return [32]byte(h.Sum(nil)), err
+// forget removes what mdadm keeps of an array that was stopped: its name would
+// count as taken.
+func forget() {
+	os.Remove("/run/mdadm/map")
+	os.RemoveAll("/dev/md")
 }
 
 func (c guestCase) run() error {
 	w := real{"/sys"}
+	defer func() {
+		tool("--stop", "--scan") // of use after a failure
+		forget()
+	}()
 	devs := []string{}
 	for i := range c.members {
 		devs = append(devs, device(i))
-		if err := os.WriteFile(device(i), make([]byte, 20<<20), 0); err != nil {
+		if err := os.WriteFile(device(i), make([]byte, memberSize), 0); err != nil {
 			return err
 		}
 	}
@@ -220,11 +220,11 @@ func (c guestCase) run() error {
 	if _, err := tool("--stop", "/dev/md100"); err != nil {
 		return err
 	}
-	os.Remove("/run/mdadm/map")
+	forget()
 
 	// What does mdadm call it?
 	for _, d := range devs {
-		if _, err := tool("--incremental", "--quiet", d); err != nil && !strings.Contains(err.Error(), "spare") {
+		if _, err := tool("--incremental", "--quiet", d); err != nil {
 			return err
 		}
 	}
@@ -236,10 +236,10 @@ func (c guestCase) run() error {
 	if _, err := tool("--stop", "/dev/"+kernel); err != nil {
 		return err
 	}
-	os.Remove("/run/mdadm/map")
+	forget()
 
 	var ms []mdsuper.Member
-	before := map[int][32]byte{}
+	before := map[int][]byte{}
 	for i := range c.members {
 		if i == c.drop {
 			continue
@@ -248,13 +248,13 @@ func (c guestCase) run() error {
 		if err != nil {
 			return err
 		}
-		s, err := mdsuper.Read(f, 20<<20)
+		s, err := mdsuper.Read(f, memberSize)
 		f.Close()
 		if err != nil {
 			return err
 		}
 		ms = append(ms, mdsuper.Member{Device: device(i), Super: s})
-		if before[i], err = sum(i); err != nil {
+		if before[i], err = os.ReadFile(device(i)); err != nil {
 			return err
 		}
 	}
@@ -281,7 +281,13 @@ func (c guestCase) run() error {
 		return err
 	}
 	missing := len(a.Missing())
-	if st.Array != "read-auto" || !st.Running() || st.Level != a.Super.Level.String() || st.RaidDisks != a.Super.RaidDisks || st.Degraded != missing {
+	// The kernel has no read-auto for levels without redundancy: they have
+	// nothing to repair, and write nothing of their own either.
+	want := "read-auto"
+	if !redundant(a.Super.Level) {
+		want = "clean"
+	}
+	if st.Array != want || !st.Running() || st.Level != a.Super.Level.String() || st.RaidDisks != a.Super.RaidDisks || st.Degraded != missing {
 		return fmt.Errorf("state after the start: %+v", st)
 	}
 	// Reading is possible; nothing is written for it.
@@ -290,7 +296,7 @@ func (c guestCase) run() error {
 	}
 	time.Sleep(300 * time.Millisecond) // longer than md's safe mode delay
 	for i, b := range before {
-		if now, err := sum(i); err != nil || now != b {
+		if now, err := os.ReadFile(device(i)); err != nil || !bytes.Equal(now, b) {
 			return fmt.Errorf("%s was written to while the array was read-only (%v)", device(i), err)
 		}
 	}

@@ -9,6 +9,8 @@
 // An array is always started as "read-auto": the kernel then writes nothing
 // to its members, not even a superblock, before the first write to the array
 // itself or ReadWrite. So a hibernated system can still be resumed from it.
+// RAID0 and linear arrays, which have nothing to repair, are shown as "clean"
+// at once; the kernel writes nothing to them on its own either.
 //
 // The package keeps no state and reads no superblocks.
 package md
@@ -178,7 +180,7 @@ func Execute(w World, steps []Step) (notes []error, err error) {
 	return notes, nil
 }
 
-// ReadWrite lets a running array be written: what was waiting (resync,
+// ReadWrite ends an array's read-auto state: what was waiting (resync,
 // rebuild) starts.
 func ReadWrite(w World, kernel string) error {
 	return setState(w, kernel, "active")

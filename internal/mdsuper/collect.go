@@ -409,6 +409,7 @@ func (a *Array) decide(o Options) {
 	if s.Features&(FeaturePPL|FeatureMultiplePPLs) != 0 {
 		clean = true // the log says what was being written
 	}
+	a.zones()
 	startable := Enough(s.Level, s.Layout, avail)
 	if !startable {
 		a.reason(TooFew, "%d of %d members are not enough for %v", count, len(a.Slots), s.Level)
@@ -432,6 +433,24 @@ func (a *Array) decide(o Options) {
 		a.State = Degraded
 	default:
 		a.State = Complete
+	}
+}
+
+// zones warns of a RAID0 array whose members differ in size and which does
+// not say in which of two ways its end is laid out: the kernel starts it only
+// when a parameter tells.
+func (a *Array) zones() {
+	s := a.Super
+	if s.Level != 0 || s.Features&FeatureRAID0Layout != 0 || s.Version.Major == 0 && s.Layout != 0 {
+		return
+	}
+	chunk := max(uint64(s.ChunkSize/SectorSize), 1)
+	for i := range a.Slots {
+		x, y := a.Slots[0].Active, a.Slots[i].Active
+		if x != nil && y != nil && x.Super.DataSize/chunk != y.Super.DataSize/chunk {
+			a.Notes = append(a.Notes, "the members differ in size and the superblock has no layout: the kernel needs raid0.default_layout=1 (made before Linux 3.14) or 2")
+			return
+		}
 	}
 }
 

@@ -119,7 +119,7 @@ func FuzzSuper(f *testing.F) {
 		if _, err := d.ReadAt(b, int64(s.Offset)); err != nil {
 			f.Fatal(err)
 		}
-		f.Add(b, s.Version.Major == 0)
+		f.Add(bytes.TrimRight(b, "\x00"), s.Version.Major == 0)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, old bool) {
 		var buf [superBytes]byte

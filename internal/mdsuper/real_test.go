@@ -380,3 +380,19 @@ func TestGroupsAreSortedByUUID(t *testing.T) {
 		}
 	}
 }
+
+func TestRAID0OfUnknownLayoutIsExplained(t *testing.T) {
+	ms := members(t, arrays(t), "raid0-1.2")
+	if a := Collect(ms, Options{}); len(a.Notes) != 0 {
+		t.Errorf("members of one size: %q", a.Notes)
+	}
+	for i := range ms {
+		s := *ms[i].Super
+		s.Features &^= FeatureRAID0Layout
+		s.DataSize -= 4096 * uint64(i)
+		ms[i].Super = &s
+	}
+	if a := Collect(ms, Options{}); len(a.Notes) != 1 || !strings.Contains(a.Notes[0], "raid0.default_layout") {
+		t.Errorf("members of several sizes: %q", a.Notes)
+	}
+}
