@@ -1,0 +1,73 @@
+# Firstlight: see README.md. Everything downloaded or generated goes below
+# $(FIRSTLIGHT_CACHE); /boot, /lib/modules and /etc of this machine are never
+# touched.
+
+FIRSTLIGHT_CACHE ?= $(CURDIR)/.cache
+export FIRSTLIGHT_CACHE
+
+GOFLAGS_BUILD = -trimpath -ldflags '-s -w' -buildvcs=false
+STATICCHECK   = $(FIRSTLIGHT_CACHE)/bin/staticcheck
+FLT           = go run ./test/flt
+
+# RUN names scenarios of the end-to-end tests by a regular expression, TIME is
+# how long each fuzz target runs.
+RUN  ?= .
+TIME ?= 30s
+
+# What building disks, running machines and comparing with the field's own
+# tools needs. Nothing here is needed to build Firstlight.
+PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
+	qemu-system-x86 qemu-utils mmdebstrap \
+	kmod udev util-linux fdisk gdisk dmsetup mdadm lvm2 cryptsetup-bin \
+	e2fsprogs xfsprogs btrfs-progs dosfstools squashfs-tools erofs-utils \
+	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2
+
+.PHONY: build setup kernels run test check e2e bench fuzz clean
+
+build:
+	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/ ./cmd/...
+
+# apt is asked for what is missing and for nothing else.
+setup:
+	@missing=$$(for p in $(PACKAGES); do \
+	  test "$$(dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null)" = installed || echo $$p; done); \
+	if test -n "$$missing"; then \
+	  test "$$(id -u)" = 0 || { echo "make setup needs root to install:" $$missing >&2; exit 1; }; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get -q update && apt-get -q install -y --no-install-recommends $$missing; \
+	fi
+
+kernels: setup
+	$(FLT) kernels bookworm trixie
+
+run: setup kernels build
+	$(FLT) run $(if $(filter 1,$(INTERACTIVE)),-interactive)
+
+# Everything, also from nothing: the fast first.
+test: setup build kernels check
+	FIRSTLIGHT_REQUIRE=1 go test ./...
+	FIRSTLIGHT_REQUIRE=1 go test -race -short ./cmd/... ./internal/...
+	$(MAKE) --no-print-directory e2e RUN='$(RUN)'
+
+check: $(STATICCHECK)
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
+	  test -z "$$unformatted" || { echo "gofmt these:" $$unformatted >&2; exit 1; }
+	go vet ./...
+	$(STATICCHECK) ./...
+
+$(STATICCHECK): tools/staticcheck/go.mod tools/staticcheck/go.sum
+	cd tools/staticcheck && go build -o $@ honnef.co/go/tools/cmd/staticcheck
+
+# Real boots, two at a time. The line of each scenario and the consoles of all
+# are left in $(FIRSTLIGHT_CACHE)/e2e.
+e2e: setup build kernels
+	FIRSTLIGHT_E2E=1 FIRSTLIGHT_REQUIRE=1 go test ./test/e2e -count=1 -v -timeout 60m -parallel 2 -run 'TestBoot/$(RUN)'
+
+bench: setup build kernels
+	$(FLT) bench
+
+fuzz:
+	$(FLT) fuzz -time $(TIME)
+
+clean:
+	rm -rf bin $(FIRSTLIGHT_CACHE)/e2e $(FIRSTLIGHT_CACHE)/run $(FIRSTLIGHT_CACHE)/bench

@@ -1,0 +1,263 @@
+// Package bench measures Firstlight beside Debian's own initramfs generators
+// and beside the floor, on the same kernel, disks and machine, in one run.
+//
+// Guest times come from the kernel's log: from "Run /init" to the mark that
+// the first instructions of the real init leave. They are taken twice, with a
+// clock that counts instructions (-icount, which repeats well and hides what
+// forks and page faults cost) and with the emulator's wall clock. A peer
+// counts as beaten only in both.
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"firstlight/test/debian"
+	"firstlight/test/disks"
+	"firstlight/test/guest/report"
+	"firstlight/test/host"
+	"firstlight/test/vm"
+)
+
+// Options say what to measure.
+type Options struct {
+	Runs  int      // of each boot, in each clock
+	Rows  []string // names of rows; empty: all
+	Peers []string // names of peers; empty: all
+	Out   string   // directory for images and results
+}
+
+// row is one layout.
+type row struct {
+	name, what string
+	layout     disks.Layout
+	modules    []string // beyond those of the first row
+	layers     []string
+}
+
+var rows = []row{
+	{"a", "ext4 by UUID", disks.BenchPlain, nil, nil},
+	{"b", "LUKS2, key file", disks.BenchLUKS, []string{"dm_mod", "dm_crypt", "xts", "aesni_intel", "sha256_generic", "sha256_ssse3"}, []string{"luks"}},
+	{"c", "LVM", disks.BenchLVM, []string{"dm_mod"}, []string{"lvm"}},
+	{"d", "RAID1", disks.BenchRAID1, []string{"md_mod", "raid1"}, []string{"md-raid1"}},
+	{"e", "LUKS on LVM on RAID1", disks.BenchStack, []string{"dm_mod", "dm_crypt", "xts", "aesni_intel", "sha256_generic", "sha256_ssse3", "md_mod", "raid1"},
+		[]string{"luks", "lvm", "md-raid1"}},
+}
+
+// fsUUID is the UUID of the row's root.
+func (r row) fsUUID() string {
+	switch r.name {
+	case "a":
+		return r.layout.FSUUID("root")
+	case "c":
+		return r.layout.FSUUID("vgc/root")
+	case "d":
+		return r.layout.FSUUID("root")
+	}
+	return r.layout.FSUUID("crypt")
+}
+
+// has says whether a layer is part of the row.
+func (r row) has(layer string) bool { return slices.Contains(r.layers, layer) }
+
+// Figure is one cell of the table: one peer on one row.
+type Figure struct {
+	Peer       string    `json:"peer"`
+	Row        string    `json:"row"`
+	Bytes      int64     `json:"bytes"`
+	Built      []float64 `json:"built_seconds"`     // wall, each run
+	BuiltCPU   []float64 `json:"built_cpu_seconds"` // user and system, each run
+	Icount     []float64 `json:"icount_seconds"`    // "Run /init" to the real init
+	Wall       []float64 `json:"wall_seconds"`      // likewise, on the wall clock
+	UnpackI    []float64 `json:"icount_unpack_seconds"`
+	Unpack     []float64 `json:"unpack_seconds"`
+	Problem    string    `json:"problem,omitempty"`
+	MemoryMiB  int       `json:"memory_mib,omitempty"` // smallest that boots, row a
+	KernelArgs string    `json:"append"`
+}
+
+// Run measures and writes results.json and table.txt.
+func Run(ctx context.Context, o Options) error {
+	k, err := debian.GetKernel(ctx, "bookworm")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(o.Out, 0o755); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	var layouts []disks.Layout
+	for _, r := range rows {
+		layouts = append(layouts, r.layout)
+	}
+	made, err := disks.Make(ctx, layouts...)
+	if err != nil {
+		return err
+	}
+	var figures []Figure
+	var errs []error
+	for _, p := range peers {
+		if len(o.Peers) > 0 && !slices.Contains(o.Peers, p.name) {
+			continue
+		}
+		for _, r := range rows {
+			if len(o.Rows) > 0 && !slices.Contains(o.Rows, r.name) || p.only != "" && p.only != r.name {
+				continue
+			}
+			f := measure(ctx, o, k, p, r, made[r.layout.Name])
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if f.Problem != "" {
+				errs = append(errs, fmt.Errorf("%s, %s: %s", p.name, r.what, f.Problem))
+			}
+			figures = append(figures, f)
+			fmt.Println(f.line())
+			if err := save(o.Out, figures); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Printf("\n%s\n%s\n", table(figures), filepath.Join(o.Out, "results.json"))
+	return errors.Join(errs...)
+}
+
+// measure builds one image and boots it as often as asked for.
+func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, made disks.Made) Figure {
+	f := Figure{Peer: p.name, Row: r.name, KernelArgs: p.append(r)}
+	image := filepath.Join(o.Out, p.name+"-"+r.name+".img")
+	for range 3 {
+		wall, cpu, err := p.build(ctx, k, r, image)
+		if err != nil {
+			f.Problem = err.Error()
+			return f
+		}
+		f.Built, f.BuiltCPU = append(f.Built, wall.Seconds()), append(f.BuiltCPU, cpu.Seconds())
+	}
+	st, err := os.Stat(image)
+	if err != nil {
+		f.Problem = err.Error()
+		return f
+	}
+	f.Bytes = st.Size()
+	for _, icount := range []bool{true, false} {
+		for range o.Runs {
+			init, unpack, err := boot(ctx, k, image, f.KernelArgs, made, icount, 1024)
+			if err != nil {
+				f.Problem = err.Error()
+				return f
+			}
+			if icount {
+				f.Icount, f.UnpackI = append(f.Icount, init), append(f.UnpackI, unpack)
+			} else {
+				f.Wall, f.Unpack = append(f.Wall, init), append(f.Unpack, unpack)
+			}
+		}
+	}
+	if r.name == "a" {
+		f.MemoryMiB = smallest(ctx, k, image, f.KernelArgs, made)
+	}
+	return f
+}
+
+// bootLimit ends a boot that hangs.
+const bootLimit = 5 * time.Minute
+
+// boot boots once and returns the seconds to the real init and those spent
+// unpacking the image.
+func boot(ctx context.Context, k debian.Kernel, image, args string, made disks.Made, icount bool, memory int) (init, unpack float64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, bootLimit)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "flbench")
+	if err != nil {
+		return 0, 0, err
+	}
+	defer os.RemoveAll(dir)
+	var attached []vm.Disk
+	for _, d := range made.Layout.Disks {
+		overlay := filepath.Join(dir, d.Name+".qcow2")
+		if err := vm.Overlay(ctx, made.Files[d.Name], overlay); err != nil {
+			return 0, 0, err
+		}
+		attached = append(attached, vm.Disk{File: overlay, Serial: d.Name})
+	}
+	v, err := vm.Run(ctx, vm.Machine{Kernel: k.Image(), Initrd: image, Disks: attached, Icount: icount, Memory: memory,
+		Append: "console=ttyS0 quiet panic=-1 ro fltest.kmsg " + args})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer v.Close()
+	if err := v.Wait(ctx); err != nil {
+		return 0, 0, fmt.Errorf("%w\n%s", err, host.Tail(v.Console.Text(), 20))
+	}
+	ms, err := report.Parse([]byte(v.Report.Text()))
+	if err != nil {
+		return 0, 0, err
+	}
+	at := moments(report.Files(ms)["kmsg"])
+	if at["REAL-INIT"] == 0 || at["Run /init"] == 0 {
+		return 0, 0, fmt.Errorf("the real init was not reached\n%s", host.Tail(v.Console.Text(), 20))
+	}
+	return at["REAL-INIT"] - at["Run /init"], at["Freeing initrd"] - at["Trying to unpack"], nil
+}
+
+// moments finds when the log first has each of the texts, in seconds.
+func moments(kmsg []byte) map[string]float64 {
+	at := map[string]float64{}
+	for line := range bytes.Lines(kmsg) {
+		head, text, ok := strings.Cut(string(line), ";") // "6,339,1234567,-;text"
+		fields := strings.Split(head, ",")
+		if !ok || len(fields) < 3 {
+			continue
+		}
+		us, err := strconv.ParseInt(fields[2], 10, 64)
+		if err != nil {
+			continue
+		}
+		for _, want := range []string{"Run /init", "REAL-INIT", "Trying to unpack", "Freeing initrd"} {
+			if strings.HasPrefix(text, want) && at[want] == 0 {
+				at[want] = float64(us) / 1e6
+			}
+		}
+	}
+	return at
+}
+
+// smallest is the least memory that boots, in MiB, found in steps of 8.
+func smallest(ctx context.Context, k debian.Kernel, image, args string, made disks.Made) int {
+	low, high := 7, 64 // in steps: 56 MiB does not boot, 512 does
+	for high-low > 1 {
+		mid := (low + high) / 2
+		limited, cancel := context.WithTimeout(ctx, time.Minute)
+		_, _, err := boot(limited, k, image, args, made, false, mid*8)
+		cancel()
+		if err != nil {
+			low = mid
+		} else {
+			high = mid
+		}
+	}
+	return high * 8
+}
+
+func save(dir string, figures []Figure) error {
+	b, err := json.MarshalIndent(figures, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "results.json"), append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "table.txt"), []byte(table(figures)), 0o644); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	return nil
+}

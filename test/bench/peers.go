@@ -1,0 +1,239 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"firstlight/test/debian"
+	"firstlight/test/floor"
+	"firstlight/test/host"
+)
+
+// peer is one way to make an image.
+type peer struct {
+	name   string
+	only   string // the one row it can do; "" is all
+	append func(r row) string
+	build  func(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error)
+}
+
+var peers = []peer{
+	{"floor", "a", rootOnly, buildFloor},
+	{"firstlight", "", firstlightArgs, buildHost},
+	{"fl-generic", "", firstlightArgs, buildGeneric},
+	{"irt-dep", "", rootOnly, func(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
+		return buildInitramfsTools(ctx, k, r, image, "dep")
+	}},
+	{"irt-most", "", rootOnly, func(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
+		return buildInitramfsTools(ctx, k, r, image, "most")
+	}},
+	{"dracut", "", dracutArgs, buildDracut},
+}
+
+// baseModules is what the disk and the root need on every row.
+var baseModules = []string{"virtio_pci", "virtio_blk", "ext4", "crc32c_generic", "crc32c_intel"}
+
+// keyPath is where the key of the encrypted rows lies in an image.
+const keyPath = "/etc/keys/root.key"
+
+func rootOnly(r row) string {
+	if r.name == "c" {
+		return "root=/dev/mapper/vgc-root"
+	}
+	return "root=UUID=" + r.fsUUID()
+}
+
+func firstlightArgs(r row) string {
+	args := rootOnly(r)
+	if r.has("luks") {
+		id := r.layout.UUID("crypt")
+		args += " rd.luks.name=" + id + "=root_x rd.luks.key=" + id + "=" + keyPath
+	}
+	return args
+}
+
+func dracutArgs(r row) string {
+	args := rootOnly(r)
+	if r.has("luks") {
+		args += " rd.luks.uuid=" + r.layout.UUID("crypt")
+	}
+	switch r.name {
+	case "c":
+		args += " rd.lvm.lv=vgc/root"
+	case "d":
+		args += " rd.md.uuid=" + r.layout.MDUUID("root")
+	case "e":
+		args += " rd.lvm.lv=vge/crypt rd.md.uuid=" + r.layout.MDUUID("array")
+	}
+	return args
+}
+
+// buildFloor makes the floor's image, packed as tightly as it goes.
+func buildFloor(ctx context.Context, k debian.Kernel, _ row, image string) (wall, cpu time.Duration, err error) {
+	return timed(func() error {
+		raw := image + ".cpio"
+		defer os.Remove(raw)
+		if err := floor.Build(ctx, k, "vda1", raw, true); err != nil {
+			return err
+		}
+		_, err := host.Run(ctx, "zstd", "-q", "-f", "-19", raw, "-o", image)
+		return err
+	})
+}
+
+// buildHost makes the image that --host would make on a machine like the
+// guest, which it is told about in a configuration file.
+func buildHost(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
+	var layers []string
+	for _, l := range r.layers {
+		layers = append(layers, fmt.Sprintf("%q", l))
+	}
+	config := image + ".toml"
+	text := fmt.Sprintf("[root]\nbus = \"virtio_blk\"\nfstype = \"ext4\"\nlayers = [%s]\n", strings.Join(layers, ", "))
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		return 0, 0, err
+	}
+	return buildFirstlight(ctx, k, r, image, "--config", config)
+}
+
+func buildGeneric(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
+	return buildFirstlight(ctx, k, r, image, "--generic")
+}
+
+func buildFirstlight(ctx context.Context, k debian.Kernel, r row, image string, args ...string) (wall, cpu time.Duration, err error) {
+	checkout, err := host.Checkout()
+	if err != nil {
+		return 0, 0, err
+	}
+	argv := append([]string{filepath.Join(checkout, "bin/firstlight"), "build", "--kernel", k.Release, "--modules-dir", k.Modules(),
+		"--cache-dir", image + ".cache", "--output", image}, args...)
+	if r.has("luks") {
+		key := image + ".key"
+		if err := os.WriteFile(key, []byte("secret"), 0o600); err != nil {
+			return 0, 0, err
+		}
+		argv = append(argv, "--include", key+":"+keyPath)
+	}
+	return timed(func() error {
+		_, err := host.Run(ctx, argv...)
+		return err
+	})
+}
+
+// configure writes what an installation on the row's disks would have in
+// /etc, and takes away what belongs to other rows.
+func configure(c debian.Chroot, r row) error {
+	files := map[string]string{"etc/fstab": "UUID=" + r.fsUUID() + " / ext4 ro 0 1\n", "etc/crypttab": "", "etc/mdadm/mdadm.conf": "HOMEHOST <ignore>\n"}
+	files["etc/initramfs-tools/modules"] = strings.Join(append(baseModules[:len(baseModules):len(baseModules)], r.modules...), "\n") + "\n"
+	files["etc/cryptsetup-initramfs/conf-hook"] = "KEYFILE_PATTERN=\"/etc/keys/*.key\"\nUMASK=0077\n"
+	if r.has("luks") {
+		files["etc/crypttab"] = "root_x UUID=" + r.layout.UUID("crypt") + " " + keyPath + " luks,initramfs\n"
+	}
+	switch r.name {
+	case "d":
+		files["etc/mdadm/mdadm.conf"] += "ARRAY /dev/md/root metadata=1.2 UUID=" + r.layout.MDUUID("root") + "\n"
+	case "e":
+		files["etc/mdadm/mdadm.conf"] += "ARRAY /dev/md/array metadata=1.2 UUID=" + r.layout.MDUUID("array") + "\n"
+	}
+	for name, text := range files {
+		if err := c.Write(name, text, 0o644); err != nil {
+			return err
+		}
+	}
+	if r.has("luks") {
+		if err := c.Write(strings.TrimPrefix(keyPath, "/"), "secret", 0o600); err != nil {
+			return err
+		}
+	}
+	for layer, names := range map[string][]string{"luks": {"crypt*"}, "lvm": {"lvm*"}, "md-raid1": {"mdadm*"}} {
+		if r.has(layer) {
+			continue
+		}
+		for _, n := range names {
+			for _, dir := range []string{"usr/share/initramfs-tools/hooks/", "usr/share/initramfs-tools/scripts/*/"} {
+				if err := c.Remove(dir + n); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func buildInitramfsTools(ctx context.Context, k debian.Kernel, r row, image, modules string) (wall, cpu time.Duration, err error) {
+	c, err := debian.Generators(ctx, k, "bench-"+r.name)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer os.RemoveAll(c.Dir)
+	if err := configure(c, r); err != nil {
+		return 0, 0, err
+	}
+	if err := c.Write("etc/initramfs-tools/conf.d/modules", "MODULES="+modules+"\nRESUME=none\n", 0o644); err != nil {
+		return 0, 0, err
+	}
+	wall, cpu, err = c.Run(ctx, k, "mkinitramfs", "-o", "/out/image", k.Release)
+	if err != nil {
+		return 0, 0, err
+	}
+	return wall, cpu, moveImage(ctx, c, image)
+}
+
+func buildDracut(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
+	c, err := debian.Generators(ctx, k, "bench-"+r.name)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer os.RemoveAll(c.Dir)
+	if err := configure(c, r); err != nil {
+		return 0, 0, err
+	}
+	modules := []string{"dash", "kernel-modules", "base", "udev-rules", "rootfs-block", "fs-lib"}
+	if r.has("luks") {
+		modules = append(modules, "dm", "crypt")
+	}
+	if r.has("lvm") {
+		modules = append(modules, "dm", "lvm")
+	}
+	if r.has("md-raid1") {
+		modules = append(modules, "mdraid")
+	}
+	argv := []string{"dracut", "--force", "--kver", k.Release, "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode",
+		"-m", strings.Join(modules, " "), "--drivers", strings.Join(append(baseModules[:len(baseModules):len(baseModules)], r.modules...), " ")}
+	if r.has("luks") {
+		argv = append(argv, "--include", keyPath, keyPath, "--include", "/etc/crypttab", "/etc/crypttab")
+	}
+	wall, cpu, err = c.Run(ctx, k, append(argv, "/out/image")...)
+	if err != nil {
+		return 0, 0, err
+	}
+	return wall, cpu, moveImage(ctx, c, image)
+}
+
+func moveImage(ctx context.Context, c debian.Chroot, image string) error {
+	_, err := host.Run(ctx, "mv", filepath.Join(c.Dir, "out/image"), image)
+	return err
+}
+
+// timed is how long something took, and the processor time of the programs
+// that it ran.
+func timed(do func() error) (wall, cpu time.Duration, err error) {
+	var before, after syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &before); err != nil {
+		return 0, 0, err
+	}
+	start := time.Now()
+	if err := do(); err != nil {
+		return 0, 0, err
+	}
+	wall = time.Since(start)
+	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &after); err != nil {
+		return 0, 0, err
+	}
+	return wall, time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()), nil
+}

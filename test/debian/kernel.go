@@ -1,0 +1,111 @@
+package debian
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"firstlight/test/host"
+)
+
+// Kernel is an unpacked kernel package.
+type Kernel struct {
+	Suite   string // "bookworm", "trixie"
+	Root    string // holds boot/ and lib/modules/
+	Release string // what uname -r says under it
+}
+
+// Image is the path of the kernel itself.
+func (k Kernel) Image() string { return filepath.Join(k.Root, "boot", "vmlinuz-"+k.Release) }
+
+// Modules is the directory that holds modules.dep.
+func (k Kernel) Modules() string { return filepath.Join(k.Root, "lib/modules", k.Release) }
+
+// FindKernel returns the kernel of a suite if it is unpacked already.
+func FindKernel(suite string) (Kernel, error) {
+	cache, err := host.Cache()
+	if err != nil {
+		return Kernel{}, err
+	}
+	k := Kernel{Suite: suite, Root: filepath.Join(cache, "kernels", suite)}
+	b, err := os.ReadFile(filepath.Join(k.Root, "release"))
+	if err != nil {
+		return Kernel{}, fmt.Errorf("kernel of %s is not unpacked (make kernels): %w", suite, err)
+	}
+	k.Release = strings.TrimSpace(string(b))
+	return k, nil
+}
+
+// GetKernel returns the kernel that linux-image-amd64 of a suite depends on.
+// It is fetched, unpacked and given its module indexes unless the cache has
+// one; it is never installed.
+func GetKernel(ctx context.Context, suite string) (Kernel, error) {
+	if k, err := FindKernel(suite); err == nil {
+		return k, nil
+	}
+	cache, err := host.Cache()
+	if err != nil {
+		return Kernel{}, err
+	}
+	apt, err := NewApt(ctx, suite)
+	if err != nil {
+		return Kernel{}, err
+	}
+	if _, err := apt.Run(ctx, "", "apt-get", "update"); err != nil {
+		return Kernel{}, err
+	}
+	out, err := apt.Run(ctx, "", "apt-cache", "show", "--no-all-versions", "linux-image-amd64")
+	if err != nil {
+		return Kernel{}, err
+	}
+	pkg := ""
+	for line := range strings.Lines(out) {
+		if deps, ok := strings.CutPrefix(line, "Depends:"); ok {
+			for dep := range strings.SplitSeq(deps, ",") {
+				if f := strings.Fields(dep); len(f) > 0 && strings.HasPrefix(f[0], "linux-image-") {
+					pkg = f[0]
+				}
+			}
+		}
+	}
+	release, ok := strings.CutPrefix(pkg, "linux-image-")
+	if !ok {
+		return Kernel{}, fmt.Errorf("kernel of %s: linux-image-amd64 depends on no kernel package", suite)
+	}
+	dir := filepath.Join(cache, "kernels", suite)
+	err = host.Once(dir, func(tmp string) error {
+		download := filepath.Join(cache, "dl", suite)
+		if err := os.MkdirAll(download, 0o755); err != nil {
+			return fmt.Errorf("kernel of %s: %w", suite, err)
+		}
+		if _, err := apt.Run(ctx, download, "apt-get", "download", pkg); err != nil {
+			return err
+		}
+		debs, err := filepath.Glob(filepath.Join(download, pkg+"_*.deb"))
+		if err != nil || len(debs) == 0 {
+			return fmt.Errorf("kernel of %s: apt-get download left no %s in %s", suite, pkg, download)
+		}
+		if _, err := host.Run(ctx, "dpkg-deb", "-x", debs[len(debs)-1], tmp); err != nil {
+			return err
+		}
+		// From trixie on the package has its modules below /usr.
+		if _, err := os.Stat(filepath.Join(tmp, "lib/modules")); err != nil {
+			if err := os.Mkdir(filepath.Join(tmp, "lib"), 0o755); err != nil {
+				return fmt.Errorf("kernel of %s: %w", suite, err)
+			}
+			if err := os.Rename(filepath.Join(tmp, "usr/lib/modules"), filepath.Join(tmp, "lib/modules")); err != nil {
+				return fmt.Errorf("kernel of %s: %w", suite, err)
+			}
+		}
+		if _, err := host.Run(ctx, "depmod", "-b", tmp, release); err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(tmp, "release"), []byte(release+"\n"), 0o644)
+	})
+	if err != nil {
+		return Kernel{}, err
+	}
+	return FindKernel(suite)
+}

@@ -1,0 +1,272 @@
+package e2e
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"firstlight/test/disks"
+	"firstlight/test/vm"
+)
+
+// Matrix is every scenario.
+func Matrix() []Scenario {
+	return slices.Concat(spellings(), filesystems(), buses(), encrypted(), volumes(), arrays(), stacks(), special(), trouble(), debians())
+}
+
+// on is the list of the layouts of a scenario.
+func on(l ...disks.Layout) []disks.Layout { return l }
+
+// once is a single boot in which nothing is done and w is seen.
+func once(w Want) []Boot { return []Boot{{Want: w}} }
+
+// typed is a single boot in which answers are given to prompts.
+func typed(w Want, answers ...string) []Boot {
+	b := Boot{Want: w}
+	for _, a := range answers {
+		b.Do = append(b.Do, Action{When: promptText, Type: a + "\r"})
+	}
+	b.Want.Prompts = len(answers)
+	return []Boot{b}
+}
+
+func uuid(id string) string { return "root=UUID=" + id }
+
+// spellings is one layout, with its root named in every way.
+func spellings() []Scenario {
+	p := disks.Plain
+	fs, part, first := p.FSUUID("root"), p.PartUUID("root"), p.PartUUID("esp")
+	var list []Scenario
+	for _, s := range []struct{ name, root string }{
+		{"path", "/dev/sda2"},
+		{"uuid", "UUID=" + fs},
+		{"uuid-upper", "UUID=" + strings.ToUpper(fs)},
+		{"uuid-quoted", `"UUID=` + fs + `"`},
+		{"label", "LABEL=fl-root"},
+		{"partuuid", "PARTUUID=" + part},
+		{"partuuid-upper", "PARTUUID=" + strings.ToUpper(part)},
+		{"partnroff", "PARTUUID=" + first + "/PARTNROFF=1"},
+		{"partlabel", `"PARTLABEL=fl root part"`},
+		{"by-uuid", "/dev/disk/by-uuid/" + fs},
+		{"by-label", "/dev/disk/by-label/fl-root"},
+		{"by-partuuid", "/dev/disk/by-partuuid/" + part},
+		{"by-partlabel", `/dev/disk/by-partlabel/fl\x20root\x20part`},
+		{"by-id", "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_d0-part2"},
+		{"major-minor", "8:2"},
+		{"hex", "0802"},
+	} {
+		list = append(list, Scenario{Name: "root-" + s.name, Layouts: on(p), Bus: vm.VirtioSCSI, Trixie: true, Unchanged: true,
+			Append: "ro root=" + s.root,
+			Boots: once(Want{Root: "/dev/sda2 ext4", RootOptions: []string{"ro"}, Links: []string{
+				"/dev/disk/by-uuid/" + fs, "/dev/disk/by-partuuid/" + part, "/dev/disk/by-label/fl-root",
+				`/dev/disk/by-partlabel/fl\x20root\x20part`}})})
+	}
+	mbr, fat := disks.Logical, disks.FAT
+	return append(list,
+		Scenario{Name: "root-by-path", Layouts: on(p), Append: "ro root=/dev/disk/by-path/pci-0000:00:02.0-part2", Trixie: true,
+			Unchanged: true, Boots: once(Want{Root: "/dev/vda2 ext4"})},
+		Scenario{Name: "root-mbr-id", Layouts: on(mbr), Append: "ro root=PARTUUID=" + mbr.MBRID("d0") + "-06", Trixie: true,
+			Unchanged: true, Boots: once(Want{Root: "/dev/vda6 ext4"})},
+		Scenario{Name: "root-mbr-id-upper", Layouts: on(mbr), Append: "ro root=PARTUUID=" + strings.ToUpper(mbr.MBRID("d0")) + "-06",
+			Unchanged: true, Boots: once(Want{Root: "/dev/vda6 ext4"})},
+		Scenario{Name: "root-fat-id", Layouts: on(fat), Append: "rw " + uuid(fat.VolumeID("root")), Trixie: true,
+			Boots: once(Want{Root: "/dev/vda1 vfat", RootOptions: []string{"rw"}})},
+		Scenario{Name: "root-fat-id-lower", Layouts: on(fat), Append: "rw " + uuid(strings.ToLower(fat.VolumeID("root"))),
+			Boots: once(Want{Root: "/dev/vda1 vfat"})},
+		Scenario{Name: "root-rw-flags", Layouts: on(p), Append: "rw rootfstype=ext4 rootflags=noatime,data=journal init=/usr/sbin/init " +
+			uuid(fs) + " -- one two", Boots: once(Want{Root: "/dev/vda2 ext4", RootOptions: []string{"rw", "noatime", "data=journal"},
+			Argv: []string{"one", "two"}})},
+	)
+}
+
+func filesystems() []Scenario {
+	sub := disks.BtrfsSubvolume
+	return []Scenario{
+		{Name: "mbr-logical", Layouts: on(disks.Logical), Append: "ro " + uuid(disks.Logical.FSUUID("root")), Unchanged: true,
+			Boots: once(Want{Root: "/dev/vda6 ext4"})},
+		{Name: "no-partitions", Layouts: on(disks.Whole), Append: "ro " + uuid(disks.Whole.FSUUID("d0")), Unchanged: true,
+			Boots: once(Want{Root: "/dev/vda ext4"})},
+		{Name: "xfs", Layouts: on(disks.XFS), Append: "ro " + uuid(disks.XFS.FSUUID("root")),
+			Boots: once(Want{Root: "/dev/vda1 xfs"})},
+		{Name: "btrfs-subvolume", Layouts: on(sub), Append: "ro rootflags=subvol=@root " + uuid(sub.FSUUID("root")),
+			Boots: once(Want{Root: "/dev/vda1 btrfs", RootDir: "/@root"})},
+		{Name: "squashfs", Layouts: on(disks.Squashfs), Append: "ro root=PARTUUID=" + disks.Squashfs.PartUUID("root"), Unchanged: true,
+			Boots: once(Want{Root: "/dev/vda1 squashfs"})},
+		{Name: "erofs", Layouts: on(disks.Erofs), Append: "ro " + uuid(disks.Erofs.FSUUID("root")), Unchanged: true,
+			Boots: once(Want{Root: "/dev/vda1 erofs"})},
+	}
+}
+
+func buses() []Scenario {
+	var list []Scenario
+	for _, b := range []struct {
+		bus    vm.Bus
+		root   string
+		trixie bool
+	}{
+		{vm.VirtioBlk, "/dev/vda2", true}, {vm.VirtioSCSI, "/dev/sda2", false}, {vm.NVMe, "/dev/nvme0n1p2", true},
+		{vm.AHCI, "/dev/sda2", false}, {vm.USB, "/dev/sda2", false},
+	} {
+		list = append(list, Scenario{Name: "bus-" + string(b.bus), Layouts: on(disks.Plain), Bus: b.bus, Trixie: b.trixie, Unchanged: true,
+			Append: "ro " + uuid(disks.Plain.FSUUID("root")), Boots: once(Want{Root: b.root + " ext4",
+				// A USB disk may take its time to settle after it was found.
+				Timers: b.bus == vm.USB})})
+	}
+	return list
+}
+
+func encrypted() []Scenario {
+	one, two, key, kd := disks.LUKS1, disks.LUKS2, disks.LUKSKey, disks.KeyDisk
+	keyPath := "/etc/cryptsetup-keys.d/cr.key"
+	mapped := func(l disks.Layout, version string) Want {
+		return Want{Root: "/dev/(dm-0|mapper/cr) ext4",
+			Mapped: []string{"cr CRYPT-LUKS" + version + "-" + strings.ReplaceAll(l.UUID("crypt"), "-", "") + "-cr"}}
+	}
+	slow := mapped(two, "2")
+	slow.Timers = true // argon2id takes longer than the wait for the first line of progress, emulated
+	late := mapped(key, "2")
+	late.Timers = true
+	name := func(l disks.Layout) string { return "rd.luks.name=" + l.UUID("crypt") + "=cr " }
+	return []Scenario{
+		{Name: "luks1", Layouts: on(one), Append: "ro " + name(one) + "root=/dev/mapper/cr",
+			Boots: typed(mapped(one, "1"), disks.Passphrase)},
+		{Name: "luks2-argon2id", Layouts: on(two), Append: "ro " + name(two) + uuid(two.FSUUID("crypt")),
+			Boots: typed(slow, disks.Passphrase)},
+		{Name: "luks2-wrong-twice", Layouts: on(two), Append: "ro " + name(two) + uuid(two.FSUUID("crypt")),
+			Boots: typed(slow, "wrong", "wrong again", disks.Passphrase)},
+		{Name: "luks2-uuid-only", Layouts: on(two), Append: "ro rd.luks.uuid=luks-" + two.UUID("crypt") + " " + uuid(two.FSUUID("crypt")),
+			Boots: typed(Want{Timers: true, Mapped: []string{"luks-" + two.UUID("crypt") + " CRYPT-LUKS2-.*"}}, disks.Passphrase)},
+		{Name: "luks2-editing", Layouts: on(two), Append: "ro " + name(two) + uuid(two.FSUUID("crypt")),
+			// Ctrl-U empties the line, backspace takes one key back.
+			Boots: typed(slow, "nonsense\x15"+disks.Passphrase+"xy\x7f\x7f")},
+		{Name: "luks-cryptdevice", Layouts: on(one), Append: "ro cryptdevice=UUID=" + one.UUID("crypt") + ":cr root=/dev/mapper/cr",
+			Boots: typed(mapped(one, "1"), disks.Passphrase)},
+		{Name: "luks-key-in-image", Layouts: on(key), Include: []Include{{keyPath, disks.Key}}, Secret: true,
+			Append: "ro " + name(key) + "rd.luks.key=" + key.UUID("crypt") + "=" + keyPath + " root=/dev/mapper/cr",
+			Boots:  once(mapped(key, "2"))},
+		{Name: "luks-crypttab-in-image", Layouts: on(key), Secret: true, Append: "ro " + uuid(key.FSUUID("crypt")),
+			Include: []Include{{keyPath, disks.Key}, {"/etc/crypttab", "# name device key options\ncr UUID=" + key.UUID("crypt") + " " + keyPath + " luks,discard\n"}},
+			Boots:   once(mapped(key, "2"))},
+		{Name: "luks-key-on-late-disk", Layouts: on(key, kd), Detached: []string{"k0"}, Trixie: true,
+			Append: "ro " + name(key) + "rd.luks.key=" + key.UUID("crypt") + "=/keys/root.key:UUID=" + kd.FSUUID("keys") +
+				" rd.luks.options=keyfile-timeout=60s root=/dev/mapper/cr",
+			Boots: []Boot{{Do: []Action{{After: 10 * time.Second, Attach: "k0"}}, Want: late}}},
+	}
+}
+
+func volumes() []Scenario {
+	lin, str, hyp := disks.LVMLinear, disks.LVMStriped, disks.LVMHyphens
+	return []Scenario{
+		{Name: "lvm-linear", Layouts: on(lin), Append: "ro rd.lvm.lv=vg/root root=/dev/mapper/vg-root", Trixie: true, Unchanged: true,
+			Boots: once(Want{Root: "/dev/(dm-0|mapper/vg-root) ext4", Mapped: []string{"vg-root LVM-.{64}"}, Links: []string{"/dev/vg/root", "/dev/mapper/vg-root"}})},
+		{Name: "lvm-by-uuid", Layouts: on(lin), Append: "ro " + uuid(lin.FSUUID("vg/root")), Unchanged: true,
+			Boots: once(Want{Mapped: []string{"vg-root LVM-.{64}"}})},
+		{Name: "lvm-striped", Layouts: on(str), Append: "ro root=/dev/vgs/root", Unchanged: true,
+			Boots: once(Want{Root: "/dev/(dm-0|mapper/vgs-root) ext4"})},
+		{Name: "lvm-hyphens", Layouts: on(hyp), Append: "ro root=/dev/mapper/my--vg----x-the--root", Unchanged: true,
+			Boots: once(Want{Mapped: []string{"my--vg----x-the--root LVM-.{64}"}, Links: []string{"/dev/my-vg--x/the-root"}})},
+		{Name: "lvm-hyphens-vg-lv", Layouts: on(hyp), Append: "ro root=/dev/my-vg--x/the-root", Unchanged: true,
+			Boots: once(Want{Mapped: []string{"my--vg----x-the--root LVM-.{64}"}})},
+	}
+}
+
+func arrays() []Scenario {
+	var list []Scenario
+	for _, a := range []struct {
+		layout disks.Layout
+		level  string
+		trixie bool
+	}{
+		{disks.RAID1, "raid1", true}, {disks.RAID5, "raid5", false}, {disks.RAIDMeta090, "raid1", false},
+		{disks.RAIDMeta10, "raid1", false}, {disks.RAIDMeta11, "raid1", false},
+	} {
+		list = append(list, Scenario{Name: a.layout.Name, Layouts: on(a.layout), Trixie: a.trixie,
+			Append: "ro " + uuid(a.layout.FSUUID("array")),
+			Boots:  once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* ` + a.level + ` (clean|active|write-pending|active-idle) 0`}})})
+	}
+	part := disks.RAIDPartition
+	return append(list,
+		Scenario{Name: "raid-partition", Layouts: on(part), Append: "ro rd.md.uuid=" + part.MDUUID("array") + " " + uuid(part.FSUUID("root")),
+			Boots: once(Want{Root: `/dev/md\S*p2 ext4`, Arrays: []string{`md\S* raid1 .* 0`}})},
+		Scenario{Name: "raid1-degraded", Layouts: on(disks.RAID1), Absent: []string{"d1"}, Append: "ro " + uuid(disks.RAID1.FSUUID("array")),
+			Boots: once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* raid1 .* 1`}, Timers: true,
+				Console: []Seen{see("degraded|1 of 2|missing")}})},
+		Scenario{Name: "raid1-late-member", Layouts: on(disks.RAID1), Detached: []string{"d1"}, Append: "ro " + uuid(disks.RAID1.FSUUID("array")),
+			Boots: []Boot{{Do: []Action{{After: 10 * time.Second, Attach: "d1"}},
+				Want: Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* raid1 .* 0`}, Timers: true}}}},
+	)
+}
+
+func stacks() []Scenario {
+	st, key, in, bt := disks.Stack, disks.StackKey, disks.LVMOnLUKS, disks.BtrfsOnLUKS
+	return []Scenario{
+		{Name: "stack", Layouts: on(st), Trixie: true, Append: "ro rd.luks.name=" + st.UUID("crypt") + "=cr root=/dev/mapper/cr",
+			Boots: typed(Want{Timers: true, Mapped: []string{"cr CRYPT-LUKS2-.*", "vg-crypt LVM-.*"}, Arrays: []string{`md\S* raid1 .* 0`}}, disks.Passphrase)},
+		{Name: "stack-key", Layouts: on(key), Trixie: true, Secret: true, Include: []Include{{"/etc/cryptsetup-keys.d/cr.key", disks.Key}},
+			Append: "ro rd.luks.name=" + key.UUID("crypt") + "=cr root=/dev/mapper/cr",
+			Boots:  once(Want{Mapped: []string{"cr CRYPT-LUKS2-.*", "vg-crypt LVM-.*"}, Arrays: []string{`md\S* raid1 .* 0`}})},
+		{Name: "lvm-on-luks", Layouts: on(in), Append: "ro rd.luks.uuid=" + in.UUID("crypt") + " root=/dev/inner/root",
+			Boots: typed(Want{Mapped: []string{"inner-root LVM-.*", "luks-.* CRYPT-LUKS2-.*"}}, disks.Passphrase)},
+		{Name: "btrfs-on-two-luks", Layouts: on(bt), Append: "ro rd.luks.uuid=" + bt.UUID("c0") + " rd.luks.uuid=" + bt.UUID("c1") + " " + uuid(bt.FSUUID("c0")),
+			Boots: typed(Want{Root: ".* btrfs", Mapped: []string{"luks-" + bt.UUID("c0") + " .*", "luks-" + bt.UUID("c1") + " .*"}}, disks.Passphrase)},
+	}
+}
+
+func special() []Scenario {
+	usr, hib := disks.SeparateUsr, disks.Hibernate
+	resume := "ro " + uuid(hib.FSUUID("root")) + " resume=UUID=" + hib.FSUUID("swap") + " fltest.do=hibernate fltest.swap=/dev/vda2"
+	return []Scenario{
+		{Name: "separate-usr", Layouts: on(usr), Append: "ro " + uuid(usr.FSUUID("root")), Unchanged: true,
+			Boots: once(Want{Root: "/dev/vda1 ext4", Usr: "/dev/vda2 ext4"})},
+		{Name: "fsck-dirty", Layouts: on(disks.Dirty), Append: "ro " + uuid(disks.Dirty.FSUUID("d0")), Repaired: "d0",
+			Boots: once(Want{Root: "/dev/vda ext4", Timers: true})},
+		{Name: "hibernate", Layouts: on(hib), Append: resume, Boots: []Boot{
+			{Want: Want{Root: "/dev/vda1 ext4", Hibernates: true}},
+			{Want: Want{Resumed: true}},
+		}},
+		{Name: "hot-plug", Layouts: on(disks.Plain), Detached: []string{"d0"}, Append: "ro " + uuid(disks.Plain.FSUUID("root")),
+			Boots: []Boot{{Do: []Action{{After: 15 * time.Second, Attach: "d0"}},
+				Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see(disks.Plain.FSUUID("root"))}}}}},
+	}
+}
+
+// trouble is what must fail, or go on, with an explanation.
+func trouble() []Scenario {
+	const off = " rd.emergency=poweroff"
+	wrong := "deadbeef-0000-4000-8000-000000000001"
+	plain, hib := disks.Plain, disks.Hibernate
+	return []Scenario{
+		{Name: "wrong-root", Layouts: on(plain), Append: "ro " + uuid(wrong) + " rd.timeout=30" + off, Unchanged: true,
+			Boots: once(Want{NoBoot: true, Console: []Seen{see(wrong), see("vda2"), see("power")}})},
+		{Name: "wrong-passphrase", Layouts: on(disks.LUKS1), Append: "ro rd.luks.name=" + disks.LUKS1.UUID("crypt") + "=cr root=/dev/mapper/cr rd.timeout=30" + off,
+			Unchanged: true, Boots: typed(Want{NoBoot: true, Console: []Seen{see("passphrase")}}, "no", "no no", "no no no")},
+		{Name: "same-uuid-twice", Layouts: on(disks.Twins), Append: "ro " + uuid(disks.UUID("twins", "both")) + " rd.timeout=30" + off, Unchanged: true,
+			Boots: once(Want{NoBoot: true, Console: []Seen{see("vda"), see("vdb"), see(disks.UUID("twins", "both"))}})},
+		{Name: "no-init", Layouts: on(disks.NoInit), Append: "ro " + uuid(disks.NoInit.FSUUID("d0")) + " rd.timeout=30" + off, Unchanged: true,
+			Boots: once(Want{NoBoot: true, Console: []Seen{see("init")}})},
+		{Name: "fsck-broken", Layouts: on(disks.Broken), Append: "ro " + uuid(disks.Broken.FSUUID("d0")) + " rd.timeout=30" + off,
+			Boots: once(Want{NoBoot: true, Console: []Seen{see("fsck")}})},
+		{Name: "resume-never-comes", Layouts: on(hib), Append: "ro " + uuid(hib.FSUUID("root")) + " resume=UUID=" + wrong, Unchanged: true,
+			Boots: once(Want{Root: "/dev/vda1 ext4", Timers: true, Console: []Seen{see(wrong)}})},
+		{Name: "found-after-the-screen", Layouts: on(plain), Detached: []string{"d0"}, Append: "ro " + uuid(plain.FSUUID("root")) + " rd.timeout=15 panic=120",
+			Boots: []Boot{{Do: []Action{{When: "cannot be started", Attach: "d0"}},
+				Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("cannot be started")}}}}},
+	}
+}
+
+// debians are whole systems.
+func debians() []Scenario {
+	stack := func(suite string) Scenario {
+		l := disks.DebianStack(suite)
+		return Scenario{Name: suite + "-stack", Layouts: on(l), Memory: 1024, TrixieOnly: suite == "trixie",
+			Append: "ro rd.luks.name=" + l.UUID("crypt") + "=cryptroot root=/dev/mapper/cryptroot",
+			Boots: []Boot{{Limit: 6 * time.Minute, Do: []Action{{When: promptText, Type: disks.Passphrase + "\r"}},
+				Want: Want{Debian: true, Prompts: 1, Timers: true, Mapped: []string{"cryptroot", "vg-crypt"}}}}}
+	}
+	plain := func(suite string) Scenario {
+		l := disks.DebianPlain(suite)
+		return Scenario{Name: suite + "-plain", Layouts: on(l), Memory: 1024, TrixieOnly: suite == "trixie", Append: "ro " + uuid(l.FSUUID("root")),
+			Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true}}}}
+	}
+	return []Scenario{plain("bookworm"), plain("trixie"), stack("bookworm"), stack("trixie")}
+}

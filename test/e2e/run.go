@@ -1,0 +1,273 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"firstlight/test/debian"
+	"firstlight/test/disks"
+	"firstlight/test/guest/report"
+	"firstlight/test/host"
+	"firstlight/test/vm"
+)
+
+// Result is the structured line of one run of a scenario.
+type Result struct {
+	Scenario string   `json:"scenario"`
+	Suite    string   `json:"suite"`
+	OK       bool     `json:"ok"`
+	Seconds  float64  `json:"seconds"`
+	Problems []string `json:"problems,omitempty"`
+	Dir      string   `json:"dir"` // image, consoles, reports
+	Boots    []Booted `json:"boots"`
+}
+
+// Booted is what came of one boot.
+type Booted struct {
+	Seconds float64           `json:"seconds"`
+	Root    string            `json:"root,omitempty"`
+	Prompts int               `json:"prompts"`
+	Summary map[string]string `json:"summary,omitempty"`
+	State   string            `json:"state,omitempty"`
+	Analyze string            `json:"analyze,omitempty"`
+}
+
+// Runner runs scenarios.
+type Runner struct {
+	Firstlight string // the program
+	Dir        string // results go below it
+	Made       map[string]disks.Made
+}
+
+// Run runs a scenario with the kernel of a suite. Problems are in the result;
+// it always returns one.
+func (r *Runner) Run(ctx context.Context, s Scenario, suite string) Result {
+	start := time.Now()
+	res := Result{Scenario: s.Name, Suite: suite, Dir: filepath.Join(r.Dir, s.Name+"-"+suite)}
+	if err := r.run(ctx, s, suite, &res); err != nil {
+		res.Problems = append(res.Problems, err.Error())
+	}
+	res.Seconds = time.Since(start).Seconds()
+	res.OK = len(res.Problems) == 0
+	return res
+}
+
+func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result) error {
+	if err := os.RemoveAll(res.Dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(res.Dir, 0o755); err != nil {
+		return err
+	}
+	k, err := debian.FindKernel(suite)
+	if err != nil {
+		return err
+	}
+	image, err := r.build(ctx, s, k, res.Dir)
+	if err != nil {
+		return err
+	}
+	attached, bases, err := r.disks(ctx, s, res.Dir)
+	if err != nil {
+		return err
+	}
+	boots := s.Boots
+	if len(boots) == 0 {
+		return errors.New("the scenario has no boots")
+	}
+	for i, b := range boots {
+		log, err := os.Create(filepath.Join(res.Dir, fmt.Sprintf("console%d.log", i)))
+		if err != nil {
+			return err
+		}
+		m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: s.Memory, Disks: attached, Log: log,
+			Append: strings.TrimSpace("console=ttyS0 quiet panic=-1 " + s.Append)}
+		booted, problems := bootOnce(ctx, m, b, res.Dir, i)
+		log.Close()
+		for _, p := range problems {
+			res.Problems = append(res.Problems, fmt.Sprintf("boot %d: %s", i, p))
+		}
+		res.Boots = append(res.Boots, booted)
+		if len(problems) > 0 {
+			return nil // later boots build on this one
+		}
+	}
+	return r.disksAfter(ctx, s, attached, bases, res)
+}
+
+// build builds the scenario's image.
+func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir string) (string, error) {
+	image := filepath.Join(dir, "image")
+	argv := []string{r.Firstlight, "build", "--kernel", k.Release, "--modules-dir", k.Modules(), "--generic", "--output", image}
+	for _, f := range s.Features {
+		argv = append(argv, "--feature", f)
+	}
+	for i, inc := range s.Include {
+		src := filepath.Join(dir, fmt.Sprintf("include%d", i))
+		if err := os.WriteFile(src, []byte(inc.Data), 0o600); err != nil {
+			return "", err
+		}
+		argv = append(argv, "--include", src+":"+inc.Path)
+	}
+	if _, err := host.Run(ctx, argv...); err != nil {
+		return "", err
+	}
+	st, err := os.Stat(image)
+	if err != nil {
+		return "", err
+	}
+	if s.Secret && st.Mode().Perm() != 0o600 {
+		return "", fmt.Errorf("an image with a secret in it has mode %v", st.Mode().Perm())
+	}
+	return image, nil
+}
+
+// disks makes overlays of the scenario's disks. bases has the images below.
+func (r *Runner) disks(ctx context.Context, s Scenario, dir string) (attached []vm.Disk, bases []string, err error) {
+	for _, l := range s.Layouts {
+		made, ok := r.Made[l.Name]
+		if !ok {
+			return nil, nil, fmt.Errorf("the disks of layout %s could not be made", l.Name)
+		}
+		for _, d := range l.Disks {
+			if slices.Contains(s.Absent, d.Name) {
+				continue
+			}
+			overlay := filepath.Join(dir, d.Name+".qcow2")
+			if err := vm.Overlay(ctx, made.Files[d.Name], overlay); err != nil {
+				return nil, nil, err
+			}
+			attached = append(attached, vm.Disk{File: overlay, Bus: s.Bus, Serial: d.Name,
+				Detached: slices.Contains(s.Detached, d.Name), Removable: detaches(s, d.Name)})
+			bases = append(bases, made.Files[d.Name])
+		}
+	}
+	return attached, bases, nil
+}
+
+func detaches(s Scenario, disk string) bool {
+	for _, b := range s.Boots {
+		for _, a := range b.Do {
+			if a.Detach == disk {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// bootOnce runs the machine until it ends, and compares.
+func bootOnce(ctx context.Context, m vm.Machine, b Boot, dir string, n int) (Booted, []string) {
+	limit := b.Limit
+	if limit == 0 {
+		limit = defaultLimit
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	v, err := vm.Run(ctx, m)
+	if err != nil {
+		return Booted{}, []string{err.Error()}
+	}
+	defer v.Close()
+	acted := make(chan error, 1)
+	actions, stop := context.WithCancel(ctx)
+	go func() { acted <- act(actions, v, m, b.Do) }()
+	var problems []string
+	if err := v.Wait(ctx); err != nil {
+		problems = append(problems, err.Error())
+	}
+	stop()
+	if err := <-acted; err != nil {
+		problems = append(problems, err.Error())
+	}
+	text := v.Report.Text()
+	if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("report%d.log", n)), []byte(text), 0o644); err != nil {
+		problems = append(problems, err.Error())
+	}
+	ms, err := report.Parse([]byte(text))
+	if err != nil {
+		problems = append(problems, err.Error())
+	}
+	for name, data := range report.Files(ms) {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s%d", name, n)), data, 0o644); err != nil {
+			problems = append(problems, err.Error())
+		}
+	}
+	booted, more := compare(b.Want, ms, v.Console)
+	booted.Seconds = time.Since(v.Start).Seconds()
+	return booted, append(problems, more...)
+}
+
+// act does the actions of a boot.
+func act(ctx context.Context, v *vm.VM, m vm.Machine, actions []Action) error {
+	at := 0
+	for _, a := range actions {
+		if a.When != "" {
+			var err error
+			if at, err = v.Console.Expect(ctx, at, a.When); err != nil {
+				return err
+			}
+		}
+		if a.After > 0 {
+			select {
+			case <-time.After(a.After):
+			case <-ctx.Done():
+				return fmt.Errorf("let %v pass: %w", a.After, ctx.Err())
+			}
+		}
+		if err := actOne(ctx, v, m, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func actOne(ctx context.Context, v *vm.VM, m vm.Machine, a Action) error {
+	disk := func(name string) int {
+		return slices.IndexFunc(m.Disks, func(d vm.Disk) bool { return d.Serial == name })
+	}
+	switch {
+	case a.Type != "":
+		return v.Console.Type(a.Type)
+	case a.Attach != "":
+		return v.Attach(ctx, disk(a.Attach))
+	case a.Detach != "":
+		return v.Detach(ctx, disk(a.Detach))
+	}
+	return nil
+}
+
+// disksAfter checks what the boots left on the disks.
+func (r *Runner) disksAfter(ctx context.Context, s Scenario, attached []vm.Disk, bases []string, res *Result) error {
+	for i, d := range attached {
+		if s.Unchanged {
+			same, err := vm.Same(ctx, bases[i], d.File)
+			if err != nil {
+				return err
+			}
+			if !same {
+				res.Problems = append(res.Problems, "disk "+d.Serial+" was written to")
+			}
+		}
+		if s.Repaired == d.Serial {
+			raw := filepath.Join(res.Dir, d.Serial+".img")
+			if _, err := host.Run(ctx, "qemu-img", "convert", "-O", "raw", d.File, raw); err != nil {
+				return err
+			}
+			if _, err := host.Run(ctx, "e2fsck", "-f", "-n", raw); err != nil {
+				res.Problems = append(res.Problems, "not repaired: "+err.Error())
+			}
+			os.Remove(raw)
+		}
+	}
+	for _, d := range attached {
+		os.Remove(d.File) // large, and of no interest any more
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+// Package e2e boots real machines: a real Debian kernel in QEMU, disks made by
+// the real tools, an image built by bin/firstlight, a real init in the root.
+//
+// A scenario is data: the disks and how they are connected, how the image is
+// built, the kernel's command line, what is typed and plugged in when, and
+// what must be seen. What passed is read from reports that programs in the
+// guest send (firstlight/test/guest/report); text on the console counts only
+// where a person is to read it.
+package e2e
+
+import (
+	"regexp"
+	"time"
+
+	"firstlight/test/disks"
+	"firstlight/test/vm"
+)
+
+// What the harness knows of Firstlight's words, in one place.
+const (
+	// promptText begins every prompt for a passphrase.
+	promptText = "Passphrase for "
+	// redraw begins the line of a message that is shown during a prompt,
+	// after which the prompt is shown again.
+	redraw = "\r\x1b[K"
+	// firedKey is the line of /run/firstlight/summary that counts the
+	// deadlines that passed.
+	firedKey = "timers_fired"
+)
+
+// Scenario is one row of the matrix.
+type Scenario struct {
+	Name string
+	// Layouts make the disks; they are attached in this order, on Bus.
+	Layouts []disks.Layout
+	Bus     vm.Bus
+	// Detached and Absent name disks that are not there at the start, the
+	// latter never.
+	Detached, Absent []string
+	// Trixie runs the scenario with that release's kernel too, TrixieOnly
+	// with no other.
+	Trixie, TrixieOnly bool
+
+	Features []string // --feature
+	Include  []Include
+	Append   string // the kernel's command line after what all have
+	Memory   int    // MiB; 0 is 512
+
+	// Boots are what happens, in order, on the same disks. Most scenarios
+	// have one.
+	Boots []Boot
+
+	// Unchanged says that no disk may be written: what is on them must
+	// read as it did before.
+	Unchanged bool
+	// Repaired names a disk with a filesystem in which e2fsck must not find
+	// a fault afterwards.
+	Repaired string
+	// Secret says that the image holds a secret and must be private.
+	Secret bool
+}
+
+// Include puts a file into the image.
+type Include struct {
+	Path string // in the image
+	Data string
+}
+
+// Boot is one start of the machine until it powers off.
+type Boot struct {
+	Do   []Action
+	Want Want
+	// Limit is how long the machine may take; 0 is defaultLimit.
+	Limit time.Duration
+}
+
+// defaultLimit is generous: it ends what hangs, it does not measure.
+const defaultLimit = 3 * time.Minute
+
+// Action is something done to a running machine. The actions of a boot are
+// done in order.
+type Action struct {
+	// When is text on the console to wait for, after what the actions before
+	// saw. Empty: do it as soon as the one before is done.
+	When string
+	// After is time to let pass after that. It is part of what is tested (a
+	// disk that appears late), never a way to wait for something.
+	After time.Duration
+
+	Type   string // to type on the console
+	Attach string // the disk to plug in
+	Detach string // the disk to pull out
+}
+
+// Want is what must be seen of a boot.
+type Want struct {
+	// Root and Usr are "source type" of what is mounted there; an expression
+	// that has to match from start to end. Empty: not looked at.
+	Root, Usr string
+	// RootOptions must be among the options of the root's mount.
+	RootOptions []string
+	// RootDir is the directory of the filesystem that is mounted as the root.
+	RootDir string
+
+	// NoBoot says that the real system must not be started; the machine ends
+	// by itself all the same.
+	NoBoot bool
+	// Debian says that a whole system boots and reports.
+	Debian bool
+	// Resumed says that this boot brings back an earlier one's memory.
+	Resumed bool
+	// Hibernates says that this boot ends by writing its memory to disk.
+	Hibernates bool
+
+	// Prompts is how often a passphrase is asked for.
+	Prompts int
+	// Timers allows deadlines to pass.
+	Timers bool
+	// Console are expressions of which each must be on the console.
+	Console []Seen
+	// Arrays and Mapped are expressions of which each must match one of the
+	// arrays ("md127 raid1 clean 0") or mapped devices ("name uuid").
+	Arrays, Mapped []string
+	// Links must lead to block devices.
+	Links []string
+	// Argv are the arguments of the real init beyond its name.
+	Argv []string
+}
+
+// Seen is text on the console. It may be bound to a time since the start of
+// /init, on the host's clock.
+type Seen struct {
+	Text      *regexp.Regexp
+	NotBefore time.Duration
+}
+
+// see is text on the console at any time.
+func see(pattern string) Seen { return Seen{Text: regexp.MustCompile("(?i)" + pattern)} }
+
+// Suites are the releases whose kernels the scenario runs with.
+func (s Scenario) Suites() []string {
+	switch {
+	case s.TrixieOnly:
+		return []string{"trixie"}
+	case s.Trixie:
+		return []string{"bookworm", "trixie"}
+	}
+	return []string{"bookworm"}
+}

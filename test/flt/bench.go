@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"path/filepath"
+	"strings"
+
+	"firstlight/test/bench"
+	"firstlight/test/host"
+)
+
+// measure makes the table of figures: hours on a slow machine, so rows and
+// peers can be picked.
+func measure(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	runs := flags.Int("runs", 5, "boots of each image in each clock")
+	rows := flags.String("rows", "", "rows to measure, by letter, with commas between them")
+	peers := flags.String("peers", "", "peers to measure, by name, with commas between them")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	cache, err := host.Cache()
+	if err != nil {
+		return err
+	}
+	list := func(s string) []string { return strings.FieldsFunc(s, func(r rune) bool { return r == ',' }) }
+	return bench.Run(ctx, bench.Options{Runs: *runs, Rows: list(*rows), Peers: list(*peers), Out: filepath.Join(cache, "bench")})
+}

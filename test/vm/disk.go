@@ -1,0 +1,138 @@
+package vm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"firstlight/test/host"
+)
+
+// Bus is how a disk is connected to the machine.
+type Bus string
+
+// The buses that a disk can be on.
+const (
+	VirtioBlk  Bus = "virtio-blk"  // /dev/vdX
+	VirtioSCSI Bus = "virtio-scsi" // /dev/sdX
+	NVMe       Bus = "nvme"        // /dev/nvmeXn1
+	AHCI       Bus = "ahci"        // /dev/sdX
+	USB        Bus = "usb"         // /dev/sdX
+)
+
+// Disk is one disk of a machine.
+type Disk struct {
+	File string // an image: raw, or qcow2 if its name ends so
+	Bus  Bus    // "" is VirtioBlk
+	// Serial is the serial number that the guest sees. At most 20 bytes.
+	Serial   string
+	ReadOnly bool
+	// Removable disks stand where they can be unplugged. Detached implies it.
+	Removable bool
+	// Detached disks are known to QEMU but not plugged in: VM.Attach does it.
+	Detached bool
+}
+
+// port says whether the disk is a PCI device that needs a root port of its
+// own, since PCI Express allows hot-plug only behind one.
+func (d Disk) port() bool {
+	return (d.Detached || d.Removable) && (d.Bus == VirtioBlk || d.Bus == NVMe || d.Bus == "")
+}
+
+func deviceID(i int) string { return fmt.Sprintf("disk%d", i) }
+func nodeName(i int) string { return fmt.Sprintf("node%d", i) }
+
+// device is the description of the guest's device for disk i, for -device and
+// for device_add alike.
+func (d Disk) device(i int) map[string]any {
+	dev := map[string]any{"id": deviceID(i), "drive": nodeName(i)}
+	if d.Serial != "" {
+		dev["serial"] = d.Serial
+	}
+	if d.port() {
+		dev["bus"] = fmt.Sprintf("port%d", i)
+	}
+	switch d.Bus {
+	case VirtioBlk, "":
+		dev["driver"] = "virtio-blk-pci"
+	case VirtioSCSI:
+		dev["driver"], dev["bus"] = "scsi-hd", "scsi0.0"
+		dev["scsi-id"], dev["lun"] = 0, i
+	case NVMe:
+		dev["driver"] = "nvme"
+		if d.Serial == "" {
+			dev["serial"] = deviceID(i) // nvme insists on one
+		}
+	case AHCI:
+		dev["driver"], dev["bus"] = "ide-hd", fmt.Sprintf("ide.%d", i)
+	case USB:
+		dev["driver"], dev["bus"] = "usb-storage", "usb0.0"
+	}
+	return dev
+}
+
+// diskArgs is the part of QEMU's command line that describes the disks.
+func diskArgs(disks []Disk) []string {
+	var a []string
+	controllers := map[Bus]bool{}
+	for i, d := range disks {
+		node := map[string]any{"driver": "raw", "node-name": nodeName(i), "read-only": d.ReadOnly,
+			"file": map[string]any{"driver": "file", "filename": d.File, "locking": "off"}}
+		if strings.HasSuffix(d.File, ".qcow2") {
+			node["driver"] = "qcow2"
+		}
+		// Nothing that a test writes has to survive the host.
+		node["cache"] = map[string]any{"no-flush": true}
+		a = append(a, "-blockdev", compact(node))
+		if d.port() {
+			a = append(a, "-device", fmt.Sprintf("pcie-root-port,id=port%d,chassis=%d", i, i+1))
+		}
+		switch d.Bus {
+		case VirtioSCSI:
+			if !controllers[d.Bus] {
+				a = append(a, "-device", "virtio-scsi-pci,id=scsi0")
+			}
+		case USB:
+			if !controllers[d.Bus] {
+				a = append(a, "-device", "qemu-xhci,id=usb0")
+			}
+		}
+		controllers[d.Bus] = true
+		if !d.Detached {
+			a = append(a, "-device", compact(d.device(i)))
+		}
+	}
+	return a
+}
+
+func compact(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // maps of strings and numbers always marshal
+	}
+	return string(b)
+}
+
+// Overlay makes a qcow2 file that starts as a copy of a raw image and takes
+// the writes that are meant for it.
+func Overlay(ctx context.Context, base, overlay string) error {
+	if err := os.Remove(overlay); err != nil && !os.IsNotExist(err) {
+		return fmt.Errorf("overlay of %s: %w", base, err)
+	}
+	_, err := host.Run(ctx, "qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "raw", overlay)
+	return err
+}
+
+// Same says whether an overlay still reads like its raw base image.
+func Same(ctx context.Context, base, overlay string) (bool, error) {
+	_, err := host.Run(ctx, "qemu-img", "compare", "-f", "raw", "-F", "qcow2", base, overlay)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.ExitCode() == 1 {
+		return false, nil
+	}
+	return err == nil, err
+}
