@@ -84,6 +84,7 @@ type builder struct {
 	report *Report
 	mods   *kmodtree.Tree
 	elf    *elf.Resolver
+	links  []image.Entry
 	merged bool // the system's top-level links are in the tree
 }
 
@@ -272,6 +273,9 @@ func (b *builder) own(need *detect.Need) error {
 			return err
 		}
 	}
+	if err := b.programLinks(); err != nil {
+		return err
+	}
 	return b.cmdline("config", c.Cmdline, "configuration")
 }
 
@@ -366,6 +370,15 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	}
 	report.Planned = time.Since(start)
 	spec := DefaultCompression(report.Mode)
+	groups := map[string]*compress.Compressor{}
+	if o.Config.Compression == "" && spec.Level < 19 {
+		// /init stays the same from image to image: once packed as tightly
+		// as can be it comes from the cache.
+		strong := compress.Spec{Method: spec.Method, Level: 19}
+		if groups["init"], err = compress.New(ctx, strong); err != nil {
+			return nil, err
+		}
+	}
 	if o.Config.Compression != "" {
 		if spec, err = compress.ParseSpec(o.Config.Compression); err != nil {
 			return nil, err
@@ -379,7 +392,7 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 		o.Progress("compressing")
 	}
 	start = time.Now()
-	report.Segments, err = image.Pack(ctx, tree, image.PackOptions{Compressor: c, Cache: o.Cache, Align: o.Config.Align})
+	report.Segments, err = image.Pack(ctx, tree, image.PackOptions{Compressor: c, Groups: groups, Cache: o.Cache, Align: o.Config.Align})
 	if err != nil {
 		return nil, err
 	}

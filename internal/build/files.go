@@ -79,10 +79,19 @@ func (b *builder) program(p feature.Program, why string) error {
 		return err
 	}
 	for _, l := range p.Links {
-		if b.tree.Get(l) != nil {
-			continue // a program of its own is better
+		b.links = append(b.links, image.Entry{Path: l, Mode: cpio.TypeSymlink | 0o777, Target: at, Why: why})
+	}
+	return nil
+}
+
+// programLinks adds the names of programs with many names, once all programs
+// are there: one of its own is better.
+func (b *builder) programLinks() error {
+	for _, l := range b.links {
+		if b.tree.Get(l.Path) != nil {
+			continue
 		}
-		if err := b.tree.Symlink(l, at, why); err != nil {
+		if err := b.tree.Add(l); err != nil {
 			return err
 		}
 	}

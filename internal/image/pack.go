@@ -34,8 +34,10 @@ type Segment struct {
 // PackOptions say how Pack works.
 type PackOptions struct {
 	Compressor *compress.Compressor
-	Cache      *Cache // nil for none
-	Align      int    // of file contents, for an image without compression; see cpio.Options
+	// Groups overrides Compressor for single groups, of the same method.
+	Groups map[string]*compress.Compressor
+	Cache  *Cache // nil for none
+	Align  int    // of file contents, for an image without compression; see cpio.Options
 }
 
 // Pack makes the archives of a Tree. The first holds every directory, link
@@ -88,19 +90,23 @@ func (s *Segment) pack(ctx context.Context, o PackOptions) error {
 		return err
 	}
 	s.Raw, s.Entries = int64(len(raw)), len(s.entries)
-	if o.Compressor.Spec().Method == compress.None {
+	c := o.Compressor
+	if c.Spec().Method == compress.None {
 		s.Frame = raw
 		return nil
 	}
+	if g := o.Groups[s.Name]; g != nil {
+		c = g
+	}
 	key := ""
 	if o.Cache != nil && !s.secret {
-		key = cacheKey(o.Compressor.Ident(), raw)
+		key = cacheKey(c.Ident(), raw)
 		if frame, ok := o.Cache.get(key); ok {
 			s.Frame, s.Cached = frame, true
 			return nil
 		}
 	}
-	if s.Frame, err = o.Compressor.Compress(ctx, raw); err != nil {
+	if s.Frame, err = c.Compress(ctx, raw); err != nil {
 		return fmt.Errorf("image: compressing %s: %w", s.Name, err)
 	}
 	if key != "" {

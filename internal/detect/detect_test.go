@@ -1,0 +1,271 @@
+package detect
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"firstlight/internal/feature"
+)
+
+// machine makes a copy of a machine from lines of "path: text" and
+// "path -> target"; "\n" in a text is a line's end.
+func machine(t *testing.T, desc string) System {
+	t.Helper()
+	dir := t.TempDir()
+	for line := range strings.Lines(desc) {
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		name, target, isLink := strings.Cut(line, " -> ")
+		text := ""
+		if !isLink {
+			name, text, _ = strings.Cut(line, ": ")
+			name = strings.TrimSuffix(name, ":")
+		}
+		p := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if isLink {
+			err = os.Symlink(target, p)
+		} else {
+			err = os.WriteFile(p, []byte(strings.ReplaceAll(text, `\n`, "\n")+"\n"), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return Snapshot(dir)
+}
+
+// disk describes a virtio disk with a partition.
+func disk(name, number string) string {
+	pci := "sys/devices/pci0000:00/0000:00:0" + number + ".0"
+	return strings.NewReplacer("PCI", pci, "NAME", name, "N", number).Replace(`
+		PCI/modalias: pci:v00001AF4d00001042
+		PCI/driver/module -> ../../../../module/virtio_pci
+		PCI/virtioN/modalias: virtio:d00000002v00001AF4
+		PCI/virtioN/block/NAME/uevent: DEVNAME=NAME
+		PCI/virtioN/block/NAME/NAME1/partition: 1
+		sys/class/block/NAME -> ../../devices/pci0000:00/0000:00:0N.0/virtioN/block/NAME
+		sys/class/block/NAME1 -> ../../devices/pci0000:00/0000:00:0N.0/virtioN/block/NAME/NAME1
+		sys/dev/block/254:N1 -> ../../devices/pci0000:00/0000:00:0N.0/virtioN/block/NAME/NAME1
+	`)
+}
+
+// stack is LUKS on LVM on RAID1 of two disks.
+var stack = disk("vda", "1") + disk("vdb", "2") + `
+	sys/devices/virtual/block/md0/md/level: raid1
+	sys/devices/virtual/block/md0/slaves/vda1 -> ../../../../pci0000:00/0000:00:01.0/virtio1/block/vda/vda1
+	sys/devices/virtual/block/md0/slaves/vdb1 -> ../../../../pci0000:00/0000:00:02.0/virtio2/block/vdb/vdb1
+	sys/devices/virtual/block/dm-0/dm/uuid: LVM-abcdef
+	sys/devices/virtual/block/dm-0/dm/name: vg-root
+	sys/devices/virtual/block/dm-0/slaves/md0 -> ../../md0
+	sys/devices/virtual/block/dm-1/dm/uuid: CRYPT-LUKS2-0123-root
+	sys/devices/virtual/block/dm-1/dm/name: root
+	sys/devices/virtual/block/dm-1/slaves/dm-0 -> ../../dm-0
+	sys/class/block/dm-0 -> ../../devices/virtual/block/dm-0
+	sys/class/block/dm-1 -> ../../devices/virtual/block/dm-1
+	sys/class/block/md0 -> ../../devices/virtual/block/md0
+	sys/dev/block/253:1 -> ../../devices/virtual/block/dm-1
+	proc/self/mountinfo: 22 1 253:1 / / rw,relatime - ext4 /dev/mapper/root rw
+	etc/crypttab: other /dev/x none\nroot UUID=0123 /etc/root.key luks
+	etc/mdadm/mdadm.conf: ARRAY /dev/md0
+	proc/crypto: name : xts(aes)\nmodule : aesni_intel\nrefcnt : 3\n\nname : sha1\nmodule : sha1_generic\nrefcnt : 1\n\nname : md5\nmodule : kernel\nrefcnt : 4
+	sys/class/input/input3 -> ../../devices/usb1/input/input3
+	sys/class/input/input4 -> ../../devices/power/input/input4
+	sys/devices/usb1/modalias: usb:v1234
+	sys/devices/usb1/driver/module -> ../../../module/usbhid
+	sys/devices/usb1/input/input3/capabilities/key: 1000000000007 ff9f207ac14057ff febeffdfffefffff fffffffffffffffe
+	sys/devices/usb1/input/input3/name: Keys
+	sys/devices/power/modalias: acpi:PNP0C0C
+	sys/devices/power/input/input4/capabilities/key: 10000000000000 0
+`
+
+func facts(n *Need) string {
+	var out []string
+	for _, f := range n.Facts {
+		out = append(out, f.Name)
+	}
+	return strings.Join(out, " ")
+}
+
+func modules(n *Need) string {
+	var out []string
+	for _, m := range n.Modules {
+		out = append(out, m.Name)
+	}
+	return strings.Join(out, " ")
+}
+
+func needs(t *testing.T, desc string) *Need {
+	t.Helper()
+	n, err := Needs(machine(t, desc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestNestedStack(t *testing.T) {
+	n := needs(t, stack)
+	if got := facts(n); got != "fstype:ext4 layer:dm layer:luks layer:lvm layer:md-raid1 need:keyboard" {
+		t.Error(got)
+	}
+	if got := modules(n); got != "virtio:d00000002v00001AF4 pci:v00001AF4d00001042 virtio_pci aesni_intel usb:v1234 usbhid" {
+		t.Error(got)
+	}
+	for _, f := range []string{"/etc/crypttab", "/etc/mdadm/mdadm.conf"} {
+		if n.Files[f] == "" {
+			t.Errorf("%s is missing", f)
+		}
+	}
+	if len(n.Notes) != 1 || !strings.Contains(n.Notes[0], "/etc/root.key") {
+		t.Error(n.Notes)
+	}
+	if w := n.Modules[0].Why; w != "driver of virtio1, on the way to vda for /" {
+		t.Error(w)
+	}
+}
+
+func TestPlain(t *testing.T) {
+	n := needs(t, disk("vda", "1")+"proc/self/mountinfo: 1 0 0:1 / / rw - rootfs none rw\\n22 1 254:11 / / rw shared:1 - ext4 /dev/vda1 rw\n")
+	if got := facts(n); got != "fstype:ext4" {
+		t.Error(got)
+	}
+}
+
+// A separate /usr counts, also one that is only in fstab.
+func TestUsr(t *testing.T) {
+	n := needs(t, disk("vda", "1")+disk("vdb", "2")+`
+		proc/self/mountinfo: 22 1 254:11 / / rw - ext4 /dev/vda1 rw\n23 22 254:21 / /usr ro - squashfs /dev/vdb1 ro`)
+	if got := facts(n); got != "fstype:ext4 need:usr fstype:squashfs" {
+		t.Error(got)
+	}
+	n = needs(t, disk("vda", "1")+`
+		proc/self/mountinfo: 22 1 254:11 / / rw - ext4 /dev/vda1 rw
+		etc/fstab: #UUID=0 /usr jfs\nUUID=1 /usr xfs defaults 0 2`)
+	if got := facts(n); got != "fstype:ext4 need:usr fstype:xfs" || len(n.Notes) != 1 {
+		t.Error(got, n.Notes)
+	}
+}
+
+// All devices of a btrfs are found, by one of them.
+func TestBtrfs(t *testing.T) {
+	n := needs(t, disk("vda", "1")+strings.ReplaceAll(disk("vdb", "2"), "00001042", "00009999")+`
+		sys/fs/btrfs/1234/devices/vda1 -> ../../../../devices/pci0000:00/0000:00:01.0/virtio1/block/vda/vda1
+		sys/fs/btrfs/1234/devices/vdb1 -> ../../../../devices/pci0000:00/0000:00:02.0/virtio2/block/vdb/vdb1
+		proc/self/mountinfo: 22 1 0:33 /@root / rw - btrfs /dev/vda1 rw,subvol=/@root`)
+	if got := modules(n); facts(n) != "fstype:btrfs" || !strings.Contains(got, "00009999") {
+		t.Error(facts(n), got)
+	}
+}
+
+func TestLayers(t *testing.T) {
+	for _, c := range []struct{ uuid, want string }{
+		{"LVM-xyz-tpool", "layer:dm layer:lvm"},
+		{"mpath-360", "layer:dm layer:multipath"},
+		{"CRYPT-VERITY-ab-root", "layer:dm layer:verity"},
+		{"CRYPT-PLAIN-root", "layer:dm layer:luks need:keyboard"},
+		{"part1-mpath-360", "layer:dm"},
+		{"", "layer:dm"},
+	} {
+		n := needs(t, disk("vda", "1")+`
+			sys/devices/virtual/block/dm-0/dm/uuid: `+c.uuid+`
+			sys/devices/virtual/block/dm-0/dm/name: x
+			sys/devices/virtual/block/dm-0/slaves/vda1 -> ../../../../pci0000:00/0000:00:01.0/virtio1/block/vda/vda1
+			sys/dev/block/253:0 -> ../../devices/virtual/block/dm-0
+			proc/self/mountinfo: 22 1 253:0 / / rw - xfs /dev/mapper/x rw`)
+		if got := facts(n); got != "fstype:xfs "+c.want {
+			t.Errorf("%q: %s", c.uuid, got)
+		}
+		if (c.uuid == "") != (len(n.Notes) == 1) {
+			t.Errorf("%q: %v", c.uuid, n.Notes)
+		}
+	}
+}
+
+func TestResume(t *testing.T) {
+	base := disk("vda", "1") + strings.ReplaceAll(disk("vdb", "2"), "00001042", "00009999") + `
+		proc/self/mountinfo: 22 1 254:11 / / rw - ext4 /dev/vda1 rw
+		sys/devices/none: x
+		dev/disk/by-uuid/77 -> ../../vdb1
+		dev/vdb1: x
+	`
+	for name, c := range map[string]struct {
+		files string
+		need  bool
+		disk  bool
+	}{
+		"nothing":      {"", false, false},
+		"command line": {"proc/cmdline: ro resume=UUID=77 quiet", true, true},
+		"noresume":     {"proc/cmdline: resume=UUID=77 noresume", false, false},
+		"gone":         {"proc/cmdline: resume=UUID=78", true, false},
+		"conf":         {`etc/initramfs-tools/conf.d/resume: RESUME="/dev/vdb1"`, true, true},
+		"conf none":    {"etc/initramfs-tools/conf.d/resume: RESUME=none", false, false},
+		"kernel":       {"sys/power/resume: 254:21", true, true},
+		"kernel none":  {"sys/power/resume: 0:0", false, false},
+		"swap":         {`proc/swaps: Filename Type\n/dev/zram0 partition 1\n/swapfile file 1\n/dev/vdb1 partition 99 0 -2`, true, true},
+	} {
+		n := needs(t, base+c.files)
+		if got := slices.ContainsFunc(n.Facts, func(f feature.Fact) bool { return f.Name == "need:resume" }); got != c.need {
+			t.Errorf("%s: %s", name, facts(n))
+		}
+		if got := strings.Contains(modules(n), "00009999"); got != c.disk {
+			t.Errorf("%s: %s", name, modules(n))
+		}
+	}
+}
+
+// Devices that a driver waits for come along.
+func TestSuppliers(t *testing.T) {
+	n := needs(t, disk("vda", "1")+`
+		sys/devices/pci0000:00/0000:00:01.0/supplier:platform:clk/supplier -> ../../../platform/clk
+		sys/devices/platform/clk/modalias: of:Nclock
+		proc/self/mountinfo: 22 1 254:11 / / rw - ext4 /dev/vda1 rw`)
+	if got := modules(n); !strings.Contains(got, "of:Nclock") {
+		t.Error(got)
+	}
+}
+
+func TestUndecided(t *testing.T) {
+	for _, desc := range []string{
+		"proc/self/mountinfo: 22 1 0:30 / / rw - overlay overlay rw",
+		"proc/self/mountinfo: 22 1 0:30 / / rw - nfs4 server:/ rw",
+		"proc/self/mountinfo: 22 1 0:30 / /mnt rw - ext4 /dev/sda rw",
+		"proc/self/mountinfo: 22 1 8:1 / / rw - ext4 /dev/sda1 rw\nsys/x: y",
+		"proc/self/mountinfo: 22 1 0:3 / / rw - btrfs /dev/sda1 rw\nsys/x: y",
+	} {
+		if _, err := Needs(machine(t, desc)); !errors.Is(err, ErrUndecided) {
+			t.Errorf("%s: %v", desc, err)
+		}
+	}
+	if _, err := Needs(machine(t, "proc/self/mountinfo: what is this")); err == nil {
+		t.Error("nonsense read as mounts")
+	}
+	loop := machine(t, `
+		sys/devices/virtual/block/dm-0/slaves/dm-1 -> ../../dm-1
+		sys/devices/virtual/block/dm-1/slaves/dm-0 -> ../../dm-0
+		sys/dev/block/253:0 -> ../../devices/virtual/block/dm-0
+		proc/self/mountinfo: 22 1 253:0 / / rw - ext4 /dev/dm-0 rw`)
+	if _, err := Needs(loop); err != nil {
+		t.Errorf("devices that go round in a circle: %v", err)
+	}
+}
+
+// The machine that runs the test has a root, of whatever kind.
+func TestThisMachine(t *testing.T) {
+	n, err := Needs(Host())
+	if err != nil && !errors.Is(err, ErrUndecided) {
+		t.Fatal(err)
+	}
+	if err == nil && len(n.Facts) == 0 {
+		t.Error("nothing found")
+	}
+}
