@@ -10,7 +10,6 @@ import (
 	"firstlight/internal/blkid"
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/device"
-	"firstlight/internal/devmapper"
 	"firstlight/internal/machine"
 	"firstlight/internal/parttable"
 	"firstlight/internal/udevd/rules"
@@ -93,8 +92,14 @@ func (e *env) Builtin(dev *device.Device, args []string) error {
 		return e.kmod(dev, args)
 	case "blkid":
 		return e.blkid(dev)
-	case "dm":
-		return e.dm(dev)
+	case "dm_flags":
+		return dmFlags(dev, args)
+	case "dm_split":
+		return dmSplit(dev, args)
+	case "dm_complete":
+		return nil // nobody waits for a cookie: the core sees the events itself
+	case "md_export":
+		return e.mdExport(dev)
 	case "btrfs", "hwdb", "keyboard", "net_id", "net_setup_link", "uaccess", "input_id", "net_driver":
 		return errNothing // the real system's business, or a handler's
 	}
@@ -130,6 +135,7 @@ func (e *env) kmod(dev *device.Device, args []string) error {
 type probed struct {
 	content *blkid.Result
 	entry   []blkid.Pair
+	btrfs   btrfsShape
 }
 
 // blkid reads what is on a device, and for a partition what the table of its
@@ -153,6 +159,7 @@ func (e *env) blkid(dev *device.Device) error {
 	for _, p := range append(res.content.Udev(), blkid.Udev(res.entry)...) {
 		dev.SetProperty(p.Key, p.Value)
 	}
+	res.btrfs.set(dev)
 	if len(res.content.Pairs()) == 0 && len(res.entry) == 0 {
 		return errNothing
 	}
@@ -170,6 +177,9 @@ func probe(m machine.Machine, name, disk, diskNumber string, start, size int64) 
 		return probed{}, fmt.Errorf("read %s: %w", name, err)
 	}
 	out := probed{content: res}
+	if res.Type() == "btrfs" {
+		out.btrfs = readBtrfs(b)
+	}
 	if disk == "" {
 		return out, nil
 	}
@@ -195,29 +205,6 @@ func sectors(dev *device.Device, attr string) int64 {
 		n = n*10 + int64(c-'0')
 	}
 	return n << 9
-}
-
-// dm sets the properties of a device-mapper device, as `dmsetup export` has
-// them.
-func (e *env) dm(dev *device.Device) error {
-	major, minor, ok := dev.Devnum()
-	if !ok {
-		return errNothing
-	}
-	info, err := ueventd.Do(e.t, "ask the device mapper of "+dev.Devname(), func(m machine.Machine) (devmapper.Info, error) {
-		mapper, err := m.Mapper()
-		if err != nil {
-			return devmapper.Info{}, err
-		}
-		return mapper.Info(devmapper.ByDev(major, minor))
-	})
-	if err != nil {
-		return err
-	}
-	for k, v := range info.Properties(devmapper.ParseCookie(dev.Property("DM_COOKIE"))) {
-		dev.SetProperty(k, v)
-	}
-	return nil
 }
 
 // Program implements rules.Env: no program is run for a rule. What the
