@@ -55,6 +55,7 @@ type Core struct {
 	started  bool
 	ended    bool // the real system is being started
 
+	lastEvent      time.Duration // when something last came in, of use or not
 	shownProgress  time.Duration // when the progress line was last shown
 	explained      string        // the explanation that was last shown
 	failing        bool
@@ -169,6 +170,7 @@ func (c *Core) Advance(now time.Duration) {
 
 // Uevent takes in a message of the kernel.
 func (c *Core) Uevent(m *uevent.Message) {
+	c.lastEvent = c.sched.Now()
 	c.w.Devices.Add(m)
 }
 
@@ -190,7 +192,10 @@ func (c *Core) Mounts(points []string) {
 }
 
 // Finish takes in the result of an operation.
-func (c *Core) Finish(id uint64, value any, err error) { c.sched.Finish(id, value, err) }
+func (c *Core) Finish(id uint64, value any, err error) {
+	c.lastEvent = c.sched.Now()
+	c.sched.Finish(id, value, err)
+}
 
 // CtrlAltDel says that the three keys were pressed.
 func (c *Core) CtrlAltDel() {

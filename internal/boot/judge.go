@@ -62,7 +62,7 @@ func (c *Core) inform(now time.Duration) {
 	}
 	wait := c.opt.Config.Wait
 	quiet := now - c.w.Activity
-	if quiet >= wait.Explain {
+	if now >= c.explainAt() {
 		if lines := c.situation().Explain(); c.explained == "" || c.changed(lines) {
 			c.progressTimers++
 			c.explained = signature(lines)
@@ -76,6 +76,18 @@ func (c *Core) inform(now time.Duration) {
 		c.shownProgress = now
 		c.say(handler.Loud, c.situation().Progress())
 	}
+}
+
+// explainAt is when the explanation is due: after a time in which nothing at
+// all has come in, or three times that without progress, since a device that
+// comes and goes must not keep the boot from saying what it waits for.
+func (c *Core) explainAt() time.Duration {
+	wait := c.opt.Config.Wait.Explain
+	at := min(max(c.w.Activity, c.lastEvent)+wait, c.w.Activity+3*wait)
+	if c.explained != "" {
+		at = max(at, c.shownProgress+wait)
+	}
+	return at
 }
 
 // changed says whether an explanation says something else than the last one
@@ -117,8 +129,8 @@ func (c *Core) NextDeadline() (at time.Duration, ok bool) {
 		if c.shownProgress <= c.w.Activity {
 			earlier(c.w.Activity + wait.Progress)
 		}
-		if c.explained == "" || c.shownProgress <= c.w.Activity {
-			earlier(c.w.Activity + wait.Explain)
+		if c.explained == "" || c.lastEvent > c.shownProgress {
+			earlier(c.explainAt())
 		}
 	}
 	return at, ok

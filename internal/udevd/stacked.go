@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"firstlight/internal/device"
-	"firstlight/internal/devmapper"
 	"firstlight/internal/machine"
 	"firstlight/internal/md"
 	"firstlight/internal/mdsuper"
@@ -51,32 +50,6 @@ func (s btrfsShape) set(dev *device.Device) {
 	if s.seed {
 		dev.SetProperty(BtrfsSeed, "1")
 	}
-}
-
-// dmFlags is "dm_flags COOKIE": the flags in a device-mapper cookie, as
-// `dmsetup udevflags` gives them.
-func dmFlags(dev *device.Device, args []string) error {
-	if len(args) < 2 {
-		return errNothing
-	}
-	devmapper.ParseCookie(args[1]).Properties(dev.SetProperty)
-	return nil
-}
-
-// dmSplit is "dm_split NAME": the parts of a logical volume's device-mapper
-// name, as `dmsetup splitname` gives them.
-func dmSplit(dev *device.Device, args []string) error {
-	if len(args) < 2 {
-		return errNothing
-	}
-	vg, lv, layer, _ := devmapper.SplitLVName(args[1])
-	if vg == "" {
-		return errNothing
-	}
-	dev.SetProperty("DM_VG_NAME", vg)
-	dev.SetProperty("DM_LV_NAME", lv)
-	dev.SetProperty("DM_LV_LAYER", layer)
-	return nil
 }
 
 // mdMap is where the names of running arrays are kept (mdadm(8), FILES).

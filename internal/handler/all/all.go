@@ -1,5 +1,5 @@
-// Package all is the list of what an image can do: every handler and every
-// builtin is one line here.
+// Package all is the list of what an image can do: every handler is
+// one line here.
 package all
 
 import (
@@ -11,7 +11,6 @@ import (
 	"firstlight/internal/handler/mdraid"
 	"firstlight/internal/handler/mount"
 	"firstlight/internal/handler/resume"
-	"firstlight/internal/udevd"
 )
 
 // Handlers returns the handlers in the order in which they start.
@@ -25,10 +24,4 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return luks.New(w).Start },
 		func(w *handler.World) func() { return mount.New(w, gates...).Start },
 	}
-}
-
-// Builtins returns the builtins of the udev rules that need nothing but
-// sysfs.
-func Builtins() map[string]udevd.Builtin {
-	return map[string]udevd.Builtin{}
 }
