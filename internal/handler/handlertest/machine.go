@@ -75,6 +75,9 @@ func (m *Machine) OpenBlock(devname string) (machine.Block, error) {
 
 // BtrfsScan implements machine.Storage.
 func (m *Machine) BtrfsScan(devname string) error {
+	if err := m.Load("btrfs"); err != nil {
+		return err
+	}
 	m.Scanned = append(m.Scanned, devname)
 	return nil
 }
