@@ -27,6 +27,7 @@ import (
 	"firstlight/internal/udevd/rules"
 	"firstlight/internal/udevd/rules/compile"
 	"firstlight/internal/uevent"
+	"firstlight/internal/ueventd"
 	source "firstlight/rules"
 )
 
@@ -81,7 +82,7 @@ func New(t testing.TB, cmdline string, image handler.Image, register ...boot.Reg
 	b := &Boot{t: t, Sys: newSysfs(), now: Start}
 	b.Machine = newMachine(b)
 	b.Core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: image, Sys: b.Sys, Handlers: register, Start: Start,
-		Rules: udevd.NewTable(compiled, nil, cfg.Params, func(string) bool { return false }, func(string) {})})
+		Rules: udevd.NewTable(compiled, cfg.Params, func(string) bool { return false }, func(string) {})})
 	b.World().Goals.Add(goal.Goal{Name: "test", Want: "the end of the test", Since: Start})
 	b.Core.Start()
 	b.run()
@@ -204,11 +205,21 @@ func (b *Boot) run() {
 		}
 		for _, op := range ops {
 			b.did = append(b.did, op.What)
-			v, err := op.Run(b.Machine)
+			v, err := b.carryOut(op)
 			b.Core.Finish(op.ID, v, err)
 		}
 	}
 	b.t.Fatal("the boot does not come to rest")
+}
+
+// carryOut runs one operation. As in PID 1 a panic in it is its failure.
+func (b *Boot) carryOut(op ueventd.Operation) (v any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("internal error: %v", p)
+		}
+	}()
+	return op.Run(b.Machine)
 }
 
 // Did returns the operations that were asked for and begin with prefix.

@@ -8,6 +8,7 @@ import (
 
 	"firstlight/internal/devmapper"
 	"firstlight/internal/machine"
+	"firstlight/internal/uevent"
 )
 
 // Machine is what handlers reach in a test. Methods that it does not have
@@ -60,6 +61,10 @@ func (zeros) ReadAt(p []byte, _ int64) (int, error) {
 	clear(p)
 	return len(p), nil
 }
+
+// Coldplug implements machine.Devices: there is nothing but what the test
+// adds.
+func (m *Machine) Coldplug() ([]*uevent.Message, error) { return nil, nil }
 
 // OpenBlock implements machine.Storage.
 func (m *Machine) OpenBlock(devname string) (machine.Block, error) {
