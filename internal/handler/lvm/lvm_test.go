@@ -1,7 +1,10 @@
 package lvm
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"slices"
 	"strings"
 	"testing"
@@ -292,5 +295,63 @@ func TestDriverThatIsMissing(t *testing.T) {
 	b.Add(disks(t, "plain", 3)...)
 	if f := b.Fact("volume group vg0"); f.Condition != goal.Blocked || len(b.World().Missing) != 1 {
 		t.Errorf("fact %+v, missing drivers %v", f, b.World().Missing)
+	}
+}
+
+// older turns a physical volume back to the metadata before the last change:
+// the ring in its metadata area still holds that text.
+func older(t *testing.T, d handlertest.Disk) (handlertest.Disk, uint64) {
+	t.Helper()
+	crc := func(b []byte) uint32 { return ^crc32.Update(^uint32(0xf597a6cf), crc32.IEEETable, b) }
+	pv, err := lvmmeta.ReadPV(d.Content, d.Size)
+	if err != nil || pv.VG == nil {
+		t.Fatal(err)
+	}
+	area := pv.MetadataAreas[0]
+	content := d.Content.(*fixtures.Device)
+	head := content.Head
+	for _, other := range pv.MetadataAreas[1:] {
+		content.Tail[other.Offset-(content.Size-uint64(len(content.Tail)))] ^= 1 // unreadable
+	}
+	ring := head[area.Offset : area.Offset+area.Size]
+	for at := 512; at+512 <= len(ring); at += 512 {
+		end := bytes.IndexByte(ring[at:], 0) + 1
+		if end <= 0 || !bytes.HasPrefix(ring[at:], []byte(pv.VG.Name+" {\n")) {
+			continue
+		}
+		text := ring[at : at+end]
+		vg, err := lvmmeta.ParseText(text)
+		if err != nil || vg.Seqno >= pv.VG.Seqno || vg.LV("grow") == nil || len(vg.PVs) != 2 {
+			continue
+		}
+		le := binary.LittleEndian
+		le.PutUint64(ring[40:], uint64(at))
+		le.PutUint64(ring[48:], uint64(end))
+		le.PutUint32(ring[56:], crc(text))
+		le.PutUint32(ring, crc(ring[4:512]))
+		return d, vg.Seqno
+	}
+	t.Fatal("the ring holds no older text")
+	return d, 0
+}
+
+// A disk that missed the last change comes first. Nothing shows that it is
+// out of date before the other one is there; then it is said.
+func TestDiskThatMissedTheLastChange(t *testing.T) {
+	stale, seqno := older(t, disk(t, "ring", 0, "vda"))
+	b := boot(t, "root=/dev/ring/grow")
+	b.Add(stale)
+	if got := active(b); !slices.Equal(got, []string{"ring-grow"}) {
+		t.Fatalf("active: %v", got)
+	}
+	b.Add(disk(t, "ring", 1, "vdb"))
+	if !b.Said(fmt.Sprintf("logical volume ring/grow was mapped by metadata %d, and a disk that came later has the newer", seqno)) {
+		t.Error("nothing was said")
+	}
+	// Together, the newer one counts.
+	b = boot(t, "root=/dev/ring/grow")
+	b.Add(stale, disk(t, "ring", 1, "vdb"))
+	if got := active(b); !slices.Equal(got, []string{"ring-grow"}) || b.Said("was mapped by metadata") {
+		t.Errorf("together: active %v", got)
 	}
 }
