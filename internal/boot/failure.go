@@ -65,8 +65,16 @@ func (c *Core) emergency(t *ueventd.Task) {
 			return
 		}
 	}
+	f := c.opt.Config.Failure
 	c.say(handler.Loud, "No shell: "+err.Error()+". "+c.listening())
-	c.pause(t, again)
+	if !f.PanicSet || f.Panic == 0 {
+		c.pause(t, again)
+		return
+	}
+	c.pause(t, time.Duration(max(f.Panic, 0))*time.Second)
+	if !c.reachable() {
+		c.halt(t, machine.Reboot)
+	}
 }
 
 // nextStep says what happens after the screen.
