@@ -19,9 +19,35 @@
 //	dm_complete COOKIE    RUN: tell who waits for the cookie
 package rules
 
-import "embed"
+import (
+	"embed"
+	"strings"
+)
 
 // FS has the rules files. They apply in the order of their names.
 //
 //go:embed *.rules
 var FS embed.FS
+
+// Builtin says whether a builtin is one that the rules may use: one of ours,
+// or one of those of udev that make sense before the real system runs.
+func Builtin(name string) bool {
+	switch name {
+	case "blkid", "btrfs", "kmod", "path_id", "usb_id",
+		"ata_id", "scsi_id", "md_export", "dm_flags", "dm_split", "dm_complete":
+		return true
+	}
+	return false
+}
+
+// ProgramBuiltin gives the builtin that stands in for a program which rules
+// of the host call, by its name or path: "" if none does.
+func ProgramBuiltin(program string) string {
+	switch program[strings.LastIndexByte(program, '/')+1:] {
+	case "ata_id":
+		return "ata_id"
+	case "scsi_id":
+		return "scsi_id"
+	}
+	return ""
+}

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path"
 
-	"firstlight/internal/boot"
 	"firstlight/internal/handler/all"
 	"firstlight/internal/pid1"
 )
@@ -15,6 +14,5 @@ func main() {
 	if path.Base(os.Args[0]) == "modprobe" {
 		os.Exit(pid1.Modprobe(os.Args[1:]))
 	}
-	var handlers []boot.Register = all.Handlers()
-	pid1.Main(handlers, all.Builtins())
+	pid1.Main(all.Handlers())
 }

@@ -57,6 +57,7 @@ type Core struct {
 	stopped  bool // the machine was told to stop
 
 	said           time.Duration // when the person was last told how it stands; -1 for never
+	lastEvent      time.Duration // when something last came in, of use or not
 	looked         time.Duration // when it was last looked whether there is something to explain
 	revision       uint64        // what was known then
 	explained      string        // the explanation that was last shown
@@ -175,6 +176,7 @@ func (c *Core) Advance(now time.Duration) {
 
 // Uevent takes in a message of the kernel.
 func (c *Core) Uevent(m *uevent.Message) {
+	c.lastEvent = c.sched.Now()
 	c.w.Devices.Add(m)
 }
 
@@ -196,7 +198,10 @@ func (c *Core) Mounts(points []string) {
 }
 
 // Finish takes in the result of an operation.
-func (c *Core) Finish(id uint64, value any, err error) { c.sched.Finish(id, value, err) }
+func (c *Core) Finish(id uint64, value any, err error) {
+	c.lastEvent = c.sched.Now()
+	c.sched.Finish(id, value, err)
+}
 
 // CtrlAltDel says that the three keys were pressed.
 func (c *Core) CtrlAltDel() {

@@ -90,12 +90,18 @@ func (c *Core) progressAt() time.Duration {
 }
 
 // explainAt is when it is time to look whether there is something to explain,
-// 0 for not before something happens.
+// 0 for not before something happens: after a time in which nothing at all
+// has come in, or three times that without progress, since a device that comes
+// and goes must not keep the boot from saying what it waits for.
 func (c *Core) explainAt() time.Duration {
 	wait := c.opt.Config.Wait.Explain
-	at := handler.DeadlineAt(c.w.Activity, wait)
+	at := handler.DeadlineAt(max(c.w.Activity, c.lastEvent), wait)
+	if at == 0 {
+		return 0
+	}
+	at = min(at, c.w.Activity+3*wait)
 	switch {
-	case at == 0 || c.explained == "":
+	case c.explained == "":
 		return at
 	case c.revision == c.w.Revision:
 		return 0

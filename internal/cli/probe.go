@@ -142,11 +142,11 @@ func probeJSON(w io.Writer, f io.ReaderAt, name string, size int64, opt blkid.Op
 	if opt.SectorSize == 0 {
 		opt.SectorSize = 512
 	}
-	t, err := parttable.Read(f, size, opt.SectorSize)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	if t != nil {
+	if r.Get("PTTYPE") != "" {
+		t, err := parttable.Read(f, size, opt.SectorSize)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 		for _, e := range t.Entries {
 			out.Partitions = append(out.Partitions, probePartition{e.Number, e.Start, e.Size, e.Type, e.UUID, e.Name})
 		}

@@ -56,7 +56,7 @@ var ErrUndecided = errors.New("cannot tell what this machine needs; use --generi
 
 // Needs looks at the machine.
 func Needs(s System) (*Need, error) {
-	d := &detector{s: s, need: &Need{Files: map[string]string{}}, seen: map[string]bool{}}
+	d := &detector{s: s, need: newNeed(), seen: map[string]bool{}}
 	mounts, err := d.mounts()
 	if err != nil {
 		return nil, err
@@ -84,6 +84,11 @@ func Needs(s System) (*Need, error) {
 		}
 	}
 	return d.need, nil
+}
+
+// newNeed has no nil lists: JSON shows an empty one as [].
+func newNeed() *Need {
+	return &Need{Facts: []feature.Fact{}, Modules: []Reason{}, Files: map[string]string{}, Notes: []string{}}
 }
 
 type detector struct {

@@ -8,8 +8,8 @@ import (
 
 // Fact is something known about the machine that an image is for.
 type Fact struct {
-	Name string // "fstype:ext4"; see Feature.When
-	Why  string // "/ is ext4 on /dev/vda2"
+	Name string `json:"name"` // "fstype:ext4"; see Feature.When
+	Why  string `json:"why"`  // "/ is ext4 on /dev/vda2"
 }
 
 // Chosen is a feature that goes into the image.

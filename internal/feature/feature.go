@@ -32,65 +32,65 @@ type Feature struct {
 	Description string `toml:"description"`
 	// Extend makes a file of the user add to the built-in feature of the same
 	// name. Without it the file takes its place.
-	Extend bool `toml:"extend"`
+	Extend bool `toml:"extend,omitempty"`
 	// When lists facts, of which any one makes the feature needed: "always",
 	// "generic", "fstype:ext4", "bus:nvme", "layer:luks", "need:keyboard". A
 	// fact may hold the wildcards of path.Match.
-	When []string `toml:"when"`
+	When []string `toml:"when,omitempty"`
 	// Requires are features that come along.
-	Requires []string `toml:"requires"`
+	Requires []string `toml:"requires,omitempty"`
 	// Excludes are features that cannot be in the same image.
-	Excludes []string `toml:"excludes"`
+	Excludes []string `toml:"excludes,omitempty"`
 
 	// Modules must exist, in the kernel or as files: a name, "alias:TEXT"
 	// for all that answer to an alias, or, with a slash in it, a pattern of
 	// paths below the tree's kernel directory: "drivers/ata/*",
 	// "drivers/scsi/**".
-	Modules []string `toml:"modules"`
+	Modules []string `toml:"modules,omitempty"`
 	// TryModules are taken as far as they exist.
-	TryModules []string `toml:"try_modules"`
+	TryModules []string `toml:"try_modules,omitempty"`
 	// GenericModules are taken, as far as they exist, into generic images only.
-	GenericModules []string `toml:"generic_modules"`
+	GenericModules []string `toml:"generic_modules,omitempty"`
 	// OmitModules are left out of what patterns and aliases of this feature
 	// give: names or patterns of paths.
-	OmitModules []string `toml:"omit_modules"`
+	OmitModules []string `toml:"omit_modules,omitempty"`
 
 	// Firmware holds patterns of files below /lib/firmware.
-	Firmware []string `toml:"firmware"`
+	Firmware []string `toml:"firmware,omitempty"`
 	// Rules are names of rules files of the system, as 60-name.rules.
-	Rules []string `toml:"rules"`
+	Rules []string `toml:"rules,omitempty"`
 	// Cmdline holds parameters to bake in.
-	Cmdline []string `toml:"cmdline"`
+	Cmdline []string `toml:"cmdline,omitempty"`
 
-	Programs []Program `toml:"program"`
-	Files    []File    `toml:"file"`
-	Symlinks []Symlink `toml:"symlink"`
+	Programs []Program `toml:"program,omitempty"`
+	Files    []File    `toml:"file,omitempty"`
+	Symlinks []Symlink `toml:"symlink,omitempty"`
 	// Directories are made empty.
-	Directories []string `toml:"directories"`
+	Directories []string `toml:"directories,omitempty"`
 }
 
 // Program is a program with all it needs.
 type Program struct {
-	Name     string `toml:"name"`     // looked for in the usual directories, or a path
-	Optional bool   `toml:"optional"` // may be missing
+	Name     string `toml:"name,omitempty"`     // looked for in the usual directories, or a path
+	Optional bool   `toml:"optional,omitempty"` // may be missing
 	// Links are symlinks to the program, absolute: the names by which a
 	// program of many names is called.
-	Links []string `toml:"links"`
+	Links []string `toml:"links,omitempty"`
 }
 
 // File is a file, directory or pattern of files of the system.
 type File struct {
-	Source   string `toml:"source"`   // absolute, may have wildcards
-	Target   string `toml:"target"`   // where it goes; empty for the same place
-	Mode     string `toml:"mode"`     // octal, empty for the file's own
-	Optional bool   `toml:"optional"` // may be missing
-	Secret   bool   `toml:"secret"`   // makes the image private
+	Source   string `toml:"source,omitempty"`   // absolute, may have wildcards
+	Target   string `toml:"target,omitempty"`   // where it goes; empty for the same place
+	Mode     string `toml:"mode,omitempty"`     // octal, empty for the file's own
+	Optional bool   `toml:"optional,omitempty"` // may be missing
+	Secret   bool   `toml:"secret,omitempty"`   // makes the image private
 }
 
 // Symlink is a symbolic link.
 type Symlink struct {
-	Path   string `toml:"path"`
-	Target string `toml:"target"`
+	Path   string `toml:"path,omitempty"`
+	Target string `toml:"target,omitempty"`
 }
 
 // ErrInvalid is wrapped by errors that say a definition is wrong.

@@ -7,6 +7,7 @@
 package handler
 
 import (
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -29,6 +30,7 @@ const (
 	TopicGoals         = "goals" // a goal changed its state
 	TopicPassphrase    = "passphrase cached"
 	TopicRetry         = "try again" // a person has left the shell
+	TopicWanted        = "wanted"    // the boot wants one more device
 )
 
 // KindMounts is the event that the mount table has changed; its value is the
@@ -82,6 +84,9 @@ type World struct {
 	// Secrets are the passphrases that were typed, for the next device. They
 	// are wiped before the real system starts.
 	Secrets [][]byte
+	// Extra are the devices that the real root's fstab wants before the real
+	// system starts; see Want.
+	Extra []devspec.Spec
 	// Missing are the drivers that were wanted and are not in the image.
 	Missing []string
 	// Revision counts the changes of what an explanation is made from.
@@ -150,9 +155,9 @@ func (w *World) Find(spec devspec.Spec) []*udevd.Entry {
 }
 
 // Wanted returns the device specifications whose content the boot needs:
-// root, /usr and resume.
+// root, /usr and resume, and what was found to be needed since.
 func (w *World) Wanted() []devspec.Spec {
-	var out []devspec.Spec
+	out := slices.Clone(w.Extra)
 	for _, s := range []devspec.Spec{w.Config.Root.Device, w.Config.Usr.Device} {
 		if s.IsDevice() {
 			out = append(out, s)
@@ -162,6 +167,15 @@ func (w *World) Wanted() []devspec.Spec {
 		out = append(out, r.Device)
 	}
 	return out
+}
+
+// Want adds a device to those whose content the boot needs.
+func (w *World) Want(spec devspec.Spec) {
+	if !spec.IsDevice() || slices.Contains(w.Extra, spec) {
+		return
+	}
+	w.Extra = append(w.Extra, spec)
+	w.Sched.Notify(TopicWanted)
 }
 
 // Identified waits until every block device that the kernel has announced is
@@ -205,6 +219,14 @@ func (w *World) LoadModules(t *ueventd.Task, names ...string) error {
 func (w *World) AddMissing(text string) {
 	if !slices.Contains(w.Missing, text) && len(w.Missing) < 20 {
 		w.Missing = append(w.Missing, text)
+	}
+}
+
+// AddMissingDriver is AddMissing for an error that says that the image lacks
+// a module; other errors are none of its business.
+func (w *World) AddMissingDriver(err error) {
+	if errors.Is(err, machine.ErrNoModule) {
+		w.AddMissing(err.Error())
 	}
 }
 

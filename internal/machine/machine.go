@@ -50,9 +50,11 @@ type Storage interface {
 	// OpenBlock opens a block device for reading. It never writes, and opens
 	// without O_EXCL, so that a mounted device can be read too.
 	OpenBlock(devname string) (Block, error)
-	// OpenRaw opens a device node read-only and non-blocking for an ioctl
-	// that identifies it, and calls f with its descriptor.
-	OpenRaw(devname string, f func(fd uintptr) error) error
+	// Identify returns the 512 bytes of ATA IDENTIFY (PACKET) DEVICE.
+	Identify(devname string) ([]byte, error)
+	// Inquiry returns the answer to SCSI INQUIRY: the standard data, or with
+	// vpd the vital product data page.
+	Inquiry(devname string, vpd bool, page byte) ([]byte, error)
 	// BtrfsScan tells the kernel of a member of a btrfs filesystem
 	// (BTRFS_IOC_SCAN_DEV), loading the driver first.
 	BtrfsScan(devname string) error

@@ -42,8 +42,8 @@ const (
 )
 
 // Main runs the boot and does not return. handlers are what this program can
-// do, builtins what its rules can ask for.
-func Main(handlers []boot.Register, builtins map[string]udevd.Builtin) {
+// do.
+func Main(handlers []boot.Register) {
 	began, mono := time.Now(), now()
 	// A boot allocates a few megabytes in all; collecting them would cost
 	// more than they do. The limit keeps a long wait for a person bounded.
@@ -74,13 +74,13 @@ func Main(handlers []boot.Register, builtins map[string]udevd.Builtin) {
 	sys := sysfs.Dir("/sys")
 	out := openOutput(cons, cfg.Log.Quiet, cfg.Log.Debug)
 	sw := &switcher{began: began, mono: mono, spawn: spawn}
-	w := &world{storage: storage{mods}, modules: mods, files: files{sys}, children: spawn, Console: cons, switcher: sw,
+	w := &world{storage: storage{modules: mods}, modules: mods, files: files{sys}, children: spawn, Console: cons, switcher: sw,
 		shell: shell{console: cons, spawn: spawn, password: image.password}}
 	var core *boot.Core
 	missing := func(text string) { core.World().AddMissing(text) }
 	matches := func(alias string) bool { return len(index.Match(alias)) > 0 }
 	core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: image.Image, Sys: sys,
-		Rules: udevd.NewTable(table, builtins, cfg.Params, matches, missing), Handlers: handlers, Args: os.Args[1:], Start: now()})
+		Rules: udevd.NewTable(table, cfg.Params, matches, missing), Handlers: handlers, Args: os.Args[1:], Start: now()})
 	l := &loop{core: core, world: w, sys: sys, spawn: spawn, out: out, results: make(chan result, 64)}
 	sw.before = func() { l.handOver() }
 	if l.socket, err = uevent.Open(); err != nil {

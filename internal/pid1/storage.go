@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/machine"
+	"firstlight/internal/udevd/builtin/sgio"
 )
 
 // blockDevice is an open block device.
@@ -22,7 +23,10 @@ func (b *blockDevice) Size() int64     { return b.size }
 func (b *blockDevice) SectorSize() int { return b.sector }
 
 // storage implements machine.Storage; modules loads the btrfs driver.
-type storage struct{ modules machine.Modules }
+type storage struct {
+	sgio.Disks
+	modules machine.Modules
+}
 
 func (storage) OpenBlock(name string) (machine.Block, error) {
 	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
@@ -49,15 +53,6 @@ func (storage) OpenBlock(name string) (machine.Block, error) {
 		sector = 512
 	}
 	return &blockDevice{f, size, sector}, nil
-}
-
-func (storage) OpenRaw(name string, use func(fd uintptr) error) error {
-	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", name, err)
-	}
-	defer unix.Close(fd)
-	return use(uintptr(fd))
 }
 
 // The btrfs control device's ioctls (include/uapi/linux/btrfs.h): both take a

@@ -10,32 +10,26 @@ import (
 	"firstlight/internal/blkid"
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/device"
-	"firstlight/internal/devmapper"
 	"firstlight/internal/machine"
 	"firstlight/internal/parttable"
+	"firstlight/internal/udevd/builtin/ident"
 	"firstlight/internal/udevd/rules"
 	"firstlight/internal/ueventd"
 )
 
-// Builtin is a builtin that answers from sysfs and the device's properties
-// alone: path_id, usb_id and their like. It sets properties on dev.
-type Builtin func(dev *device.Device, args []string) error
-
 // Table evaluates a compiled set of rules. It implements Rules.
 type Table struct {
-	table    *rules.Table
-	builtins map[string]Builtin
-	cmdline  []bootcmd.Param
-	matches  func(alias string) bool
-	missing  func(string)
+	table   *rules.Table
+	cmdline []bootcmd.Param
+	matches func(alias string) bool
+	missing func(string)
 }
 
 // NewTable returns the rules of a boot. matches says whether the image has a
 // module for a modalias; most devices have none, and need no operation.
 // missing is told of drivers that cannot be loaded.
-func NewTable(table *rules.Table, builtins map[string]Builtin, cmdline []bootcmd.Param,
-	matches func(alias string) bool, missing func(string)) *Table {
-	return &Table{table, builtins, cmdline, matches, missing}
+func NewTable(table *rules.Table, cmdline []bootcmd.Param, matches func(alias string) bool, missing func(string)) *Table {
+	return &Table{table, cmdline, matches, missing}
 }
 
 // Evaluate implements Rules.
@@ -46,7 +40,7 @@ func (r *Table) Evaluate(t *ueventd.Task, dev *device.Device, action string, old
 		return Outcome{}, fmt.Errorf("udev rules for %s: %w", dev.Devpath(), err)
 	}
 	for _, d := range out.Decisions {
-		if d.Err != nil && !errors.Is(d.Err, errNothing) {
+		if d.Err != nil && !nothing(d.Err) {
 			t.Record("rule", fmt.Sprintf("%s: %s %s: %v", d.From, d.What, d.Value, d.Err))
 		}
 	}
@@ -56,7 +50,7 @@ func (r *Table) Evaluate(t *ueventd.Task, dev *device.Device, action string, old
 			t.Record("rule", fmt.Sprintf("%s: RUN %s: programs are run by the real system", c.From, strings.Join(c.Args, " ")))
 			continue
 		}
-		if err := e.Builtin(dev, c.Args); err != nil && !errors.Is(err, errNothing) {
+		if err := e.Builtin(dev, c.Args); err != nil && !nothing(err) {
 			t.Record("rule", fmt.Sprintf("%s: RUN %s: %v", c.From, strings.Join(c.Args, " "), err))
 			failed = err
 		}
@@ -79,6 +73,8 @@ func number(v rules.Value) *int {
 // errNothing says that a builtin found nothing, which is no fault.
 var errNothing = errors.New("nothing found")
 
+func nothing(err error) bool { return errors.Is(err, errNothing) || errors.Is(err, ident.ErrNothing) }
+
 // env is the world as the rules see it in one evaluation.
 type env struct {
 	*Table
@@ -93,15 +89,47 @@ func (e *env) Builtin(dev *device.Device, args []string) error {
 		return e.kmod(dev, args)
 	case "blkid":
 		return e.blkid(dev)
-	case "dm":
-		return e.dm(dev)
+	case "dm_flags":
+		return ident.DMFlags(dev, argument(args))
+	case "dm_split":
+		return ident.DMSplit(dev, argument(args))
+	case "path_id":
+		return ident.PathID(dev)
+	case "usb_id":
+		return ident.USBID(dev)
+	case "ata_id":
+		return ident.ATAID(dev, querier{e.t})
+	case "scsi_id":
+		return ident.SCSIID(dev, querier{e.t})
+	case "dm_complete":
+		return nil // nobody waits for a cookie: the core sees the events itself
+	case "md_export":
+		return e.mdExport(dev)
 	case "btrfs", "hwdb", "keyboard", "net_id", "net_setup_link", "uaccess", "input_id", "net_driver":
 		return errNothing // the real system's business, or a handler's
 	}
-	if b := e.builtins[args[0]]; b != nil {
-		return b(dev, args)
-	}
 	return fmt.Errorf("builtin %q is not known", args[0])
+}
+
+// argument is the first argument of a builtin, "" if there is none.
+func argument(args []string) string {
+	if len(args) < 2 {
+		return ""
+	}
+	return args[1]
+}
+
+// querier asks disks for their identity.
+type querier struct{ t *ueventd.Task }
+
+// Identify implements ident.Querier.
+func (q querier) Identify(devname string) ([]byte, error) {
+	return ueventd.Do(q.t, "identify "+devname, func(m machine.Machine) ([]byte, error) { return m.Identify(devname) })
+}
+
+// Inquiry implements ident.Querier.
+func (q querier) Inquiry(devname string, vpd bool, page byte) ([]byte, error) {
+	return ueventd.Do(q.t, "inquire "+devname, func(m machine.Machine) ([]byte, error) { return m.Inquiry(devname, vpd, page) })
 }
 
 // kmod is "kmod load [ALIAS…]": without an alias the device's own.
@@ -130,6 +158,7 @@ func (e *env) kmod(dev *device.Device, args []string) error {
 type probed struct {
 	content *blkid.Result
 	entry   []blkid.Pair
+	btrfs   btrfsShape
 }
 
 // blkid reads what is on a device, and for a partition what the table of its
@@ -153,6 +182,7 @@ func (e *env) blkid(dev *device.Device) error {
 	for _, p := range append(res.content.Udev(), blkid.Udev(res.entry)...) {
 		dev.SetProperty(p.Key, p.Value)
 	}
+	res.btrfs.set(dev)
 	if len(res.content.Pairs()) == 0 && len(res.entry) == 0 {
 		return errNothing
 	}
@@ -170,6 +200,9 @@ func probe(m machine.Machine, name, disk, diskNumber string, start, size int64) 
 		return probed{}, fmt.Errorf("read %s: %w", name, err)
 	}
 	out := probed{content: res}
+	if res.Type() == "btrfs" {
+		out.btrfs = readBtrfs(b)
+	}
 	if disk == "" {
 		return out, nil
 	}
@@ -195,29 +228,6 @@ func sectors(dev *device.Device, attr string) int64 {
 		n = n*10 + int64(c-'0')
 	}
 	return n << 9
-}
-
-// dm sets the properties of a device-mapper device, as `dmsetup export` has
-// them.
-func (e *env) dm(dev *device.Device) error {
-	major, minor, ok := dev.Devnum()
-	if !ok {
-		return errNothing
-	}
-	info, err := ueventd.Do(e.t, "ask the device mapper of "+dev.Devname(), func(m machine.Machine) (devmapper.Info, error) {
-		mapper, err := m.Mapper()
-		if err != nil {
-			return devmapper.Info{}, err
-		}
-		return mapper.Info(devmapper.ByDev(major, minor))
-	})
-	if err != nil {
-		return err
-	}
-	for k, v := range info.Properties(devmapper.ParseCookie(dev.Property("DM_COOKIE"))) {
-		dev.SetProperty(k, v)
-	}
-	return nil
 }
 
 // Program implements rules.Env: no program is run for a rule. What the

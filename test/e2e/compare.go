@@ -10,10 +10,16 @@ import (
 	"firstlight/test/vm"
 )
 
+// console is what a person would have seen: a vm.Stream.
+type console interface {
+	Text() string
+	Lines() []vm.Line
+}
+
 // compare looks for everything that is wanted in what a boot reported, and
 // for what no boot may show.
-func compare(w Want, ms []report.Message, console *vm.Stream) (Booted, []string) {
-	c := comparison{want: w, console: plain(console.Text())}
+func compare(w Want, ms []report.Message, con console) (Booted, []string) {
+	c := comparison{want: w, console: plain(con.Text())}
 	for _, m := range ms {
 		switch {
 		case m.Boot != nil:
@@ -24,7 +30,7 @@ func compare(w Want, ms []report.Message, console *vm.Stream) (Booted, []string)
 			c.notes = append(c.notes, m.Note)
 		}
 	}
-	c.booted = Booted{Prompts: prompts(console.Text())}
+	c.booted = Booted{Prompts: prompts(con.Text())}
 	c.ending()
 	switch {
 	case c.debian != nil:
@@ -36,7 +42,7 @@ func compare(w Want, ms []report.Message, console *vm.Stream) (Booted, []string)
 		c.problem("a passphrase was asked for %d times, not %d", c.booted.Prompts, w.Prompts)
 	}
 	for _, s := range w.Console {
-		c.seen(s, console)
+		c.seen(s, con)
 	}
 	if strings.Contains(c.console, "Kernel panic") {
 		c.problem("the kernel panicked")
@@ -185,12 +191,12 @@ func (c *comparison) all(what string, want, lines []string) {
 func full(pattern string) *regexp.Regexp { return regexp.MustCompile("^(?:" + pattern + ")$") }
 
 // seen looks for text on the console, and for its time.
-func (c *comparison) seen(s Seen, console *vm.Stream) {
+func (c *comparison) seen(s Seen, con console) {
 	if !s.Text.MatchString(c.console) {
 		c.problem("nothing on the console matches %q", s.Text)
 		return
 	}
-	for _, l := range console.Lines() {
+	for _, l := range con.Lines() {
 		if s.NotBefore > 0 && s.Text.MatchString(plain(l.Text)) && l.At < s.NotBefore {
 			c.problem("%q was on the console after %v already", s.Text, l.At)
 		}

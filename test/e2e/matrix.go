@@ -266,7 +266,7 @@ func debians() []Scenario {
 	plain := func(suite string) Scenario {
 		l := disks.DebianPlain(suite)
 		return Scenario{Name: suite + "-plain", Layouts: on(l), Memory: 1024, TrixieOnly: suite == "trixie", Append: "ro " + uuid(l.FSUUID("root")),
-			Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true}}}}
+			Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true, Timers: true}}}}
 	}
 	return []Scenario{plain("bookworm"), plain("trixie"), stack("bookworm"), stack("trixie")}
 }

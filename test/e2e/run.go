@@ -86,7 +86,7 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		if err != nil {
 			return err
 		}
-		m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: s.Memory, Disks: attached, Log: log,
+		m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: s.Memory, Disks: attached, Log: log, Icount: s.exact(),
 			Append: strings.TrimSpace("console=ttyS0 quiet panic=-1 " + s.Append)}
 		booted, problems := bootOnce(ctx, m, b, res.Dir, i)
 		log.Close()
@@ -104,7 +104,8 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 // build builds the scenario's image.
 func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir string) (string, error) {
 	image := filepath.Join(dir, "image")
-	argv := []string{r.Firstlight, "build", "--kernel", k.Release, "--modules-dir", k.Modules(), "--generic", "--output", image}
+	argv := []string{r.Firstlight, "build", "--kernel", k.Release, "--modules-dir", k.Modules(), "--generic",
+		"--cache-dir", filepath.Join(filepath.Dir(r.Dir), "firstlight"), "--output", image}
 	for _, f := range s.Features {
 		argv = append(argv, "--feature", f)
 	}

@@ -137,6 +137,19 @@ type Seen struct {
 // see is text on the console at any time.
 func see(pattern string) Seen { return Seen{Text: regexp.MustCompile("(?i)" + pattern)} }
 
+// exact says that the guest's clock is to count instructions. Where it is
+// asserted that no deadline passed, a busy host must not be the reason that
+// one does; where time is let pass on the host, the clocks have to agree.
+func (s Scenario) exact() bool {
+	for _, b := range s.Boots {
+		w := b.Want
+		if w.Timers || w.Debian || w.Hibernates || w.Resumed || w.NoBoot {
+			return false
+		}
+	}
+	return true
+}
+
 // Suites are the releases whose kernels the scenario runs with.
 func (s Scenario) Suites() []string {
 	switch {

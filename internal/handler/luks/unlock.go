@@ -40,6 +40,7 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v volume) error {
 	if err := hdr.Refusal(); err != nil {
 		return err
 	}
+	h.locked(e, v, "is being unlocked")
 	h.loadDrivers(t, hdr)
 	for _, k := range v.keys {
 		if k == (bootcmd.LuksKey{}) || k.Path == "-" || k.Path == "none" {

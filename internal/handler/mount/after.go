@@ -88,6 +88,7 @@ func (h *Handler) want(key string, x extra) {
 		h.extras = map[string]*extra{}
 	}
 	h.extras[key] = &x
+	w.Want(x.spec)
 	now := w.Sched.Now()
 	wait := w.Config.Wait.Deadline
 	if d, ok := x.entry.Options.DeviceTimeout(); ok && d > 0 {

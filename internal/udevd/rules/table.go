@@ -190,7 +190,7 @@ func (t *Table) check() error {
 		ok := true
 		switch {
 		case k.flags&tab.AttrFormat != 0:
-			ok = k.kind.HasAttr() && within(k.attr, uint32(k.extra), tab.Segments)
+			ok = k.kind.AttrCanFormat() && k.flags&tab.AttrSubsys == 0 && within(k.attr, uint32(k.extra), tab.Segments)
 		case k.kind.HasAttr():
 			ok = isString(k.attr)
 		}
@@ -286,6 +286,17 @@ func (t *Table) candidates(subsystem, action string) (first, n uint32) {
 
 // Len is the number of rules in the table.
 func (t *Table) Len() int { return int(t.count[tab.Lines]) }
+
+// Applicable lists the rules that Evaluate would look at for a device of a
+// subsystem at an action, for explanations and tests.
+func (t *Table) Applicable(subsystem, action string) []Where {
+	first, n := t.candidates(subsystem, action)
+	out := make([]Where, n)
+	for i := range n {
+		out[i] = t.where(t.u32(tab.Index, first+i))
+	}
+	return out
+}
 
 // where gives the place of a line.
 func (t *Table) where(i uint32) Where {

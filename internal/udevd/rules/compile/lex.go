@@ -24,7 +24,7 @@ func (f *File) logicalLines(text string) []logical {
 	var cont strings.Builder
 	start, long := 0, false
 	number := 0
-	for raw := range strings.SplitSeq(text, "\n") {
+	for raw := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
 		number++
 		line := strings.TrimLeft(strings.TrimSuffix(raw, "\r"), " \t\n\r")
 		if strings.HasPrefix(line, "#") {

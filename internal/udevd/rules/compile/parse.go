@@ -53,6 +53,7 @@ func Parse(name string, text []byte) *File {
 	}
 	f.link()
 	f.check()
+	slices.SortStableFunc(f.Problems, func(a, b Problem) int { return a.Line - b.Line })
 	return f
 }
 

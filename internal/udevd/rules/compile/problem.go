@@ -64,7 +64,7 @@ func Errors(problems []Problem) []Problem {
 // nearest finds the candidate that differs least from name, if it is close
 // enough to be what was meant.
 func nearest(name string, candidates []string) string {
-	best, bestDistance := "", len(name)/3+2
+	best, bestDistance := "", min((len(name)+1)/2, 5)
 	for _, c := range candidates {
 		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
 			best, bestDistance = c, d

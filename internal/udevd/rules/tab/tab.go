@@ -169,6 +169,11 @@ func (k Kind) HasAttr() bool {
 	return false
 }
 
+// AttrCanFormat says whether what stands in {} may hold substitutions.
+func (k Kind) AttrCanFormat() bool {
+	return k == MAttr || k == MAttrs || k == MSysctl || k == ASysctl
+}
+
 // Op is the operator of a key.
 type Op uint8
 

@@ -1,0 +1,234 @@
+// Package btrfs tells the kernel of the members of btrfs filesystems that
+// have more than one, and holds their mounts back until all members are
+// there. A filesystem on one device needs nothing of it.
+package btrfs
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"firstlight/internal/filter"
+	"firstlight/internal/goal"
+	"firstlight/internal/handler"
+	"firstlight/internal/machine"
+	"firstlight/internal/udevd"
+	"firstlight/internal/ueventd"
+)
+
+// kindOverdue is the event that no member has come for a time.
+const kindOverdue = "overdue"
+
+// Handler knows the filesystems.
+type Handler struct {
+	w           *handler.World
+	filesystems map[string]*filesystem // by queue
+}
+
+// filesystem is one of several devices.
+type filesystem struct {
+	key      string
+	members  map[string]*udevd.Entry // by node; those that the kernel was told of
+	total    int                     // devices that it has, 0 if not known
+	ready    bool                    // the kernel knows all
+	overdue  bool                    // the missing have been waited for
+	refused  string                  // why it is not mounted at all
+	degraded bool                    // it has been said that it is mounted without some
+}
+
+// New registers the handler.
+func New(w *handler.World) *Handler {
+	h := &Handler{w: w, filesystems: map[string]*filesystem{}}
+	w.Sched.Route(filter.Btrfs, h.handle)
+	return h
+}
+
+// alone says whether a device is all of its filesystem. A seed is not: the
+// filesystem that grew from it has another UUID and needs it too.
+func alone(e *udevd.Entry) bool {
+	return e.Property(udevd.BtrfsDevices) == "1" && e.Property(udevd.BtrfsSeed) == ""
+}
+
+// Gate holds back the mount of a filesystem whose members are not all there.
+// Once they have been waited for, it asks for the option degraded: whether
+// the filesystem can do without them is then the kernel's to say, which knows
+// the profiles of its chunks.
+func (h *Handler) Gate(e *udevd.Entry) (topic, why, options string) {
+	if e.Property("ID_FS_TYPE") != "btrfs" || alone(e) {
+		return "", "", ""
+	}
+	key := filter.Btrfs + " " + e.Property("ID_FS_UUID")
+	f := h.filesystems[key]
+	switch {
+	case f == nil:
+		return key, "the members of the btrfs filesystem to be looked for", ""
+	case f.refused != "":
+		return key, f.refused, ""
+	case f.ready:
+		return "", "", ""
+	case f.overdue:
+		if !f.degraded {
+			f.degraded = true
+			h.w.Say(handler.Loud, fmt.Sprintf("%s: %s. Mounting it degraded, without what is missing.", subject(e), f.describe()))
+		}
+		return "", "", "degraded"
+	}
+	return key, subject(e) + ": " + f.describe(), ""
+}
+
+func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
+	w := h.w
+	f := h.filesystems[ev.Queue]
+	if f == nil {
+		if ev.Kind != filter.Add {
+			return ueventd.Outcome{}
+		}
+		if e := w.Devices.ByName(ev.Name); e != nil && alone(e) {
+			return ueventd.Outcome{}
+		}
+		f = &filesystem{key: ev.Queue, members: map[string]*udevd.Entry{}}
+		h.filesystems[ev.Queue] = f
+	}
+	if ev.Kind == kindOverdue {
+		return h.late(f)
+	}
+	// Two devices that are the same member must both be seen before the
+	// kernel is told of one.
+	w.Identified(t)
+	there := h.there(f)
+	if len(there) == 0 {
+		w.Sched.CancelDeadline(f.key)
+		w.DropFact(f.key)
+		delete(h.filesystems, f.key)
+		return ueventd.Outcome{}
+	}
+	e := there[0]
+	f.total, _ = strconv.Atoi(e.Property(udevd.BtrfsDevices))
+	if f.refused = twins(there); f.refused != "" {
+		w.Sched.CancelDeadline(f.key)
+		w.SetFact(f.key, goal.Fact{Subject: subject(e), Condition: goal.Blocked, Text: f.refused, Try: "disconnect the copy"})
+		return ueventd.Outcome{}
+	}
+	if err := h.tell(t, f, there); err != nil {
+		w.AddMissingDriver(err)
+		w.SetFact(f.key, goal.Fact{Subject: subject(e), Condition: goal.Blocked, Text: err.Error()})
+		return ueventd.WaitFor(err.Error(), handler.TopicRetry)
+	}
+	if f.ready {
+		w.Sched.CancelDeadline(f.key)
+		w.DropFact(f.key)
+		w.Progress()
+		w.Sched.Notify(f.key)
+		return ueventd.Outcome{}
+	}
+	fact := goal.Fact{Subject: subject(e), Condition: goal.Incomplete, Text: f.describe(), Try: "connect the missing device"}
+	if fact.Until = h.await(f); fact.Until != 0 {
+		fact.AtExpiry = "it is mounted without the missing device (degraded)"
+	}
+	w.SetFact(f.key, fact)
+	return ueventd.Outcome{}
+}
+
+// late lets the mount go on without what is missing.
+func (h *Handler) late(f *filesystem) ueventd.Outcome {
+	w := h.w
+	switch {
+	case f.ready || f.refused != "":
+	case w.Sched.Asking() || w.Sched.Active(filter.LUKS):
+		// The missing member may be encrypted, and somebody may be typing its
+		// passphrase just now.
+		h.await(f)
+	default:
+		f.overdue = true
+		w.SetFact(f.key, goal.Fact{Subject: "btrfs filesystem " + strings.TrimPrefix(f.key, filter.Btrfs+" "),
+			Condition: goal.Incomplete, Text: f.describe(), Try: "connect the missing device"})
+		w.Sched.Notify(f.key)
+	}
+	return ueventd.Outcome{}
+}
+
+// there returns the members that there are, sorted by devpath.
+func (h *Handler) there(f *filesystem) []*udevd.Entry {
+	return slices.DeleteFunc(h.w.Devices.Block(), func(e *udevd.Entry) bool {
+		return e.Property("ID_FS_TYPE") != "btrfs" || filter.Btrfs+" "+e.Property("ID_FS_UUID") != f.key
+	})
+}
+
+// twins says which members are there twice: copies, of which the kernel would
+// take one or the other.
+func twins(there []*udevd.Entry) string {
+	seen := map[string]string{}
+	for _, e := range there {
+		id := e.Property("ID_FS_UUID_SUB")
+		if other := seen[id]; id != "" && other != "" {
+			return e.Devname() + " and " + other + " are the same member"
+		}
+		seen[id] = e.Devname()
+	}
+	return ""
+}
+
+// tell tells the kernel of the members that it does not know of yet, and asks
+// whether that is all.
+func (h *Handler) tell(t *ueventd.Task, f *filesystem, there []*udevd.Entry) error {
+	known := f.members
+	f.members = map[string]*udevd.Entry{}
+	var news []string
+	for _, e := range there {
+		f.members[e.Devname()] = e
+		if known[e.Devname()] == nil {
+			news = append(news, e.Devname())
+		}
+	}
+	first := there[0].Devname()
+	ready, err := ueventd.Do(t, "tell btrfs of "+strings.Join(news, " "), func(m machine.Machine) (bool, error) {
+		for _, name := range news {
+			if err := m.BtrfsScan(name); err != nil {
+				return false, err
+			}
+		}
+		return m.BtrfsReady(first)
+	})
+	if err != nil {
+		f.members = known
+		return err
+	}
+	// A member that was pulled out is still in the kernel's list.
+	f.ready = f.total > 0 && len(f.members) >= f.total || ready && len(f.members) >= len(known)
+	return nil
+}
+
+// await sets the time at which the filesystem may be mounted without what is
+// missing, and returns it; 0 is never.
+func (h *Handler) await(f *filesystem) time.Duration {
+	w := h.w
+	at := handler.DeadlineAt(w.Sched.Now(), w.Config.Wait.Degraded)
+	if at != 0 {
+		w.Sched.Deadline(f.key, at, ueventd.Event{Queue: f.key, Kind: kindOverdue})
+	}
+	return at
+}
+
+// describe says what of the filesystem is there.
+func (f *filesystem) describe() string {
+	var names []string
+	for name := range f.members {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	if f.total == 0 {
+		return "not all of its devices are there, only " + strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%d of %d devices (%s)", len(names), f.total, strings.Join(names, ", "))
+}
+
+// subject is how a person knows the filesystem.
+func subject(e *udevd.Entry) string {
+	text := "btrfs filesystem "
+	if l := e.Property("ID_FS_LABEL"); l != "" {
+		text += l + " "
+	}
+	return text + e.Property("ID_FS_UUID")
+}

@@ -1,0 +1,151 @@
+package udevd
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"path"
+	"strconv"
+	"strings"
+
+	"firstlight/internal/device"
+	"firstlight/internal/machine"
+	"firstlight/internal/md"
+	"firstlight/internal/mdsuper"
+	"firstlight/internal/sysfs"
+	"firstlight/internal/ueventd"
+)
+
+// What the rules ask of devices that are made of others.
+
+// Properties of a btrfs member that are for the handlers alone: as their
+// names begin with a dot, the real system is not told of them.
+const (
+	BtrfsDevices = ".BTRFS_DEVICES" // how many devices the filesystem has
+	BtrfsSeed    = ".BTRFS_SEED"    // "1": other filesystems may need this one
+)
+
+// btrfsShape is what a superblock says of its filesystem.
+type btrfsShape struct {
+	devices uint64
+	seed    bool
+}
+
+// readBtrfs reads the superblock at 64 KiB (include/uapi/linux/btrfs_tree.h):
+// the flags are at 0x38, bit 32 of which marks a seed, and the number of
+// devices is at 0x88, both 64 bits, little-endian.
+func readBtrfs(r io.ReaderAt) btrfsShape {
+	var b [0x90]byte
+	if _, err := r.ReadAt(b[:], 64<<10); err != nil {
+		return btrfsShape{}
+	}
+	return btrfsShape{binary.LittleEndian.Uint64(b[0x88:]), binary.LittleEndian.Uint64(b[0x38:])>>32&1 == 1}
+}
+
+func (s btrfsShape) set(dev *device.Device) {
+	if s.devices == 0 || s.devices > 1<<20 {
+		return
+	}
+	dev.SetProperty(BtrfsDevices, strconv.FormatUint(s.devices, 10))
+	if s.seed {
+		dev.SetProperty(BtrfsSeed, "1")
+	}
+}
+
+// mdMap is where the names of running arrays are kept (mdadm(8), FILES).
+const mdMap = "/run/mdadm/map"
+
+// mdExport is "md_export": what `mdadm --detail --no-devices --export` says of
+// an array, or of the one that a partition is on.
+func (e *env) mdExport(dev *device.Device) error {
+	if dev.Devtype() == "partition" {
+		p := dev.Parent()
+		if p == nil {
+			return errNothing
+		}
+		for k, v := range p.Properties() {
+			if strings.HasPrefix(k, "MD_") {
+				dev.SetProperty(k, v)
+			}
+		}
+		return nil
+	}
+	kernel := dev.Sysname()
+	member := mdMember(dev.Sys(), dev.Devpath())
+	type answer struct {
+		super *mdsuper.Super
+		link  string
+	}
+	got, err := ueventd.Do(e.t, "ask who the RAID array "+kernel+" is", func(m machine.Machine) (answer, error) {
+		var a answer
+		text, err := m.ReadFile(mdMap, 1<<20)
+		if err == nil {
+			a.link = mdLink(string(text), kernel)
+		}
+		if member == "" {
+			return a, errNothing
+		}
+		b, err := m.OpenBlock(member)
+		if err != nil {
+			return a, err
+		}
+		defer b.Close()
+		a.super, err = mdsuper.Read(b, uint64(b.Size()))
+		return a, err
+	})
+	if err == nil {
+		for _, p := range md.Properties(got.super, mdsuper.Name{Kernel: kernel, Link: got.link}) {
+			dev.SetProperty(p.Key, p.Value)
+		}
+		return nil
+	}
+	// An array without superblocks, or of a foreign format: what the kernel
+	// says of it.
+	for _, p := range [...]struct{ key, attr string }{{"MD_LEVEL", "level"}, {"MD_DEVICES", "raid_disks"}, {"MD_METADATA", "metadata_version"}} {
+		if v, _ := dev.Attr("md/" + p.attr); v != "" && v != "none" {
+			v, _, _ = strings.Cut(v, " ")
+			dev.SetProperty(p.key, strings.TrimPrefix(v, "external:"))
+		}
+	}
+	dev.SetProperty("MD_DEVNAME", got.link)
+	return fmt.Errorf("md_export: %s: %w", kernel, err)
+}
+
+// mdMember returns the node of a member that the array is using, by
+// preference one that holds all its data; "" if there is none.
+func mdMember(sys sysfs.FS, devpath string) string {
+	names, _ := sys.List(devpath + "/md")
+	any := ""
+	for _, n := range names {
+		if !strings.HasPrefix(n, "dev-") {
+			continue
+		}
+		at := devpath + "/md/" + n
+		target, err := sys.Readlink(at + "/block")
+		if err != nil {
+			continue
+		}
+		node := "/dev/" + strings.ReplaceAll(path.Base(target), "!", "/")
+		if state, _ := sys.Read(at + "/state"); strings.Contains(state, "in_sync") {
+			return node
+		}
+		if any == "" {
+			any = node
+		}
+	}
+	return any
+}
+
+// mdLink finds the name of an array below /dev/md in the map, whose lines are
+// "md127 1.2 UUID /dev/md/NAME".
+func mdLink(text, kernel string) string {
+	for line := range strings.SplitSeq(text, "\n") {
+		f := strings.SplitN(line, " ", 4)
+		if len(f) == 4 && f[0] == kernel {
+			if link, ok := strings.CutPrefix(f[3], "/dev/md/"); ok {
+				return link
+			}
+		}
+	}
+	return ""
+}

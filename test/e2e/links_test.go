@@ -1,0 +1,216 @@
+package e2e
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"firstlight/internal/testtool"
+	"firstlight/test/debian"
+	"firstlight/test/disks"
+	"firstlight/test/floor"
+	"firstlight/test/guest/report"
+	"firstlight/test/host"
+	"firstlight/test/vm"
+)
+
+// linkDisks are attached beside the root: each bus, and one of each thing
+// that gives a link its name.
+var linkDisks = []struct {
+	layout disks.Layout
+	bus    vm.Bus
+}{
+	{disks.Plain, vm.NVMe}, {disks.Logical, vm.VirtioSCSI}, {disks.Whole, vm.AHCI}, {disks.KeyDisk, vm.USB},
+	{disks.LUKS2, vm.VirtioBlk}, {disks.LVMLinear, vm.VirtioSCSI}, {disks.RAID1, vm.VirtioBlk}, {disks.FAT, vm.VirtioSCSI},
+}
+
+// The links in /dev are those that systemd's udevd makes of the same disks.
+//
+// A Debian is booted by the floor, which makes no links, and its udevd asked.
+// Then Firstlight gets the same machine, with a root that is plugged in when
+// it has had time for all other disks. Devices may be found in another order,
+// so what is compared is which links belong to one device.
+func TestLinksAreThoseOfUdevd(t *testing.T) {
+	if os.Getenv("FIRSTLIGHT_E2E") == "" {
+		t.Skip("boots machines: make e2e")
+	}
+	testtool.Root(t)
+	checkout, err := host.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
+	defer cancel()
+	k, err := debian.FindKernel("bookworm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	real, tiny := disks.DebianPlain("bookworm"), disks.Hibernate
+	layouts := []disks.Layout{real, tiny}
+	for _, l := range linkDisks {
+		layouts = append(layouts, l.layout)
+	}
+	made, err := disks.Make(ctx, layouts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	floorImage := filepath.Join(dir, "floor")
+	if err := floor.Build(ctx, k, "vda1", floorImage, false); err != nil {
+		t.Fatal(err)
+	}
+	r := &Runner{Firstlight: filepath.Join(checkout, "bin/firstlight"), Dir: filepath.Join(dir, "x"), Made: made}
+	image, err := r.build(ctx, Scenario{}, k, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	attach := func(root disks.Layout, late bool) []vm.Disk {
+		list := []vm.Disk{linkDisk(ctx, t, dir, made[root.Name], "d0", vm.VirtioBlk)}
+		list[0].Removable, list[0].Detached = true, late
+		for _, l := range linkDisks {
+			for _, d := range l.layout.Disks {
+				list = append(list, linkDisk(ctx, t, dir, made[l.layout.Name], d.Name, l.bus))
+			}
+		}
+		return list
+	}
+	ms := bootForLinks(ctx, t, vm.Machine{Kernel: k.Image(), Initrd: floorImage, Memory: 1024, Disks: attach(real, false),
+		Append: "console=ttyS0 quiet panic=-1 ro root=UUID=" + real.FSUUID("root")}, nil)
+	if ms.Debian == nil {
+		t.Fatal("Debian did not report")
+	}
+	want := claimed(ms.Debian.Udev)
+	ms = bootForLinks(ctx, t, vm.Machine{Kernel: k.Image(), Initrd: image, Disks: attach(tiny, true),
+		Append: "console=ttyS0 quiet panic=-1 ro rd.timeout=300 root=UUID=" + tiny.FSUUID("root")},
+		[]Action{{When: "Still waiting", After: 20 * time.Second, Attach: "bookworm-d0"}})
+	if ms.Boot == nil {
+		t.Fatal("the test init did not report")
+	}
+	got := grouped(ms.Boot.Links)
+	for _, group := range want {
+		if !slices.ContainsFunc(got, func(g []string) bool { return slices.Equal(g, group) }) {
+			t.Errorf("udevd has, and Firstlight has not, a device with\n\t%s\nnearest:\n\t%s",
+				strings.Join(group, "\n\t"), strings.Join(nearest(group, got), "\n\t"))
+		}
+	}
+}
+
+func linkDisk(ctx context.Context, t *testing.T, dir string, m disks.Made, name string, bus vm.Bus) vm.Disk {
+	t.Helper()
+	file := filepath.Join(dir, m.Layout.Name+"-"+name+".qcow2")
+	if err := vm.Overlay(ctx, m.Files[name], file); err != nil {
+		t.Fatal(err)
+	}
+	serial := m.Layout.Name + "-" + name
+	if bus == vm.VirtioBlk && name == "d0" && (strings.HasSuffix(m.Layout.Name, "-plain") || m.Layout.Name == "hibernate") {
+		serial = "bookworm-d0" // the root's, of either system
+	}
+	return vm.Disk{File: file, Bus: bus, Serial: serial}
+}
+
+// bootForLinks boots and returns the last report of each kind.
+func bootForLinks(ctx context.Context, t *testing.T, m vm.Machine, do []Action) report.Message {
+	t.Helper()
+	v, err := vm.Run(ctx, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	acted := make(chan error, 1)
+	go func() { acted <- act(ctx, v, m, do) }()
+	if err := v.Wait(ctx); err != nil {
+		t.Fatalf("%v\n%s", err, host.Tail(v.Console.Text(), 60))
+	}
+	if err := <-acted; err != nil {
+		t.Fatalf("%v\n%s", err, host.Tail(v.Console.Text(), 60))
+	}
+	ms, err := report.Parse([]byte(v.Report.Text()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last report.Message
+	for _, m := range ms {
+		if m.Boot != nil {
+			last.Boot = m.Boot
+		}
+		if m.Debian != nil {
+			last.Debian = m.Debian
+		}
+	}
+	return last
+}
+
+// ours says whether a link is one to compare: not one of the root's disk,
+// whose content differs, nor by the order in which disks were found, nor of
+// devices that exist only where something activated them.
+func ours(link string, others []string) bool {
+	if strings.HasPrefix(link, "/dev/disk/by-diskseq/") {
+		return false
+	}
+	return !slices.ContainsFunc(others, func(l string) bool {
+		return strings.Contains(l, "virtio-bookworm-d0") || strings.HasPrefix(l, "/dev/mapper/") || strings.HasPrefix(l, "/dev/md/")
+	})
+}
+
+// claimed reads udev's database as udevadm exports it, and returns the sorted
+// links of each block device.
+func claimed(export string) [][]string {
+	var groups [][]string
+	for block := range strings.SplitSeq(export, "\n\n") {
+		var links []string
+		for line := range strings.Lines(block) {
+			if l, ok := strings.CutPrefix(strings.TrimSpace(line), "S: "); ok {
+				links = append(links, "/dev/"+l)
+			}
+		}
+		if strings.Contains(block, "SUBSYSTEM=block\n") || strings.Contains(block, "E: SUBSYSTEM=block") {
+			groups = append(groups, compared(links))
+		}
+	}
+	return slices.DeleteFunc(groups, func(g []string) bool { return len(g) == 0 })
+}
+
+// grouped turns link -> node into the sorted links of each node.
+func grouped(links map[string]string) [][]string {
+	byNode := map[string][]string{}
+	for l, n := range links {
+		byNode[n] = append(byNode[n], l)
+	}
+	var groups [][]string
+	for _, n := range slices.Sorted(maps.Keys(byNode)) {
+		if g := compared(byNode[n]); len(g) > 0 {
+			groups = append(groups, g)
+		}
+	}
+	return groups
+}
+
+func compared(links []string) []string {
+	all := slices.Clone(links)
+	links = slices.DeleteFunc(links, func(l string) bool { return !ours(l, all) })
+	slices.Sort(links)
+	return links
+}
+
+// nearest is the group that shares most links.
+func nearest(want []string, groups [][]string) []string {
+	var best []string
+	most := 0
+	for _, g := range groups {
+		n := 0
+		for _, l := range g {
+			if slices.Contains(want, l) {
+				n++
+			}
+		}
+		if n > most {
+			best, most = g, n
+		}
+	}
+	return best
+}
