@@ -53,10 +53,13 @@ type Core struct {
 	w        *handler.World
 	messages []Message
 	started  bool
-	ended    bool // the real system is being started
+	ended    bool // the real system is being started, or the machine stopped
+	stopped  bool // the machine was told to stop
 
+	said           time.Duration // when the person was last told how it stands; -1 for never
 	lastEvent      time.Duration // when something last came in, of use or not
-	shownProgress  time.Duration // when the progress line was last shown
+	looked         time.Duration // when it was last looked whether there is something to explain
+	revision       uint64        // what was known then
 	explained      string        // the explanation that was last shown
 	failing        bool
 	shell          bool // a person has the emergency shell
@@ -71,7 +74,14 @@ func New(opt Options) *Core {
 	c.sched.Advance(opt.Start)
 	c.w = &handler.World{Sched: c.sched, Config: opt.Config, Image: opt.Image, Goals: goal.NewSet(), Say: c.say}
 	c.w.Devices = udevd.New(c.sched, opt.Sys, opt.Rules, c.publish)
-	c.w.Activity = opt.Start
+	c.w.Activity, c.said = opt.Start, -1
+	c.sched.OnAsking(func(asking bool) {
+		if asking {
+			c.w.Goals.Pause(c.sched.Now())
+		} else {
+			c.w.Goals.Resume(c.sched.Now())
+		}
+	})
 	c.sched.Route(filter.Boot, c.handle)
 	return c
 }
@@ -135,7 +145,7 @@ func paramText(p bootcmd.Param) string {
 		return p.Name
 	}
 	if n := strings.ToLower(p.Name); strings.Contains(n, "password") || strings.Contains(n, "pass=") ||
-		strings.Contains(n, "secret") || strings.HasSuffix(n, "cifspass") {
+		strings.Contains(n, "secret") || strings.Contains(n, "passwd") || strings.Contains(n, "credential") || strings.HasSuffix(n, "cifspass") {
 		return p.Name + "=…"
 	}
 	return p.Name + "=" + p.Value
@@ -154,17 +164,13 @@ func (c *Core) publish(t *ueventd.Task, e *udevd.Entry, action string) {
 		c.sched.Push(ev)
 	}
 	if e.Subsystem() == "block" {
+		c.w.Revision++
 		c.sched.Notify("changed " + e.Devname())
 	}
 }
 
 // Advance tells the time at which the inputs that follow came in.
 func (c *Core) Advance(now time.Duration) {
-	if c.sched.Asking() {
-		c.w.Goals.Pause(now)
-	} else {
-		c.w.Goals.Resume(now)
-	}
 	c.sched.Advance(now)
 }
 

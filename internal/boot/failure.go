@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -29,40 +30,63 @@ func (c *Core) failure(t *ueventd.Task) ueventd.Outcome {
 	head := "The system cannot be started."
 	c.say(handler.Loud, head+"\n"+strings.Join(c.situation().Explain(), "\n")+"\n"+c.nextStep())
 	switch {
-	case f.Action != bootcmd.ActionDefault && !f.Shell:
-		c.stop(t, power(f.Action), 0)
-	case f.PanicSet && f.Panic != 0 && !f.Shell:
-		c.stop(t, machine.Reboot, time.Duration(max(f.Panic, 0))*time.Second)
 	case f.Shell:
-		c.shell = true
-		err := ueventd.Act(t, "emergency shell", func(m machine.Machine) error { return m.Shell() })
-		c.shell = false
-		c.sched.Notify(topicShell)
-		if err != nil {
-			t.Record("decision", "no shell: "+err.Error())
-			c.say(handler.Loud, "No shell: "+err.Error()+". "+c.listening())
-			if f.Action != bootcmd.ActionDefault {
-				c.stop(t, power(f.Action), 0)
-			}
-			c.rest(t)
+		c.emergency(t)
+	case f.Action != bootcmd.ActionDefault:
+		c.halt(t, power(f.Action))
+	case f.PanicSet && f.Panic != 0:
+		c.pause(t, time.Duration(max(f.Panic, 0))*time.Second)
+		if !c.reachable() {
+			c.halt(t, machine.Reboot)
 		}
 	default:
-		c.rest(t)
+		c.pause(t, again)
 	}
-	c.resume()
+	if !c.stopped {
+		c.resume()
+	}
 	return ueventd.Outcome{}
+}
+
+// emergency gives a person the shell; without one it does what is left.
+func (c *Core) emergency(t *ueventd.Task) {
+	c.shell = true
+	err := handler.Shell(t, "emergency shell")
+	c.shell = false
+	c.sched.Notify(topicShell)
+	if err == nil || errors.Is(err, machine.ErrDismissed) {
+		return
+	}
+	t.Record("decision", "no shell: "+err.Error())
+	if a := c.opt.Config.Failure.Action; a != bootcmd.ActionDefault {
+		c.say(handler.Loud, "No shell: "+err.Error()+".")
+		c.halt(t, power(a))
+		if c.stopped {
+			return
+		}
+	}
+	f := c.opt.Config.Failure
+	c.say(handler.Loud, "No shell: "+err.Error()+". "+c.listening())
+	if !f.PanicSet || f.Panic == 0 {
+		c.pause(t, again)
+		return
+	}
+	c.pause(t, time.Duration(max(f.Panic, 0))*time.Second)
+	if !c.reachable() {
+		c.halt(t, machine.Reboot)
+	}
 }
 
 // nextStep says what happens after the screen.
 func (c *Core) nextStep() string {
 	f := c.opt.Config.Failure
 	switch {
-	case f.Action != bootcmd.ActionDefault && !f.Shell:
-		return fmt.Sprintf("Next:    %s, as rd.emergency asks", power(f.Action))
-	case f.PanicSet && f.Panic != 0 && !f.Shell:
-		return fmt.Sprintf("Next:    reboot in %d s, as panic= asks", max(f.Panic, 0))
 	case f.Shell:
 		return "Next:    a shell, if this image has one; leaving it tries again"
+	case f.Action != bootcmd.ActionDefault:
+		return fmt.Sprintf("Next:    %s, as rd.emergency asks", power(f.Action))
+	case f.PanicSet && f.Panic != 0:
+		return fmt.Sprintf("Next:    reboot in %d s, as panic= asks", max(f.Panic, 0))
 	}
 	return "Next:    " + c.listening()
 }
@@ -71,20 +95,14 @@ func (c *Core) listening() string {
 	return "Devices that come now still count; Ctrl-Alt-Del reboots."
 }
 
-// stop ends the boot after a pause in which the goals may still be met.
-func (c *Core) stop(t *ueventd.Task, how machine.Power, after time.Duration) {
-	deadline := t.Now() + after
-	for after > 0 && t.Now() < deadline && !c.w.Goals.Met() && !c.reachable() {
-		if t.WaitUntil(deadline, "the pause before "+string(how), handler.TopicGoals, handler.TopicRootMounted) {
-			break
-		}
-	}
-	if c.reachable() {
-		return
-	}
+// halt ends the boot. It comes back when the machine could not be stopped.
+func (c *Core) halt(t *ueventd.Task, how machine.Power) {
+	c.wipeSecrets()
 	if err := ueventd.Act(t, string(how), func(m machine.Machine) error { return m.Stop(how) }); err != nil {
 		c.say(handler.Loud, string(how)+": "+err.Error())
+		return
 	}
+	c.stopped, c.ended = true, true
 }
 
 // reachable says whether what was given up has come after all.
@@ -97,12 +115,12 @@ func (c *Core) reachable() bool {
 	return true
 }
 
-// rest waits until a goal that was given up is met after all, or for the
-// time after which the screen is shown again.
-func (c *Core) rest(t *ueventd.Task) {
-	deadline := t.Now() + again
+// pause waits until what was given up has come after all, but no longer than
+// the span.
+func (c *Core) pause(t *ueventd.Task, span time.Duration) {
+	deadline := t.Now() + span
 	for !c.reachable() && t.Now() < deadline {
-		if t.WaitUntil(deadline, "something to change", handler.TopicGoals, handler.TopicRootMounted) {
+		if t.WaitUntil(deadline, "what was given up to come after all", handler.TopicGoals, handler.TopicRootMounted) {
 			return
 		}
 	}
@@ -119,6 +137,7 @@ func (c *Core) resume() {
 	}
 	c.failing = false
 	c.explained = ""
+	c.w.Revision++
 	c.w.Progress()
 	c.sched.Notify(handler.TopicRetry)
 	c.sched.Push(ueventd.Event{Queue: filter.Root, Kind: filter.Add})

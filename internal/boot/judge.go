@@ -11,6 +11,7 @@ import (
 	"firstlight/internal/filter"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
+	"firstlight/internal/handler/mount"
 	"firstlight/internal/machine"
 	"firstlight/internal/ueventd"
 )
@@ -32,15 +33,17 @@ func (c *Core) judge() {
 		c.sched.Push(ueventd.Event{Queue: filter.Boot, Kind: kindGo})
 		return
 	}
-	if c.sched.Asking() {
-		c.w.Goals.Pause(now)
-	} else {
-		c.w.Goals.Resume(now)
-	}
 	for g := c.w.Goals.Next(); g != nil && g.Deadline <= now; g = c.w.Goals.Next() {
 		c.progressTimers++
+		n := c.log.Record(0, "deadline", "goal "+g.Name, "passed: "+g.Want)
+		if g.Owner != "" {
+			g.Deadline = 0
+			c.sched.Push(ueventd.Event{Queue: g.Owner, Kind: filter.Deadline, Cause: n})
+			continue
+		}
 		g.State, g.Reason = goal.GivenUp, "it did not come in time"
-		c.log.Record(0, "deadline", "goal "+g.Name, "passed: "+g.Want)
+	}
+	if slices.ContainsFunc(c.w.Goals.Open(), func(g *goal.Goal) bool { return g.State == goal.GivenUp }) {
 		c.fail()
 	}
 	c.inform(now)
@@ -55,49 +58,64 @@ func (c *Core) fail() {
 }
 
 // inform shows the line of progress after a time without any, and the whole
-// explanation when that time gets long.
+// explanation when that time gets long: again only when it says something
+// else, and not before the same time has passed once more.
 func (c *Core) inform(now time.Duration) {
 	if c.failing || c.sched.Asking() {
 		return
 	}
-	wait := c.opt.Config.Wait
-	quiet := now - c.w.Activity
-	if now >= c.explainAt() {
-		if lines := c.situation().Explain(); c.explained == "" || c.changed(lines) {
+	if at := c.explainAt(); at > 0 && at <= now {
+		lines := c.situation().Explain()
+		c.revision, c.looked = c.w.Revision, now
+		if sig := signature(lines); sig != c.explained {
 			c.progressTimers++
-			c.explained = signature(lines)
-			c.shownProgress = now
+			c.explained, c.said = sig, now
 			c.say(handler.Loud, "Still waiting.\n"+strings.Join(lines, "\n"))
 		}
-		return
 	}
-	if quiet >= wait.Progress && c.shownProgress <= c.w.Activity {
+	if at := c.progressAt(); at > 0 && at <= now {
 		c.progressTimers++
-		c.shownProgress = now
+		c.said = now
 		c.say(handler.Loud, c.situation().Progress())
 	}
 }
 
-// explainAt is when the explanation is due: after a time in which nothing at
-// all has come in, or three times that without progress, since a device that
-// comes and goes must not keep the boot from saying what it waits for.
-func (c *Core) explainAt() time.Duration {
-	wait := c.opt.Config.Wait.Explain
-	at := min(max(c.w.Activity, c.lastEvent)+wait, c.w.Activity+3*wait)
-	if c.explained != "" {
-		at = max(at, c.shownProgress+wait)
+// progressAt is when the line of progress is due, 0 for not before something
+// happens: after each step forward it is shown once.
+func (c *Core) progressAt() time.Duration {
+	if c.said >= c.w.Activity {
+		return 0
 	}
-	return at
+	return handler.DeadlineAt(c.w.Activity, c.opt.Config.Wait.Progress)
 }
 
-// changed says whether an explanation says something else than the last one
-// but for the passing of time.
-func (c *Core) changed(lines []string) bool { return signature(lines) != c.explained }
+// explainAt is when it is time to look whether there is something to explain,
+// 0 for not before something happens: after a time in which nothing at all
+// has come in, or three times that without progress, since a device that comes
+// and goes must not keep the boot from saying what it waits for.
+func (c *Core) explainAt() time.Duration {
+	wait := c.opt.Config.Wait.Explain
+	at := handler.DeadlineAt(max(c.w.Activity, c.lastEvent), wait)
+	if at == 0 {
+		return 0
+	}
+	at = min(at, c.w.Activity+3*wait)
+	switch {
+	case c.explained == "":
+		return at
+	case c.revision == c.w.Revision:
+		return 0
+	}
+	return max(at, c.looked+wait)
+}
 
 // signature is an explanation without its times.
 func signature(lines []string) string {
 	var b strings.Builder
 	for _, l := range lines {
+		if strings.HasPrefix(l, "Doing:") {
+			break // what is under way comes and goes
+		}
 		for _, cut := range [...]string{", since ", "; ", " since ", "given up after"} {
 			if i := strings.Index(l, cut); i >= 0 {
 				l = l[:i]
@@ -125,12 +143,10 @@ func (c *Core) NextDeadline() (at time.Duration, ok bool) {
 		earlier(g.Deadline)
 	}
 	if !c.failing {
-		wait := c.opt.Config.Wait
-		if c.shownProgress <= c.w.Activity {
-			earlier(c.w.Activity + wait.Progress)
-		}
-		if c.explained == "" || c.lastEvent > c.shownProgress {
-			earlier(c.explainAt())
+		for _, t := range [...]time.Duration{c.progressAt(), c.explainAt()} {
+			if t > 0 {
+				earlier(t)
+			}
 		}
 	}
 	return at, ok
@@ -146,6 +162,9 @@ func (c *Core) situation() goal.Situation {
 			if pt := e.Property("ID_PART_TABLE_TYPE"); pt != "" {
 				d.Type = pt + " partition table"
 			}
+		}
+		if e.Err != nil {
+			d.Note = e.Err.Error()
 		}
 		if since, ok := waiting[e.Devpath()]; ok {
 			d.Note = "being identified for " + goal.Seconds(s.Now-since)
@@ -216,7 +235,7 @@ func (c *Core) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		return c.start(t)
 	case kindReboot:
 		c.say(handler.Loud, "Ctrl-Alt-Del: rebooting")
-		ueventd.Act(t, "reboot", func(m machine.Machine) error { return m.Stop(machine.Reboot) })
+		c.halt(t, machine.Reboot)
 		return ueventd.Outcome{}
 	}
 	return c.failure(t)
@@ -226,7 +245,14 @@ func (c *Core) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
 	if c.shell {
 		c.say(handler.Loud, "Everything is there now. Leave the shell to start the system.")
-		return ueventd.WaitFor("the person at the shell", topicShell)
+		// Nobody need know the shell's password any more.
+		ueventd.Act(t, "withdraw the shell's question", func(m machine.Machine) error {
+			m.Dismiss(machine.ShellPrompt)
+			return nil
+		})
+		if c.shell {
+			return ueventd.WaitFor("the person at the shell", topicShell)
+		}
 	}
 	c.w.Break(t, bootcmd.StageCleanup)
 	c.w.Break(t, bootcmd.StageSwitchRoot)
@@ -236,14 +262,12 @@ func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
 	err := ueventd.Act(t, "switch root to "+handler.SysRoot+" "+init, func(m machine.Machine) error {
 		return m.SwitchRoot(machine.SwitchRoot{Root: handler.SysRoot, Init: init, Args: args})
 	})
-	// Only a failure comes back; everything is still in place.
-	c.ended = false
 	if err == nil {
-		return ueventd.Outcome{}
+		return ueventd.Outcome{} // a machine that only seems to start it
 	}
-	g := c.w.Goals.Get("init")
+	c.ended = c.stopped
+	g := c.w.Goals.Get(mount.InitGoal)
 	g.State, g.Reason = goal.GivenUp, "the real system could not be started: "+err.Error()
-	c.fail()
 	return ueventd.Fail(err)
 }
 

@@ -9,6 +9,7 @@ package console
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,16 +34,21 @@ type Console struct {
 type tty struct {
 	name string
 	fd   int
-	old  *unix.Termios
+	old  *unix.Termios // what it was before the question; nil: not asked there
 	edit editor
+	// stuck: it took nothing for writePatience the last time. Until it takes
+	// something again what it does not take at once is lost.
+	stuck bool
 }
 
 // Open opens the terminals; those that do not answer are left out. With none
 // of them /dev/console is used.
 func Open(names []string) *Console {
 	c := &Console{waiting: map[string]bool{}, wake: [2]int{-1, -1}}
-	for _, name := range names {
-		c.add(name)
+	for i, name := range names {
+		if !slices.Contains(names[:i], name) {
+			c.add(name)
+		}
 	}
 	if len(c.ttys) == 0 {
 		c.add("/dev/console")
@@ -64,6 +70,17 @@ func (c *Console) add(name string) {
 	c.ttys = append(c.ttys, &tty{name: name, fd: fd})
 }
 
+// Restore sets the terminals as they were before a question that stands, for
+// whoever uses them next.
+func (c *Console) Restore() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range c.ttys {
+		t.edit.wipe()
+		t.cooked()
+	}
+}
+
 // Close gives the terminals back as they were.
 func (c *Console) Close() {
 	c.mu.Lock()
@@ -81,7 +98,7 @@ func (c *Console) Print(text string) {
 	defer c.mu.Unlock()
 	out := strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\r\n") + "\r\n"
 	for _, t := range c.ttys {
-		if c.asking == nil {
+		if c.asking == nil || t.old == nil {
 			t.write(out)
 			continue
 		}
@@ -102,6 +119,7 @@ func (t *tty) write(s string) {
 		n, err := unix.Write(t.fd, b)
 		if n > 0 {
 			b = b[n:]
+			t.stuck = false
 			continue
 		}
 		if err == unix.EINTR {
@@ -110,7 +128,11 @@ func (t *tty) write(s string) {
 		if err != unix.EAGAIN {
 			return
 		}
+		if t.stuck {
+			return
+		}
 		if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(t.fd), Events: unix.POLLOUT}}, int(writePatience.Milliseconds())); n == 0 {
+			t.stuck = true
 			return
 		}
 	}
@@ -168,11 +190,11 @@ func (c *Console) begin(p *machine.Prompt) error {
 	var last error
 	for _, t := range c.ttys {
 		// Room for the longest line at once: growing would leave copies behind.
-		t.edit = editor{line: make([]byte, 0, MaxLine), show: p.Echo}
 		if err := t.raw(); err != nil {
 			last = err
 			continue
 		}
+		t.edit = editor{line: make([]byte, 0, MaxLine), show: p.Echo}
 		usable++
 		t.write(t.line(p))
 	}
@@ -190,7 +212,7 @@ func (c *Console) end(id string) {
 	delete(c.waiting, id)
 	for _, t := range c.ttys {
 		t.edit.wipe()
-		if c.asking != nil {
+		if c.asking != nil && t.old != nil {
 			t.write("\r\n")
 		}
 		t.cooked()
@@ -209,9 +231,16 @@ func (c *Console) Dismiss(id string) {
 // read waits for keys on all terminals.
 func (c *Console) read(p *machine.Prompt) ([]byte, error) {
 	fds := []unix.PollFd{{Fd: int32(c.wake[0]), Events: unix.POLLIN}}
-	for _, t := range c.ttys {
-		fds = append(fds, unix.PollFd{Fd: int32(t.fd), Events: unix.POLLIN})
+	c.mu.Lock()
+	ttys := slices.Clone(c.ttys)
+	for _, t := range ttys {
+		fd := int32(t.fd)
+		if t.old == nil {
+			fd = -1 // not asked there: it would show what is typed
+		}
+		fds = append(fds, unix.PollFd{Fd: fd, Events: unix.POLLIN})
 	}
+	c.mu.Unlock()
 	buf := make([]byte, 256)
 	defer clear(buf)
 	for {
@@ -228,7 +257,7 @@ func (c *Console) read(p *machine.Prompt) ([]byte, error) {
 			return nil, machine.ErrDismissed
 		}
 		alive := 0
-		for i, t := range c.ttys {
+		for i, t := range ttys {
 			f := &fds[i+1]
 			if f.Fd < 0 {
 				continue
@@ -237,6 +266,7 @@ func (c *Console) read(p *machine.Prompt) ([]byte, error) {
 			if f.Revents == 0 {
 				continue
 			}
+			f.Revents = 0 // an interrupted poll leaves it as it was
 			n, err := unix.Read(t.fd, buf[:1])
 			if n <= 0 && err != unix.EAGAIN && err != unix.EINTR {
 				f.Fd = -1 // hung up

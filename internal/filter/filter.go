@@ -6,6 +6,7 @@ package filter
 import (
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/device"
+	"firstlight/internal/devspec"
 	"firstlight/internal/ueventd"
 )
 
@@ -16,6 +17,7 @@ const (
 	PV     = "pv"     // one physical volume: its node
 	VG     = "vg"     // one volume group: its name (the pv handler pushes these)
 	LUKS   = "luks"   // one encrypted device: its LUKS UUID
+	Asked  = "asked"  // the same, for what must not wait behind its question
 	Btrfs  = "btrfs"  // one filesystem: its UUID
 	Resume = "resume" // the hibernation image
 	Root   = "root"   // the root filesystem
@@ -25,8 +27,9 @@ const (
 
 // Kinds of events that filters make.
 const (
-	Add    = "add"    // the device is there, and identified
-	Remove = "remove" // the device is gone
+	Add      = "add"      // the device is there, and identified
+	Remove   = "remove"   // the device is gone
+	Deadline = "deadline" // the time of the goal that the queue owns has passed
 )
 
 // filters is the list of all filters; a new subject is a new line.
@@ -45,7 +48,7 @@ func Classify(cfg *bootcmd.Config, d *device.Device, action string) []ueventd.Ev
 	push := func(queue string) {
 		out = append(out, ueventd.Event{Queue: queue, Kind: kind, Name: d.Devname()})
 	}
-	if unusable(d) && kind == Add {
+	if !Usable(d) && kind == Add {
 		return nil
 	}
 	for _, f := range filters {
@@ -53,21 +56,30 @@ func Classify(cfg *bootcmd.Config, d *device.Device, action string) []ueventd.Ev
 			push(q)
 		}
 	}
-	if r := cfg.Resume; !r.Disabled && r.Device.Matches(d) {
+	if kind == Remove && encrypted(d) != "" {
+		push(Asked + " " + d.Property("ID_FS_UUID"))
+	}
+	if r := cfg.Resume; !r.Disabled && mayBe(r.Device, d) {
 		push(Resume)
 	}
-	if cfg.Root.Device.Matches(d) || cfg.Root.Device.PartOffset != 0 && d.Devtype() == "partition" {
+	if mayBe(cfg.Root.Device, d) {
 		push(Root)
 	}
 	return out
 }
 
-// unusable holds for a device that exists but has no content yet: a
+// mayBe says whether a device may be the one that spec names. Of a partition
+// counted from another one only the handler can say so, which sees both.
+func mayBe(spec devspec.Spec, d *device.Device) bool {
+	return spec.Matches(d) || spec.PartOffset != 0 && d.Devtype() == "partition"
+}
+
+// Usable says whether a device has its content. It does not hold for a
 // suspended or empty device-mapper device, an array that is not running, a
-// medium that is not there. Its change event will tell.
-func unusable(d *device.Device) bool {
-	return d.Property("DM_UDEV_DISABLE_OTHER_RULES_FLAG") == "1" || d.Property("DM_SUSPENDED") == "1" ||
-		d.Property("SYSTEMD_READY") == "0" && d.Property("ID_FS_TYPE") == ""
+// medium that is not there: their change events will tell.
+func Usable(d *device.Device) bool {
+	return d.Property("DM_UDEV_DISABLE_OTHER_RULES_FLAG") != "1" && d.Property("DM_SUSPENDED") != "1" &&
+		(d.Property("SYSTEMD_READY") != "0" || d.Property("ID_FS_TYPE") != "")
 }
 
 func raidMember(d *device.Device) string {

@@ -31,6 +31,9 @@ type Goal struct {
 	OnExpiry string        // what happens then, for the person: "boot is given up"
 	State    State
 	Reason   string // why it is given up, or how it was met
+	// Owner is the queue that is told when the deadline passes, instead of
+	// the goal being given up: "" for none.
+	Owner string
 }
 
 // Condition says of a fact how it stands to the goals.

@@ -8,12 +8,14 @@ package handler
 
 import (
 	"errors"
+	"path"
 	"slices"
 	"strings"
 	"time"
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
+	"firstlight/internal/filter"
 	"firstlight/internal/goal"
 	"firstlight/internal/machine"
 	"firstlight/internal/timespan"
@@ -87,9 +89,12 @@ type World struct {
 	Extra []devspec.Spec
 	// Missing are the drivers that were wanted and are not in the image.
 	Missing []string
+	// Revision counts the changes of what an explanation is made from.
+	Revision uint64
 
-	facts map[string]*goal.Fact
-	order []string
+	facts   map[string]*goal.Fact
+	order   []string
+	stopped map[bootcmd.Stage]bool // stages at which there was a shell
 }
 
 // SetFact records what a handler knows of an object; key identifies it. The
@@ -106,6 +111,7 @@ func (w *World) SetFact(key string, f goal.Fact) {
 		f.Since = old.Since
 	}
 	if old == nil || old.Condition != f.Condition || old.Text != f.Text {
+		w.Revision++
 		w.Sched.Note("fact", f.Subject, f.Condition.String()+": "+f.Text)
 	}
 	w.facts[key] = &f
@@ -114,6 +120,7 @@ func (w *World) SetFact(key string, f goal.Fact) {
 
 // DropFact forgets an object.
 func (w *World) DropFact(key string) {
+	w.Revision++
 	delete(w.facts, key)
 	w.order = slices.DeleteFunc(w.order, func(k string) bool { return k == key })
 }
@@ -130,14 +137,14 @@ func (w *World) Facts() []goal.Fact {
 // Progress notes that the boot came nearer to its goals.
 func (w *World) Progress() { w.Activity = w.Sched.Now() }
 
-// Find returns the identified block devices that spec names, in the order of
-// their devpaths. Partitions that PARTNROFF counts to are found too.
+// Find returns the block devices with content that spec names, in the order
+// of their devpaths. Partitions that PARTNROFF counts to are found too.
 func (w *World) Find(spec devspec.Spec) []*udevd.Entry {
 	var out []*udevd.Entry
 	if !spec.IsDevice() {
 		return nil
 	}
-	all := w.Devices.Block()
+	all := slices.DeleteFunc(w.Devices.Block(), func(e *udevd.Entry) bool { return !filter.Usable(e.Device) })
 	for _, e := range all {
 		if spec.Matches(e) || spec.PartOffset != 0 &&
 			slices.ContainsFunc(all, func(base *udevd.Entry) bool { return spec.MatchesFrom(base, e) }) {
@@ -173,29 +180,31 @@ func (w *World) Want(spec devspec.Spec) {
 
 // Identified waits until every block device that the kernel has announced is
 // identified, so that a second device with the same name is seen before the
-// first is used, but not for a device that does not answer: after
-// identifyPatience it goes on.
+// first is used, but not for a device that does not answer: each is waited
+// for no longer than identifyPatience after it was announced.
 func (w *World) Identified(t *ueventd.Task) {
-	deadline := t.Now() + identifyPatience
-	for len(w.Devices.Unidentified()) > 0 && t.Now() < deadline {
-		if t.WaitUntil(deadline, "identification of "+strings.Join(unidentified(w), " "), udevd.TopicIdentified) {
-			t.Record("decision", "go on without "+strings.Join(unidentified(w), " ")+": no answer for "+goal.Seconds(identifyPatience))
+	for {
+		var names []string
+		var until time.Duration
+		for devpath, since := range w.Devices.Unidentified() {
+			if since+identifyPatience > t.Now() {
+				names = append(names, path.Base(devpath))
+				until = max(until, since+identifyPatience)
+			}
+		}
+		if len(names) == 0 {
 			return
+		}
+		slices.Sort(names)
+		what := strings.Join(names, " ")
+		if t.WaitUntil(until, "identification of "+what, udevd.TopicIdentified, udevd.TopicDevice) {
+			t.Record("decision", "go on without "+what+": no answer for "+goal.Seconds(identifyPatience))
 		}
 	}
 }
 
 // identifyPatience bounds the wait of Identified.
 const identifyPatience = 2 * time.Second
-
-func unidentified(w *World) []string {
-	var out []string
-	for p := range w.Devices.Unidentified() {
-		out = append(out, p[strings.LastIndexByte(p, '/')+1:])
-	}
-	slices.Sort(out)
-	return out
-}
 
 // LoadModules loads modules and remembers those that the image lacks.
 func (w *World) LoadModules(t *ueventd.Task, names ...string) error {
@@ -221,21 +230,34 @@ func (w *World) AddMissingDriver(err error) {
 	}
 }
 
-// DeadlineAt turns a span into the time at which it ends; 0 stands for never.
+// DeadlineAt turns a span into the time at which it ends; 0 stands for never,
+// and so does a time beyond what can be counted.
 func DeadlineAt(now, span time.Duration) time.Duration {
-	if span == timespan.Forever {
+	if span > timespan.Forever-now {
 		return 0
 	}
 	return now + span
 }
 
-// Break gives the person a shell if the command line asks for one at stage.
+// Break gives the person a shell if the command line asks for one at stage,
+// once. The clocks stand still while it is open.
 func (w *World) Break(t *ueventd.Task, stage bootcmd.Stage) {
-	if !w.Config.BreaksAt(stage) {
+	if !w.Config.BreaksAt(stage) || w.stopped[stage] {
 		return
 	}
+	if w.stopped == nil {
+		w.stopped = map[bootcmd.Stage]bool{}
+	}
+	w.stopped[stage] = true
 	w.Say(Loud, "stopped before "+stage.String()+" as rd.break asks; leave the shell to go on")
-	if err := ueventd.Act(t, "shell at "+stage.String(), func(m machine.Machine) error { return m.Shell() }); err != nil {
+	if err := Shell(t, "shell at "+stage.String()); err != nil {
 		w.Say(Loud, "no shell at "+stage.String()+": "+err.Error())
 	}
+}
+
+// Shell gives the person a shell until it is left. The clocks stand still
+// meanwhile.
+func Shell(t *ueventd.Task, what string) error {
+	_, err := ueventd.Ask(t, what, func(m machine.Machine) (struct{}, error) { return struct{}{}, m.Shell() })
+	return err
 }

@@ -159,6 +159,9 @@ type Prompt struct {
 	Echo bool   // show what is typed instead of asterisks
 }
 
+// ShellPrompt is the ID of the question for the emergency shell's password.
+const ShellPrompt = "emergency"
+
 // Errors of Ask.
 var (
 	// ErrDismissed says that the question has become needless.
@@ -176,7 +179,9 @@ type Console interface {
 	Ask(Prompt) ([]byte, error)
 	// Dismiss withdraws a question: its Ask returns ErrDismissed.
 	Dismiss(id string)
-	// Shell gives the consoles a shell and returns when it ends.
+	// Shell gives the consoles a shell and returns when it ends. It may ask
+	// for a password first, as ShellPrompt; when that is withdrawn it returns
+	// ErrDismissed.
 	Shell() error
 }
 

@@ -18,17 +18,20 @@ import (
 // children runs helpers and reaps every process that ends: as PID 1 we
 // inherit those whose parents are gone.
 type children struct {
-	mu    sync.Mutex
-	wait  map[int]chan unix.WaitStatus
-	early map[int]unix.WaitStatus // ended before anybody waited
+	mu   sync.Mutex
+	wait map[int]chan unix.WaitStatus
 }
 
 func newChildren() *children {
-	return &children{wait: map[int]chan unix.WaitStatus{}, early: map[int]unix.WaitStatus{}}
+	return &children{wait: map[int]chan unix.WaitStatus{}}
 }
 
-// reap collects what has ended. It is called for each SIGCHLD.
+// reap collects what has ended. It is called for each SIGCHLD. The lock spans
+// waiting and handing over, as it spans starting a child and registering it:
+// a process number is free for the next child as soon as it was waited for.
 func (c *children) reap() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for {
 		var status unix.WaitStatus
 		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
@@ -38,14 +41,10 @@ func (c *children) reap() {
 		if err != nil || pid <= 0 {
 			return
 		}
-		c.mu.Lock()
 		if ch := c.wait[pid]; ch != nil {
 			delete(c.wait, pid)
-			ch <- status
-		} else if len(c.early) < 256 {
-			c.early[pid] = status
+			ch <- status // has room for it
 		}
-		c.mu.Unlock()
 	}
 }
 
@@ -58,12 +57,7 @@ func (c *children) start(p string, argv []string, attr *syscall.ProcAttr) (int, 
 		return 0, nil, fmt.Errorf("execute %s: %w", p, err)
 	}
 	ch := make(chan unix.WaitStatus, 1)
-	if st, ok := c.early[pid]; ok {
-		delete(c.early, pid)
-		ch <- st
-	} else {
-		c.wait[pid] = ch
-	}
+	c.wait[pid] = ch
 	return pid, ch, nil
 }
 

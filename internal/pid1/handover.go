@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// handOver leaves what the real system needs of this boot in /run, and closes
-// what must not follow into it.
+// handOver leaves what the real system needs of this boot in /run, and the
+// terminals as they were.
 func (l *loop) handOver() {
 	st := l.core.Stats()
 	var b strings.Builder
@@ -24,5 +24,5 @@ func (l *loop) handOver() {
 	l.out.journal(l.core.Journal())
 	// The sockets and files close themselves at exec; closing them here would
 	// only startle those who wait on them.
-	l.out.console.Close()
+	l.out.console.Restore()
 }

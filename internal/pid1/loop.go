@@ -2,8 +2,10 @@ package pid1
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +28,7 @@ type loop struct {
 	spawn   *children
 	out     *output
 	results chan result
+	leaving chan chan struct{} // the real system is about to start: closed when all is handed over
 }
 
 type result struct {
@@ -38,6 +41,7 @@ type result struct {
 type input struct {
 	messages []*uevent.Message
 	overflow bool
+	dropped  int // messages that were not taken, so far
 }
 
 // now is the time since the kernel started.
@@ -57,13 +61,17 @@ func (l *loop) run() {
 	mounts := make(chan []string, 1)
 	go l.watchMounts(mounts)
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, unix.SIGCHLD, unix.SIGINT)
+	// The Go runtime would end the program on most of these, and the kernel
+	// would panic. They are caught and not ignored, since an ignored signal
+	// stays ignored in the real init.
+	signal.Notify(signals, unix.SIGCHLD, unix.SIGINT, unix.SIGHUP, unix.SIGTERM, unix.SIGQUIT, unix.SIGPIPE,
+		unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGABRT, unix.SIGTRAP, unix.SIGTSTP, unix.SIGPWR)
 
 	l.core.Start()
 	timer := time.NewTimer(time.Hour)
 	dropped := 0
 	for {
-		l.core.Run()
+		contained(l.core.Run)
 		l.carryOut()
 		var wake <-chan time.Time
 		if at, ok := l.core.NextDeadline(); ok {
@@ -81,9 +89,9 @@ func (l *loop) run() {
 				uevent.Walk(l.sys, func(m *uevent.Message) { found = append(found, m) })
 				l.core.Overflow(found)
 			}
-			if n := l.socket.Dropped(); n != dropped {
-				dropped = n
-				l.core.Dropped(n)
+			if in.dropped != dropped {
+				dropped = in.dropped
+				l.core.Dropped(in.dropped)
 			}
 		case r := <-l.results:
 			l.core.Advance(now())
@@ -91,9 +99,14 @@ func (l *loop) run() {
 		case points := <-mounts:
 			l.core.Advance(now())
 			l.core.Mounts(points)
+		case done := <-l.leaving:
+			contained(l.handOver)
+			close(done)
 		case s := <-signals:
 			if s == unix.SIGCHLD {
 				l.spawn.reap()
+			}
+			if s != unix.SIGINT {
 				continue
 			}
 			l.core.Advance(now())
@@ -113,6 +126,18 @@ func (l *loop) run() {
 			}
 		}
 	}
+}
+
+// contained calls f. A panic in it is reported, and the boot goes on with the
+// next input: of what the core does between tasks nothing is worth the
+// machine.
+func contained(f func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			kmsg(3, fmt.Sprintf("internal error: %v\n%s", p, debug.Stack()))
+		}
+	}()
+	f()
 }
 
 // carryOut starts the operations that the core has asked for, shows what it
@@ -143,6 +168,7 @@ func (l *loop) do(op ueventd.Operation) {
 // listen reads the uevent socket for ever: it waits in poll(2), then takes
 // all there is.
 func (l *loop) listen(events chan<- input) {
+	dropped := 0
 	fds := []unix.PollFd{{Fd: int32(l.socket.FD()), Events: unix.POLLIN}}
 	for {
 		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
@@ -150,6 +176,7 @@ func (l *loop) listen(events chan<- input) {
 			return
 		}
 		var in input
+		failed := false
 		for {
 			m, err := l.socket.Receive()
 			if errors.Is(err, uevent.ErrOverflow) {
@@ -159,6 +186,7 @@ func (l *loop) listen(events chan<- input) {
 			if err != nil {
 				if !errors.Is(err, uevent.ErrEmpty) {
 					kmsg(3, err.Error())
+					failed = true
 				}
 				break
 			}
@@ -167,8 +195,12 @@ func (l *loop) listen(events chan<- input) {
 				break
 			}
 		}
-		if len(in.messages) > 0 || in.overflow {
+		if in.dropped = l.socket.Dropped(); len(in.messages) > 0 || in.overflow || in.dropped != dropped {
+			dropped = in.dropped
 			events <- in
+		}
+		if failed {
+			return // the socket is broken, and would say so for ever
 		}
 	}
 }

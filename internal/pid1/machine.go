@@ -21,22 +21,28 @@ type world struct {
 	*switcher
 	shell shell
 
-	mapperOnce sync.Once
-	mapper     devmapper.Mapper
-	mapperErr  error
+	mapperLock sync.Mutex
+	mapper     devmapper.Mapper // nil until it was opened
 }
 
 var _ machine.Machine = (*world)(nil)
 
 // Mapper implements machine.Machine.
 func (w *world) Mapper() (devmapper.Mapper, error) {
-	w.mapperOnce.Do(func() {
-		if w.mapperErr = w.modules.Load("dm-mod"); w.mapperErr != nil {
-			return
-		}
-		w.mapper, w.mapperErr = devmapper.Open("/dev/mapper/control")
-	})
-	return w.mapper, w.mapperErr
+	w.mapperLock.Lock()
+	defer w.mapperLock.Unlock()
+	if w.mapper != nil {
+		return w.mapper, nil
+	}
+	if err := w.modules.Load("dm-mod"); err != nil {
+		return nil, err
+	}
+	control, err := devmapper.Open("/dev/mapper/control")
+	if err != nil {
+		return nil, err
+	}
+	w.mapper = control
+	return control, nil
 }
 
 // Coldplug implements machine.Devices.

@@ -81,8 +81,13 @@ func Main(handlers []boot.Register) {
 	matches := func(alias string) bool { return len(index.Match(alias)) > 0 }
 	core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: image.Image, Sys: sys,
 		Rules: udevd.NewTable(table, cfg.Params, matches, missing), Handlers: handlers, Args: os.Args[1:], Start: now()})
-	l := &loop{core: core, world: w, sys: sys, spawn: spawn, out: out, results: make(chan result, 64)}
-	sw.before = func() { l.handOver() }
+	l := &loop{core: core, world: w, sys: sys, spawn: spawn, out: out, results: make(chan result, 64), leaving: make(chan chan struct{})}
+	sw.before = func() {
+		// The core's state belongs to the loop; this is called beside it.
+		done := make(chan struct{})
+		l.leaving <- done
+		<-done
+	}
 	if l.socket, err = uevent.Open(); err != nil {
 		die(err)
 	}
@@ -115,7 +120,11 @@ func die(err error) {
 		unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 	}
 	unix.Reboot(unix.LINUX_REBOOT_CMD_CAD_ON)
-	select {}
+	for {
+		// Not an empty select: with no other goroutine the runtime would call
+		// that a deadlock and end the process.
+		unix.Poll(nil, -1)
+	}
 }
 
 // commandLine reads the parameters of the image and of the kernel.

@@ -38,8 +38,10 @@ func (s *shell) run(*world) error {
 	if program == "" {
 		return errNoShell
 	}
-	if s.password != "" && !s.allowed() {
-		return errRefused
+	if s.password != "" {
+		if err := s.allowed(); err != nil {
+			return err
+		}
 	}
 	tty, restore, err := s.console.Lend()
 	if err != nil {
@@ -59,18 +61,18 @@ func (s *shell) run(*world) error {
 
 // allowed asks for the password of the emergency shell. A hash that cannot be
 // read denies.
-func (s *shell) allowed() bool {
+func (s *shell) allowed() error {
 	for range attempts {
-		typed, err := s.console.Ask(machine.Prompt{ID: "emergency", Text: "Password for the emergency shell"})
+		typed, err := s.console.Ask(machine.Prompt{ID: machine.ShellPrompt, Text: "Password for the emergency shell"})
 		if err != nil {
-			return false
+			return err
 		}
 		ok := checkPassword(s.password, typed)
 		clear(typed)
 		if ok {
-			return true
+			return nil
 		}
 		s.console.Print("Wrong password.")
 	}
-	return false
+	return errRefused
 }

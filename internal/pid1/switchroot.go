@@ -1,10 +1,13 @@
 package pid1
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,11 +56,15 @@ func (s *switcher) SwitchRoot(sw machine.SwitchRoot) error {
 		return fmt.Errorf("open /: %w", err)
 	}
 	defer unix.Close(old)
+	if err := interpreter(sw.Root, init.Path); err != nil {
+		return fmt.Errorf("init %s: %w", sw.Init, err)
+	}
 	s.spawn.endAll()
 	s.before()
 	if err := s.move(sw.Root); err != nil {
 		return err
 	}
+	// From here on there is no way back, and nothing is left that should fail.
 	if err := freeImage(old, here.Dev); err != nil {
 		kmsg(4, "the image's memory was not freed: "+err.Error())
 	}
@@ -70,30 +77,141 @@ func (s *switcher) SwitchRoot(sw machine.SwitchRoot) error {
 }
 
 // move takes the kernel's filesystems along and makes the real root the root.
-func (s *switcher) move(root string) error {
+// If it fails, what was moved is back in its place.
+func (s *switcher) move(root string) (err error) {
+	var moved []string
+	var missing []string
+	defer func() {
+		if err == nil {
+			return
+		}
+		unix.Chdir("/")
+		for _, from := range slices.Backward(moved) {
+			if back := unix.Mount(path.Join(root, from), from, "", unix.MS_MOVE, ""); back != nil {
+				err = errors.Join(err, fmt.Errorf("move %s back: %w", from, back))
+			}
+		}
+	}()
 	for _, from := range carried {
 		to := path.Join(root, from)
 		if st, err := os.Lstat(to); err != nil || !st.IsDir() {
 			// A read-only or bare root without the directory: it is better to
 			// start without that mount than not at all.
 			kmsg(4, to+" is missing in the real root: "+from+" is not carried over")
-			unix.Unmount(from, unix.MNT_DETACH)
+			missing = append(missing, from)
 			continue
 		}
 		if err := unix.Mount(from, to, "", unix.MS_MOVE, ""); err != nil {
 			return fmt.Errorf("move %s to %s: %w", from, to, err)
 		}
+		moved = append(moved, from)
 	}
 	if err := unix.Chdir(root); err != nil {
 		return fmt.Errorf("change to %s: %w", root, err)
 	}
+	for _, from := range missing {
+		unix.Unmount(from, unix.MNT_DETACH)
+	}
 	if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
 		return fmt.Errorf("move %s to /: %w", root, err)
 	}
+	moved = nil // they went along
 	if err := unix.Chroot("."); err != nil {
 		return fmt.Errorf("change root to %s: %w", root, err)
 	}
 	return unix.Chdir("/")
+}
+
+// interpreter looks whether the kernel could execute a program of the real
+// root: a script's "#!" and an ELF file's interpreter have to be there too.
+// After the switch it would be too late to find out.
+func interpreter(root, p string) error {
+	f, err := openIn(root, p, unix.O_RDONLY|unix.O_NONBLOCK)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	needs, err := needed(f)
+	if err != nil {
+		return fmt.Errorf("cannot be executed: %w", err)
+	}
+	if needs == "" {
+		return nil
+	}
+	info, err := files{}.InRoot(root, needs)
+	if err != nil {
+		return fmt.Errorf("it needs %s: %w", needs, err)
+	}
+	if !info.Mode.IsRegular() || info.Mode&0o111 == 0 {
+		return fmt.Errorf("it needs %s, which is not an executable file", needs)
+	}
+	return nil
+}
+
+// needed returns the interpreter that a program names, or "". The layout of
+// an ELF file is that of elf(5).
+func needed(r io.ReaderAt) (string, error) {
+	var head [256]byte
+	n, err := r.ReadAt(head[:], 0)
+	if err != nil && err != io.EOF {
+		return "", err
+	}
+	if n < 4 {
+		return "", errors.New("the file is empty")
+	}
+	if string(head[:2]) == "#!" {
+		line, _, _ := strings.Cut(string(head[2:n]), "\n")
+		f := strings.Fields(line)
+		if len(f) == 0 {
+			return "", errors.New("its #! line names no program")
+		}
+		return f[0], nil
+	}
+	if string(head[:4]) != "\x7fELF" {
+		return "", errors.New("it is neither an ELF program nor a script")
+	}
+	if n < 64 {
+		return "", errors.New("its ELF header is cut off")
+	}
+	return elfInterpreter(r, head[:64])
+}
+
+func elfInterpreter(r io.ReaderAt, head []byte) (string, error) {
+	var order binary.ByteOrder = binary.LittleEndian
+	if head[5] == 2 {
+		order = binary.BigEndian
+	}
+	wide := head[4] == 2
+	off, size, count := uint64(order.Uint32(head[28:])), order.Uint16(head[42:]), order.Uint16(head[44:])
+	if wide {
+		off, size, count = order.Uint64(head[32:]), order.Uint16(head[54:]), order.Uint16(head[56:])
+	}
+	if size < 32 || wide && size < 56 {
+		return "", errors.New("its ELF program headers are not valid")
+	}
+	const ptInterp = 3
+	entry := make([]byte, size)
+	for i := range uint64(count) {
+		if _, err := r.ReadAt(entry, int64(off+i*uint64(size))); err != nil {
+			return "", fmt.Errorf("its ELF program headers: %w", err)
+		}
+		if order.Uint32(entry) != ptInterp {
+			continue
+		}
+		at, length := uint64(order.Uint32(entry[4:])), uint64(order.Uint32(entry[16:]))
+		if wide {
+			at, length = order.Uint64(entry[8:]), order.Uint64(entry[32:])
+		}
+		if length == 0 || length > 4096 {
+			return "", errors.New("the name of its ELF interpreter is not valid")
+		}
+		name := make([]byte, length)
+		if _, err := r.ReadAt(name, int64(at)); err != nil {
+			return "", fmt.Errorf("the name of its ELF interpreter: %w", err)
+		}
+		return strings.TrimRight(string(name), "\x00"), nil
+	}
+	return "", nil
 }
 
 // freeImage removes everything of the image, so that its memory is free. It

@@ -44,7 +44,7 @@ func (r *Table) Evaluate(t *ueventd.Task, dev *device.Device, action string, old
 			t.Record("rule", fmt.Sprintf("%s: %s %s: %v", d.From, d.What, d.Value, d.Err))
 		}
 	}
-	var failed error
+	failed := e.unreadable
 	for _, c := range out.Run {
 		if !c.Builtin {
 			t.Record("rule", fmt.Sprintf("%s: RUN %s: programs are run by the real system", c.From, strings.Join(c.Args, " ")))
@@ -80,6 +80,8 @@ type env struct {
 	*Table
 	t   *ueventd.Task
 	old *device.Device
+	// unreadable says why the content of the device could not be looked at.
+	unreadable error
 }
 
 // Builtin implements rules.Env.
@@ -177,6 +179,9 @@ func (e *env) blkid(dev *device.Device) error {
 		return probe(m, name, disk, diskNumber, start, size)
 	})
 	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) { // it is gone: its removal is on the way
+			e.unreadable = err
+		}
 		return err
 	}
 	for _, p := range append(res.content.Udev(), blkid.Udev(res.entry)...) {

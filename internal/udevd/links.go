@@ -2,8 +2,8 @@ package udevd
 
 import (
 	"cmp"
+	"errors"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -20,45 +20,46 @@ type claim struct {
 	order    uint64 // of two with the same priority the earlier claim stays
 }
 
+// topicLinks is notified when a change of links is done.
+const topicLinks = "links changed"
+
 // updateLinks makes the links of /dev agree with what the device now claims.
 func (m *Manager) updateLinks(t *ueventd.Task, e *Entry) {
-	want := map[string]bool{}
+	var want []string
 	if e.Devname() != "" && e.Subsystem() != "net" {
-		for _, l := range e.Links() {
-			want[l] = true
-		}
+		want = e.Links()
 	}
-	var touched []string
-	for link, claims := range m.claims {
-		if !want[link] && slices.ContainsFunc(claims, func(c *claim) bool { return c.devpath == e.Devpath() }) {
-			touched = append(touched, link)
-		}
-	}
-	before := m.owners(append(touched, slices.Collect(maps.Keys(want))...))
+	touched := m.claimed(e.Devpath())
 	for _, link := range touched {
-		m.unclaim(link, e.Devpath())
-	}
-	for _, link := range e.Links() {
-		if want[link] {
-			m.claim(link, e)
+		if !slices.Contains(want, link) {
+			m.unclaim(link, e.Devpath())
 		}
 	}
-	m.apply(t, before)
+	for _, link := range want {
+		m.claim(link, e)
+	}
+	m.settle(t, append(touched, want...))
 }
 
 // dropLinks takes back every claim of a device that is gone.
 func (m *Manager) dropLinks(t *ueventd.Task, devpath string) {
-	var touched []string
-	for link, claims := range m.claims {
-		if slices.ContainsFunc(claims, func(c *claim) bool { return c.devpath == devpath }) {
-			touched = append(touched, link)
-		}
-	}
-	before := m.owners(touched)
+	touched := m.claimed(devpath)
 	for _, link := range touched {
 		m.unclaim(link, devpath)
 	}
-	m.apply(t, before)
+	m.settle(t, touched)
+}
+
+// claimed returns the links that a device claims, sorted.
+func (m *Manager) claimed(devpath string) []string {
+	var out []string
+	for link, claims := range m.claims {
+		if slices.ContainsFunc(claims, func(c *claim) bool { return c.devpath == devpath }) {
+			out = append(out, link)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 func (m *Manager) claim(link string, e *Entry) {
@@ -85,15 +86,7 @@ func (m *Manager) unclaim(link, devpath string) {
 	m.claims[link] = list
 }
 
-// owners returns which node each link leads to now, "" for none.
-func (m *Manager) owners(links []string) map[string]string {
-	out := make(map[string]string, len(links))
-	for _, l := range links {
-		out[l] = m.owner(l)
-	}
-	return out
-}
-
+// owner is the node that a link is to lead to, "" for none.
 func (m *Manager) owner(link string) string {
 	if c := m.claims[link]; len(c) > 0 {
 		return c[0].devname
@@ -101,35 +94,64 @@ func (m *Manager) owner(link string) string {
 	return ""
 }
 
-// apply changes the links whose owner is no longer what it was before.
-func (m *Manager) apply(t *ueventd.Task, before map[string]string) {
-	var set, drop []string
-	for _, link := range slices.Sorted(maps.Keys(before)) {
-		switch now := m.owner(link); {
-		case now == before[link]:
-		case now == "":
-			drop = append(drop, link)
-		default:
-			set = append(set, link, now)
+// settle makes the links lead where their claims say. Operations may end in
+// any order, so of one link only one change is under way at a time; a device
+// that wants it changed meanwhile waits, and looks again.
+func (m *Manager) settle(t *ueventd.Task, links []string) {
+	slices.Sort(links)
+	links = slices.Compact(links)
+	for {
+		var set, drop []string
+		busy := false
+		for _, l := range links {
+			switch now := m.owner(l); {
+			case now == m.leads[l]:
+			case m.changing[l]:
+				busy = true
+			case now == "":
+				drop = append(drop, l)
+			default:
+				set = append(set, l, now)
+			}
 		}
+		if len(set)+len(drop) > 0 {
+			m.change(t, set, drop)
+			continue
+		}
+		if !busy {
+			return
+		}
+		t.Wait("links that are being changed", topicLinks)
 	}
-	if len(set)+len(drop) == 0 {
-		return
+}
+
+// change makes links, given as pairs of link and node, and takes others away.
+func (m *Manager) change(t *ueventd.Task, set, drop []string) {
+	for i := 0; i < len(set); i += 2 {
+		m.changing[set[i]] = true
+		m.leads[set[i]] = set[i+1]
+	}
+	for _, l := range drop {
+		m.changing[l] = true
+		delete(m.leads, l)
 	}
 	err := ueventd.Act(t, "links "+strings.Join(append(slices.Clone(set), drop...), " "), func(w machine.Machine) error {
-		var first error
+		var errs []error
 		for i := 0; i < len(set); i += 2 {
-			if err := w.Link(relative("/dev/"+set[i], set[i+1]), "/dev/"+set[i]); err != nil && first == nil {
-				first = err
-			}
+			errs = append(errs, w.Link(relative("/dev/"+set[i], set[i+1]), "/dev/"+set[i]))
 		}
 		for _, l := range drop {
-			if err := w.Unlink("/dev/" + l); err != nil && first == nil {
-				first = err
-			}
+			errs = append(errs, w.Unlink("/dev/"+l))
 		}
-		return first
+		return errors.Join(errs...)
 	})
+	for i := 0; i < len(set); i += 2 {
+		delete(m.changing, set[i])
+	}
+	for _, l := range drop {
+		delete(m.changing, l)
+	}
+	m.sched.Notify(topicLinks)
 	if err != nil {
 		t.Record("warning", err.Error())
 	}

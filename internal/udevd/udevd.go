@@ -65,21 +65,41 @@ type Manager struct {
 	rules   Rules
 	publish func(t *ueventd.Task, e *Entry, action string)
 
-	db      map[string]*Entry // by devpath
-	byName  map[string]*Entry // by devname
-	claims  map[string][]*claim
-	inHand  map[string]int           // events not yet done, by devpath
-	block   map[string]time.Duration // block devices announced and not identified: since when
-	seen    map[string]bool
-	ordered uint64
+	db       map[string]*Entry // by devpath
+	byName   map[string]*Entry // by devname
+	claims   map[string][]*claim
+	leads    map[string]string  // where each link leads now, "" for nowhere
+	changing map[string]bool    // links with a change under way
+	inHand   map[string][]*hand // events not yet done, by devpath, in order
+	seen     map[string]presence
+	ordered  uint64
+	arrived  uint64
 }
+
+// hand is an event that has come in and is not done.
+type hand struct {
+	msg   *uevent.Message
+	order uint64 // counts all events in the order in which they came
+	since time.Duration
+}
+
+// presence is what the events of a device have said last.
+type presence uint8
+
+const (
+	unheard  presence = iota
+	changed           // it was spoken of, as if we knew it
+	added             // it is there
+	departed          // it is gone
+)
 
 // New returns a manager that calls publish for each handled event, after the
 // database, the node and the links are up to date.
 func New(s *ueventd.Scheduler, sys sysfs.FS, rules Rules, publish func(t *ueventd.Task, e *Entry, action string)) *Manager {
 	m := &Manager{sched: s, sys: sys, rules: rules, publish: publish,
 		db: map[string]*Entry{}, byName: map[string]*Entry{}, claims: map[string][]*claim{},
-		inHand: map[string]int{}, block: map[string]time.Duration{}, seen: map[string]bool{}}
+		leads: map[string]string{}, changing: map[string]bool{},
+		inHand: map[string][]*hand{}, seen: map[string]presence{}}
 	s.Route(queuePrefix, m.handle)
 	return m
 }
@@ -90,18 +110,32 @@ func (m *Manager) Add(msg *uevent.Message) {
 	if !strings.HasPrefix(msg.Devpath, "/devices/") {
 		return
 	}
-	m.seen[msg.Devpath] = true
-	m.inHand[msg.Devpath]++
-	if msg.Props["SUBSYSTEM"] == "block" && msg.Action != "remove" {
-		if _, ok := m.block[msg.Devpath]; !ok {
-			m.block[msg.Devpath] = m.sched.Now()
+	switch msg.Action {
+	case "add", "move":
+		m.seen[msg.Devpath] = added
+	case "remove":
+		m.seen[msg.Devpath] = departed
+	default:
+		if m.seen[msg.Devpath] != added {
+			m.seen[msg.Devpath] = changed
 		}
 	}
-	m.sched.Push(ueventd.Event{Queue: queuePrefix + " " + msg.Devpath, Kind: msg.Action, Name: msg.Props["DEVNAME"], Value: msg})
+	if old := msg.Props["DEVPATH_OLD"]; msg.Action == "move" && old != "" {
+		m.seen[old] = departed
+	}
+	m.arrived++
+	h := &hand{msg, m.arrived, m.sched.Now()}
+	m.inHand[msg.Devpath] = append(m.inHand[msg.Devpath], h)
+	m.sched.Push(ueventd.Event{Queue: queuePrefix + " " + msg.Devpath, Kind: msg.Action, Name: msg.Props["DEVNAME"], Value: h})
 }
 
-// Seen says whether an event of the device at devpath has ever come in.
-func (m *Manager) Seen(devpath string) bool { return m.seen[devpath] }
+// Seen says whether the kernel itself has said that the device at devpath was
+// added, or that it is gone, so that what a walk of sysfs has found is older
+// than what is known. A device that has only changed is not one of these:
+// drivers are loaded when a device is added.
+func (m *Manager) Seen(devpath string) bool {
+	return m.seen[devpath] == added || m.seen[devpath] == departed
+}
 
 // Rescan takes in what a fresh walk of sysfs found after messages were lost:
 // devices that are new or have changed are added, those that are gone are
@@ -110,19 +144,37 @@ func (m *Manager) Rescan(found []*uevent.Message) {
 	there := make(map[string]bool, len(found))
 	for _, msg := range found {
 		there[msg.Devpath] = true
-		if e := m.db[msg.Devpath]; e == nil {
+		e := m.db[msg.Devpath]
+		switch {
+		case len(m.inHand[msg.Devpath]) > 0 && m.seen[msg.Devpath] == added && msg.Props["SUBSYSTEM"] != "block":
+			// An event of it is still to be handled, and reads what is there then.
+		case e == nil || m.seen[msg.Devpath] == departed:
 			m.Add(msg)
-		} else if !sameKernelProps(e, msg) || msg.Props["SUBSYSTEM"] == "block" {
+		case !sameKernelProps(e, msg) || msg.Props["SUBSYSTEM"] == "block":
 			msg.Action = "change"
 			msg.Props["ACTION"] = "change"
 			m.Add(msg)
 		}
 	}
-	for _, devpath := range slices.Sorted(maps.Keys(m.db)) {
-		if !there[devpath] && !m.sys.Exists(devpath+"/uevent") {
-			e := m.db[devpath]
-			m.Add(&uevent.Message{Action: "remove", Devpath: devpath, Props: e.Properties()})
+	gone := map[string]bool{}
+	for devpath := range m.db {
+		gone[devpath] = true
+	}
+	for devpath := range m.inHand {
+		gone[devpath] = true
+	}
+	for _, devpath := range slices.Sorted(maps.Keys(gone)) {
+		if there[devpath] || m.seen[devpath] == departed || m.sys.Exists(devpath+"/uevent") {
+			continue
 		}
+		var props map[string]string
+		if e := m.db[devpath]; e != nil {
+			props = e.Properties()
+		} else {
+			props = maps.Clone(m.inHand[devpath][0].msg.Props)
+		}
+		props["ACTION"] = "remove"
+		m.Add(&uevent.Message{Action: "remove", Devpath: devpath, Props: props})
 	}
 }
 
@@ -136,9 +188,10 @@ func sameKernelProps(e *Entry, msg *uevent.Message) bool {
 }
 
 func (m *Manager) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
-	msg := ev.Value.(*uevent.Message)
-	m.waitForParents(t, msg.Devpath)
-	defer m.done(msg.Devpath)
+	h := ev.Value.(*hand)
+	msg := h.msg
+	defer m.done(h)
+	m.waitForEarlier(t, h)
 	if msg.Action == "remove" {
 		return m.remove(t, msg)
 	}
@@ -175,27 +228,47 @@ func (m *Manager) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	return ueventd.Outcome{}
 }
 
-// done ends the handling of one event: children that waited go on.
-func (m *Manager) done(devpath string) {
-	if m.inHand[devpath]--; m.inHand[devpath] == 0 {
+// done ends the handling of one event: those that waited for it go on.
+func (m *Manager) done(h *hand) {
+	devpath := h.msg.Devpath
+	left := slices.DeleteFunc(m.inHand[devpath], func(x *hand) bool { return x == h })
+	if m.inHand[devpath] = left; len(left) == 0 {
 		delete(m.inHand, devpath)
-		m.sched.Notify("done " + devpath)
-		if _, ok := m.block[devpath]; ok {
-			delete(m.block, devpath)
-			if len(m.block) == 0 {
-				m.sched.Notify(TopicIdentified)
-			}
-		}
+	}
+	m.sched.Notify("done " + devpath)
+	if identifies(h.msg) && len(m.Unidentified()) == 0 {
+		m.sched.Notify(TopicIdentified)
 	}
 	m.sched.Notify(TopicDevice)
 }
 
-// waitForParents lets the task wait while a device above has events in hand.
-func (m *Manager) waitForParents(t *ueventd.Task, devpath string) {
+// identifies says whether the event leads to a block device being looked at.
+func identifies(msg *uevent.Message) bool {
+	return msg.Props["SUBSYSTEM"] == "block" && msg.Action != "remove"
+}
+
+// waitForEarlier lets the task wait for the events that came before it and
+// must be done before: those of the devices above; of a device that goes
+// away or moves also those below it, and those under its old name. An event
+// waits only for earlier ones, so that no two wait for each other.
+func (m *Manager) waitForEarlier(t *ueventd.Task, h *hand) {
+	devpath := h.msg.Devpath
 	for p := path.Dir(devpath); len(p) > len("/devices"); p = path.Dir(p) {
-		for m.inHand[p] > 0 {
-			t.Wait("parent "+p, "done "+p)
+		m.waitFor(t, p, h)
+	}
+	if h.msg.Action != "remove" && h.msg.Action != "move" {
+		return
+	}
+	for _, p := range slices.Sorted(maps.Keys(m.inHand)) {
+		if strings.HasPrefix(p, devpath+"/") || p == h.msg.Props["DEVPATH_OLD"] {
+			m.waitFor(t, p, h)
 		}
+	}
+}
+
+func (m *Manager) waitFor(t *ueventd.Task, devpath string, h *hand) {
+	for len(m.inHand[devpath]) > 0 && m.inHand[devpath][0].order < h.order {
+		t.Wait("an earlier event of "+devpath, "done "+devpath)
 	}
 }
 
@@ -218,8 +291,6 @@ func (m *Manager) remove(t *ueventd.Task, msg *uevent.Message) ueventd.Outcome {
 		e = &Entry{Device: device.New(m.sys, msg.Devpath, maps.Clone(msg.Props))}
 	}
 	m.forget(t, msg.Devpath)
-	delete(m.seen, msg.Devpath)
-	delete(m.block, msg.Devpath)
 	m.publish(t, e, "remove")
 	return ueventd.Outcome{}
 }
@@ -252,7 +323,15 @@ func (m *Manager) applyNode(t *ueventd.Task, e *Entry) {
 
 // Unidentified returns the block devices that the kernel has announced and
 // whose events are still in hand, with the time since when.
-func (m *Manager) Unidentified() map[string]time.Duration { return maps.Clone(m.block) }
+func (m *Manager) Unidentified() map[string]time.Duration {
+	out := map[string]time.Duration{}
+	for devpath, hands := range m.inHand {
+		if i := slices.IndexFunc(hands, func(h *hand) bool { return identifies(h.msg) }); i >= 0 {
+			out[devpath] = hands[i].since
+		}
+	}
+	return out
+}
 
 // ByName returns the device with that node, following the links of /dev that
 // devices claim; nil if there is none.

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 )
@@ -38,7 +39,7 @@ func Parse(b []byte) (*Message, error) {
 		return nil, fmt.Errorf("%w: no NUL byte in %d bytes", ErrMalformed, len(b))
 	}
 	action, devpath, ok := strings.Cut(string(head), "@")
-	if !ok || action == "" || !strings.HasPrefix(devpath, "/") || strings.Contains(devpath, "/../") {
+	if !ok || action == "" || !strings.HasPrefix(devpath, "/") || path.Clean(devpath) != devpath {
 		return nil, fmt.Errorf("%w: header %.60q", ErrMalformed, head)
 	}
 	m := &Message{Action: action, Devpath: devpath, Props: make(map[string]string, 12)}

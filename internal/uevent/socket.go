@@ -3,6 +3,7 @@ package uevent
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,7 +12,7 @@ import (
 // falls between the two.
 type Socket struct {
 	fd      int
-	dropped int
+	dropped atomic.Int64
 	buf     []byte
 	oob     []byte
 }
@@ -48,8 +49,9 @@ func Open() (*Socket, error) {
 // FD is the descriptor to poll for reading.
 func (s *Socket) FD() int { return s.fd }
 
-// Dropped counts the messages that were not the kernel's or not whole.
-func (s *Socket) Dropped() int { return s.dropped }
+// Dropped counts the messages that were not the kernel's or not whole. It may
+// be called while another goroutine receives.
+func (s *Socket) Dropped() int { return int(s.dropped.Load()) }
 
 // Close closes the socket.
 func (s *Socket) Close() error { return unix.Close(s.fd) }
@@ -77,12 +79,12 @@ func (s *Socket) Receive() (*Message, error) {
 			return nil, fmt.Errorf("uevent: receive: %w", err)
 		}
 		if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 || !fromKernel(from, s.oob[:oobn]) {
-			s.dropped++
+			s.dropped.Add(1)
 			continue
 		}
 		m, err := Parse(s.buf[:n])
 		if err != nil {
-			s.dropped++
+			s.dropped.Add(1)
 			continue
 		}
 		return m, nil

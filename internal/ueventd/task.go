@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"iter"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"firstlight/internal/machine"
@@ -24,6 +25,7 @@ type Task struct {
 	value    any
 	err      error
 	doing    string
+	began    uint64 // the scheduler's count when the handling began
 	opRec    uint64
 	cause    uint64
 }
@@ -74,15 +76,37 @@ func (s *Scheduler) conclude(t *Task) {
 	s.rec.Record(t.cause, "outcome", t.q.name, text)
 	switch o.Verdict {
 	case Waiting:
-		t.e.topics = o.Topics
-		for _, topic := range o.Topics {
-			s.parked[topic] = append(s.parked[topic], t.e)
-		}
+		s.park(t, o)
 	case RetryAfter:
 		delay := min(max(o.Delay, time.Millisecond)<<min(t.e.retries, 15), MaxBackoff)
 		t.e.retries++
 		e := t.e
 		s.addTimer(&timer{at: s.now + delay, key: "retry " + t.q.name, fire: func() { s.push(e) }})
+	}
+}
+
+// park lets an event wait. A topic that somebody else has notified while the
+// event was being handled may be what the handling did not see: then it is
+// handled again at once.
+func (s *Scheduler) park(t *Task, o Outcome) {
+	e := t.e
+	if s.isPending(e) {
+		return // the one behind it looks again
+	}
+	missed := slices.ContainsFunc(o.Topics, func(topic string) bool { return s.notices[topic].since(t.began, t) })
+	if missed && e.spins < maxSpins {
+		s.push(e)
+		return
+	}
+	if e.spins >= maxSpins {
+		s.rec.Record(t.cause, "panic", t.q.name,
+			fmt.Sprintf("internal error: handled %d times without any input between: it wakes itself", e.spins))
+		s.stats.Panics++
+		return
+	}
+	e.topics = slices.Compact(slices.Sorted(slices.Values(o.Topics)))
+	for _, topic := range e.topics {
+		s.parked[topic] = append(s.parked[topic], e)
 	}
 }
 
@@ -153,8 +177,8 @@ func Act(t *Task, what string, f func(machine.Machine) error) error {
 // Ask is Do for an operation that waits for a person. While any is under way
 // the clocks of all goals stand still.
 func Ask[T any](t *Task, what string, f func(machine.Machine) (T, error)) (T, error) {
-	t.s.asking++
-	defer func() { t.s.asking-- }()
+	t.s.ask(1)
+	defer t.s.ask(-1)
 	return Do(t, what, f)
 }
 

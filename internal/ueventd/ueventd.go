@@ -16,6 +16,7 @@ package ueventd
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -104,8 +105,32 @@ type Scheduler struct {
 	busy     map[uint64]*Task // tasks that wait for an operation
 	lastID   uint64
 	asking   int
+	onAsking func(asking bool)
+	notices  map[string]notice // the last notification of each topic
+	tick     uint64            // counts runs and notifications
+	inputs   uint64            // counts what came in from outside
 	stats    Stats
 	current  *Task
+}
+
+// maxSpins is how often one event may be handled again without any input
+// between: more is a handler that wakes itself, which would spin for ever.
+// A burst of devices may legitimately wake it hundreds of times.
+const maxSpins = 2000
+
+// notice is when a topic was last notified: by one task, and by any other.
+type notice struct {
+	tick  uint64
+	by    *Task // nil: from outside
+	other uint64
+}
+
+// since says whether anybody but t has notified the topic after the count.
+func (n notice) since(count uint64, t *Task) bool {
+	if n.by == t {
+		return n.other > count
+	}
+	return n.tick > count
 }
 
 // Stats counts what a boot cost.
@@ -134,6 +159,14 @@ type entry struct {
 	ev      Event
 	retries int
 	topics  []string
+	input   uint64 // the input at which it was last handled
+	spins   int    // how often since that
+}
+
+// same says whether b asks for nothing that a does not ask for already.
+func (a *entry) same(b *entry) bool {
+	return a.ev.Value == nil && b.ev.Value == nil &&
+		a.ev.Queue == b.ev.Queue && a.ev.Kind == b.ev.Kind && a.ev.Name == b.ev.Name
 }
 
 type timer struct {
@@ -147,7 +180,20 @@ type timer struct {
 // New returns an empty scheduler.
 func New(rec Recorder) *Scheduler {
 	return &Scheduler{rec: rec, queues: map[string]*queue{}, waiting: map[string][]*Task{},
-		parked: map[string][]*entry{}, busy: map[uint64]*Task{}}
+		parked: map[string][]*entry{}, busy: map[uint64]*Task{},
+		notices: map[string]notice{}}
+}
+
+// OnAsking sets what is called when the first question to a person is asked,
+// and when the last one is answered.
+func (s *Scheduler) OnAsking(f func(asking bool)) { s.onAsking = f }
+
+func (s *Scheduler) ask(d int) {
+	before := s.asking > 0
+	s.asking += d
+	if now := s.asking > 0; now != before && s.onAsking != nil {
+		s.onAsking(now)
+	}
 }
 
 // Route sends the events of every queue whose name is prefix, or begins with
@@ -204,11 +250,36 @@ func (s *Scheduler) Note(kind, subject, text string) {
 	s.rec.Record(cause, kind, subject, text)
 }
 
-// Push puts an event at the end of its queue.
+// Push puts an event at the end of its queue. One that no handler of this
+// image is for is recorded and dropped; one that already waits in the queue
+// is not put there twice, and one that is parked is taken up again.
 func (s *Scheduler) Push(ev Event) {
 	s.stats.Events++
 	ev.Cause = s.rec.Record(ev.Cause, "queue", ev.Queue, ev.Kind+" "+ev.Name)
-	s.push(&entry{ev: ev})
+	if s.handlerOf(ev.Queue) == nil {
+		s.rec.Record(ev.Cause, "outcome", ev.Queue, "dropped: nothing in this image handles it")
+		return
+	}
+	e := &entry{ev: ev}
+	if s.isPending(e) {
+		return
+	}
+	for _, topic := range slices.Sorted(maps.Keys(s.parked)) {
+		for _, p := range slices.Clone(s.parked[topic]) {
+			if p.same(e) {
+				s.unpark(p)
+				p.ev.Cause = ev.Cause
+				e = p
+			}
+		}
+	}
+	s.push(e)
+}
+
+// isPending says whether an equal event is in its queue and not yet begun.
+func (s *Scheduler) isPending(e *entry) bool {
+	q := s.queues[e.ev.Queue]
+	return q != nil && slices.ContainsFunc(q.pending, e.same)
 }
 
 func (s *Scheduler) push(e *entry) {
@@ -232,11 +303,13 @@ func (s *Scheduler) next(q *queue) {
 	}
 	e := q.pending[0]
 	q.pending = q.pending[1:]
-	h := s.handlerOf(q.name)
-	if h == nil {
-		panic(fmt.Sprintf("ueventd: no handler for queue %q", q.name))
+	if e.input != s.inputs {
+		e.input, e.spins = s.inputs, 0
 	}
-	t := newTask(s, q, e, h)
+	e.spins++
+	s.tick++
+	t := newTask(s, q, e, s.handlerOf(q.name))
+	t.began = s.tick
 	q.running = t
 	s.stats.Runs++
 	s.runnable = append(s.runnable, t)
@@ -254,6 +327,13 @@ func (s *Scheduler) handlerOf(queue string) Handler {
 // Notify says that what the topic names may have become true. Tasks and
 // parked events that wait for it look again.
 func (s *Scheduler) Notify(topic string) {
+	s.tick++
+	n := s.notices[topic]
+	if n.by != s.current {
+		n.other, n.by = n.tick, s.current
+	}
+	n.tick = s.tick
+	s.notices[topic] = n
 	tasks := s.waiting[topic]
 	if len(tasks) > 0 {
 		for _, t := range slices.Clone(tasks) {
@@ -270,7 +350,7 @@ func (s *Scheduler) Notify(topic string) {
 
 func (s *Scheduler) unwait(t *Task) {
 	for _, topic := range t.topics {
-		s.waiting[topic] = without(s.waiting, topic, t)
+		drop(s.waiting, topic, t)
 	}
 	t.topics = nil
 	if t.deadline != nil {
@@ -281,19 +361,19 @@ func (s *Scheduler) unwait(t *Task) {
 
 func (s *Scheduler) unpark(e *entry) {
 	for _, topic := range e.topics {
-		s.parked[topic] = without(s.parked, topic, e)
+		drop(s.parked, topic, e)
 	}
 	e.topics = nil
 }
 
-// without removes v from m[key], and the key when nothing is left.
-func without[T comparable](m map[string][]T, key string, v T) []T {
+// drop removes v from m[key], and the key when nothing is left.
+func drop[T comparable](m map[string][]T, key string, v T) {
 	left := slices.DeleteFunc(m[key], func(x T) bool { return x == v })
 	if len(left) == 0 {
 		delete(m, key)
-		return nil
+		return
 	}
-	return left
+	m[key] = left
 }
 
 // Deadline calls for an event at a point in time unless it is cancelled
@@ -350,6 +430,7 @@ func (s *Scheduler) NextDeadline() (at time.Duration, ok bool) {
 // Advance sets the time and fires the deadlines that have passed. Time never
 // goes back: an earlier one is taken as no change.
 func (s *Scheduler) Advance(now time.Duration) {
+	s.inputs++
 	s.now = max(s.now, now)
 	for len(s.timers) > 0 && s.timers[0].at <= s.now {
 		t := s.timers[0]
@@ -391,6 +472,7 @@ func (s *Scheduler) Finish(id uint64, value any, err error) {
 	if t == nil {
 		panic(fmt.Sprintf("ueventd: operation %d finished twice or was never started", id))
 	}
+	s.inputs++
 	delete(s.busy, id)
 	text := "ok"
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
 	"firstlight/internal/bootcmd"
@@ -29,7 +28,7 @@ type Handler struct {
 	table   []crypttab.Entry
 	asking  bool // a person is being asked, or the answer is being tried
 	cookies uint16
-	names   map[string]string // mapping name → LUKS UUID, of what this boot has opened
+	prompt  string // the question that a person is asked, "" for none: its ID
 }
 
 // topicTurn is notified when the next question may be asked.
@@ -37,8 +36,9 @@ const topicTurn = "luks question"
 
 // New registers the handler.
 func New(w *handler.World) *Handler {
-	h := &Handler{w: w, names: map[string]string{}}
+	h := &Handler{w: w}
 	w.Sched.Route(filter.LUKS, h.handle)
+	w.Sched.Route(filter.Asked, h.withdraw)
 	return h
 }
 
@@ -138,8 +138,10 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		w.DropFact(key)
 		return ueventd.Outcome{}
 	}
+	w.Identified(t)
 	e := w.Devices.ByName(ev.Name)
 	if e == nil || e.Property("ID_FS_TYPE") != "crypto_LUKS" {
+		w.DropFact(key)
 		return ueventd.Outcome{}
 	}
 	v, ok := h.wanted(e)
@@ -147,10 +149,15 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		t.Record("decision", e.Devname()+" is encrypted, and nothing asks to unlock it")
 		return ueventd.Outcome{}
 	}
-	if h.open(v.name) {
-		return ueventd.Outcome{}
+	if other := h.open(v.name); other != nil {
+		if holds(other, e) {
+			return ueventd.Outcome{}
+		}
+		text := "the name " + v.name + " is taken by " + other.Devname()
+		w.SetFact(key, goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: text,
+			Try: "give it another name: rd.luks.name=" + e.Property("ID_FS_UUID") + "=NAME"})
+		return ueventd.WaitFor(text, udevd.TopicDevice, handler.TopicRetry)
 	}
-	w.Identified(t)
 	if other := h.twin(e); other != "" {
 		text := e.Devname() + " and " + other + " have the same LUKS header"
 		w.SetFact(key, goal.Fact{Subject: "encrypted device " + e.Devname(), Condition: goal.Blocked, Text: text,
@@ -182,14 +189,47 @@ func subject(e *udevd.Entry, v volume) string {
 	return "encrypted device " + e.Devname() + " (" + v.name + ", " + e.Property("ID_FS_UUID") + ")"
 }
 
-// open says whether a mapping of that name is there.
-func (h *Handler) open(name string) bool {
+// open returns the mapping of that name, or nil.
+func (h *Handler) open(name string) *udevd.Entry {
 	mangled, err := devmapper.Mangle(name)
 	if err != nil {
-		return false
+		return nil
 	}
-	return slices.ContainsFunc(h.w.Devices.Block(), func(e *udevd.Entry) bool { return e.Property("DM_NAME") == mangled })
+	for _, e := range h.w.Devices.Block() {
+		if e.Property("DM_NAME") == mangled {
+			return e
+		}
+	}
+	return nil
 }
+
+// holds says whether a mapping is that of the encrypted device: cryptsetup's
+// DM_UUID, which is ours too, has its UUID without dashes.
+func holds(mapping, e *udevd.Entry) bool {
+	return strings.Contains(mapping.Property("DM_UUID"), "-"+strings.ReplaceAll(e.Property("ID_FS_UUID"), "-", "")+"-")
+}
+
+// withdraw takes back the question for a device that is gone. It has a queue
+// of its own, since that of the device waits for the answer.
+func (h *Handler) withdraw(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
+	id := promptID(strings.TrimPrefix(ev.Queue, filter.Asked+" "))
+	if h.prompt != id {
+		return ueventd.Outcome{}
+	}
+	return outcome(ueventd.Act(t, "withdraw the question for "+ev.Name, func(m machine.Machine) error {
+		m.Dismiss(id)
+		return nil
+	}))
+}
+
+func outcome(err error) ueventd.Outcome {
+	if err != nil {
+		return ueventd.Fail(err)
+	}
+	return ueventd.Outcome{}
+}
+
+func promptID(uuid string) string { return "luks " + uuid }
 
 // twin returns another device with the same LUKS UUID, "" if there is none.
 // Layers of one disk (a RAID1 member with its superblock at the end) are not
@@ -235,6 +275,8 @@ func noReplay(fstype string) string {
 		return "norecovery"
 	case "btrfs":
 		return "rescue=nologreplay"
+	case "f2fs", "nilfs2":
+		return "norecovery"
 	}
 	return ""
 }
@@ -244,8 +286,6 @@ func (h *Handler) cookie() devmapper.Cookie {
 	h.cookies++
 	return devmapper.NewCookie(h.cookies|0x4000, 0)
 }
-
-var errNoKey = errors.New("no key file opens it")
 
 // withMounted mounts a device read-only, calls f with the mount point, and
 // takes the mount away.
@@ -261,5 +301,8 @@ func withMounted(m machine.Machine, devname, fstype, at string, f func(dir strin
 		return err
 	}
 	err := f(at)
+	if m.Unmount(at, false) == nil {
+		return err
+	}
 	return errors.Join(err, m.Unmount(at, true))
 }

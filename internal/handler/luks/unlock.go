@@ -1,6 +1,7 @@
 package luks
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -163,8 +164,9 @@ func (h *Handler) keyDevice(t *ueventd.Task, e *udevd.Entry, v volume, k bootcmd
 	} else if w.Config.Luks.KeyTimeout > 0 {
 		patience = w.Config.Luks.KeyTimeout
 	}
-	until := t.Now() + patience
+	until := handler.DeadlineAt(t.Now(), patience)
 	for {
+		w.Identified(t)
 		devs := w.Find(k.Device)
 		if len(devs) == 1 {
 			return devs[0], nil
@@ -174,7 +176,9 @@ func (h *Handler) keyDevice(t *ueventd.Task, e *udevd.Entry, v volume, k bootcmd
 		}
 		w.SetFact("luks "+e.Property("ID_FS_UUID"), goal.Fact{Subject: subject(e, v), Condition: goal.Incomplete,
 			Text: "its key is on " + k.Device.Describe() + ", which has not appeared", Until: until, AtExpiry: "the passphrase is asked for"})
-		if t.WaitUntil(until, "the device of the key, "+k.Device.String(), udevd.TopicDevice) {
+		if until == 0 {
+			t.Wait("the device of the key, "+k.Device.String(), udevd.TopicDevice)
+		} else if t.WaitUntil(until, "the device of the key, "+k.Device.String(), udevd.TopicDevice) {
 			return nil, fmt.Errorf("%s has not appeared in %s", k.Device.Describe(), goal.Seconds(patience))
 		}
 	}
@@ -220,17 +224,21 @@ func readKey(m machine.Machine, k bootcmd.LuksKey, from *udevd.Entry, offset, si
 
 // part cuts keyfile-offset= and keyfile-size= out of a file.
 func part(b []byte, offset, size uint64) ([]byte, error) {
+	if offset == 0 && size == 0 {
+		return b, nil
+	}
+	defer clear(b)
 	if offset > uint64(len(b)) {
 		return nil, fmt.Errorf("it has %d bytes, and the key begins at %d", len(b), offset)
 	}
-	b = b[offset:]
+	rest := b[offset:]
 	if size == 0 {
-		return b, nil
+		return bytes.Clone(rest), nil
 	}
-	if size > uint64(len(b)) {
-		return nil, fmt.Errorf("it has %d bytes from the offset on, and the key is %d", len(b), size)
+	if size > uint64(len(rest)) {
+		return nil, fmt.Errorf("it has %d bytes from the offset on, and the key is %d", len(rest), size)
 	}
-	return b[:size], nil
+	return bytes.Clone(rest[:size]), nil
 }
 
 // byPassphrase tries what was typed before, then asks. One question stands at
@@ -259,10 +267,7 @@ func (h *Handler) byPassphrase(t *ueventd.Task, e *udevd.Entry, v volume, hdr *l
 				"leave the shell, or reboot, to be asked again"}
 		}
 		h.locked(e, v, "the passphrase is being asked for")
-		h.asking = true
-		err := h.ask(t, e, v, hdr)
-		h.asking = false
-		w.Sched.Notify(topicTurn)
+		err := h.inTurn(func() error { return h.ask(t, e, v, hdr) })
 		asked++
 		switch {
 		case err == nil || !errors.Is(err, luks.ErrWrongPassphrase):
@@ -273,16 +278,34 @@ func (h *Handler) byPassphrase(t *ueventd.Task, e *udevd.Entry, v volume, hdr *l
 	}
 }
 
+// inTurn lets nobody else ask meanwhile, however f ends.
+func (h *Handler) inTurn(f func() error) error {
+	h.asking = true
+	defer func() {
+		h.asking = false
+		h.w.Sched.Notify(topicTurn)
+	}()
+	return f()
+}
+
 func (h *Handler) locked(e *udevd.Entry, v volume, text string) {
 	h.w.SetFact("luks "+e.Property("ID_FS_UUID"), goal.Fact{Subject: subject(e, v), Condition: goal.Working, Text: text})
 }
 
 func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.Header) error {
+	if now := h.w.Devices.ByName(e.Devname()); now == nil || now.Property("ID_FS_UUID") != e.Property("ID_FS_UUID") {
+		return &stayLocked{"the device is gone", ""} // while another question was answered
+	}
 	text := "Passphrase for " + label(e, v)
+	h.prompt = promptID(e.Property("ID_FS_UUID"))
+	id := h.prompt
 	secret, err := ueventd.Ask(t, "ask for the passphrase of "+e.Devname(), func(m machine.Machine) ([]byte, error) {
-		return m.Ask(machine.Prompt{ID: "luks " + hdr.UUID, Text: text})
+		return m.Ask(machine.Prompt{ID: id, Text: text})
 	})
+	h.prompt = ""
 	switch {
+	case errors.Is(err, machine.ErrDismissed):
+		return &stayLocked{"the device is gone", ""}
 	case errors.Is(err, machine.ErrCancelled):
 		return &stayLocked{"no passphrase was given", "leave the shell, or reboot, to be asked again"}
 	case err != nil:
@@ -315,10 +338,13 @@ func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.He
 	if s := o.KeySlot(); s >= 0 {
 		job.slots = []int{s}
 	}
-	_, err = ueventd.Do(t, "unlock "+e.Devname()+" as "+v.name, func(m machine.Machine) (struct{}, error) {
-		return struct{}{}, job.run(m, secret)
+	// The operation has a copy: the original may be wiped while it runs,
+	// because everything else that the boot needs is there.
+	own := bytes.Clone(secret)
+	return ueventd.Act(t, "unlock "+e.Devname()+" as "+v.name, func(m machine.Machine) error {
+		defer clear(own)
+		return job.run(m, own)
 	})
-	return err
 }
 
 // mapping is one attempt to open a device.

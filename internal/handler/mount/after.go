@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
+	"strings"
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
@@ -39,10 +41,7 @@ func (h *Handler) afterRoot(t *ueventd.Task) ueventd.Outcome {
 	if u := w.Config.Usr; u.Device.IsDevice() && h.extras["mount /usr"] == nil {
 		h.want("mount /usr", extra{spec: u.Device, entry: fstab.Entry{File: "/usr", FSTypes: u.FSTypes, Options: fstab.ParseOptions(u.Flags), Pass: 2}})
 	}
-	if len(h.extras) == 0 {
-		return h.findInit(t)
-	}
-	return ueventd.Outcome{}
+	return h.findInit(t)
 }
 
 // wantedByFstab returns the entries of the real root's fstab that are mounted
@@ -108,6 +107,9 @@ func (h *Handler) extra(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if x == nil || g == nil || g.State == goal.Met {
 		return ueventd.Outcome{}
 	}
+	if above := h.above(x.entry.File); above != "" {
+		return ueventd.WaitFor(above+" comes first", topicMounted+above)
+	}
 	if !x.spec.IsDevice() {
 		return h.virtual(t, ev.Queue, x)
 	}
@@ -123,8 +125,13 @@ func (h *Handler) extra(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if e == nil {
 		return out
 	}
+	target, err := h.target(t, x.entry.File)
+	if err != nil {
+		w.SetFact(ev.Queue, goal.Fact{Subject: x.entry.File, Condition: goal.Blocked, Text: err.Error()})
+		return ueventd.WaitFor(err.Error(), handler.TopicRetry)
+	}
 	o := x.entry.Options
-	req := request{goal: ev.Queue, target: handler.SysRoot + x.entry.File, types: x.entry.FSTypes, flags: uintptr(o.Set),
+	req := request{goal: ev.Queue, target: target, types: x.entry.FSTypes, flags: uintptr(o.Set),
 		data: o.Data, readOnly: w.Config.Root.ReadOnly || o.Set&fstab.ReadOnly != 0, pass: x.entry.Pass}
 	if w.Config.Root.ReadOnlySet && !w.Config.Root.ReadOnly {
 		req.readOnly, req.flags = false, req.flags&^fstab.ReadOnly
@@ -139,6 +146,39 @@ func (h *Handler) extra(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	return h.got(t, ev.Queue)
 }
 
+// topicMounted and a mount point are notified when that is mounted.
+const topicMounted = "mounted "
+
+// above returns the mount point nearest to the root above file that is still
+// to be mounted, or "": what is mounted too early would be hidden by it.
+func (h *Handler) above(file string) string {
+	found := ""
+	for key, x := range h.extras {
+		f := x.entry.File
+		if strings.HasPrefix(file, f+"/") && h.w.Goals.Get(key).State != goal.Met && (found == "" || len(f) < len(found)) {
+			found = f
+		}
+	}
+	return found
+}
+
+// target is where a mount point of the real system is. A link on the way
+// there means what it means in the real system, not in the image.
+func (h *Handler) target(t *ueventd.Task, file string) (string, error) {
+	info, err := ueventd.Do(t, "look for "+file+" in the root", func(m machine.Machine) (machine.FileInfo, error) {
+		return m.InRoot(handler.SysRoot, file)
+	})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return handler.SysRoot + path.Clean("/"+file), nil
+	case err != nil:
+		return "", err
+	case !info.Mode.IsDir():
+		return "", fmt.Errorf("%s is not a directory in the root", file)
+	}
+	return handler.SysRoot + info.Path, nil
+}
+
 // virtual mounts what is no block device: tmpfs, overlay, 9p.
 func (h *Handler) virtual(t *ueventd.Task, key string, x *extra) ueventd.Outcome {
 	if len(x.entry.FSTypes) == 0 {
@@ -146,8 +186,13 @@ func (h *Handler) virtual(t *ueventd.Task, key string, x *extra) ueventd.Outcome
 	}
 	typ := x.entry.FSTypes[0]
 	h.w.LoadModules(t, "fs-"+typ)
-	err := ueventd.Act(t, "mount "+typ+" on "+x.entry.File, func(m machine.Machine) error {
-		return m.Mount(machine.Mount{Source: x.entry.Spec, Target: handler.SysRoot + x.entry.File, FSType: typ,
+	target, err := h.target(t, x.entry.File)
+	if err != nil {
+		h.w.SetFact(key, goal.Fact{Subject: x.entry.File, Condition: goal.Blocked, Text: err.Error()})
+		return ueventd.WaitFor(err.Error(), handler.TopicRetry)
+	}
+	err = ueventd.Act(t, "mount "+typ+" on "+x.entry.File, func(m machine.Machine) error {
+		return m.Mount(machine.Mount{Source: x.entry.Spec, Target: target, FSType: typ,
 			Flags: uintptr(x.entry.Options.Set), Data: x.entry.Options.Data})
 	})
 	if err != nil {
@@ -157,22 +202,35 @@ func (h *Handler) virtual(t *ueventd.Task, key string, x *extra) ueventd.Outcome
 	return h.got(t, key)
 }
 
-// got notes that a filesystem is mounted, and looks for init once all are.
-func (h *Handler) got(t *ueventd.Task, key string) ueventd.Outcome {
-	h.w.Goals.Get(key).State = goal.Met
-	h.w.DropFact(key)
-	h.w.Progress()
-	for _, g := range h.w.Goals.Open() {
+// got notes that a filesystem is mounted, and has init looked for once all
+// are. That is an event of the root's queue: two that are mounted last at the
+// same time must not both do it.
+func (h *Handler) got(_ *ueventd.Task, key string) ueventd.Outcome {
+	w := h.w
+	w.Goals.Get(key).State = goal.Met
+	w.DropFact(key)
+	w.Progress()
+	w.Sched.Notify(topicMounted + h.extras[key].entry.File)
+	w.Sched.Notify(handler.TopicGoals)
+	w.Sched.Push(ueventd.Event{Queue: filter.Root, Kind: kindInit})
+	return ueventd.Outcome{}
+}
+
+// kindInit is the event that init may be looked for.
+const kindInit = "init"
+
+// findInit looks for the program that is to be started, once everything is
+// mounted that it may be on.
+func (h *Handler) findInit(t *ueventd.Task) ueventd.Outcome {
+	w := h.w
+	if w.Goals.Get(InitGoal).State == goal.Met {
+		return ueventd.Outcome{}
+	}
+	for _, g := range w.Goals.Open() {
 		if h.extras[g.Name] != nil {
 			return ueventd.Outcome{}
 		}
 	}
-	return h.findInit(t)
-}
-
-// findInit looks for the program that is to be started.
-func (h *Handler) findInit(t *ueventd.Task) ueventd.Outcome {
-	w := h.w
 	candidates := inits[:]
 	if w.Config.Init != "" {
 		candidates = []string{w.Config.Init}

@@ -24,7 +24,6 @@ import (
 // Names of the goals.
 const (
 	RootGoal = "root"
-	UsrGoal  = "usr"
 	InitGoal = "init"
 )
 
@@ -80,7 +79,13 @@ func (h *Handler) Start() {
 // root handles events of devices that may be the root.
 func (h *Handler) root(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	w := h.w
-	if g := w.Goals.Get(RootGoal); g == nil || g.State == goal.Met || ev.Kind == filter.Remove {
+	g := w.Goals.Get(RootGoal)
+	if g.State == goal.Met {
+		// Nothing is left to mount here; but leaving the shell, or an init
+		// that could not be started, brings us back to look for one.
+		return h.findInit(t)
+	}
+	if ev.Kind == filter.Remove {
 		return ueventd.Outcome{}
 	}
 	if ev.Kind == handler.KindMounts {
@@ -193,7 +198,7 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 	if len(types) == 0 {
 		typ := e.Property("ID_FS_TYPE")
 		if typ == "" || e.Property("ID_FS_USAGE") != "filesystem" && e.Property("ID_FS_USAGE") != "" {
-			return h.blocked(t, r, e, "holds "+content(e)+", which cannot be mounted", "check root= and that the disk is the right one"), false
+			return h.blocked(t, r, e, "holds "+content(e)+", which cannot be mounted", instead(e)), false
 		}
 		types = []string{typ}
 	}
@@ -244,6 +249,21 @@ func (h *Handler) blocked(t *ueventd.Task, r request, e *udevd.Entry, text, try 
 	// Whatever changes the device (another disk, a repair in the shell) makes
 	// an event, and that is the time to try again.
 	return ueventd.WaitFor(e.Devname()+" "+text, "changed "+e.Devname(), handler.TopicRetry)
+}
+
+// instead is what to name in the place of a device that holds no filesystem.
+func instead(e *udevd.Entry) string {
+	uuid := e.Property("ID_FS_UUID")
+	switch e.Property("ID_FS_TYPE") {
+	case "crypto_LUKS":
+		return "this names the encrypted device, not the filesystem in it: unlock it with rd.luks.name=" + uuid +
+			"=root and name what is inside, root=/dev/mapper/root"
+	case "LVM2_member":
+		return "this names a physical volume: name the logical volume, root=/dev/GROUP/VOLUME"
+	case "linux_raid_member":
+		return "this names a member of a RAID array: name the array's filesystem, root=UUID=…"
+	}
+	return "check root= and that the disk is the right one"
 }
 
 func content(e *udevd.Entry) string {

@@ -6,6 +6,7 @@ package resume
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,8 +26,6 @@ const GoalName = "resume"
 // It is shorter than the root's deadline: a lost swap partition should cost a
 // pause, not the boot.
 const Patience = 30 * time.Second
-
-const expired = "deadline"
 
 // Handler owns the resume goal.
 type Handler struct{ w *handler.World }
@@ -50,12 +49,14 @@ func (h *Handler) Start() {
 		h.settle("no resume device is configured")
 		return
 	}
+	// The patience is the goal's deadline and not a timer of its own: it does
+	// not run while a passphrase is being typed, behind which the device may
+	// well be.
 	now := h.w.Sched.Now()
-	h.w.Goals.Add(goal.Goal{Name: GoalName, Want: "the hibernation image on " + r.Device.String() + " looked for", Since: now})
-	at := now + min(Patience, h.w.Config.Wait.Deadline)
-	h.w.Sched.Deadline(GoalName, at, ueventd.Event{Queue: filter.Resume, Kind: expired})
+	h.w.Goals.Add(goal.Goal{Name: GoalName, Want: "the hibernation image on " + r.Device.String() + " looked for", Since: now,
+		Deadline: now + min(Patience, h.w.Config.Wait.Deadline), OnExpiry: "the boot goes on without resuming", Owner: filter.Resume})
 	h.w.SetFact(GoalName, goal.Fact{Subject: "resume device " + r.Device.String(), Condition: goal.Incomplete,
-		Text: r.Device.Describe() + " has not appeared", Until: at, AtExpiry: "the boot goes on without resuming"})
+		Text: r.Device.Describe() + " has not appeared"})
 }
 
 func (h *Handler) settle(why string) {
@@ -64,7 +65,6 @@ func (h *Handler) settle(why string) {
 		return
 	}
 	w.ResumeSettled = true
-	w.Sched.CancelDeadline(GoalName)
 	w.DropFact(GoalName)
 	if g := w.Goals.Get(GoalName); g != nil {
 		g.State, g.Reason = goal.Met, why
@@ -83,7 +83,11 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	switch ev.Kind {
 	case filter.Remove:
 		return ueventd.Outcome{}
-	case expired:
+	case filter.Deadline:
+		if devs := w.Find(spec); len(devs) > 1 {
+			h.refuse(t, devs)
+			return ueventd.Outcome{}
+		}
 		t.Record("decision", "no resume: "+spec.Describe()+" has not appeared")
 		w.Say(handler.Normal, fmt.Sprintf("resume device %s has not appeared in %s: starting without resuming", spec, goal.Seconds(Patience)))
 		h.settle("the device has not appeared")
@@ -95,8 +99,13 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		return ueventd.Outcome{}
 	}
 	if len(devs) > 1 {
+		if !h.mayHoldImage(devs) {
+			t.Record("decision", "no resume: none of the devices that are "+spec.String()+" holds a hibernation image")
+			h.settle("no hibernation image")
+			return ueventd.Outcome{}
+		}
 		h.ambiguous(t, spec, devs)
-		return ueventd.WaitFor("more than one device is "+spec.String(), udevd.TopicDevice)
+		return ueventd.WaitFor("more than one device is "+spec.String(), udevd.TopicDevice, handler.TopicRetry)
 	}
 	h.try(t, devs[0])
 	return ueventd.Outcome{}
@@ -110,10 +119,27 @@ func (h *Handler) ambiguous(t *ueventd.Task, spec devspec.Spec, devs []*udevd.En
 		text += " " + d.Devname()
 	}
 	t.Record("decision", "resume: "+spec.String()+" "+text)
-	at, _ := h.w.Sched.DeadlineOf(GoalName)
 	h.w.SetFact(GoalName, goal.Fact{Subject: "resume device " + spec.String(), Condition: goal.Blocked, Text: text,
-		Until: at, AtExpiry: "the boot goes on without resuming",
-		Try: "give resume= a name that only one device has, or boot with noresume"})
+		Try: "give resume= a name that only one device has, unplug the copy, or boot with noresume, which loses the hibernated session"})
+	if g := h.w.Goals.Get(GoalName); g != nil {
+		g.OnExpiry = "given up"
+	}
+}
+
+// refuse gives the boot up rather than write to disks that a hibernated
+// system believes to be as it left them.
+func (h *Handler) refuse(t *ueventd.Task, devs []*udevd.Entry) {
+	t.Record("decision", "not booted: one of several devices may hold an image of a hibernated system")
+	g := h.w.Goals.Get(GoalName)
+	g.State, g.Reason = goal.GivenUp, strconv.Itoa(len(devs))+" devices have the name of the resume device, and a hibernated system may be on one of them"
+	h.w.Sched.Notify(handler.TopicGoals)
+}
+
+// mayHoldImage says whether any of the devices holds an image, or may hold
+// one in a file.
+func (h *Handler) mayHoldImage(devs []*udevd.Entry) bool {
+	return h.w.Config.Resume.OffsetSet ||
+		slices.ContainsFunc(devs, func(e *udevd.Entry) bool { return e.Property("ID_FS_TYPE") == "swsuspend" })
 }
 
 func (h *Handler) try(t *ueventd.Task, e *udevd.Entry) {
