@@ -92,6 +92,7 @@ func TestBoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { lines.Close() })
+	t.Run("links", func(t *testing.T) { testLinks(t, r) })
 	for _, s := range selected {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()

@@ -45,6 +45,10 @@ type Runner struct {
 	Made       map[string]disks.Made
 }
 
+// commonArgs begin every command line. On a busy host the kernel finds the
+// emulated timer too late to trust it, and panics, unless told not to check.
+const commonArgs = "console=ttyS0 quiet panic=-1 no_timer_check"
+
 // Run runs a scenario with the kernel of a suite. Problems are in the result;
 // it always returns one.
 func (r *Runner) Run(ctx context.Context, s Scenario, suite string) Result {
@@ -87,7 +91,7 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 			return err
 		}
 		m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: s.Memory, Disks: attached, Log: log, Icount: s.exact(),
-			Append: strings.TrimSpace("console=ttyS0 quiet panic=-1 " + s.Append)}
+			Append: strings.TrimSpace(commonArgs + " " + s.Append)}
 		booted, problems := bootOnce(ctx, m, b, res.Dir, i)
 		log.Close()
 		for _, p := range problems {
