@@ -61,7 +61,7 @@ $(STATICCHECK): tools/staticcheck/go.mod tools/staticcheck/go.sum
 	cd tools/staticcheck && go build -o $@ honnef.co/go/tools/cmd/staticcheck
 
 # Real boots, two at a time. The line of each scenario and the consoles of all
-# are left in $(FIRSTLIGHT_CACHE)/e2e.
+# are left in $(FIRSTLIGHT_CACHE)/e2e/latest.
 e2e: setup build kernels
 	FIRSTLIGHT_E2E=1 FIRSTLIGHT_REQUIRE=1 go test ./test/e2e -count=1 -v -timeout 60m -parallel 2 -run 'TestBoot/($(RUN))/($(SUITE))'
 

@@ -41,6 +41,7 @@ type Booted struct {
 // Runner runs scenarios.
 type Runner struct {
 	Firstlight string // the program
+	Cache      string // for the builder
 	Dir        string // results go below it
 	Made       map[string]disks.Made
 }
@@ -109,7 +110,7 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir string) (string, error) {
 	image := filepath.Join(dir, "image")
 	argv := []string{r.Firstlight, "build", "--kernel", k.Release, "--modules-dir", k.Modules(), "--generic",
-		"--cache-dir", filepath.Join(filepath.Dir(r.Dir), "firstlight"), "--output", image}
+		"--cache-dir", r.Cache, "--output", image}
 	for _, f := range s.Features {
 		argv = append(argv, "--feature", f)
 	}
