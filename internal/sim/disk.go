@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,8 +15,7 @@ type Disk struct {
 	Content []byte // its first bytes; the rest reads as zeros
 	Size    int64  // bytes; 0 stands for 64 MiB
 	// Files are those of the filesystem on it, by path. A value that begins
-	// with "-> " is a link, one that begins with "#!" can be executed; a path
-	// that ends in "/" is a directory.
+	// with "-> " is a link, one that begins with "#!" can be executed.
 	Files map[string]string
 	// Inside is what shows when it is unlocked.
 	Inside *Disk
@@ -86,45 +84,6 @@ func (d *Disk) read(p []byte, off int64) (int, error) {
 		copy(p, d.Content[off:])
 	}
 	return len(p), nil
-}
-
-// lookup finds a file of the filesystem, following links inside it.
-func (d *Disk) lookup(p string) (where, content string, dir, ok bool) {
-	p = path.Clean("/" + p)
-	for range 40 {
-		if c, ok := d.Files[p]; ok {
-			target, link := strings.CutPrefix(c, "-> ")
-			if !link {
-				return p, c, false, true
-			}
-			if !path.IsAbs(target) {
-				target = path.Join(path.Dir(p), target)
-			}
-			p = path.Clean(target)
-			continue
-		}
-		prefix := strings.TrimSuffix(p, "/") + "/"
-		for f := range d.Files {
-			if strings.HasPrefix(f, prefix) {
-				return p, "", true, true
-			}
-		}
-		// A link further up.
-		moved := false
-		for up := path.Dir(p); up != "/"; up = path.Dir(up) {
-			if target, link := strings.CutPrefix(d.Files[up], "-> "); link {
-				if !path.IsAbs(target) {
-					target = path.Join(path.Dir(up), target)
-				}
-				p, moved = path.Join(target, strings.TrimPrefix(p, up)), true
-				break
-			}
-		}
-		if !moved {
-			return "", "", false, false
-		}
-	}
-	return "", "", false, false
 }
 
 // Ext4 is the superblock of an ext4 filesystem.

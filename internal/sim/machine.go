@@ -66,33 +66,63 @@ func (m *Machine) ReadFile(p string, _ int64) ([]byte, error) {
 	return nil, fmt.Errorf("open %s: %w", p, fs.ErrNotExist)
 }
 
-// fsAt returns the filesystem that root is the mount point of.
+// fsAt returns the filesystem that a path of the tree below root is on, and
+// the path inside it.
 func (m *Machine) fsAt(root, p string) (*Disk, string) {
-	best, rest := m.mounted[root], p
+	best, rest, depth := m.mounted[root], p, 0
 	for at, d := range m.mounted {
-		if under, ok := strings.CutPrefix(at, root+"/"); ok && (p == "/"+under || strings.HasPrefix(p, "/"+under+"/")) {
-			best, rest = d, strings.TrimPrefix(p, "/"+under)
+		under, ok := strings.CutPrefix(at, root+"/")
+		if ok && len(under) > depth && (p == "/"+under || strings.HasPrefix(p, "/"+under+"/")) {
+			best, rest, depth = d, path.Clean("/"+strings.TrimPrefix(p, "/"+under)), len(under)
 		}
 	}
 	return best, rest
 }
 
+// find follows every link of a path inside root.
 func (m *Machine) find(root, p string) (where, content string, dir bool, err error) {
-	d, rest := m.fsAt(root, path.Clean("/"+p))
-	if d == nil {
-		return "", "", false, errNone
+	p = path.Clean("/" + p)
+	for range 40 {
+		next := m.followOne(root, p)
+		if next != p {
+			p = next
+			continue
+		}
+		d, rest := m.fsAt(root, p)
+		if d == nil {
+			break
+		}
+		if c, ok := d.Files[rest]; ok {
+			return p, c, false, nil
+		}
+		for f := range d.Files {
+			if strings.HasPrefix(f, strings.TrimSuffix(rest, "/")+"/") {
+				return p, "", true, nil
+			}
+		}
+		break
 	}
-	where, content, dir, ok := d.lookup(rest)
-	if !ok {
-		return "", "", false, errNone
-	}
-	// A link may have led into another filesystem.
-	if inner, r := m.fsAt(root, where); inner != d && rest == path.Clean("/"+p) {
-		if where, content, dir, ok = inner.lookup(r); !ok {
-			return "", "", false, errNone
+	return "", "", false, fmt.Errorf("sim: %s in %s: %w", p, root, fs.ErrNotExist)
+}
+
+// followOne replaces the first link in a path by what it leads to.
+func (m *Machine) followOne(root, p string) string {
+	for i := 1; i <= len(p); i++ {
+		if i < len(p) && p[i] != '/' {
+			continue
+		}
+		d, rest := m.fsAt(root, p[:i])
+		if d == nil {
+			return p
+		}
+		if target, ok := strings.CutPrefix(d.Files[rest], "-> "); ok {
+			if !path.IsAbs(target) {
+				target = path.Join(path.Dir(p[:i]), target)
+			}
+			return path.Clean(target + p[i:])
 		}
 	}
-	return where, content, dir, nil
+	return p
 }
 
 // InRoot implements machine.Files.

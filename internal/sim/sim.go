@@ -10,7 +10,6 @@ package sim
 import (
 	"cmp"
 	"fmt"
-	"io/fs"
 	"iter"
 	"math/rand/v2"
 	"slices"
@@ -108,7 +107,7 @@ var table = sync.OnceValues(func() (*rules.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := compile.Compile(files, compile.Options{Builtin: ours.Builtin, ProgramBuiltin: ours.ProgramBuiltin})
+	res, err := compile.Compile(files, compile.Options{Group: func(string) (uint32, bool) { return 6, true }, Builtin: ours.Builtin, ProgramBuiltin: ours.ProgramBuiltin})
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +131,6 @@ func (m *Machine) init() {
 	if m.sys != nil {
 		return
 	}
-	m.rng = rand.New(rand.NewPCG(m.Seed, 1))
 	m.sys = newTree()
 	m.disks, m.mapped = map[string]*Disk{}, map[string]*mapping{}
 	m.mounted, m.asked = map[string]*Disk{}, map[string]*operation{}
@@ -142,6 +140,7 @@ func (m *Machine) init() {
 // time is limit. Nothing left to happen ends it too.
 func (m *Machine) Boot(limit time.Duration) error {
 	m.init()
+	m.rng = rand.New(rand.NewPCG(m.Seed, 1))
 	tab, err := table()
 	if err != nil {
 		return err
@@ -271,5 +270,3 @@ func (m *Machine) uevent(action string, d *Disk, more ...string) {
 	}
 	m.Core.Uevent(&uevent.Message{Action: action, Devpath: d.devpath, Props: props})
 }
-
-var errNone = fmt.Errorf("sim: %w", fs.ErrNotExist)
