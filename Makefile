@@ -9,10 +9,12 @@ GOFLAGS_BUILD = -trimpath -ldflags '-s -w' -buildvcs=false
 STATICCHECK   = $(FIRSTLIGHT_CACHE)/bin/staticcheck
 FLT           = go run ./test/flt
 
-# RUN names scenarios of the end-to-end tests by a regular expression, TIME is
-# how long each fuzz target runs.
-RUN  ?= .
-TIME ?= 30s
+# RUN names scenarios of the end-to-end tests and SUITE the releases whose
+# kernels they run with, both by regular expressions; TIME is how long each
+# fuzz target runs.
+RUN   ?= .
+SUITE ?= .
+TIME  ?= 30s
 
 # What building disks, running machines and comparing with the field's own
 # tools needs. Nothing here is needed to build Firstlight.
@@ -47,7 +49,7 @@ run: setup kernels build
 test: setup build kernels check
 	FIRSTLIGHT_REQUIRE=1 go test ./...
 	FIRSTLIGHT_REQUIRE=1 go test -race -short ./cmd/... ./internal/...
-	$(MAKE) --no-print-directory e2e RUN='$(RUN)'
+	$(MAKE) --no-print-directory e2e
 
 check: $(STATICCHECK)
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \
@@ -59,9 +61,9 @@ $(STATICCHECK): tools/staticcheck/go.mod tools/staticcheck/go.sum
 	cd tools/staticcheck && go build -o $@ honnef.co/go/tools/cmd/staticcheck
 
 # Real boots, two at a time. The line of each scenario and the consoles of all
-# are left in $(FIRSTLIGHT_CACHE)/e2e.
+# are left in $(FIRSTLIGHT_CACHE)/e2e/latest.
 e2e: setup build kernels
-	FIRSTLIGHT_E2E=1 FIRSTLIGHT_REQUIRE=1 go test ./test/e2e -count=1 -v -timeout 60m -parallel 2 -run 'TestBoot/$(RUN)'
+	FIRSTLIGHT_E2E=1 FIRSTLIGHT_REQUIRE=1 go test ./test/e2e -count=1 -v -timeout 60m -parallel 2 -run 'TestBoot/($(RUN))/($(SUITE))'
 
 bench: setup build kernels
 	$(FLT) bench

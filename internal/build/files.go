@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"iter"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -16,8 +14,6 @@ import (
 	"firstlight/internal/image/cpio"
 	"firstlight/internal/image/elf"
 )
-
-func mapKeys[V any](m map[string]V) iter.Seq[string] { return maps.Keys(m) }
 
 // topLinks are the places that a system with a merged /usr has links in.
 // Programs refer to them in "#!" lines and by habit.

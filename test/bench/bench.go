@@ -190,7 +190,7 @@ func boot(ctx context.Context, k debian.Kernel, image, args string, made disks.M
 		attached = append(attached, vm.Disk{File: overlay, Serial: d.Name})
 	}
 	v, err := vm.Run(ctx, vm.Machine{Kernel: k.Image(), Initrd: image, Disks: attached, Icount: icount, Memory: memory,
-		Append: "console=ttyS0 quiet panic=-1 ro fltest.kmsg " + args})
+		Append: "console=ttyS0 quiet panic=-1 no_timer_check ro fltest.kmsg " + args})
 	if err != nil {
 		return 0, 0, err
 	}

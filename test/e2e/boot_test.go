@@ -71,7 +71,11 @@ func TestBoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &Runner{Firstlight: filepath.Join(checkout, "bin/firstlight"), Dir: filepath.Join(cache, "e2e")}
+	dir, err := runDir(filepath.Join(cache, "e2e"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Runner{Firstlight: filepath.Join(checkout, "bin/firstlight"), Cache: filepath.Join(cache, "firstlight"), Dir: dir}
 	if _, err := os.Stat(r.Firstlight); err != nil {
 		t.Fatalf("make build first: %v", err)
 	}
@@ -84,14 +88,12 @@ func TestBoot(t *testing.T) {
 	if r.Made, err = disks.Make(t.Context(), unique(needed)...); err != nil {
 		t.Log(err)
 	}
-	if err := os.MkdirAll(r.Dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	lines, err := os.Create(filepath.Join(r.Dir, "results.jsonl"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { lines.Close() })
+	t.Run("links", func(t *testing.T) { testLinks(t, r) })
 	for _, s := range selected {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
@@ -104,6 +106,31 @@ func TestBoot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// keptRuns is how many runs' results stay in the cache.
+const keptRuns = 8
+
+// runDir makes a directory for this run, so that runs side by side do not
+// meet, and lets "latest" beside it lead there. Old runs are removed.
+func runDir(base string) (string, error) {
+	name := fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102-150405"), os.Getpid())
+	dir := filepath.Join(base, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	old, err := filepath.Glob(filepath.Join(base, "[0-9]*-*"))
+	if err != nil {
+		return "", err
+	}
+	for _, d := range old[:max(0, len(old)-keptRuns)] { // sorted by time
+		if err := os.RemoveAll(d); err != nil {
+			return "", err
+		}
+	}
+	latest := filepath.Join(base, "latest")
+	os.Remove(latest)
+	return dir, os.Symlink(name, latest)
 }
 
 // note records a result and, of a failure, shows the end of the console.

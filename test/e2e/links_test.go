@@ -3,14 +3,12 @@ package e2e
 import (
 	"context"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"firstlight/internal/testtool"
 	"firstlight/test/debian"
 	"firstlight/test/disks"
 	"firstlight/test/floor"
@@ -35,15 +33,18 @@ var linkDisks = []struct {
 // Then Firstlight gets the same machine, with a root that is plugged in when
 // it has had time for all other disks. Devices may be found in another order,
 // so what is compared is which links belong to one device.
-func TestLinksAreThoseOfUdevd(t *testing.T) {
-	if os.Getenv("FIRSTLIGHT_E2E") == "" {
-		t.Skip("boots machines: make e2e")
-	}
-	testtool.Root(t)
-	checkout, err := host.Checkout()
-	if err != nil {
-		t.Fatal(err)
-	}
+func testLinks(t *testing.T, r *Runner) {
+	t.Parallel()
+	start := time.Now()
+	t.Cleanup(func() {
+		results.Lock()
+		defer results.Unlock()
+		res := Result{Scenario: "links", Suite: "bookworm", OK: !t.Failed(), Seconds: time.Since(start).Seconds()}
+		if !res.OK {
+			res.Problems = []string{"links differ from udevd's, as the test says"}
+		}
+		results.all = append(results.all, res)
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 	defer cancel()
 	k, err := debian.FindKernel("bookworm")
@@ -64,7 +65,6 @@ func TestLinksAreThoseOfUdevd(t *testing.T) {
 	if err := floor.Build(ctx, k, "vda1", floorImage, false); err != nil {
 		t.Fatal(err)
 	}
-	r := &Runner{Firstlight: filepath.Join(checkout, "bin/firstlight"), Dir: filepath.Join(dir, "x"), Made: made}
 	image, err := r.build(ctx, Scenario{}, k, dir)
 	if err != nil {
 		t.Fatal(err)
@@ -80,13 +80,13 @@ func TestLinksAreThoseOfUdevd(t *testing.T) {
 		return list
 	}
 	ms := bootForLinks(ctx, t, vm.Machine{Kernel: k.Image(), Initrd: floorImage, Memory: 1024, Disks: attach(real, false),
-		Append: "console=ttyS0 quiet panic=-1 ro root=UUID=" + real.FSUUID("root")}, nil)
+		Append: commonArgs + " ro root=UUID=" + real.FSUUID("root")}, nil)
 	if ms.Debian == nil {
 		t.Fatal("Debian did not report")
 	}
 	want := claimed(ms.Debian.Udev)
 	ms = bootForLinks(ctx, t, vm.Machine{Kernel: k.Image(), Initrd: image, Disks: attach(tiny, true),
-		Append: "console=ttyS0 quiet panic=-1 ro rd.timeout=300 root=UUID=" + tiny.FSUUID("root")},
+		Append: commonArgs + " ro rd.timeout=300 root=UUID=" + tiny.FSUUID("root")},
 		[]Action{{When: "Still waiting", After: 20 * time.Second, Attach: "bookworm-d0"}})
 	if ms.Boot == nil {
 		t.Fatal("the test init did not report")

@@ -221,7 +221,7 @@ func special() []Scenario {
 		{Name: "fsck-dirty", Layouts: on(disks.Dirty), Append: "ro " + uuid(disks.Dirty.FSUUID("d0")), Repaired: "d0",
 			Boots: once(Want{Root: "/dev/vda ext4", Timers: true})},
 		{Name: "hibernate", Layouts: on(hib), Append: resume, Boots: []Boot{
-			{Want: Want{Root: "/dev/vda1 ext4", Hibernates: true}},
+			{Want: Want{Root: "/dev/vda1 ext4", Hibernates: true, Timers: true}},
 			{Want: Want{Resumed: true}},
 		}},
 		{Name: "hot-plug", Layouts: on(disks.Plain), Detached: []string{"d0"}, Append: "ro " + uuid(disks.Plain.FSUUID("root")),

@@ -41,9 +41,14 @@ type Booted struct {
 // Runner runs scenarios.
 type Runner struct {
 	Firstlight string // the program
+	Cache      string // for the builder
 	Dir        string // results go below it
 	Made       map[string]disks.Made
 }
+
+// commonArgs begin every command line. On a busy host the kernel finds the
+// emulated timer too late to trust it, and panics, unless told not to check.
+const commonArgs = "console=ttyS0 quiet panic=-1 no_timer_check"
 
 // Run runs a scenario with the kernel of a suite. Problems are in the result;
 // it always returns one.
@@ -87,7 +92,7 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 			return err
 		}
 		m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: s.Memory, Disks: attached, Log: log, Icount: s.exact(),
-			Append: strings.TrimSpace("console=ttyS0 quiet panic=-1 " + s.Append)}
+			Append: strings.TrimSpace(commonArgs + " " + s.Append)}
 		booted, problems := bootOnce(ctx, m, b, res.Dir, i)
 		log.Close()
 		for _, p := range problems {
@@ -105,7 +110,7 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir string) (string, error) {
 	image := filepath.Join(dir, "image")
 	argv := []string{r.Firstlight, "build", "--kernel", k.Release, "--modules-dir", k.Modules(), "--generic",
-		"--cache-dir", filepath.Join(filepath.Dir(r.Dir), "firstlight"), "--output", image}
+		"--cache-dir", r.Cache, "--output", image}
 	for _, f := range s.Features {
 		argv = append(argv, "--feature", f)
 	}

@@ -75,7 +75,7 @@ type Boot struct {
 }
 
 // defaultLimit is generous: it ends what hangs, it does not measure.
-const defaultLimit = 3 * time.Minute
+const defaultLimit = 8 * time.Minute
 
 // Action is something done to a running machine. The actions of a boot are
 // done in order.

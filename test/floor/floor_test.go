@@ -45,7 +45,7 @@ func TestHarnessBootsTheFloor(t *testing.T) {
 	if err := vm.Overlay(ctx, base, overlay); err != nil {
 		t.Fatal(err)
 	}
-	v, err := vm.Run(ctx, vm.Machine{Kernel: k.Image(), Initrd: image, Append: "console=ttyS0 quiet panic=-1 fltest.kmsg",
+	v, err := vm.Run(ctx, vm.Machine{Kernel: k.Image(), Initrd: image, Append: "console=ttyS0 quiet panic=-1 no_timer_check fltest.kmsg",
 		Disks: []vm.Disk{{File: overlay, Serial: "first"}}})
 	if err != nil {
 		t.Fatal(err)

@@ -85,7 +85,8 @@ func prepareRun(ctx context.Context, suite string) (*prepared, error) {
 	fmt.Println("== image")
 	r.image = filepath.Join(r.dir, "firstlight.img")
 	start := time.Now()
-	argv := []string{r.firstlight, "build", "--kernel", r.kernel.Release, "--modules-dir", r.kernel.Modules(), "--generic", "--output", r.image}
+	argv := []string{r.firstlight, "build", "--kernel", r.kernel.Release, "--modules-dir", r.kernel.Modules(), "--generic",
+		"--cache-dir", filepath.Join(cache, "firstlight"), "--output", r.image}
 	if _, err := (host.Cmd{Argv: argv, Log: os.Stdout}).Run(ctx); err != nil {
 		return nil, err
 	}
@@ -94,7 +95,7 @@ func prepareRun(ctx context.Context, suite string) (*prepared, error) {
 		return nil, err
 	}
 	fmt.Printf("%s: %.1f MB, built in %.2f s\n", r.image, float64(st.Size())/1e6, time.Since(start).Seconds())
-	r.cmdline = "console=ttyS0 quiet panic=-1 ro rd.luks.name=" + layout.UUID("crypt") + "=cryptroot root=/dev/mapper/cryptroot"
+	r.cmdline = "console=ttyS0 quiet panic=-1 no_timer_check ro rd.luks.name=" + layout.UUID("crypt") + "=cryptroot root=/dev/mapper/cryptroot"
 	return r, nil
 }
 

@@ -5,6 +5,7 @@ package btrfs
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,6 +117,9 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		w.SetFact(f.key, goal.Fact{Subject: subject(e), Condition: goal.Blocked, Text: err.Error()})
 		return ueventd.WaitFor(err.Error(), handler.TopicRetry)
 	}
+	if e.Property(udevd.BtrfsSeed) != "" {
+		h.grown(f)
+	}
 	if f.ready {
 		w.Sched.CancelDeadline(f.key)
 		w.DropFact(f.key)
@@ -129,6 +133,16 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	}
 	w.SetFact(f.key, fact)
 	return ueventd.Outcome{}
+}
+
+// grown looks again at the filesystems that wait: what they lack may be the
+// seed that the kernel was just told of.
+func (h *Handler) grown(seed *filesystem) {
+	for _, key := range slices.Sorted(maps.Keys(h.filesystems)) {
+		if f := h.filesystems[key]; f != seed && !f.ready && f.refused == "" {
+			h.w.Sched.Push(ueventd.Event{Queue: key, Kind: filter.Add})
+		}
+	}
 }
 
 // late lets the mount go on without what is missing.

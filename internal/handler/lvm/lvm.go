@@ -47,7 +47,7 @@ type pv struct {
 // group is what this boot has done with a volume group.
 type group struct {
 	overdue bool
-	active  map[string]bool // names of logical volumes
+	active  map[string]uint64 // sequence number of the metadata that a logical volume was mapped by
 }
 
 // New registers the handler.
@@ -173,7 +173,7 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	name := strings.TrimPrefix(ev.Queue, filter.VG+" ")
 	st := h.groups[name]
 	if st == nil {
-		st = &group{active: map[string]bool{}}
+		st = &group{active: map[string]uint64{}}
 		h.groups[name] = st
 	}
 	if ev.Kind == kindOverdue {
@@ -211,7 +211,12 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	}
 	var failed error
 	for _, lv := range p.activate {
-		if st.active[lv.Name] {
+		if by, done := st.active[lv.Name]; done {
+			if by < g.VG.Seqno {
+				st.active[lv.Name] = g.VG.Seqno
+				w.Say(handler.Loud, fmt.Sprintf("logical volume %s/%s was mapped by metadata %d, and a disk that came later has the newer %d",
+					name, lv.Name, by, g.VG.Seqno))
+			}
 			continue
 		}
 		if err := h.activate(t, g, lv); err != nil {
@@ -219,8 +224,8 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 			w.Say(handler.Loud, fmt.Sprintf("logical volume %s/%s cannot be activated: %v", name, lv.Name, err))
 			continue
 		}
-		st.active[lv.Name] = true
-		if p.partial {
+		st.active[lv.Name] = g.VG.Seqno
+		if p.partial && st.overdue {
 			w.Say(handler.Loud, fmt.Sprintf("%s is incomplete (%s); its volume %s needs nothing of what is missing and is activated",
 				subject(g), missing(g.Missing()), lv.Name))
 		}

@@ -31,7 +31,7 @@ func (h *Handler) plan(g *lvmmeta.Group, overdue bool) plan {
 	p.partial = len(lost) > 0
 	add := func(lv *lvmmeta.LV, must bool) {
 		if kind, simple := g.Kind(lv); !simple {
-			if must || len(g.VG.LVs) > 0 && h.mayConcernRoot() {
+			if must || !hidden(kind) && h.mayConcernRoot() {
 				p.tool = append(p.tool, "volume "+lv.Name+" is "+kind+", which only LVM's own tool activates")
 			}
 			return
@@ -108,6 +108,12 @@ func (h *Handler) wanted(vg *lvmmeta.VG) (named []string, all bool, why string) 
 		all = true
 	}
 	return named, all || h.w.Config.Auto, "the boot needs none of its volumes"
+}
+
+// hidden says whether volumes of a kind are parts of others only, although
+// the metadata lists them among those for users.
+func hidden(kind string) bool {
+	return kind == "snapshot" || strings.HasPrefix(kind, "thin-pool") || strings.HasPrefix(kind, "cache-pool")
 }
 
 // mayConcernRoot says whether something that the boot wants has not been

@@ -298,6 +298,7 @@ func (h *Handler) late(a *array) {
 // start starts an array.
 func (h *Handler) start(t *ueventd.Task, a *array, v *mdsuper.Array, line *mdsuper.ArrayLine) ueventd.Outcome {
 	w := h.w
+	w.Progress()
 	h.rest(a)
 	if kernel := heldBy(a); kernel != "" {
 		t.Record("decision", subject(v)+" is in use as "+kernel)

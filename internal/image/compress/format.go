@@ -77,14 +77,13 @@ func Detect(b []byte) (m Method, ok bool) {
 // b, as far as the format tells it beforehand; -1 where it does not (gzip and
 // bzip2): there Consumed tells it once the frame has been read to its end.
 type Reader struct {
-	r        io.Reader
-	size     int64
-	in       *bytes.Reader
-	total    int64
-	consumed func() int64
-	left     int64
-	err      error
-	closer   func()
+	r      io.Reader
+	size   int64
+	in     *bytes.Reader
+	total  int64
+	left   int64
+	err    error
+	closer func()
 }
 
 // Open returns a Reader for the compressed frame at the start of b; what

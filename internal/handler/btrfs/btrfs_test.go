@@ -1,0 +1,278 @@
+package btrfs
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"firstlight/internal/goal"
+	"firstlight/internal/handler"
+	"firstlight/internal/handler/handlertest"
+	"firstlight/internal/testtool"
+	"firstlight/internal/ueventd"
+)
+
+const (
+	uuid = "0a1b2c3d-0000-4000-8000-000000000001"
+	size = 128 << 20
+)
+
+// mkfs makes a filesystem of as many devices as there are names.
+func mkfs(t *testing.T, label string, names ...string) []handlertest.Disk {
+	t.Helper()
+	testtool.Need(t, "mkfs.btrfs")
+	dir := t.TempDir()
+	args := []string{"-q", "-U", uuid, "-L", label}
+	if len(names) > 1 {
+		args = append(args, "-d", "raid1", "-m", "raid1")
+	}
+	var list []handlertest.Disk
+	for _, n := range names {
+		p := filepath.Join(dir, n)
+		f, err := os.Create(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		if err := f.Truncate(size); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, p)
+		list = append(list, handlertest.Disk{Name: n, Content: f, Size: size})
+	}
+	if out, err := exec.Command(testtool.Path("mkfs.btrfs"), args...).CombinedOutput(); err != nil {
+		t.Fatalf("mkfs.btrfs: %v\n%s", err, out)
+	}
+	return list
+}
+
+// boot starts a boot and returns the handler beside it.
+func boot(t *testing.T, cmdline string) (*handlertest.Boot, *Handler) {
+	t.Helper()
+	var h *Handler
+	b := handlertest.New(t, cmdline, handler.Image{}, func(w *handler.World) func() { h = New(w); return nil })
+	t.Cleanup(func() {
+		if t.Failed() {
+			b.Dump()
+		}
+	})
+	return b, h
+}
+
+// gate is what a mount of a device is told.
+func gate(b *handlertest.Boot, h *Handler, name string) (topic, options string) {
+	topic, _, options = h.Gate(b.World().Devices.ByName("/dev/" + name))
+	return topic, options
+}
+
+func TestFilesystemOnOneDeviceCostsNothing(t *testing.T) {
+	b, h := boot(t, "")
+	d := mkfs(t, "one", "vda")
+	b.Add(d...)
+	if len(b.Machine.Scanned) != 0 || len(b.Did("tell btrfs")) != 0 || b.Core.Stats().Set != 0 {
+		t.Errorf("scanned %v, did %v", b.Machine.Scanned, b.Did(""))
+	}
+	if topic, options := gate(b, h, "vda"); topic != "" || options != "" {
+		t.Errorf("held back: %q, options %q", topic, options)
+	}
+}
+
+func TestBothMembersInAnyOrder(t *testing.T) {
+	for _, order := range [][2]int{{0, 1}, {1, 0}} {
+		b, h := boot(t, "")
+		d := mkfs(t, "two", "vda", "vdb")
+		first, second := d[order[0]], d[order[1]]
+		b.Add(first)
+		if topic, _ := gate(b, h, first.Name); topic != "btrfs "+uuid {
+			t.Fatalf("%v: a mount waits for %q", order, topic)
+		}
+		f := b.Fact("btrfs filesystem two " + uuid)
+		if f.Condition != goal.Incomplete || f.Text != "1 of 2 devices (/dev/"+first.Name+")" || f.Until != handlertest.Start+15*time.Second || f.AtExpiry == "" {
+			t.Errorf("fact %+v", f)
+		}
+		b.Add(second)
+		for _, x := range d {
+			if topic, options := gate(b, h, x.Name); topic != "" || options != "" {
+				t.Errorf("%v: %s is held back: %q, options %q", order, x.Name, topic, options)
+			}
+		}
+		if !slices.Equal(b.Machine.Scanned, []string{"/dev/" + first.Name, "/dev/" + second.Name}) {
+			t.Errorf("scanned %v", b.Machine.Scanned)
+		}
+		if f := b.Fact("btrfs"); f.Subject != "" || b.Core.Stats().Fired != 0 {
+			t.Errorf("fact %+v, stats %+v", f, b.Core.Stats())
+		}
+	}
+}
+
+// A mount that waits is woken by the filesystem's topic.
+func TestWaitingMountIsWoken(t *testing.T) {
+	var h *Handler
+	mounts := 0
+	b := handlertest.New(t, "", handler.Image{}, func(w *handler.World) func() { h = New(w); return nil },
+		func(w *handler.World) func() {
+			w.Sched.Route("mount", func(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
+				if topic, why, _ := h.Gate(w.Devices.ByName("/dev/vda")); topic != "" {
+					return ueventd.WaitFor(why, topic)
+				}
+				mounts++
+				return ueventd.Outcome{}
+			})
+			return nil
+		})
+	d := mkfs(t, "two", "vda", "vdb")
+	b.Add(d[0])
+	b.World().Sched.Push(ueventd.Event{Queue: "mount /"})
+	b.Run()
+	if mounts != 0 {
+		t.Fatal("mounted without the second member")
+	}
+	b.Add(d[1])
+	if mounts != 1 {
+		t.Fatalf("%d mounts", mounts)
+	}
+}
+
+func TestMissingMemberLeadsToADegradedMount(t *testing.T) {
+	b, h := boot(t, "rd.firstlight.degraded=10")
+	d := mkfs(t, "", "vda", "vdb")
+	b.Add(d[1])
+	b.Pass(9 * time.Second)
+	if topic, options := gate(b, h, "vdb"); topic == "" || options != "" {
+		t.Fatalf("let through early: %q %q", topic, options)
+	}
+	b.Pass(2 * time.Second)
+	topic, options := gate(b, h, "vdb")
+	if topic != "" || options != "degraded" {
+		t.Fatalf("after the quiet period: %q %q", topic, options)
+	}
+	b.Run()
+	if !b.Said("btrfs filesystem " + uuid + ": 1 of 2 devices (/dev/vdb). Mounting it degraded") {
+		t.Error("nothing was said of it")
+	}
+	// What comes before the mount makes it whole.
+	b.Add(d[0])
+	if topic, options := gate(b, h, "vdb"); topic != "" || options != "" {
+		t.Errorf("with both: %q %q", topic, options)
+	}
+}
+
+// While a person types a passphrase, the member behind it is not missing.
+func TestQuietPeriodIsLongerWhileSomebodyIsAsked(t *testing.T) {
+	var h *Handler
+	answered := make(chan struct{})
+	b := handlertest.New(t, "rd.firstlight.degraded=10", handler.Image{}, func(w *handler.World) func() { h = New(w); return nil },
+		func(w *handler.World) func() {
+			w.Sched.Route("luks", func(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
+				t.Wait("the answer", "answer")
+				close(answered)
+				return ueventd.Outcome{}
+			})
+			return nil
+		})
+	b.World().Sched.Push(ueventd.Event{Queue: "luks x"})
+	b.Add(mkfs(t, "", "vda", "vdb")[0])
+	b.Pass(time.Minute)
+	if topic, _ := gate(b, h, "vda"); topic == "" {
+		t.Fatal("let through while a passphrase is awaited")
+	}
+	b.World().Sched.Notify("answer")
+	b.Run()
+	<-answered
+	b.Pass(11 * time.Second)
+	if topic, options := gate(b, h, "vda"); topic != "" || options != "degraded" {
+		t.Errorf("afterwards: %q %q", topic, options)
+	}
+}
+
+func TestMemberThatIsPulledOut(t *testing.T) {
+	b, h := boot(t, "")
+	d := mkfs(t, "", "vda", "vdb")
+	b.Add(d...)
+	b.Machine.Ready = true // the kernel does not forget it
+	b.Remove("vdb")
+	if topic, _ := gate(b, h, "vda"); topic == "" {
+		t.Error("not held back without the second member")
+	}
+	b.Remove("vda")
+	if f := b.Fact("btrfs"); f.Subject != "" {
+		t.Errorf("fact %+v", f)
+	}
+}
+
+func TestCopyOfAMemberIsRefused(t *testing.T) {
+	b, h := boot(t, "")
+	d := mkfs(t, "", "vda", "vdb")
+	b.Add(d[0], d[1], handlertest.Disk{Name: "vdc", Content: d[1].Content, Size: size})
+	topic, _ := gate(b, h, "vda")
+	if f := b.Fact("btrfs"); topic == "" || f.Condition != goal.Blocked || !strings.Contains(f.Text, "/dev/vdc and /dev/vdb are the same member") {
+		t.Errorf("topic %q, fact %+v", topic, f)
+	}
+	if len(b.Machine.Scanned) != 0 {
+		t.Errorf("the kernel was told of %v", b.Machine.Scanned)
+	}
+	b.Remove("vdc")
+	if topic, _ := gate(b, h, "vda"); topic != "" {
+		t.Errorf("without the copy: held back by %q", topic)
+	}
+}
+
+// A seed is one device alone, but another filesystem may stand on it.
+func TestSeedIsTold(t *testing.T) {
+	d := mkfs(t, "", "vda")[0]
+	content := make([]byte, 1<<20)
+	if _, err := d.Content.ReadAt(content, 0); err != nil {
+		t.Fatal(err)
+	}
+	flags := content[64<<10+0x38:]
+	binary.LittleEndian.PutUint64(flags, binary.LittleEndian.Uint64(flags)|1<<32)
+	// The checksum does not fit any more, which blkid passes over.
+	b, h := boot(t, "")
+	b.Machine.Ready = true
+	b.Add(handlertest.Disk{Name: "vda", Content: bytes.NewReader(content), Size: 1 << 20})
+	if !slices.Equal(b.Machine.Scanned, []string{"/dev/vda"}) {
+		t.Errorf("scanned %v", b.Machine.Scanned)
+	}
+	if topic, _ := gate(b, h, "vda"); topic != "" {
+		t.Errorf("held back by %q", topic)
+	}
+}
+
+// The sprout says that it has two devices, one of which is the seed: the
+// kernel knows, and is asked again once it was told of the seed.
+func TestSproutIsReadyWhenItsSeedIsThere(t *testing.T) {
+	b, h := boot(t, "")
+	sprout := mkfs(t, "", "vda", "vdb")[0]
+	b.Add(sprout)
+	if topic, _ := gate(b, h, "vda"); topic == "" {
+		t.Fatal("not held back without the seed")
+	}
+	content := make([]byte, 1<<20)
+	if _, err := sprout.Content.ReadAt(content, 0); err != nil {
+		t.Fatal(err)
+	}
+	super := content[64<<10:]
+	binary.LittleEndian.PutUint64(super[0x38:], 1|1<<32)
+	binary.LittleEndian.PutUint64(super[0x88:], 1)
+	super[0x20] ^= 0xff // another filesystem
+	b.Machine.Ready = true
+	b.Add(handlertest.Disk{Name: "vdc", Content: bytes.NewReader(content), Size: 1 << 20})
+	if topic, options := gate(b, h, "vda"); topic != "" || options != "" {
+		t.Errorf("held back by %q, options %q", topic, options)
+	}
+}
+
+func TestMissingDriverIsNamed(t *testing.T) {
+	b, _ := boot(t, "")
+	b.Machine.Lacks["btrfs"] = true
+	b.Add(mkfs(t, "", "vda", "vdb")...)
+	if f := b.Fact("btrfs"); f.Condition != goal.Blocked || len(b.World().Missing) != 1 {
+		t.Errorf("fact %+v, missing %v", f, b.World().Missing)
+	}
+}

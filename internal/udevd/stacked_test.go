@@ -1,0 +1,42 @@
+package udevd
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+
+	"firstlight/internal/device"
+)
+
+func TestNameOfAnArrayInTheMap(t *testing.T) {
+	const text = "md127 1.2 01020304:05060708:090a0b0c:0d0e0f10 /dev/md/root\n" +
+		"md12 1.2 11020304:05060708:090a0b0c:0d0e0f10 /dev/md/a name with blanks\n" +
+		"md0 0.90 21020304:05060708:090a0b0c:0d0e0f10 /dev/md0\n" +
+		"md5 1.2\n"
+	for kernel, want := range map[string]string{"md127": "root", "md12": "a name with blanks", "md0": "", "md5": "", "md1": ""} {
+		if got := mdLink(text, kernel); got != want {
+			t.Errorf("%s is %q, want %q", kernel, got, want)
+		}
+	}
+}
+
+func TestShapeOfABtrfs(t *testing.T) {
+	b := make([]byte, 64<<10+0x90)
+	binary.LittleEndian.PutUint64(b[64<<10+0x88:], 3)
+	for _, c := range []struct {
+		content       []byte
+		devices, seed string
+	}{{b, "3", ""}, {b[:64<<10+0x88], "", ""}, {make([]byte, 128<<10), "", ""}} {
+		dev := device.New(nil, "/devices/virtual/block/vda", map[string]string{})
+		readBtrfs(bytes.NewReader(c.content)).set(dev)
+		if got := dev.Property(BtrfsDevices); got != c.devices || dev.Property(BtrfsSeed) != c.seed {
+			t.Errorf("%d bytes: devices %q, seed %q", len(c.content), got, dev.Property(BtrfsSeed))
+		}
+	}
+	b[64<<10+0x38+4] = 1
+	dev := device.New(nil, "/devices/virtual/block/vda", map[string]string{})
+	readBtrfs(bytes.NewReader(b)).set(dev)
+	if dev.Property(BtrfsSeed) != "1" {
+		t.Error("a seed is not seen")
+	}
+}
