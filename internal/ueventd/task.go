@@ -25,7 +25,7 @@ type Task struct {
 	value    any
 	err      error
 	doing    string
-	began    uint64 // the scheduler's count when the handling began
+	began    uint64 // the scheduler's count when the handling began; 0: it has not
 	opRec    uint64
 	cause    uint64
 }
@@ -41,6 +41,10 @@ func newTask(s *Scheduler, q *queue, e *entry, h Handler) *Task {
 
 // step lets a task run until it waits for something or ends.
 func (s *Scheduler) step(t *Task) {
+	if t.began == 0 {
+		s.tick++
+		t.began = s.tick
+	}
 	s.current = t
 	defer func() { s.current = nil }()
 	if t.resume() {

@@ -307,9 +307,7 @@ func (s *Scheduler) next(q *queue) {
 		e.input, e.spins = s.inputs, 0
 	}
 	e.spins++
-	s.tick++
 	t := newTask(s, q, e, s.handlerOf(q.name))
-	t.began = s.tick
 	q.running = t
 	s.stats.Runs++
 	s.runnable = append(s.runnable, t)
