@@ -51,3 +51,35 @@ func TestEditorWipesWhatIsRubbedOut(t *testing.T) {
 		}
 	}
 }
+
+func FuzzEditor(f *testing.F) {
+	f.Add([]byte("pass\x7f\x15\x1b[A\t\xc3\xa4\x17\r"), false)
+	f.Add([]byte("\xff\xfe\x7f\x1bO"), true)
+	f.Fuzz(func(t *testing.T, keys []byte, echo bool) {
+		e := editor{line: make([]byte, 0, MaxLine), show: echo}
+		first := e.line[:1]
+		for _, k := range keys {
+			verdict, _ := e.key(k)
+			if len(e.line) > MaxLine {
+				t.Fatalf("%d bytes", len(e.line))
+			}
+			if len(e.line) > 0 && &e.line[0] != &first[0] {
+				t.Fatal("the line has moved: a copy is left behind")
+			}
+			for _, b := range e.line[len(e.line):cap(e.line)] {
+				if b != 0 {
+					t.Fatal("what was rubbed out is still there")
+				}
+			}
+			if verdict != typing {
+				break
+			}
+		}
+		e.wipe()
+		for _, b := range first[:cap(first)] {
+			if b != 0 {
+				t.Fatal("not wiped")
+			}
+		}
+	})
+}
