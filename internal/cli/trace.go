@@ -58,12 +58,14 @@ given by --file or as the last argument. docs/journal.md describes the format.
 below what led to it. Lines on the critical path are marked with a star; that
 is the chain of causes from the decision to start the real system back to the
 first event. Devices for which nothing was to be done are left out and counted.`, f.timeline)
+	waits := f.view("waits", "Say what waited for what, for how long, and who woke it",
+		`List every wait in order: who waited, for how long, for what, and which device,
+volume or goal ended the wait, or that a deadline did.`, f.waits)
+	waits.Flags().BoolVar(&f.all, "all", false, "also those that ended at once")
 	timeline.Flags().IntVar(&f.lines, "lines", trace.DefaultLines, "subjects to show at most")
 	timeline.Flags().BoolVar(&f.all, "all", false, "show every subject")
 	c.AddCommand(f.listCommand(), timeline,
-		f.view("waits", "Say what waited for what, for how long, and who woke it",
-			`List every wait in order: who waited, for how long, for what, and which device,
-volume or goal ended the wait, or that a deadline did.`, f.waits),
+		waits,
 		f.explainCommand(),
 		f.view("summary", "Print the figures of a boot and its longest operations",
 			`Print when the boot began and ended, how its goals fared, the longest
@@ -229,7 +231,7 @@ func (f *traceFlags) waits(c *cobra.Command, b *trace.Boot) error {
 	if f.asJSON {
 		return printJSON(c, b.Waits)
 	}
-	return printText(c, b.WaitTable(f.style(c)))
+	return printText(c, b.WaitTable(f.style(c), f.all))
 }
 
 // explained is what explain --json prints.

@@ -165,6 +165,10 @@ func (b *Boot) Steps(chain []Link, least time.Duration) []Step {
 			}
 		case r.Kind == kindQueue && l.Inferred:
 			s.What = "the kernel's event: " + r.Text
+			if c, _ := b.Cause(r); c != nil && b.ops[c.Number] != nil && b.ops[c.Number].Record == c.Number {
+				s.Subject = c.Subject
+				s.What = b.ops[c.Number].What + ", until the kernel's event: " + Label(r.Subject) + " " + r.Text
+			}
 		case r.Kind == kindQueue:
 			s.What = r.Text
 		case r.Kind == kindWake:

@@ -11,7 +11,7 @@ import (
 const (
 	minWidth   = 80
 	maxWidth   = 120
-	maxIndent  = 7  // levels of nesting that are shown
+	maxIndent  = 14 // levels of nesting that are shown
 	kernelPart = 10 // columns that the kernel's time gets at most
 	// DefaultLines is how many subjects a timeline shows if not told.
 	DefaultLines = 40
@@ -82,7 +82,7 @@ func (t *Timeline) Text(s Style, lines int) string {
 	roots := nest(t.Lanes, shown)
 	const timeColumn = 10
 	label := 12
-	walk(roots, 0, func(n *node, depth int) { label = max(label, 2+2*min(depth, maxIndent)+width(clean(n.Label))) })
+	walk(roots, 0, func(n *node, depth int) { label = max(label, 2+min(depth, maxIndent)+width(clean(n.Label))) })
 	label = min(label, w*2/5)
 	sc := newScale(w-label-timeColumn-2, t.Started, t.Ended)
 	var b strings.Builder
@@ -104,7 +104,7 @@ func (t *Timeline) Text(s Style, lines int) string {
 		if n.Error != "" {
 			color = red
 		}
-		line(mark+strings.Repeat("  ", min(depth, maxIndent))+n.Label, sc.bar(n.Intervals, n.Begin, n.End), span(n.busy()), color)
+		line(mark+strings.Repeat(" ", min(depth, maxIndent))+n.Label, sc.bar(n.Intervals, n.Begin, n.End), span(n.busy()), color)
 	})
 	for _, g := range t.Goals {
 		took, color := span(g.End-g.Begin), green

@@ -155,9 +155,9 @@ func List(records []journal.Record, s Style) string {
 
 func shortSubject(s string) string { return clean(strings.Replace(s, "dev /devices/", "dev …/", 1)) }
 
-// WaitTable writes what waited for what, the longest first where sorted so by
-// the caller.
-func (b *Boot) WaitTable(s Style) string {
+// WaitTable writes what waited for what, in order. Waits that ended in the
+// instant in which they began are counted only, unless all are asked for.
+func (b *Boot) WaitTable(s Style, all bool) string {
 	if len(b.Waits) == 0 {
 		return "nothing waited\n"
 	}
@@ -167,9 +167,16 @@ func (b *Boot) WaitTable(s Style) string {
 		who = max(who, min(width(clean(Label(w.Subject))), 30))
 	}
 	fmt.Fprintf(&out, "%s\n", s.paint(faint, fmt.Sprintf("%6s %10s %12s  %s  waited for; ended by", "record", "from", "for", pad("who", who))))
+	short := 0
 	for _, w := range b.Waits {
+		if w.Took() == 0 && w.Ended != 0 && !all {
+			short++
+			continue
+		}
 		var end string
 		switch {
+		case b.Idle(w):
+			end = "nothing; the boot ended without need of it"
 		case w.Ended == 0:
 			end = s.paint(red, "still waiting at the end of the journal")
 		case w.Expired:
@@ -186,6 +193,9 @@ func (b *Boot) WaitTable(s Style) string {
 		fmt.Fprintf(&out, "%6d %10s %12s  %s  %s\n%s%s\n", w.Record, seconds(w.Begin), span(w.Took()),
 			pad(cut(clean(Label(w.Subject)), who), who), reason, strings.Repeat(" ", who+34), s.paint(faint, "← ")+end)
 	}
+	if short > 0 {
+		fmt.Fprintf(&out, "%d more ended in the instant in which they began.\n", short)
+	}
 	return out.String()
 }
 
@@ -193,6 +203,10 @@ func (b *Boot) WaitTable(s Style) string {
 func (b *Boot) Explain(number uint64, s Style) string {
 	var out strings.Builder
 	chain := b.Chain(number)
+	label := 0
+	for _, l := range chain {
+		label = max(label, min(width(clean(Label(l.Record.Subject))), 24))
+	}
 	for i, l := range chain {
 		r := l.Record
 		mark := "  "
@@ -210,7 +224,7 @@ func (b *Boot) Explain(number uint64, s Style) string {
 		for _, f := range r.Fields {
 			text += "  [" + clean(f) + "]"
 		}
-		subject := clean(Label(r.Subject))
+		subject := pad(clean(Label(r.Subject)), label)
 		if s.Width > 0 {
 			text = cut(text, max(s.Width-2-7-11-11-12-width(subject)-2, 24))
 		}
@@ -241,6 +255,9 @@ func (b *Boot) Explain(number uint64, s Style) string {
 // Text writes a summary.
 func (m *Summary) Text(s Style) string {
 	var b strings.Builder
+	if s.Width == 0 {
+		s.Width = maxWidth
+	}
 	end := "the real system was started"
 	if !m.Switched {
 		end = "the journal ends; the real system was not started"

@@ -82,7 +82,7 @@ func (b *Boot) Timeline() *Timeline {
 		}
 	}
 	for _, w := range b.Waits {
-		if l := lanes[w.Subject]; l != nil {
+		if l := lanes[w.Subject]; l != nil && !b.Idle(w) {
 			l.Waiting += w.Took()
 			l.add(w.Begin, w.End, MarkWait)
 		}

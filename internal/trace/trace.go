@@ -62,6 +62,10 @@ type Wait struct {
 	Parked  bool          `json:"parked,omitempty"`  // the queue went on with other events meanwhile
 }
 
+// Idle says that the boot had no need of what was waited for: the event was
+// put aside, and what ended was the boot.
+func (b *Boot) Idle(w *Wait) bool { return w.Parked && w.Ended == 0 && b.Switched != 0 }
+
 // Took is how long it waited.
 func (w *Wait) Took() time.Duration { return w.End - w.Begin }
 
@@ -150,10 +154,13 @@ func (b *Boot) Record(number uint64) *journal.Record {
 }
 
 // Label is the short name of a subject for a person: of a device the last
-// part of its path.
+// part of its path, of a UUID the beginning.
 func Label(subject string) string {
 	if p, ok := strings.CutPrefix(subject, "dev /devices/"); ok {
 		return p[strings.LastIndexByte(p, '/')+1:]
+	}
+	if kind, id, ok := strings.Cut(subject, " "); ok && len(id) == 36 && strings.Count(id, "-") == 4 {
+		return kind + " " + id[:8] + "…"
 	}
 	return subject
 }
