@@ -75,10 +75,10 @@ func strength(mark byte) int { return strings.IndexByte(" -.=?", mark) }
 func (t *Timeline) Text(s Style, lines int) string {
 	w := min(max(s.Width, minWidth), maxWidth)
 	least := (t.Ended - t.Started) / 500
-	if lines == 0 {
-		lines, least = len(t.Lanes), 0
+	shown, quiet, brief := t.Lanes, 0, 0
+	if lines > 0 {
+		shown, quiet, brief = choose(t.Lanes, lines, least)
 	}
-	shown, quiet, brief := choose(t.Lanes, lines, least)
 	roots := nest(t.Lanes, shown)
 	const timeColumn = 10
 	label := 12

@@ -148,7 +148,7 @@ func List(records []journal.Record, s Style) string {
 		if s.Width > 0 {
 			text = cut(text, max(s.Width-width(head)-11-subject-3, 20))
 		}
-		fmt.Fprintf(&b, "%s%s %s  %s\n", head, s.paint(kindColor(r), pad(r.Kind, 11)), pad(cutLeft(shortSubject(r.Subject), subject), subject), text)
+		fmt.Fprintf(&b, "%s%s %s  %s\n", head, s.paint(kindColor(r), pad(cut(clean(r.Kind), 11), 11)), pad(cutLeft(shortSubject(r.Subject), subject), subject), text)
 	}
 	return b.String()
 }
@@ -229,7 +229,7 @@ func (b *Boot) Explain(number uint64, s Style) string {
 			text = cut(text, max(s.Width-2-7-11-11-12-width(subject)-2, 24))
 		}
 		fmt.Fprintf(&out, "%s%6d %10s %10s  %s %s  %s\n", mark, r.Number, seconds(r.Time), after,
-			s.paint(kindColor(r), pad(r.Kind, 11)), subject, text)
+			s.paint(kindColor(r), pad(cut(clean(r.Kind), 11), 11)), subject, text)
 	}
 	for _, l := range chain {
 		if l.Inferred {
@@ -247,7 +247,7 @@ func (b *Boot) Explain(number uint64, s Style) string {
 			fmt.Fprintf(&out, "  … and %d more\n", len(effects)-most)
 			break
 		}
-		fmt.Fprintf(&out, "  %6d %10s  %s %s  %s\n", r.Number, seconds(r.Time), pad(r.Kind, 11), clean(Label(r.Subject)), cut(clean(r.Text), 60))
+		fmt.Fprintf(&out, "  %6d %10s  %s %s  %s\n", r.Number, seconds(r.Time), pad(cut(clean(r.Kind), 11), 11), clean(Label(r.Subject)), cut(clean(r.Text), 60))
 	}
 	return out.String()
 }
@@ -268,7 +268,7 @@ func (m *Summary) Text(s Style) string {
 	fmt.Fprintf(&b, "%10s s  between: operations under way %s, a person asked %s\n\n", seconds(m.Ended-m.Started), span(m.Working), span(m.Person))
 	fmt.Fprintf(&b, "%d records, %d devices, %d operations (%d failed), %d deadlines passed\n\n", m.Records, m.Devices, m.Operations, m.Failed, m.Deadlines)
 	for _, g := range m.Goals {
-		text := fmt.Sprintf("goal %-10s %s after %s", clean(g.Name), g.State, span(g.At-g.Since))
+		text := fmt.Sprintf("goal %-10s %s after %s", clean(g.Name), clean(g.State), span(g.At-g.Since))
 		if g.State == "unmet" {
 			text = fmt.Sprintf("goal %-10s unmet at the end", clean(g.Name))
 		}
@@ -289,7 +289,7 @@ func (m *Summary) Text(s Style) string {
 		b.WriteString("\ntrouble\n")
 	}
 	for _, r := range m.Trouble {
-		fmt.Fprintf(&b, "%s\n", cut(fmt.Sprintf("%12s  %d %s %s: %s", seconds(r.Time), r.Number, r.Kind, clean(Label(r.Subject)), clean(r.Text)), s.Width))
+		fmt.Fprintf(&b, "%s\n", cut(fmt.Sprintf("%12s  %d %s %s: %s", seconds(r.Time), r.Number, clean(r.Kind), clean(Label(r.Subject)), clean(r.Text)), s.Width))
 	}
 	b.WriteString("\nrecords by kind\n")
 	for _, c := range m.Kinds {
