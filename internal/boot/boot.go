@@ -6,8 +6,8 @@
 package boot
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -64,6 +64,8 @@ type Core struct {
 	failing        bool
 	shell          bool // a person has the emergency shell
 	progressTimers int
+	noted          []goal.State // of each goal, as last recorded
+	lastGoal       uint64       // the record of the last change of a goal
 }
 
 // New prepares a boot.
@@ -83,6 +85,7 @@ func New(opt Options) *Core {
 		}
 	})
 	c.sched.Route(filter.Boot, c.handle)
+	c.sched.AfterStep(c.noteGoals)
 	return c
 }
 
@@ -90,9 +93,13 @@ func New(opt Options) *Core {
 // reported.
 func (c *Core) Start() {
 	c.started = true
-	c.log.Record(0, "start", "firstlight "+c.opt.Image.Version, "kernel "+c.opt.Image.Kernel)
+	c.sched.Caused(c.log.Record(0, "start", "firstlight "+c.opt.Image.Version, c.opt.Image.Kernel), c.prepare)
+	c.sched.Run()
+}
+
+func (c *Core) prepare() {
 	for _, p := range c.opt.Config.Params {
-		c.log.Record(0, "parameter", p.Source, paramText(p))
+		c.sched.Note("parameter", p.Source, paramText(p))
 	}
 	for _, p := range c.opt.Problems {
 		u := handler.Loud
@@ -106,8 +113,27 @@ func (c *Core) Start() {
 			start()
 		}
 	}
+	c.noteGoals()
 	c.sched.Push(ueventd.Event{Queue: filter.Boot + " begin", Kind: kindBegin})
-	c.sched.Run()
+}
+
+// noteGoals records every change of a goal. It looks after each step of a
+// task, so that the record names what the task did as its cause.
+func (c *Core) noteGoals() {
+	for i, g := range c.w.Goals.All() {
+		if i < len(c.noted) && c.noted[i] == g.State {
+			continue
+		}
+		if i == len(c.noted) {
+			c.noted = append(c.noted, g.State)
+		}
+		c.noted[i] = g.State
+		fields := append(make([]string, 0, 2), "want="+g.Want)
+		if g.Reason != "" {
+			fields = append(fields, "reason="+g.Reason)
+		}
+		c.lastGoal = c.sched.Note("goal", g.Name, g.State.String(), fields...)
+	}
 }
 
 // begin loads the modules that are to be there first and looks at the devices
@@ -158,6 +184,7 @@ func (c *Core) say(u handler.Urgency, text string) {
 
 // publish hands an identified device to the filters.
 func (c *Core) publish(t *ueventd.Task, e *udevd.Entry, action string) {
+	recordContent(t, e, action)
 	for _, ev := range filter.Classify(c.opt.Config, e.Device, action) {
 		ev.Cause = t.Cause()
 		c.w.Progress()
@@ -182,19 +209,19 @@ func (c *Core) Uevent(m *uevent.Message) {
 
 // Overflow says that messages were lost; found is a fresh walk of sysfs.
 func (c *Core) Overflow(found []*uevent.Message) {
-	c.log.Record(0, "overflow", "uevent", fmt.Sprintf("messages were lost; %d devices found by a new walk", len(found)))
-	c.w.Devices.Rescan(found)
+	by := c.log.Record(0, "overflow", "uevent", "messages were lost", "found="+strconv.Itoa(len(found)))
+	c.sched.Caused(by, func() { c.w.Devices.Rescan(found) })
 }
 
 // Dropped says that malformed or foreign messages were dropped so far.
 func (c *Core) Dropped(n int) {
-	c.log.Record(0, "dropped", "uevent", fmt.Sprintf("%d messages were not the kernel's or not whole", n))
+	c.log.Record(0, "dropped", "uevent", "messages that were not the kernel's or not whole", "count="+strconv.Itoa(n))
 }
 
 // Mounts takes in the mount points that there are now.
 func (c *Core) Mounts(points []string) {
-	c.log.Record(0, "mounts", "", strings.Join(points, " "))
-	c.sched.Push(ueventd.Event{Queue: filter.Root, Kind: handler.KindMounts, Value: points})
+	by := c.log.Record(0, "mounts", "", strings.Join(points, " "))
+	c.sched.Push(ueventd.Event{Queue: filter.Root, Kind: handler.KindMounts, Value: points, Cause: by})
 }
 
 // Finish takes in the result of an operation.

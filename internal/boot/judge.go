@@ -31,18 +31,19 @@ func (c *Core) judge() {
 	now := c.sched.Now()
 	if c.w.Goals.Met() {
 		c.ended = true
-		c.sched.Push(ueventd.Event{Queue: filter.Boot, Kind: kindGo})
+		c.sched.Push(ueventd.Event{Queue: filter.Boot, Kind: kindGo, Cause: c.lastGoal})
 		return
 	}
 	for g := c.w.Goals.Next(); g != nil && g.Deadline <= now; g = c.w.Goals.Next() {
 		c.progressTimers++
-		n := c.log.Record(0, "deadline", "goal "+g.Name, "passed: "+g.Want)
+		n := c.log.Record(c.lastGoal, "deadline", "goal "+g.Name, "passed")
 		if g.Owner != "" {
 			g.Deadline = 0
 			c.sched.Push(ueventd.Event{Queue: g.Owner, Kind: filter.Deadline, Cause: n})
 			continue
 		}
 		g.State, g.Reason = goal.GivenUp, "it did not come in time"
+		c.sched.Caused(n, c.noteGoals)
 	}
 	if slices.ContainsFunc(c.w.Goals.Open(), func(g *goal.Goal) bool { return g.State == goal.GivenUp }) {
 		c.fail()
@@ -54,7 +55,7 @@ func (c *Core) judge() {
 func (c *Core) fail() {
 	if !c.failing {
 		c.failing = true
-		c.sched.Push(ueventd.Event{Queue: filter.Boot + " failure", Kind: kindFail})
+		c.sched.Push(ueventd.Event{Queue: filter.Boot + " failure", Kind: kindFail, Cause: c.lastGoal})
 	}
 }
 
@@ -266,7 +267,7 @@ func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
 	c.w.Break(t, bootcmd.StageSwitchRoot)
 	c.wipeSecrets()
 	init, args := c.w.Init, c.opt.Args
-	t.Record("decision", "start "+init+" in "+handler.SysRoot)
+	t.Record("switch-root", init)
 	err := ueventd.Act(t, "switch root to "+handler.SysRoot+" "+init, func(m machine.Machine) error {
 		return m.SwitchRoot(machine.SwitchRoot{Root: handler.SysRoot, Init: init, Args: args})
 	})

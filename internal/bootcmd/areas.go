@@ -1,6 +1,10 @@
 package bootcmd
 
-import "strings"
+import (
+	"strings"
+
+	"firstlight/internal/spell"
+)
 
 // areas are the parameters that are known and not supported yet, by what
 // they are about, separated by blanks and with '_' for '-'. Using one is
@@ -131,7 +135,7 @@ func (p *parser) nearest(name string) string {
 		if d := len(known) - len(name); d >= least || -d >= least {
 			return
 		}
-		if d := distance(foldName(known), foldName(name)); d < least {
+		if d := spell.Distance(foldName(known), foldName(name)); d < least {
 			best, least = known, d
 		}
 	}
@@ -144,31 +148,4 @@ func (p *parser) nearest(name string) string {
 		}
 	}
 	return best
-}
-
-// distance is the number of letters to insert, remove, replace or swap with
-// their neighbour that makes b of a. Both are at most maxGuessLen and a
-// third longer.
-func distance(a, b string) int {
-	const n = maxGuessLen*4/3 + 2
-	var rows [3][n]int
-	two, one, cur := &rows[0], &rows[1], &rows[2]
-	for j := 0; j <= len(b); j++ {
-		one[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		cur[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			cur[j] = min(one[j]+1, cur[j-1]+1, one[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				cur[j] = min(cur[j], two[j-2]+1)
-			}
-		}
-		two, one, cur = one, cur, two
-	}
-	return one[len(b)]
 }

@@ -19,6 +19,7 @@ import (
 	"firstlight/internal/feature"
 	"firstlight/internal/image"
 	"firstlight/internal/image/compress"
+	"firstlight/internal/journal"
 	"firstlight/internal/version"
 )
 
@@ -32,7 +33,7 @@ const (
 )
 
 const exitText = `Exit codes: 0 done; 1 failed; 2 wrong command line; 3 an input is invalid
-(configuration, feature, image); 4 what was asked for is not there.`
+(configuration, feature, image, journal); 4 what was asked for is not there.`
 
 // usageError is a wrong command line.
 type usageError struct{ error }
@@ -75,7 +76,8 @@ func exitCode(err error) int {
 		return ExitOK
 	case errors.As(err, &usage), errors.Is(err, compress.ErrSpec):
 		return ExitUsage
-	case errors.Is(err, build.ErrConfig), errors.Is(err, feature.ErrInvalid), errors.Is(err, image.ErrImage):
+	case errors.Is(err, build.ErrConfig), errors.Is(err, feature.ErrInvalid), errors.Is(err, image.ErrImage),
+		errors.Is(err, journal.ErrFormat):
 		return ExitInvalid
 	case errors.Is(err, fs.ErrNotExist):
 		return ExitMissing
@@ -110,7 +112,7 @@ those that exist, of any maker.
 	})
 	root.AddCommand(
 		bootCommand(), buildCommand(), catCommand(), detectCommand(), extractCommand(), featureCommand(),
-		lsCommand(), manCommand(root), probeCommand(), versionCommand(),
+		lsCommand(), manCommand(root), probeCommand(), traceCommand(), versionCommand(),
 	)
 	return root
 }

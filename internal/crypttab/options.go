@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"firstlight/internal/spell"
 	"firstlight/internal/timespan"
 )
 
@@ -481,30 +482,9 @@ func nearest(table []option, name string) string {
 	best, least := "", len(name)/3+1
 	lower := strings.ReplaceAll(strings.ToLower(name), "_", "-")
 	for i := range table {
-		if d := distance(lower, table[i].name); d < least {
+		if d := spell.Distance(lower, table[i].name); d < least {
 			best, least = table[i].name, d
 		}
 	}
 	return best
-}
-
-// distance is how many letters have to be put in, taken out or replaced.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			d := diagonal
-			if a[i] != b[j] {
-				d++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(d, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

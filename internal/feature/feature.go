@@ -22,6 +22,8 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
+
+	"firstlight/internal/spell"
 )
 
 // Feature is one definition. The tags are the keys of its file.
@@ -310,7 +312,7 @@ func (s *Set) Get(name string) (*Feature, error) {
 func (s *Set) hint(name string) string {
 	best, dist := "", 3
 	for _, n := range slices.Sorted(maps.Keys(s.features)) {
-		if d := distance(name, n); d < dist {
+		if d := spell.Distance(name, n); d < dist {
 			best, dist = n, d
 		}
 	}
@@ -318,25 +320,4 @@ func (s *Set) hint(name string) string {
 		return ""
 	}
 	return fmt.Sprintf("; did you mean %q?", best)
-}
-
-// distance is the number of letters to insert, remove or change.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diag := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diag
-			if a[i] != b[j] {
-				cost++
-			}
-			diag = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diag+1)
-		}
-	}
-	return row[len(b)]
 }

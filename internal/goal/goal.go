@@ -87,6 +87,9 @@ func (s *Set) Get(name string) *Goal {
 	return nil
 }
 
+// All returns every goal, in the order in which they were added.
+func (s *Set) All() []*Goal { return s.goals }
+
 // Met says whether every goal is met.
 func (s *Set) Met() bool { return len(s.Open()) == 0 }
 

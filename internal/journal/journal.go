@@ -4,24 +4,20 @@
 //
 // The format is text, one record a line, fields separated by tabs:
 //
-//	number  microseconds  cause  kind  subject  text
+//	number  microseconds  cause  kind  subject  text  [name=value]…
 //
 // after the first line "firstlight-journal 1". Numbers count from 1; cause is
 // the number of an earlier record or 0; the time is that of the kernel's
 // monotonic clock, which starts with the kernel. Tab, newline, carriage
 // return and backslash inside a field stand as \t, \n, \r and \\. A last line
 // without its newline was cut off by a crash and is not a record.
+// docs/journal.md says what each kind means.
 //
 // The package writes nothing itself: the edge takes what has been recorded
 // and appends it to the file.
 package journal
 
 import (
-	"bufio"
-	"bytes"
-	"errors"
-	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -42,6 +38,28 @@ type Record struct {
 	Kind    string        `json:"kind"`
 	Subject string        `json:"subject"`
 	Text    string        `json:"text"`
+	Fields  []string      `json:"fields,omitempty"` // "name=value"; a name may come more than once
+}
+
+// Field returns the first value of that name, "" if there is none.
+func (r *Record) Field(name string) string {
+	for _, f := range r.Fields {
+		if k, v, ok := strings.Cut(f, "="); ok && k == name {
+			return v
+		}
+	}
+	return ""
+}
+
+// All returns every value of that name.
+func (r *Record) All(name string) []string {
+	var out []string
+	for _, f := range r.Fields {
+		if k, v, ok := strings.Cut(f, "="); ok && k == name {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // Log collects records in memory until they are taken. It implements
@@ -60,20 +78,40 @@ func New(now func() time.Duration) *Log {
 	return &Log{now: now, buf: []byte(Header)}
 }
 
-// Record adds a record and returns its number.
-func (l *Log) Record(cause uint64, kind, subject, text string) uint64 {
+// Record adds a record and returns its number. Each of fields is
+// "name=value".
+func (l *Log) Record(cause uint64, kind, subject, text string, fields ...string) uint64 {
 	l.number++
 	if l.full {
 		return l.number
 	}
-	start := len(l.buf)
-	l.buf = appendRecord(l.buf, Record{l.number, l.now(), cause, kind, subject, text})
-	l.written += len(l.buf) - start
+	n := l.number
+	l.add(cause, kind, subject, text, fields)
 	if l.written > MaxBytes {
+		l.number++
+		l.add(n, "full", "journal", "no more records are kept", nil)
 		l.full = true
-		l.buf = appendRecord(l.buf, Record{l.number, l.now(), 0, "full", "journal", "no more records are kept"})
 	}
-	return l.number
+	return n
+}
+
+func (l *Log) add(cause uint64, kind, subject, text string, fields []string) {
+	start := len(l.buf)
+	b := strconv.AppendUint(l.buf, l.number, 10)
+	b = append(b, '\t')
+	b = strconv.AppendInt(b, l.now().Microseconds(), 10)
+	b = append(b, '\t')
+	b = strconv.AppendUint(b, cause, 10)
+	for _, s := range [...]string{kind, subject, text} {
+		b = append(b, '\t')
+		b = appendEscaped(b, s)
+	}
+	for _, s := range fields {
+		b = append(b, '\t')
+		b = appendEscaped(b, s)
+	}
+	l.buf = append(b, '\n')
+	l.written += len(l.buf) - start
 }
 
 // Take returns what has been recorded since the last call, ready to be
@@ -89,19 +127,6 @@ func (l *Log) Take() []byte {
 
 // Pending says whether Take would return anything.
 func (l *Log) Pending() int { return len(l.buf) }
-
-func appendRecord(b []byte, r Record) []byte {
-	b = strconv.AppendUint(b, r.Number, 10)
-	b = append(b, '\t')
-	b = strconv.AppendInt(b, r.Time.Microseconds(), 10)
-	b = append(b, '\t')
-	b = strconv.AppendUint(b, r.Cause, 10)
-	for _, s := range [...]string{r.Kind, r.Subject, r.Text} {
-		b = append(b, '\t')
-		b = appendEscaped(b, s)
-	}
-	return append(b, '\n')
-}
 
 func appendEscaped(b []byte, s string) []byte {
 	for i := 0; i < len(s); i++ {
@@ -119,58 +144,4 @@ func appendEscaped(b []byte, s string) []byte {
 		}
 	}
 	return b
-}
-
-var unescape = strings.NewReplacer(`\t`, "\t", `\n`, "\n", `\r`, "\r", `\\`, `\`)
-
-// ErrFormat is wrapped by every error that Read returns for bytes that are
-// not a journal of a known version.
-var ErrFormat = errors.New("not a journal that this version can read")
-
-// maxLine bounds one record, in bytes; a panic's stack is the longest text.
-const maxLine = 256 << 10
-
-// Read reads a journal. A last record that was cut off is left out; anything
-// else that is not in the format is an error naming the line.
-func Read(r io.Reader) ([]Record, error) {
-	br := bufio.NewReaderSize(io.LimitReader(r, MaxBytes+2*maxLine), 64<<10)
-	var records []Record
-	for n := 1; ; n++ {
-		line, err := br.ReadBytes('\n')
-		if err == io.EOF {
-			if n == 1 {
-				return nil, fmt.Errorf("journal: line 1: %w", ErrFormat)
-			}
-			return records, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("journal: line %d: %w", n, err)
-		}
-		if n == 1 {
-			if string(line) != Header {
-				return nil, fmt.Errorf("journal: line 1 is %.40q: %w", line, ErrFormat)
-			}
-			continue
-		}
-		rec, ok := parse(bytes.TrimSuffix(line, []byte("\n")))
-		if !ok {
-			return nil, fmt.Errorf("journal: line %d: %w", n, ErrFormat)
-		}
-		records = append(records, rec)
-	}
-}
-
-func parse(line []byte) (r Record, ok bool) {
-	f := strings.Split(string(line), "\t")
-	if len(f) != 6 {
-		return r, false
-	}
-	number, err1 := strconv.ParseUint(f[0], 10, 64)
-	us, err2 := strconv.ParseInt(f[1], 10, 64)
-	cause, err3 := strconv.ParseUint(f[2], 10, 64)
-	if err1 != nil || err2 != nil || err3 != nil || us < 0 || us > 1<<53 {
-		return r, false
-	}
-	return Record{number, time.Duration(us) * time.Microsecond, cause,
-		unescape.Replace(f[3]), unescape.Replace(f[4]), unescape.Replace(f[5])}, true
 }

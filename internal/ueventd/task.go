@@ -5,6 +5,7 @@ import (
 	"iter"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"time"
 
 	"firstlight/internal/machine"
@@ -28,10 +29,11 @@ type Task struct {
 	began    uint64 // the scheduler's count when the handling began; 0: it has not
 	opRec    uint64
 	cause    uint64
+	waits    wait // what the task waits for, or has just waited for
 }
 
 func newTask(s *Scheduler, q *queue, e *entry, h Handler) *Task {
-	t := &Task{s: s, q: q, e: e, cause: e.ev.Cause}
+	t := &Task{s: s, q: q, e: e, cause: e.ev.Cause, waits: e.waits}
 	t.next, _ = iter.Pull(func(yield func(struct{}) bool) {
 		t.yield = yield
 		t.outcome = h(t, e.ev)
@@ -47,7 +49,11 @@ func (s *Scheduler) step(t *Task) {
 	}
 	s.current = t
 	defer func() { s.current = nil }()
-	if t.resume() {
+	more := t.resume()
+	if s.after != nil {
+		s.after()
+	}
+	if more {
 		return
 	}
 	t.q.running = nil
@@ -63,7 +69,7 @@ func (t *Task) resume() (more bool) {
 		if p := recover(); p != nil {
 			t.s.stats.Panics++
 			t.outcome = Outcome{Verdict: Failed, Reason: fmt.Sprintf("internal error: %v", p)}
-			t.s.rec.Record(t.cause, "panic", t.q.name, fmt.Sprintf("%v\n%s", p, debug.Stack()))
+			t.s.rec.Record(t.because(), "panic", t.q.name, fmt.Sprintf("%v\n%s", p, debug.Stack()))
 			more = false
 		}
 	}()
@@ -77,7 +83,18 @@ func (s *Scheduler) conclude(t *Task) {
 	if o.Reason != "" {
 		text += ": " + o.Reason
 	}
-	s.rec.Record(t.cause, "outcome", t.q.name, text)
+	switch {
+	case o.Verdict == Waiting && t.waits.over && t.waits.reason == o.Reason:
+		// It looked again and waits on: nothing new to record.
+		t.e.waits = wait{record: t.waits.record, reason: o.Reason}
+	case o.Verdict == Waiting:
+		t.e.waits = wait{record: s.rec.Record(t.because(), "outcome", t.q.name, text, topics(o.Topics)...), reason: o.Reason}
+	case o.Verdict == Done && o.Reason == "" && !t.waits.over && t.cause == t.e.ev.Cause:
+		// Nothing was asked or learned: most devices of a machine end here,
+		// and the record of their event says all there is.
+	default:
+		t.cause = s.rec.Record(t.because(), "outcome", t.q.name, text)
+	}
 	switch o.Verdict {
 	case Waiting:
 		s.park(t, o)
@@ -85,7 +102,9 @@ func (s *Scheduler) conclude(t *Task) {
 		delay := min(max(o.Delay, time.Millisecond)<<min(t.e.retries, 15), MaxBackoff)
 		t.e.retries++
 		e := t.e
-		s.addTimer(&timer{at: s.now + delay, key: "retry " + t.q.name, fire: func() { s.push(e) }})
+		e.waits = wait{}
+		s.addTimer(&timer{at: s.now + delay, key: "retry " + t.q.name, cause: t.cause,
+			fire: func(by uint64) { e.ev.Cause = by; s.push(e) }})
 	}
 }
 
@@ -97,13 +116,14 @@ func (s *Scheduler) park(t *Task, o Outcome) {
 	if s.isPending(e) {
 		return // the one behind it looks again
 	}
-	missed := slices.ContainsFunc(o.Topics, func(topic string) bool { return s.notices[topic].since(t.began, t) })
-	if missed && e.spins < maxSpins {
+	missed := slices.IndexFunc(o.Topics, func(topic string) bool { return s.notices[topic].since(t.began, t) })
+	if missed >= 0 && e.spins < maxSpins {
+		e.waits = e.waits.woken(o.Topics[missed], 0)
 		s.push(e)
 		return
 	}
 	if e.spins >= maxSpins {
-		s.rec.Record(t.cause, "panic", t.q.name,
+		s.rec.Record(t.because(), "panic", t.q.name,
 			fmt.Sprintf("internal error: handled %d times without any input between: it wakes itself", e.spins))
 		s.stats.Panics++
 		return
@@ -121,12 +141,23 @@ func (t *Task) Now() time.Duration { return t.s.now }
 func (t *Task) Scheduler() *Scheduler { return t.s }
 
 // Cause is the journal record to name as the cause of what the task decides.
-func (t *Task) Cause() uint64 { return t.cause }
+func (t *Task) Cause() uint64 { return t.because() }
+
+// because is the record that causes the next one. The end of a wait is
+// recorded here, once something follows from it: who looks again and has to
+// wait on leaves no trace, however often that is.
+func (t *Task) because() uint64 {
+	if w := t.waits; w.over {
+		t.waits = wait{}
+		t.cause = t.s.rec.Record(w.cause(), "wake", t.q.name, w.topic, "wait="+strconv.FormatUint(w.record, 10))
+	}
+	return t.cause
+}
 
 // Record notes a decision in the journal, caused by what the task last
 // learned.
-func (t *Task) Record(kind, text string) {
-	t.cause = t.s.rec.Record(t.cause, kind, t.q.name, text)
+func (t *Task) Record(kind, text string, fields ...string) {
+	t.cause = t.s.rec.Record(t.because(), kind, t.q.name, text, fields...)
 }
 
 func (t *Task) pause() {
@@ -139,23 +170,31 @@ func (t *Task) pause() {
 // stays taken: use it only for short waits inside one handling, and WaitFor
 // as an outcome otherwise.
 func (t *Task) Wait(reason string, topics ...string) {
-	t.wait(reason, topics)
+	t.wait(reason, topics, 0)
 	t.pause()
 }
 
 // WaitUntil is Wait with a deadline; it says whether the deadline came first.
 func (t *Task) WaitUntil(deadline time.Duration, reason string, topics ...string) (timedOut bool) {
-	t.wait(reason, topics)
-	t.deadline = &timer{at: deadline, key: "wait " + t.q.name, taskT: t}
+	t.wait(reason, topics, deadline)
+	t.deadline = &timer{at: deadline, key: "wait " + t.q.name, cause: t.cause, taskT: t}
 	t.s.addTimer(t.deadline)
 	t.pause()
 	return t.timedOut
 }
 
-func (t *Task) wait(reason string, topics []string) {
-	t.s.rec.Record(t.cause, "wait", t.q.name, reason)
-	t.topics = topics
-	for _, topic := range topics {
+func (t *Task) wait(reason string, on []string, until time.Duration) {
+	if t.waits.over && t.waits.reason == reason {
+		t.waits = wait{record: t.waits.record, reason: reason}
+	} else {
+		fields := topics(on)
+		if until > 0 {
+			fields = append(fields, "until="+strconv.FormatInt(until.Microseconds(), 10))
+		}
+		t.waits = wait{record: t.s.rec.Record(t.because(), "wait", t.q.name, reason, fields...), reason: reason}
+	}
+	t.topics = on
+	for _, topic := range on {
 		t.s.waiting[topic] = append(t.s.waiting[topic], t)
 	}
 }
@@ -164,7 +203,11 @@ func (t *Task) wait(reason string, topics []string) {
 // the core and must not touch the core's state; what names the operation for
 // the journal and holds no secret.
 func Do[T any](t *Task, what string, f func(machine.Machine) (T, error)) (T, error) {
-	t.start(what, func(m machine.Machine) (any, error) { return f(m) })
+	return do(t, "do", what, f)
+}
+
+func do[T any](t *Task, kind, what string, f func(machine.Machine) (T, error)) (T, error) {
+	t.start(kind, what, func(m machine.Machine) (any, error) { return f(m) })
 	t.pause()
 	v, _ := t.value.(T)
 	err := t.err
@@ -183,15 +226,15 @@ func Act(t *Task, what string, f func(machine.Machine) error) error {
 func Ask[T any](t *Task, what string, f func(machine.Machine) (T, error)) (T, error) {
 	t.s.ask(1)
 	defer t.s.ask(-1)
-	return Do(t, what, f)
+	return do(t, "ask", what, f)
 }
 
-func (t *Task) start(what string, run func(machine.Machine) (any, error)) {
+func (t *Task) start(kind, what string, run func(machine.Machine) (any, error)) {
 	s := t.s
 	s.lastID++
 	s.stats.Operations++
 	t.doing = what
-	t.opRec = s.rec.Record(t.cause, "do", t.q.name, what)
+	t.opRec = s.rec.Record(t.because(), kind, t.q.name, what)
 	s.busy[s.lastID] = t
 	s.started = append(s.started, Operation{ID: s.lastID, What: what, Run: run})
 }

@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"firstlight/internal/machine"
@@ -86,9 +87,9 @@ type Operation struct {
 }
 
 // Recorder receives every decision. Record returns the record's number, which
-// later records may name as their cause.
+// later records may name as their cause. Each of fields is "name=value".
 type Recorder interface {
-	Record(cause uint64, kind, subject, text string) uint64
+	Record(cause uint64, kind, subject, text string, fields ...string) uint64
 }
 
 // Scheduler is the core's only scheduler. It is not safe for concurrent use.
@@ -111,6 +112,8 @@ type Scheduler struct {
 	inputs   uint64            // counts what came in from outside
 	stats    Stats
 	current  *Task
+	input    uint64 // the record of the input that is being taken in, 0 for none
+	after    func()
 }
 
 // maxSpins is how often one event may be handled again without any input
@@ -159,6 +162,7 @@ type entry struct {
 	ev      Event
 	retries int
 	topics  []string
+	waits   wait
 	input   uint64 // the input at which it was last handled
 	spins   int    // how often since that
 }
@@ -173,7 +177,8 @@ type timer struct {
 	at    time.Duration
 	seq   uint64
 	key   string
-	fire  func()
+	cause uint64 // the record that was the reason to set it
+	fire  func(by uint64)
 	taskT *Task
 }
 
@@ -241,20 +246,41 @@ func (s *Scheduler) Active(prefix string) bool {
 	return false
 }
 
-// Note records something that is caused by what runs now.
-func (s *Scheduler) Note(kind, subject, text string) {
-	var cause uint64
-	if s.current != nil {
-		cause = s.current.cause
-	}
-	s.rec.Record(cause, kind, subject, text)
+// Note records something that is caused by what runs now, and returns the
+// number of the record.
+func (s *Scheduler) Note(kind, subject, text string, fields ...string) uint64 {
+	return s.rec.Record(s.because(), kind, subject, text, fields...)
 }
+
+// because is the record that causes what is recorded now: what the running
+// task last learned, or the input that is being taken in.
+func (s *Scheduler) because() uint64 {
+	if s.current != nil {
+		return s.current.because()
+	}
+	return s.input
+}
+
+// Caused calls f; what is recorded in it outside of a task is caused by the
+// record by.
+func (s *Scheduler) Caused(by uint64, f func()) {
+	defer func(old uint64) { s.input = old }(s.input)
+	s.input = by
+	f()
+}
+
+// AfterStep has f called whenever a task has run, while what f notes is still
+// caused by that task. It is for looking at state that any task may change.
+func (s *Scheduler) AfterStep(f func()) { s.after = f }
 
 // Push puts an event at the end of its queue. One that no handler of this
 // image is for is recorded and dropped; one that already waits in the queue
 // is not put there twice, and one that is parked is taken up again.
 func (s *Scheduler) Push(ev Event) {
 	s.stats.Events++
+	if ev.Cause == 0 {
+		ev.Cause = s.because()
+	}
 	ev.Cause = s.rec.Record(ev.Cause, "queue", ev.Queue, ev.Kind+" "+ev.Name)
 	if s.handlerOf(ev.Queue) == nil {
 		s.rec.Record(ev.Cause, "outcome", ev.Queue, "dropped: nothing in this image handles it")
@@ -269,6 +295,7 @@ func (s *Scheduler) Push(ev Event) {
 			if p.same(e) {
 				s.unpark(p)
 				p.ev.Cause = ev.Cause
+				p.waits = p.waits.woken(sameEvent, ev.Cause)
 				e = p
 			}
 		}
@@ -332,16 +359,20 @@ func (s *Scheduler) Notify(topic string) {
 	}
 	n.tick = s.tick
 	s.notices[topic] = n
-	tasks := s.waiting[topic]
-	if len(tasks) > 0 {
-		for _, t := range slices.Clone(tasks) {
-			s.unwait(t)
-			t.timedOut = false
-			s.runnable = append(s.runnable, t)
-		}
+	tasks, parked := s.waiting[topic], s.parked[topic]
+	if len(tasks) == 0 && len(parked) == 0 {
+		return
 	}
-	for _, e := range slices.Clone(s.parked[topic]) {
+	by := s.because()
+	for _, t := range slices.Clone(tasks) {
+		s.unwait(t)
+		t.timedOut = false
+		t.waits = t.waits.woken(topic, by)
+		s.runnable = append(s.runnable, t)
+	}
+	for _, e := range slices.Clone(parked) {
 		s.unpark(e)
+		e.waits = e.waits.woken(topic, by)
 		s.push(e)
 	}
 }
@@ -379,7 +410,7 @@ func drop[T comparable](m map[string][]T, key string, v T) {
 // the only timers there are.
 func (s *Scheduler) Deadline(key string, at time.Duration, ev Event) {
 	s.CancelDeadline(key)
-	s.addTimer(&timer{at: at, key: key, fire: func() { s.Push(ev) }})
+	s.addTimer(&timer{at: at, key: key, cause: s.because(), fire: func(by uint64) { ev.Cause = by; s.Push(ev) }})
 }
 
 // CancelDeadline forgets the deadline of that key, if there is one.
@@ -434,16 +465,17 @@ func (s *Scheduler) Advance(now time.Duration) {
 		t := s.timers[0]
 		s.timers = s.timers[1:]
 		s.stats.Fired++
-		s.rec.Record(0, "deadline", t.key, "passed")
-		if t.taskT != nil {
-			w := t.taskT
-			w.deadline = nil
-			s.unwait(w)
-			w.timedOut = true
-			s.runnable = append(s.runnable, w)
+		if t.taskT == nil {
+			t.fire(s.rec.Record(t.cause, "deadline", t.key, "passed"))
 			continue
 		}
-		t.fire()
+		w := t.taskT
+		w.cause = s.rec.Record(t.cause, "deadline", t.key, "passed", "wait="+strconv.FormatUint(w.waits.record, 10))
+		w.waits = wait{}
+		w.deadline = nil
+		s.unwait(w)
+		w.timedOut = true
+		s.runnable = append(s.runnable, w)
 	}
 }
 

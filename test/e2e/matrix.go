@@ -182,7 +182,7 @@ func arrays() []Scenario {
 	} {
 		list = append(list, Scenario{Name: a.layout.Name, Layouts: on(a.layout), Trixie: a.trixie,
 			Append: "ro " + uuid(a.layout.FSUUID("array")),
-			Boots:  once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* ` + a.level + ` (clean|active|write-pending|active-idle) 0`}})})
+			Boots:  once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* ` + a.level + ` (clean|active|write-pending|active-idle|read-auto) 0`}})})
 	}
 	part := disks.RAIDPartition
 	return append(list,

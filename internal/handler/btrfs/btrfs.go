@@ -196,6 +196,9 @@ func (h *Handler) tell(t *ueventd.Task, f *filesystem, there []*udevd.Entry) err
 			news = append(news, e.Devname())
 		}
 	}
+	if len(news) == 0 && f.ready && len(f.members) == len(known) {
+		return nil
+	}
 	first := there[0].Devname()
 	ready, err := ueventd.Do(t, "tell btrfs of "+strings.Join(news, " "), func(m machine.Machine) (bool, error) {
 		for _, name := range news {

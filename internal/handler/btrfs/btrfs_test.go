@@ -111,6 +111,14 @@ func TestBothMembersInAnyOrder(t *testing.T) {
 	}
 }
 
+func TestMembersThatComeTogetherCostOneOperation(t *testing.T) {
+	b, _ := boot(t, "")
+	b.Add(mkfs(t, "", "vda", "vdb")...)
+	if did := b.Did("tell btrfs"); len(did) != 1 {
+		t.Errorf("did %v", did)
+	}
+}
+
 // A mount that waits is woken by the filesystem's topic.
 func TestWaitingMountIsWoken(t *testing.T) {
 	var h *Handler

@@ -11,6 +11,8 @@ package compile
 import (
 	"fmt"
 	"strings"
+
+	"firstlight/internal/spell"
 )
 
 // Severity says what a problem means for the rule in which it was found.
@@ -66,33 +68,9 @@ func Errors(problems []Problem) []Problem {
 func nearest(name string, candidates []string) string {
 	best, bestDistance := "", min((len(name)+1)/2, 5)
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
+		if d := spell.Distance(strings.ToLower(name), strings.ToLower(c)); d < bestDistance {
 			best, bestDistance = c, d
 		}
 	}
 	return best
-}
-
-// distance is the edit distance of two short strings.
-func distance(a, b string) int {
-	if len(a) > 64 || len(b) > 64 {
-		return 64
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

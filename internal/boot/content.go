@@ -1,0 +1,32 @@
+package boot
+
+import (
+	"firstlight/internal/udevd"
+	"firstlight/internal/ueventd"
+)
+
+// recordContent records what a block device was found to hold, where that is
+// anything.
+func recordContent(t *ueventd.Task, e *udevd.Entry, action string) {
+	if e.Subsystem() != "block" || e.Devname() == "" || action == "remove" {
+		return
+	}
+	content := e.Property("ID_FS_TYPE")
+	if content == "" {
+		content = e.Property("ID_PART_TABLE_TYPE")
+	}
+	name := e.Property("DM_NAME")
+	if name == "" {
+		name = e.Property("MD_NAME")
+	}
+	if content == "" && name == "" {
+		return
+	}
+	fields := append(make([]string, 0, 4), "device="+e.Devname())
+	for _, f := range [...][2]string{{"name=", name}, {"uuid=", e.Property("ID_FS_UUID")}, {"label=", e.Property("ID_FS_LABEL")}} {
+		if f[1] != "" {
+			fields = append(fields, f[0]+f[1])
+		}
+	}
+	t.Record("content", content, fields...)
+}

@@ -1,0 +1,45 @@
+package bootcmd
+
+import "strings"
+
+// Names returns every parameter that has an effect, in the table's order, by
+// the name that documents give it.
+func Names() []string {
+	out := make([]string, len(table))
+	for i := range table {
+		out[i] = table[i].name
+	}
+	return out
+}
+
+// Spelling is another name of a parameter.
+type Spelling struct {
+	Old, Name string
+	Value     string // what the bare old name stands for, "" if its value is handed on
+	Obsolete  bool   // using it is reported
+}
+
+// Spellings returns all other names of parameters.
+func Spellings() []Spelling {
+	out := make([]Spelling, len(aliases))
+	for i, a := range aliases {
+		out[i] = Spelling{a.old, a.name, a.value, a.deprecated}
+	}
+	return out
+}
+
+// Area is a subject whose parameters are known and not supported yet.
+type Area struct {
+	Subject string
+	Names   []string
+}
+
+// Areas returns what is known and not supported yet; using any of these
+// parameters is reported.
+func Areas() []Area {
+	out := make([]Area, len(areas))
+	for i := range areas {
+		out[i] = Area{areas[i].area, strings.Fields(areas[i].names)}
+	}
+	return out
+}
