@@ -13,7 +13,7 @@ import (
 // Disks come, go and change while operations fail; at the end all of them are
 // there and nothing fails any more. It boots then, every time.
 func TestStormOfEventsAndFailuresStillBoots(t *testing.T) {
-	seeds := uint64(300)
+	seeds := uint64(120)
 	if testing.Short() {
 		seeds = 40
 	}

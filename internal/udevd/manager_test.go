@@ -46,7 +46,7 @@ func (f rulesFunc) Evaluate(t *ueventd.Task, dev *device.Device, action string, 
 
 type noRecords struct{}
 
-func (noRecords) Record(uint64, string, string, string) uint64 { return 0 }
+func (noRecords) Record(uint64, string, string, string, ...string) uint64 { return 0 }
 
 // devfs is the part of the machine that makes links.
 type devfs struct {

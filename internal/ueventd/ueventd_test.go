@@ -14,7 +14,7 @@ import (
 // records keeps what was recorded, one line each.
 type records []string
 
-func (r *records) Record(_ uint64, kind, subject, text string) uint64 {
+func (r *records) Record(_ uint64, kind, subject, text string, _ ...string) uint64 {
 	*r = append(*r, kind+" "+subject+": "+text)
 	return uint64(len(*r))
 }
