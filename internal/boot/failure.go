@@ -139,6 +139,7 @@ func (c *Core) resume() {
 	c.explained = ""
 	c.w.Revision++
 	c.w.Progress()
+	c.w.Devices.LookAgain()
 	c.sched.Notify(handler.TopicRetry)
 	c.sched.Push(ueventd.Event{Queue: filter.Root, Kind: filter.Add})
 }

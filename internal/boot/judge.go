@@ -13,6 +13,7 @@ import (
 	"firstlight/internal/handler"
 	"firstlight/internal/handler/mount"
 	"firstlight/internal/machine"
+	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
 )
 
@@ -201,7 +202,7 @@ func (c *Core) advice(s goal.Situation) []string {
 	}
 	for _, d := range s.Devices {
 		switch {
-		case d.Type == "crypto_LUKS" && !slices.ContainsFunc(s.Facts, func(f goal.Fact) bool { return strings.Contains(f.Subject, d.UUID) }):
+		case d.Type == "crypto_LUKS" && !c.unlocked(d.UUID) && !slices.ContainsFunc(s.Facts, func(f goal.Fact) bool { return strings.Contains(f.Subject, d.UUID) }):
 			out = append(out, fmt.Sprintf("%s is encrypted and nothing asks to unlock it: add rd.luks.uuid=%s", d.Name, d.UUID))
 		case spec.Kind == devspec.UUID && d.UUID != "" && near(spec.Value, d.UUID):
 			out = append(out, fmt.Sprintf("%s has UUID %s, nearly the one asked for: correct root=", d.Name, d.UUID))
@@ -210,6 +211,13 @@ func (c *Core) advice(s goal.Situation) []string {
 		}
 	}
 	return append(out, "check root= on the kernel command line against the devices above, and that every disk is connected")
+}
+
+// unlocked says whether a mapping of the encrypted device is there: its UUID
+// in the device mapper has that of the device, without dashes.
+func (c *Core) unlocked(uuid string) bool {
+	plain := "-" + strings.ReplaceAll(uuid, "-", "") + "-"
+	return slices.ContainsFunc(c.w.Devices.Block(), func(e *udevd.Entry) bool { return strings.Contains(e.Property("DM_UUID"), plain) })
 }
 
 // near says whether two names differ in at most two characters, or in case.

@@ -251,6 +251,12 @@ func (s Situation) Progress() string {
 		return ""
 	}
 	g := open[0]
+	for _, o := range open { // one that stands still is waited for; the others follow from it
+		if o.State == Unmet && o.Deadline > 0 {
+			g = o
+			break
+		}
+	}
 	text := "waiting for " + g.Want
 	worst := -1
 	for i, f := range s.Facts {

@@ -29,10 +29,29 @@ func readBounded(name string, max int64) ([]byte, error) {
 	return readMax(f, name, max)
 }
 
-func readMax(r io.Reader, name string, max int64) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, max+1))
-	if err != nil {
-		return nil, err
+// readMax reads a file that may be a key: a buffer that grows would leave
+// copies of it in memory, so that one that has to is wiped.
+func readMax(f *os.File, name string, max int64) ([]byte, error) {
+	size := int64(512)
+	if st, err := f.Stat(); err == nil && st.Size() > 0 {
+		size = st.Size()
+	}
+	b := make([]byte, 0, min(size, max)+1)
+	for int64(len(b)) <= max {
+		if len(b) == cap(b) {
+			old := b
+			b = append(make([]byte, 0, 2*cap(old)), old...)
+			clear(old)
+		}
+		n, err := f.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			clear(b)
+			return nil, err
+		}
 	}
 	if int64(len(b)) > max {
 		clear(b)

@@ -156,7 +156,7 @@ func needed(r io.ReaderAt) (string, error) {
 	if err != nil && err != io.EOF {
 		return "", err
 	}
-	if n < 4 {
+	if n == 0 {
 		return "", errors.New("the file is empty")
 	}
 	if string(head[:2]) == "#!" {

@@ -178,6 +178,20 @@ func (m *Manager) Rescan(found []*uevent.Message) {
 	}
 }
 
+// LookAgain takes up again every device that could not be looked at when its
+// last event was handled.
+func (m *Manager) LookAgain() {
+	for _, devpath := range slices.Sorted(maps.Keys(m.db)) {
+		if m.db[devpath].Err == nil || len(m.inHand[devpath]) > 0 {
+			continue
+		}
+		if msg := uevent.Read(m.sys, devpath); msg != nil {
+			msg.Action, msg.Props["ACTION"] = "change", "change"
+			m.Add(msg)
+		}
+	}
+}
+
 func sameKernelProps(e *Entry, msg *uevent.Message) bool {
 	for k, v := range msg.Props {
 		if k != "ACTION" && k != "SEQNUM" && e.Property(k) != v {

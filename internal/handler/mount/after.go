@@ -123,6 +123,9 @@ func (h *Handler) extra(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	}
 	e, out := h.choose(t, ev.Queue, x.entry.File, x.spec)
 	if e == nil {
+		if out.Verdict == ueventd.Done { // it went away just now
+			return ueventd.WaitFor(x.spec.Describe(), deviceTopic)
+		}
 		return out
 	}
 	target, err := h.target(t, x.entry.File)
