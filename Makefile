@@ -22,7 +22,9 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	qemu-system-x86 qemu-utils mmdebstrap \
 	kmod udev util-linux fdisk gdisk dmsetup mdadm lvm2 cryptsetup-bin \
 	e2fsprogs xfsprogs btrfs-progs dosfstools squashfs-tools erofs-utils \
-	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2
+	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2 \
+	f2fs-tools exfatprogs ntfs-3g genisoimage udftools nilfs-tools jfsutils reiserfsprogs genromfs \
+	util-linux-extra thin-provisioning-tools man-db groff libc-bin mount
 
 .PHONY: build setup kernels run test check e2e bench fuzz clean
 
