@@ -36,7 +36,11 @@ func TestQuietEventLeavesOneRecord(t *testing.T) {
 func TestWakeNamesTheWakerAndTheWait(t *testing.T) {
 	var rec lines
 	s := New(&rec)
-	s.Route("a", func(t *Task, _ Event) Outcome { t.Wait("b to come", "b", "c"); t.Record("decision", "on"); return Outcome{} })
+	s.Route("a", func(t *Task, _ Event) Outcome {
+		t.Wait("b to come", "b", "c")
+		t.Record("decision", "on")
+		return Outcome{}
+	})
 	s.Route("b", func(t *Task, _ Event) Outcome { t.Scheduler().Notify("b"); return Outcome{} })
 	s.Push(Event{Queue: "a", Kind: "add"})
 	s.Run()
