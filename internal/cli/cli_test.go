@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"firstlight/internal/testtool"
 )
 
 // staticELF is an ELF header of a program without interpreter: enough for the
@@ -43,7 +46,7 @@ func TestManPages(t *testing.T) {
 	if code := Main([]string{"man", dir}, io.Discard, os.Stderr); code != ExitOK {
 		t.Fatal(code)
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "firstlight-build.8"))
+	b, err := os.ReadFile(filepath.Join(dir, "man8", "firstlight-build.8"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,8 +55,39 @@ func TestManPages(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, b)
 		}
 	}
-	if _, err := os.Stat(filepath.Join(dir, "firstlight-feature-show.8")); err != nil {
-		t.Error(err)
+	for _, name := range []string{"man8/firstlight-feature-show.8", "man8/firstlight-trace-timeline.8", "man7/firstlight.7", "man7/firstlight-cmdline.7"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	// --dir says the same.
+	if code := Main([]string{"man", "--dir", dir}, io.Discard, os.Stderr); code != ExitOK {
+		t.Error(code)
+	}
+	if code := Main([]string{"man"}, io.Discard, io.Discard); code != ExitUsage {
+		t.Error(code)
+	}
+}
+
+// man(1) has nothing to complain of in any page.
+func TestManPagesAreClean(t *testing.T) {
+	testtool.Need(t, "man")
+	dir := t.TempDir()
+	if code := Main([]string{"man", dir}, io.Discard, os.Stderr); code != ExitOK {
+		t.Fatal(code)
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, "man?", "*"))
+	if err != nil || len(pages) < 10 {
+		t.Fatal(pages, err)
+	}
+	for _, p := range pages {
+		cmd := exec.Command("man", "--warnings", "-l", p)
+		cmd.Env = append(os.Environ(), "MANWIDTH=80", "LC_ALL=C.UTF-8")
+		var warnings bytes.Buffer
+		cmd.Stderr = &warnings
+		if _, err := cmd.Output(); err != nil || warnings.Len() > 0 {
+			t.Errorf("%s: %v\n%s", filepath.Base(p), err, &warnings)
+		}
 	}
 }
 

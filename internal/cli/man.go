@@ -9,24 +9,95 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"firstlight/internal/bootdoc"
 )
 
 func manCommand(root *cobra.Command) *cobra.Command {
-	return &cobra.Command{
+	var dir string
+	c := &cobra.Command{
 		Use:   "man DIR",
 		Short: "Write the manual pages",
-		Long: `Write a manual page for each command into DIR. They have the same source as the
-help that --help prints. The pages are the same whenever they are written.`,
-		Example: "  firstlight man /usr/local/share/man/man8",
-		Args:    args(1, 1, "a directory"),
+		Long: `Write the manual pages into the directories man7 and man8 of DIR: one for each
+command in section 8, from the source of what --help prints, and firstlight(7)
+and firstlight-cmdline(7). The pages are the same whenever they are written.`,
+		Example: "  firstlight man /usr/local/share/man",
+		Args:    args(0, 1, "a directory"),
 		RunE: func(_ *cobra.Command, a []string) error {
-			if err := os.MkdirAll(a[0], 0o755); err != nil {
-				return err
+			if len(a) == 1 {
+				dir = a[0]
 			}
-			return writePages(root, a[0])
+			if dir == "" {
+				return usagef("man needs a directory to write to")
+			}
+			for _, section := range []string{"man7", "man8"} {
+				if err := os.MkdirAll(filepath.Join(dir, section), 0o755); err != nil {
+					return err
+				}
+			}
+			for name, text := range map[string]string{"firstlight.7": overview, "firstlight-cmdline.7": bootdoc.Man()} {
+				if err := os.WriteFile(filepath.Join(dir, "man7", name), []byte(text), 0o644); err != nil {
+					return err
+				}
+			}
+			return writePages(root, filepath.Join(dir, "man8"))
 		},
 	}
+	c.Flags().StringVar(&dir, "dir", "", "the same as the argument DIR")
+	return c
 }
+
+// overview is firstlight(7).
+const overview = `.TH FIRSTLIGHT 7 "" "Firstlight"
+.SH NAME
+firstlight \- an event\-driven initramfs
+.SH DESCRIPTION
+Firstlight is the small system that the kernel starts first. It finds the root
+filesystem, assembles, unlocks and checks what that is on, mounts it, and starts
+the real init. It is one static program, /init, in an image that
+.BR firstlight\-build (8)
+makes.
+.PP
+It acts on events. The kernel reports a device; udev rules, compiled into the
+image, say what it is and load its driver; arrays, volume groups, encrypted
+devices and filesystems that it is part of are dealt with as soon as they are
+complete; each reaction makes the kernel report more. Nothing is polled, and no
+time passes unused on a boot that succeeds. Hibernation images are resumed before
+anything is written.
+.SH WHILE IT WAITS
+After 5 seconds without progress one line on the console says what is waited for,
+why, since when, and what happens at the deadline. After 10 seconds the whole
+situation is explained. A goal that is not met after 90 seconds is given up: a
+screen says what was wanted, what is there, what is missing and what to try. Then
+follows a shell if the image has one, or what
+.B panic=
+and
+.B rd.emergency=
+ask for. Devices that come later still count: the boot goes on by itself.
+.SH FILES
+.TP
+.I /etc/firstlight/build.toml
+Configuration of the builder.
+.TP
+.I /etc/firstlight/features/
+Features of your own.
+.TP
+.I /run/firstlight/journal
+The record of the last boot, for
+.BR firstlight\-trace (8).
+.TP
+.I /run/firstlight/summary
+What the last boot cost, as key=value lines.
+.SH GOING BACK
+An image is a file beside those of the distribution, with a boot entry of its own.
+Keep the old image and its entry, and choose that to go back.
+.SH SEE ALSO
+.BR firstlight (8),
+.BR firstlight\-build (8),
+.BR firstlight\-boot (8),
+.BR firstlight\-trace (8),
+.BR firstlight\-cmdline (7)
+`
 
 func writePages(c *cobra.Command, dir string) error {
 	if c.Name() == "help" || c.Hidden {
@@ -114,14 +185,4 @@ func lower(s string) string {
 }
 
 // roff keeps text from being read as markup.
-func roff(s string) string {
-	s = strings.ReplaceAll(s, `\`, `\e`)
-	s = strings.ReplaceAll(s, "-", `\-`)
-	lines := strings.Split(s, "\n")
-	for i, l := range lines {
-		if strings.HasPrefix(l, ".") || strings.HasPrefix(l, "'") {
-			lines[i] = `\&` + l
-		}
-	}
-	return strings.Join(lines, "\n")
-}
+func roff(s string) string { return bootdoc.Roff(s) }

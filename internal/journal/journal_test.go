@@ -69,7 +69,7 @@ func TestForeignFilesAreNamed(t *testing.T) {
 		"negative time":  Header + "1\t-2\t0\tdo\tx\ty\n",
 		"own cause":      Header + "1\t2\t1\tdo\tx\ty\n",
 		"number repeats": Header + "1\t2\t0\tdo\tx\ty\n1\t2\t0\tdo\tx\ty\n",
-		"long time":      Header + "1\t99999999999999999\t0\tdo\tx\ty\n",
+		"long time":      Header + "1\t99999999999999\t0\tdo\tx\ty\n",
 	} {
 		_, err := Read(strings.NewReader(text))
 		if !errors.Is(err, ErrFormat) || !strings.Contains(err.Error(), "journal: ") {

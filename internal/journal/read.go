@@ -15,10 +15,13 @@ import (
 // not a journal of a known version.
 var ErrFormat = errors.New("not a journal that this version can read")
 
-// Bounds of one record: a panic's stack is the longest text, in bytes.
+// Bounds of one record. A panic's stack is the longest text, in bytes.
 const (
 	maxLine    = 256 << 10
 	maxColumns = 64
+	// maxTime is a year or so, in microseconds: no boot takes longer, and
+	// sums of times cannot overflow.
+	maxTime = 1 << 45
 )
 
 // Read reads a journal. A last record that was cut off is left out; anything
@@ -65,7 +68,7 @@ func parse(line []byte) (r Record, ok bool) {
 	number, err1 := strconv.ParseUint(f[0], 10, 64)
 	us, err2 := strconv.ParseInt(f[1], 10, 64)
 	cause, err3 := strconv.ParseUint(f[2], 10, 64)
-	if err1 != nil || err2 != nil || err3 != nil || us < 0 || us > 1<<53 {
+	if err1 != nil || err2 != nil || err3 != nil || us < 0 || us > maxTime {
 		return r, false
 	}
 	r = Record{Number: number, Time: time.Duration(us) * time.Microsecond, Cause: cause,

@@ -147,13 +147,24 @@ func (e *env) kmod(dev *device.Device, args []string) error {
 		if alias == "" || !e.matches(alias) {
 			continue
 		}
-		_, err := ueventd.Do(e.t, "load "+alias, func(m machine.Machine) (int, error) { return m.LoadAlias(alias) })
+		_, err := ueventd.Do(e.t, "load "+shown(alias), func(m machine.Machine) (int, error) { return m.LoadAlias(alias) })
 		if err != nil {
 			e.missing(err.Error())
 			return err
 		}
 	}
 	return nil
+}
+
+// maxShown bounds an alias where people read it, in bytes: that of a processor
+// lists its features, for hundreds of bytes.
+const maxShown = 64
+
+func shown(alias string) string {
+	if len(alias) <= maxShown {
+		return alias
+	}
+	return alias[:maxShown] + "…"
 }
 
 // probed is what was read of a device.
