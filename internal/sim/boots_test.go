@@ -230,10 +230,20 @@ func TestRootWithoutInitIsExplainedAndLookedAtAgainAfterTheShell(t *testing.T) {
 		if m.Shells != 1 || !strings.Contains(m.SaidText(), "can be executed in the mounted root") {
 			t.Errorf("%d shells; said:\n%s", m.Shells, m.SaidText())
 		}
+		m.Core.Mounts([]string{"/", "/sysroot"}) // a mount elsewhere looks for nothing
+	})
+	lookups := func() int { return strings.Count(strings.Join(m.Finished, "\n"), "look for init /sbin/init") }
+	m.At(40*time.Second, func() {
+		if n := lookups(); n != 1 {
+			t.Errorf("looked %d times although nothing has changed", n)
+		}
 		d.Files["/lib/systemd/systemd"] = "#!" // the person mends it
 	})
 	boot(t, m)
 	started(t, m, "/dev/vda")
+	if n := lookups(); n != 2 {
+		t.Errorf("looked %d times", n)
+	}
 }
 
 func TestSeparateUsr(t *testing.T) {

@@ -217,8 +217,7 @@ func (m *Machine) start(op ueventd.Operation) {
 		}
 		value, err = op.Run(m)
 	})
-	var step func()
-	step = func() {
+	step := func() {
 		m.current = o
 		_, more := o.next()
 		m.current = nil

@@ -83,7 +83,10 @@ func (h *Handler) root(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if g.State == goal.Met {
 		// Nothing is left to mount here; but leaving the shell, or an init
 		// that could not be started, brings us back to look for one.
-		return h.findInit(t)
+		if ev.Kind == filter.Add || ev.Kind == kindInit {
+			return h.findInit(t)
+		}
+		return ueventd.Outcome{}
 	}
 	if ev.Kind == filter.Remove {
 		return ueventd.Outcome{}
