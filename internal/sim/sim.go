@@ -200,9 +200,9 @@ func (m *Machine) latency(what string) time.Duration {
 }
 
 func (m *Machine) start(op ueventd.Operation) {
-	o := &operation{what: op.What}
 	var value any
 	var err error
+	o := &operation{what: op.What}
 	o.next, _ = iter.Pull(func(yield func(struct{}) bool) {
 		o.yield = yield
 		defer func() {
