@@ -629,3 +629,21 @@ func permutations(n int) func(yield func([]int) bool) {
 		rec(0)
 	}
 }
+
+func TestWhileAPassphraseIsTriedThatIsWhatIsSaid(t *testing.T) {
+	m := machineWith("root=LABEL=root rd.luks.uuid="+luksUUID, encryptedDisk(t))
+	m.Answer = types(passphrase, time.Second)
+	m.Latency = func(what string) time.Duration {
+		if strings.HasPrefix(what, "unlock ") {
+			return 30 * time.Second
+		}
+		return time.Millisecond
+	}
+	boot(t, m)
+	started(t, m, "/dev/dm-0")
+	said := m.SaidText()
+	if !strings.Contains(said, "waiting for") || !strings.Contains(said, "Still waiting.") ||
+		strings.Count(said, "the passphrase is being tried") < 2 || strings.Contains(said, "being asked") || strings.Contains(said, "check root=") {
+		t.Errorf("it said:\n%s", said)
+	}
+}

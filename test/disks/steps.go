@@ -228,7 +228,7 @@ func (s LUKS) kdf() ([]string, error) {
 	case s.KDF == "cheap":
 		return []string{"--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"}[s.skipType():], nil
 	case s.KDF == "pbkdf2":
-		return []string{"--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "100000"}[s.skipType():], nil
+		return []string{"--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "20000"}[s.skipType():], nil
 	case s.KDF == "argon2id" && s.Version == 2:
 		return []string{"--pbkdf", "argon2id", "--pbkdf-force-iterations", "4", "--pbkdf-memory", "65536", "--pbkdf-parallel", "2"}, nil
 	}

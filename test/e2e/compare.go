@@ -223,7 +223,8 @@ func (c *comparison) system(d *report.Debian) {
 		if !regexp.MustCompile(pattern).MatchString(d.Lsblk) {
 			c.problem("lsblk shows no %q", pattern)
 		}
-		if !regexp.MustCompile(`(?m)^dev-mapper-.*` + pattern + `\S*\.device +loaded +active +plugged`).MatchString(d.Units) {
+		// By path: systemd escapes what it makes a unit's name of.
+		if !regexp.MustCompile(`(?m)\.device +loaded +active +plugged +/dev/mapper/` + pattern + `\s*$`).MatchString(d.Units) {
 			c.problem("no device unit is ready for %q", pattern)
 		}
 	}

@@ -55,7 +55,7 @@ func spellings() []Scenario {
 		{"major-minor", "8:2"},
 		{"hex", "0802"},
 	} {
-		list = append(list, Scenario{Name: "root-" + s.name, Layouts: on(p), Bus: vm.VirtioSCSI, Trixie: true, Unchanged: true,
+		list = append(list, Scenario{Name: "root-" + s.name, Layouts: on(p), Bus: vm.VirtioSCSI, For: small("ext4"), Trixie: true, Unchanged: true,
 			Append: "ro root=" + s.root,
 			Boots: once(Want{Root: "/dev/sda2 ext4", RootOptions: []string{"ro"}, Links: []string{
 				"/dev/disk/by-uuid/" + fs, "/dev/disk/by-partuuid/" + part, "/dev/disk/by-label/fl-root",
@@ -63,17 +63,17 @@ func spellings() []Scenario {
 	}
 	mbr, fat := disks.Logical, disks.FAT
 	return append(list,
-		Scenario{Name: "root-by-path", Layouts: on(p), Append: "ro root=/dev/disk/by-path/pci-0000:00:02.0-part2", Trixie: true,
+		Scenario{Name: "root-by-path", For: small("ext4"), Layouts: on(p), Append: "ro root=/dev/disk/by-path/pci-0000:00:02.0-part2", Trixie: true,
 			Unchanged: true, Boots: once(Want{Root: "/dev/vda2 ext4"})},
-		Scenario{Name: "root-mbr-id", Layouts: on(mbr), Append: "ro root=PARTUUID=" + mbr.MBRID("d0") + "-06", Trixie: true,
+		Scenario{Name: "root-mbr-id", For: small("ext4"), Layouts: on(mbr), Append: "ro root=PARTUUID=" + mbr.MBRID("d0") + "-06", Trixie: true,
 			Unchanged: true, Boots: once(Want{Root: "/dev/vda6 ext4"})},
-		Scenario{Name: "root-mbr-id-upper", Layouts: on(mbr), Append: "ro root=PARTUUID=" + strings.ToUpper(mbr.MBRID("d0")) + "-06",
+		Scenario{Name: "root-mbr-id-upper", For: small("ext4"), Layouts: on(mbr), Append: "ro root=PARTUUID=" + strings.ToUpper(mbr.MBRID("d0")) + "-06",
 			Unchanged: true, Boots: once(Want{Root: "/dev/vda6 ext4"})},
-		Scenario{Name: "root-fat-id", Layouts: on(fat), Append: "rw " + uuid(fat.VolumeID("root")), Trixie: true,
+		Scenario{Name: "root-fat-id", For: small("vfat"), Layouts: on(fat), Append: "rw " + uuid(fat.VolumeID("root")), Trixie: true,
 			Boots: once(Want{Root: "/dev/vda1 vfat", RootOptions: []string{"rw"}})},
-		Scenario{Name: "root-fat-id-lower", Layouts: on(fat), Append: "rw " + uuid(strings.ToLower(fat.VolumeID("root"))),
+		Scenario{Name: "root-fat-id-lower", For: small("vfat"), Layouts: on(fat), Append: "rw " + uuid(strings.ToLower(fat.VolumeID("root"))),
 			Boots: once(Want{Root: "/dev/vda1 vfat"})},
-		Scenario{Name: "root-rw-flags", Layouts: on(p), Append: "rw rootfstype=ext4 rootflags=noatime,data=journal init=/usr/sbin/init " +
+		Scenario{Name: "root-rw-flags", For: small("ext4"), Layouts: on(p), Append: "rw rootfstype=ext4 rootflags=noatime,data=journal init=/usr/sbin/init " +
 			uuid(fs) + " -- one two", Boots: once(Want{Root: "/dev/vda2 ext4", RootOptions: []string{"rw", "noatime", "data=journal"},
 			Argv: []string{"one", "two"}})},
 	)
@@ -82,17 +82,17 @@ func spellings() []Scenario {
 func filesystems() []Scenario {
 	sub := disks.BtrfsSubvolume
 	return []Scenario{
-		{Name: "mbr-logical", Layouts: on(disks.Logical), Append: "ro " + uuid(disks.Logical.FSUUID("root")), Unchanged: true,
+		{Name: "mbr-logical", For: small("ext4"), Layouts: on(disks.Logical), Append: "ro " + uuid(disks.Logical.FSUUID("root")), Unchanged: true,
 			Boots: once(Want{Root: "/dev/vda6 ext4"})},
-		{Name: "no-partitions", Layouts: on(disks.Whole), Append: "ro " + uuid(disks.Whole.FSUUID("d0")), Unchanged: true,
+		{Name: "no-partitions", For: small("ext4"), Layouts: on(disks.Whole), Append: "ro " + uuid(disks.Whole.FSUUID("d0")), Unchanged: true,
 			Boots: once(Want{Root: "/dev/vda ext4"})},
-		{Name: "xfs", Layouts: on(disks.XFS), Append: "ro " + uuid(disks.XFS.FSUUID("root")),
+		{Name: "xfs", For: small("xfs"), Layouts: on(disks.XFS), Append: "ro " + uuid(disks.XFS.FSUUID("root")),
 			Boots: once(Want{Root: "/dev/vda1 xfs"})},
-		{Name: "btrfs-subvolume", Layouts: on(sub), Append: "ro rootflags=subvol=@root " + uuid(sub.FSUUID("root")),
+		{Name: "btrfs-subvolume", For: small("btrfs"), Layouts: on(sub), Append: "ro rootflags=subvol=@root " + uuid(sub.FSUUID("root")),
 			Boots: once(Want{Root: "/dev/vda1 btrfs", RootDir: "/@root"})},
-		{Name: "squashfs", Layouts: on(disks.Squashfs), Append: "ro root=PARTUUID=" + disks.Squashfs.PartUUID("root"), Unchanged: true,
+		{Name: "squashfs", For: small("squashfs"), Layouts: on(disks.Squashfs), Append: "ro root=PARTUUID=" + disks.Squashfs.PartUUID("root"), Unchanged: true,
 			Boots: once(Want{Root: "/dev/vda1 squashfs"})},
-		{Name: "erofs", Layouts: on(disks.Erofs), Append: "ro " + uuid(disks.Erofs.FSUUID("root")), Unchanged: true,
+		{Name: "erofs", For: small("erofs"), Layouts: on(disks.Erofs), Append: "ro " + uuid(disks.Erofs.FSUUID("root")), Unchanged: true,
 			Boots: once(Want{Root: "/dev/vda1 erofs"})},
 	}
 }
@@ -122,32 +122,30 @@ func encrypted() []Scenario {
 		return Want{Root: "/dev/(dm-0|mapper/cr) ext4",
 			Mapped: []string{"cr CRYPT-LUKS" + version + "-" + strings.ReplaceAll(l.UUID("crypt"), "-", "") + "-cr"}}
 	}
-	slow := mapped(two, "2")
-	slow.Timers = true // argon2id takes longer than the wait for the first line of progress, emulated
 	late := mapped(key, "2")
 	late.Timers = true
 	name := func(l disks.Layout) string { return "rd.luks.name=" + l.UUID("crypt") + "=cr " }
 	return []Scenario{
-		{Name: "luks1", Layouts: on(one), Append: "ro " + name(one) + "root=/dev/mapper/cr",
+		{Name: "luks1", For: small("ext4", "luks"), Layouts: on(one), Append: "ro " + name(one) + "root=/dev/mapper/cr",
 			Boots: typed(mapped(one, "1"), disks.Passphrase)},
 		{Name: "luks2-argon2id", Layouts: on(two), Append: "ro " + name(two) + uuid(two.FSUUID("crypt")),
-			Boots: typed(slow, disks.Passphrase)},
-		{Name: "luks2-wrong-twice", Layouts: on(two), Append: "ro " + name(two) + uuid(two.FSUUID("crypt")),
-			Boots: typed(slow, "wrong", "wrong again", disks.Passphrase)},
-		{Name: "luks2-uuid-only", Layouts: on(two), Append: "ro rd.luks.uuid=luks-" + two.UUID("crypt") + " " + uuid(two.FSUUID("crypt")),
-			Boots: typed(Want{Timers: true, Mapped: []string{"luks-" + two.UUID("crypt") + " CRYPT-LUKS2-.*"}}, disks.Passphrase)},
-		{Name: "luks2-editing", Layouts: on(two), Append: "ro " + name(two) + uuid(two.FSUUID("crypt")),
+			Boots: typed(mapped(two, "2"), disks.Passphrase)},
+		{Name: "luks2-wrong-twice", For: small("ext4", "luks"), Layouts: on(two), Append: "ro " + name(two) + uuid(two.FSUUID("crypt")),
+			Boots: typed(mapped(two, "2"), "wrong", "wrong again", disks.Passphrase)},
+		{Name: "luks2-uuid-only", For: small("ext4", "luks"), Layouts: on(two), Append: "ro rd.luks.uuid=luks-" + two.UUID("crypt") + " " + uuid(two.FSUUID("crypt")),
+			Boots: typed(Want{Mapped: []string{"luks-" + two.UUID("crypt") + " CRYPT-LUKS2-.*"}}, disks.Passphrase)},
+		{Name: "luks2-editing", For: small("ext4", "luks"), Layouts: on(two), Append: "ro " + name(two) + uuid(two.FSUUID("crypt")),
 			// Ctrl-U empties the line, backspace takes one key back.
-			Boots: typed(slow, "nonsense\x15"+disks.Passphrase+"xy\x7f\x7f")},
-		{Name: "luks-cryptdevice", Layouts: on(one), Append: "ro cryptdevice=UUID=" + one.UUID("crypt") + ":cr root=/dev/mapper/cr",
+			Boots: typed(mapped(two, "2"), "nonsense\x15"+disks.Passphrase+"xy\x7f\x7f")},
+		{Name: "luks-cryptdevice", For: small("ext4", "luks"), Layouts: on(one), Append: "ro cryptdevice=UUID=" + one.UUID("crypt") + ":cr root=/dev/mapper/cr",
 			Boots: typed(mapped(one, "1"), disks.Passphrase)},
-		{Name: "luks-key-in-image", Layouts: on(key), Include: []Include{{keyPath, disks.Key}}, Secret: true,
+		{Name: "luks-key-in-image", For: small("ext4", "luks"), Layouts: on(key), Include: []Include{{keyPath, disks.Key}}, Secret: true,
 			Append: "ro " + name(key) + "rd.luks.key=" + key.UUID("crypt") + "=" + keyPath + " root=/dev/mapper/cr",
 			Boots:  once(mapped(key, "2"))},
-		{Name: "luks-crypttab-in-image", Layouts: on(key), Secret: true, Append: "ro " + uuid(key.FSUUID("crypt")),
+		{Name: "luks-crypttab-in-image", For: small("ext4", "luks"), Layouts: on(key), Secret: true, Append: "ro " + uuid(key.FSUUID("crypt")),
 			Include: []Include{{keyPath, disks.Key}, {"/etc/crypttab", "# name device key options\ncr UUID=" + key.UUID("crypt") + " " + keyPath + " luks,discard\n"}},
 			Boots:   once(mapped(key, "2"))},
-		{Name: "luks-key-on-late-disk", Layouts: on(key, kd), Detached: []string{"k0"}, Trixie: true,
+		{Name: "luks-key-on-late-disk", For: small("ext4", "luks"), Layouts: on(key, kd), Detached: []string{"k0"}, Trixie: true,
 			Append: "ro " + name(key) + "rd.luks.key=" + key.UUID("crypt") + "=/keys/root.key:UUID=" + kd.FSUUID("keys") +
 				" rd.luks.options=keyfile-timeout=60s root=/dev/mapper/cr",
 			Boots: []Boot{{Do: []Action{{After: 10 * time.Second, Attach: "k0"}}, Want: late}}},
@@ -157,15 +155,15 @@ func encrypted() []Scenario {
 func volumes() []Scenario {
 	lin, str, hyp := disks.LVMLinear, disks.LVMStriped, disks.LVMHyphens
 	return []Scenario{
-		{Name: "lvm-linear", Layouts: on(lin), Append: "ro rd.lvm.lv=vg/root root=/dev/mapper/vg-root", Trixie: true, Unchanged: true,
+		{Name: "lvm-linear", For: small("ext4", "lvm"), Layouts: on(lin), Append: "ro rd.lvm.lv=vg/root root=/dev/mapper/vg-root", Trixie: true, Unchanged: true,
 			Boots: once(Want{Root: "/dev/(dm-0|mapper/vg-root) ext4", Mapped: []string{"vg-root LVM-.{64}"}, Links: []string{"/dev/vg/root", "/dev/mapper/vg-root"}})},
-		{Name: "lvm-by-uuid", Layouts: on(lin), Append: "ro " + uuid(lin.FSUUID("vg/root")), Unchanged: true,
+		{Name: "lvm-by-uuid", For: small("ext4", "lvm"), Layouts: on(lin), Append: "ro " + uuid(lin.FSUUID("vg/root")), Unchanged: true,
 			Boots: once(Want{Mapped: []string{"vg-root LVM-.{64}"}})},
-		{Name: "lvm-striped", Layouts: on(str), Append: "ro root=/dev/vgs/root", Unchanged: true,
+		{Name: "lvm-striped", For: small("ext4", "lvm"), Layouts: on(str), Append: "ro root=/dev/vgs/root", Unchanged: true,
 			Boots: once(Want{Root: "/dev/(dm-0|mapper/vgs-root) ext4"})},
-		{Name: "lvm-hyphens", Layouts: on(hyp), Append: "ro root=/dev/mapper/my--vg----x-the--root", Unchanged: true,
+		{Name: "lvm-hyphens", For: small("ext4", "lvm"), Layouts: on(hyp), Append: "ro root=/dev/mapper/my--vg----x-the--root", Unchanged: true,
 			Boots: once(Want{Mapped: []string{"my--vg----x-the--root LVM-.{64}"}, Links: []string{"/dev/my-vg--x/the-root"}})},
-		{Name: "lvm-hyphens-vg-lv", Layouts: on(hyp), Append: "ro root=/dev/my-vg--x/the-root", Unchanged: true,
+		{Name: "lvm-hyphens-vg-lv", For: small("ext4", "lvm"), Layouts: on(hyp), Append: "ro root=/dev/my-vg--x/the-root", Unchanged: true,
 			Boots: once(Want{Mapped: []string{"my--vg----x-the--root LVM-.{64}"}})},
 	}
 }
@@ -180,18 +178,18 @@ func arrays() []Scenario {
 		{disks.RAID1, "raid1", true}, {disks.RAID5, "raid5", false}, {disks.RAIDMeta090, "raid1", false},
 		{disks.RAIDMeta10, "raid1", false}, {disks.RAIDMeta11, "raid1", false},
 	} {
-		list = append(list, Scenario{Name: a.layout.Name, Layouts: on(a.layout), Trixie: a.trixie,
+		list = append(list, Scenario{Name: a.layout.Name, For: small("ext4", "md-"+a.level), Layouts: on(a.layout), Trixie: a.trixie,
 			Append: "ro " + uuid(a.layout.FSUUID("array")),
 			Boots:  once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* ` + a.level + ` (clean|active|write-pending|active-idle|read-auto) 0`}})})
 	}
 	part := disks.RAIDPartition
 	return append(list,
-		Scenario{Name: "raid-partition", Layouts: on(part), Append: "ro rd.md.uuid=" + part.MDUUID("array") + " " + uuid(part.FSUUID("root")),
+		Scenario{Name: "raid-partition", For: small("ext4", "md-raid1"), Layouts: on(part), Append: "ro rd.md.uuid=" + part.MDUUID("array") + " " + uuid(part.FSUUID("root")),
 			Boots: once(Want{Root: `/dev/md\S*p2 ext4`, Arrays: []string{`md\S* raid1 .* 0`}})},
-		Scenario{Name: "raid1-degraded", Layouts: on(disks.RAID1), Absent: []string{"d1"}, Append: "ro " + uuid(disks.RAID1.FSUUID("array")),
+		Scenario{Name: "raid1-degraded", For: small("ext4", "md-raid1"), Layouts: on(disks.RAID1), Absent: []string{"d1"}, Append: "ro " + uuid(disks.RAID1.FSUUID("array")),
 			Boots: once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* raid1 .* 1`}, Timers: true,
 				Console: []Seen{see("degraded|1 of 2|missing")}})},
-		Scenario{Name: "raid1-late-member", Layouts: on(disks.RAID1), Detached: []string{"d1"}, Append: "ro " + uuid(disks.RAID1.FSUUID("array")),
+		Scenario{Name: "raid1-late-member", For: small("ext4", "md-raid1"), Layouts: on(disks.RAID1), Detached: []string{"d1"}, Append: "ro " + uuid(disks.RAID1.FSUUID("array")),
 			Boots: []Boot{{Do: []Action{{After: 10 * time.Second, Attach: "d1"}},
 				Want: Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* raid1 .* 0`}, Timers: true}}}},
 	)
@@ -202,12 +200,12 @@ func stacks() []Scenario {
 	return []Scenario{
 		{Name: "stack", Layouts: on(st), Trixie: true, Append: "ro rd.luks.name=" + st.UUID("crypt") + "=cr root=/dev/mapper/cr",
 			Boots: typed(Want{Timers: true, Mapped: []string{"cr CRYPT-LUKS2-.*", "vg-crypt LVM-.*"}, Arrays: []string{`md\S* raid1 .* 0`}}, disks.Passphrase)},
-		{Name: "stack-key", Layouts: on(key), Trixie: true, Secret: true, Include: []Include{{"/etc/cryptsetup-keys.d/cr.key", disks.Key}},
+		{Name: "stack-key", For: small("ext4", "luks", "lvm", "md-raid1"), Layouts: on(key), Trixie: true, Secret: true, Include: []Include{{"/etc/cryptsetup-keys.d/cr.key", disks.Key}},
 			Append: "ro rd.luks.name=" + key.UUID("crypt") + "=cr root=/dev/mapper/cr",
 			Boots:  once(Want{Mapped: []string{"cr CRYPT-LUKS2-.*", "vg-crypt LVM-.*"}, Arrays: []string{`md\S* raid1 .* 0`}})},
-		{Name: "lvm-on-luks", Layouts: on(in), Append: "ro rd.luks.uuid=" + in.UUID("crypt") + " root=/dev/inner/root",
+		{Name: "lvm-on-luks", For: small("ext4", "luks", "lvm"), Layouts: on(in), Append: "ro rd.luks.uuid=" + in.UUID("crypt") + " root=/dev/inner/root",
 			Boots: typed(Want{Mapped: []string{"inner-root LVM-.*", "luks-.* CRYPT-LUKS2-.*"}}, disks.Passphrase)},
-		{Name: "btrfs-on-two-luks", Layouts: on(bt), Append: "ro rd.luks.uuid=" + bt.UUID("c0") + " rd.luks.uuid=" + bt.UUID("c1") + " " + uuid(bt.FSUUID("c0")),
+		{Name: "btrfs-on-two-luks", For: small("btrfs", "luks"), Layouts: on(bt), Append: "ro rd.luks.uuid=" + bt.UUID("c0") + " rd.luks.uuid=" + bt.UUID("c1") + " " + uuid(bt.FSUUID("c0")),
 			Boots: typed(Want{Root: ".* btrfs", Mapped: []string{"luks-" + bt.UUID("c0") + " .*", "luks-" + bt.UUID("c1") + " .*"}}, disks.Passphrase)},
 	}
 }
@@ -216,11 +214,11 @@ func special() []Scenario {
 	usr, hib := disks.SeparateUsr, disks.Hibernate
 	resume := "ro " + uuid(hib.FSUUID("root")) + " resume=UUID=" + hib.FSUUID("swap") + " fltest.do=hibernate fltest.swap=/dev/vda2"
 	return []Scenario{
-		{Name: "separate-usr", Layouts: on(usr), Append: "ro " + uuid(usr.FSUUID("root")), Unchanged: true,
+		{Name: "separate-usr", For: &Target{FS: "ext4", Needs: []string{"usr"}}, Layouts: on(usr), Append: "ro " + uuid(usr.FSUUID("root")), Unchanged: true,
 			Boots: once(Want{Root: "/dev/vda1 ext4", Usr: "/dev/vda2 ext4"})},
-		{Name: "fsck-dirty", Layouts: on(disks.Dirty), Append: "ro " + uuid(disks.Dirty.FSUUID("d0")), Repaired: "d0",
-			Boots: once(Want{Root: "/dev/vda ext4", Timers: true})},
-		{Name: "hibernate", Layouts: on(hib), Append: resume, Boots: []Boot{
+		{Name: "fsck-dirty", Features: []string{"fsck"}, For: small("ext4"), Layouts: on(disks.Dirty), Append: "ro " + uuid(disks.Dirty.FSUUID("d0")), Repaired: "d0",
+			Boots: once(Want{Root: "/dev/vda ext4"})},
+		{Name: "hibernate", For: &Target{FS: "ext4", Needs: []string{"resume"}}, Layouts: on(hib), Append: resume, Boots: []Boot{
 			{Want: Want{Root: "/dev/vda1 ext4", Hibernates: true, Timers: true}},
 			{Want: Want{Resumed: true}},
 		}},
@@ -236,19 +234,19 @@ func trouble() []Scenario {
 	wrong := "deadbeef-0000-4000-8000-000000000001"
 	plain, hib := disks.Plain, disks.Hibernate
 	return []Scenario{
-		{Name: "wrong-root", Layouts: on(plain), Append: "ro " + uuid(wrong) + " rd.timeout=30" + off, Unchanged: true,
+		{Name: "wrong-root", For: small("ext4"), Layouts: on(plain), Append: "ro " + uuid(wrong) + " rd.timeout=30" + off, Unchanged: true,
 			Boots: once(Want{NoBoot: true, Console: []Seen{see(wrong), see("vda2"), see("power")}})},
-		{Name: "wrong-passphrase", Layouts: on(disks.LUKS1), Append: "ro rd.luks.name=" + disks.LUKS1.UUID("crypt") + "=cr root=/dev/mapper/cr rd.timeout=30" + off,
+		{Name: "wrong-passphrase", For: small("ext4", "luks"), Layouts: on(disks.LUKS1), Append: "ro rd.luks.name=" + disks.LUKS1.UUID("crypt") + "=cr root=/dev/mapper/cr rd.timeout=30" + off,
 			Unchanged: true, Boots: typed(Want{NoBoot: true, Console: []Seen{see("passphrase")}}, "no", "no no", "no no no")},
-		{Name: "same-uuid-twice", Layouts: on(disks.Twins), Append: "ro " + uuid(disks.UUID("twins", "both")) + " rd.timeout=30" + off, Unchanged: true,
+		{Name: "same-uuid-twice", For: small("ext4"), Layouts: on(disks.Twins), Append: "ro " + uuid(disks.UUID("twins", "both")) + " rd.timeout=30" + off, Unchanged: true,
 			Boots: once(Want{NoBoot: true, Console: []Seen{see("vda"), see("vdb"), see(disks.UUID("twins", "both"))}})},
-		{Name: "no-init", Layouts: on(disks.NoInit), Append: "ro " + uuid(disks.NoInit.FSUUID("d0")) + " rd.timeout=30" + off, Unchanged: true,
+		{Name: "no-init", For: small("ext4"), Layouts: on(disks.NoInit), Append: "ro " + uuid(disks.NoInit.FSUUID("d0")) + " rd.timeout=30" + off, Unchanged: true,
 			Boots: once(Want{NoBoot: true, Console: []Seen{see("init")}})},
-		{Name: "fsck-broken", Layouts: on(disks.Broken), Append: "ro " + uuid(disks.Broken.FSUUID("d0")) + " rd.timeout=30" + off,
+		{Name: "fsck-broken", Features: []string{"fsck"}, For: small("ext4"), Layouts: on(disks.Broken), Append: "ro " + uuid(disks.Broken.FSUUID("d0")) + " rd.timeout=30" + off,
 			Boots: once(Want{NoBoot: true, Console: []Seen{see("fsck")}})},
-		{Name: "resume-never-comes", Layouts: on(hib), Append: "ro " + uuid(hib.FSUUID("root")) + " resume=UUID=" + wrong, Unchanged: true,
+		{Name: "resume-never-comes", For: small("ext4"), Layouts: on(hib), Append: "ro " + uuid(hib.FSUUID("root")) + " resume=UUID=" + wrong, Unchanged: true,
 			Boots: once(Want{Root: "/dev/vda1 ext4", Timers: true, Console: []Seen{see(wrong)}})},
-		{Name: "found-after-the-screen", Layouts: on(plain), Detached: []string{"d0"}, Append: "ro " + uuid(plain.FSUUID("root")) + " rd.timeout=15 panic=120",
+		{Name: "found-after-the-screen", For: small("ext4"), Layouts: on(plain), Detached: []string{"d0"}, Append: "ro " + uuid(plain.FSUUID("root")) + " rd.timeout=15 panic=120",
 			Boots: []Boot{{Do: []Action{{When: "cannot be started", Attach: "d0"}},
 				Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("cannot be started")}}}}},
 	}
@@ -261,12 +259,12 @@ func debians() []Scenario {
 		return Scenario{Name: suite + "-stack", Layouts: on(l), Memory: 1024, TrixieOnly: suite == "trixie",
 			Append: "ro rd.luks.name=" + l.UUID("crypt") + "=cryptroot root=/dev/mapper/cryptroot",
 			Boots: []Boot{{Limit: 6 * time.Minute, Do: []Action{{When: promptText, Type: disks.Passphrase + "\r"}},
-				Want: Want{Debian: true, Prompts: 1, Timers: true, Mapped: []string{"cryptroot", "vg-crypt"}}}}}
+				Want: Want{Debian: true, Prompts: 1, Mapped: []string{"cryptroot", "vg-crypt"}}}}}
 	}
 	plain := func(suite string) Scenario {
 		l := disks.DebianPlain(suite)
 		return Scenario{Name: suite + "-plain", Layouts: on(l), Memory: 1024, TrixieOnly: suite == "trixie", Append: "ro " + uuid(l.FSUUID("root")),
-			Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true, Timers: true}}}}
+			Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true}}}}
 	}
 	return []Scenario{plain("bookworm"), plain("trixie"), stack("bookworm"), stack("trixie")}
 }

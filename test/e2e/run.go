@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"firstlight/test/debian"
@@ -91,8 +90,7 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		if err != nil {
 			return err
 		}
-		m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: s.Memory, Disks: attached, Log: log, Icount: s.exact(),
-			Append: strings.TrimSpace(commonArgs + " " + s.Append)}
+		m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: s.Memory, Disks: attached, Log: log, Append: s.cmdline()}
 		booted, problems := bootOnce(ctx, m, b, res.Dir, i)
 		log.Close()
 		for _, p := range problems {
@@ -109,8 +107,16 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 // build builds the scenario's image.
 func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir string) (string, error) {
 	image := filepath.Join(dir, "image")
-	argv := []string{r.Firstlight, "build", "--kernel", k.Release, "--modules-dir", k.Modules(), "--generic",
-		"--cache-dir", r.Cache, "--output", image}
+	argv := []string{r.Firstlight, "build", "--kernel", k.Release, "--modules-dir", k.Modules(), "--cache-dir", r.Cache, "--output", image}
+	if s.For == nil {
+		argv = append(argv, "--generic")
+	} else {
+		config := filepath.Join(dir, "build.toml")
+		if err := os.WriteFile(config, []byte(s.For.config(s.Bus)), 0o644); err != nil {
+			return "", err
+		}
+		argv = append(argv, "--config", config)
+	}
 	for _, f := range s.Features {
 		argv = append(argv, "--feature", f)
 	}

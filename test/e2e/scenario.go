@@ -9,7 +9,10 @@
 package e2e
 
 import (
+	"fmt"
 	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"firstlight/test/disks"
@@ -41,6 +44,10 @@ type Scenario struct {
 	// with no other.
 	Trixie, TrixieOnly bool
 
+	// For describes the machine that the image is for; nil is any machine.
+	// The buses come from the disks. Where the point of a scenario is not the
+	// image, a small one saves most of the time that its boot would take.
+	For      *Target
 	Features []string // --feature
 	Include  []Include
 	Append   string // the kernel's command line after what all have
@@ -58,6 +65,32 @@ type Scenario struct {
 	Repaired string
 	// Secret says that the image holds a secret and must be private.
 	Secret bool
+}
+
+// Target describes what the root is on, as the builder's configuration does.
+type Target struct {
+	FS     string
+	Layers []string
+	Needs  []string
+}
+
+// small is an image for a filesystem on layers of block devices.
+func small(fs string, layers ...string) *Target { return &Target{FS: fs, Layers: layers} }
+
+// config is the configuration file of an image for the target.
+func (t Target) config(b vm.Bus) string {
+	bus := map[vm.Bus]string{"": "virtio_blk", vm.VirtioBlk: "virtio_blk", vm.VirtioSCSI: "virtio_scsi", vm.NVMe: "nvme",
+		vm.AHCI: "ahci", vm.USB: "usb-storage"}[b]
+	return fmt.Sprintf("compression = \"zstd:3\"\n[root]\nbus = %q\nfstype = %q\nlayers = %s\nneeds = %s\n", bus, t.FS, list(t.Layers), list(t.Needs))
+}
+
+// list is an array in TOML.
+func list(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = strconv.Quote(n)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 // Include puts a file into the image.
@@ -137,17 +170,29 @@ type Seen struct {
 // see is text on the console at any time.
 func see(pattern string) Seen { return Seen{Text: regexp.MustCompile("(?i)" + pattern)} }
 
-// exact says that the guest's clock is to count instructions. Where it is
-// asserted that no deadline passed, a busy host must not be the reason that
-// one does; where time is let pass on the host, the clocks have to agree.
-func (s Scenario) exact() bool {
+// patient keeps Firstlight from saying how things stand while nothing is
+// wrong: a busy host makes an emulated machine so slow that the first line,
+// after five seconds without progress, is due on a boot that only computes.
+const patient = " rd.firstlight.progress=300 rd.firstlight.explain=300"
+
+// eventful says that nothing but events may move the boot.
+func (s Scenario) eventful() bool {
 	for _, b := range s.Boots {
 		w := b.Want
-		if w.Timers || w.Debian || w.Hibernates || w.Resumed || w.NoBoot {
+		if w.Timers || w.NoBoot || w.Resumed {
 			return false
 		}
 	}
 	return true
+}
+
+// cmdline is the scenario's kernel command line.
+func (s Scenario) cmdline() string {
+	line := commonArgs
+	if s.eventful() {
+		line += patient
+	}
+	return strings.TrimSpace(line + " " + s.Append)
 }
 
 // Suites are the releases whose kernels the scenario runs with.

@@ -104,7 +104,7 @@ func judge(w *handler.World, dev, typ string, exit machine.Exit) Result {
 		w.Say(handler.Loud, "the filesystem on "+dev+" was corrected: "+last)
 		return Result{}
 	case exit.Code < 8:
-		return Result{Verdict: Broken, Text: "has errors that need a decision: " + last,
+		return Result{Verdict: Broken, Text: "has errors that need a decision: " + finding(dev, exit.Output),
 			Try: "in a shell run fsck." + typ + " " + dev + " by hand, or boot once with fsck.repair=yes, or with fsck.mode=skip to mount it as it is"}
 	}
 	return Result{Verdict: Broken, Text: fmt.Sprintf("could not be checked (fsck.%s ended with %d): %s", typ, exit.Code, last),
@@ -114,4 +114,22 @@ func judge(w *handler.World, dev, typ string, exit machine.Exit) Result {
 func lastLine(s string) string {
 	s = strings.TrimSpace(s)
 	return strings.TrimSpace(s[strings.LastIndexByte(s, '\n')+1:])
+}
+
+// finding is what a checker stopped at: the last thing it says, but for the
+// closing words of e2fsck, which say how to call it and not what is wrong. A
+// line that begins with a tab goes on from the one before.
+func finding(dev, output string) string {
+	var found string
+	for line := range strings.Lines(output) {
+		text := strings.TrimSpace(strings.TrimPrefix(strings.TrimSpace(line), dev+": "))
+		switch {
+		case text == "" || strings.HasPrefix(text, "UNEXPECTED INCONSISTENCY") || strings.HasPrefix(text, "(i.e., without"):
+		case strings.HasPrefix(line, "\t") && found != "":
+			found += " " + text
+		default:
+			found = text
+		}
+	}
+	return found
 }

@@ -186,7 +186,7 @@ type stayLocked struct{ why, try string }
 func (s *stayLocked) Error() string { return s.why }
 
 func subject(e *udevd.Entry, v volume) string {
-	return "encrypted device " + e.Devname() + " (" + v.name + ", " + e.Property("ID_FS_UUID") + ")"
+	return "encrypted device " + known(e) + " (" + v.name + ", " + e.Property("ID_FS_UUID") + ")"
 }
 
 // open returns the mapping of that name, or nil.
@@ -245,14 +245,19 @@ func (h *Handler) twin(e *udevd.Entry) string {
 
 // label is how a person knows the device.
 func label(e *udevd.Entry, v volume) string {
-	name := e.Devname()
-	if dm := e.Property("DM_NAME"); dm != "" {
-		name = "/dev/mapper/" + dm
-	}
+	name := known(e)
 	if l := e.Property("ID_FS_LABEL"); l != "" {
 		return name + " " + l + " (" + v.name + ")"
 	}
 	return name + " (" + v.name + ")"
+}
+
+// known is the name of the device that a person has given to it, if any.
+func known(e *udevd.Entry) string {
+	if dm := e.Property("DM_NAME"); dm != "" {
+		return "/dev/mapper/" + dm
+	}
+	return e.Devname()
 }
 
 // mountPoint is where the device of a key is mounted for a moment.

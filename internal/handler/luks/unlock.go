@@ -54,7 +54,7 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v volume) error {
 		h.w.Say(handler.Loud, fmt.Sprintf("%s: key %s: %v", e.Devname(), describeKey(k), err))
 	}
 	if v.options.TryEmptyPassword {
-		if err := h.try(t, e, v, hdr, []byte{}); err == nil {
+		if err := h.try(t, e, v, hdr, "the empty passphrase", []byte{}); err == nil {
 			return nil
 		}
 	}
@@ -148,7 +148,7 @@ func (h *Handler) byKeyFile(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luks
 		return err
 	}
 	defer clear(secret)
-	err = h.try(t, e, v, hdr, secret)
+	err = h.try(t, e, v, hdr, "key "+describeKey(k), secret)
 	if n := len(secret); errors.Is(err, luks.ErrWrongPassphrase) && n > 0 && secret[n-1] == '\n' {
 		return fmt.Errorf("%w (the file ends with a newline, which counts as part of the key)", err)
 	}
@@ -253,7 +253,7 @@ func (h *Handler) byPassphrase(t *ueventd.Task, e *udevd.Entry, v volume, hdr *l
 	tried := 0 // how many of the cached ones
 	for asked := 0; ; {
 		for ; tried < len(w.Secrets); tried++ {
-			if err := h.try(t, e, v, hdr, w.Secrets[tried]); err == nil || !errors.Is(err, luks.ErrWrongPassphrase) {
+			if err := h.try(t, e, v, hdr, "a passphrase that was typed before", w.Secrets[tried]); err == nil || !errors.Is(err, luks.ErrWrongPassphrase) {
 				return err
 			}
 		}
@@ -312,7 +312,7 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.He
 		return &stayLocked{"its passphrase could not be asked for: " + err.Error(), ""}
 	}
 	h.w.Progress()
-	err = h.try(t, e, v, hdr, secret)
+	err = h.try(t, e, v, hdr, "the passphrase", secret)
 	if err != nil {
 		clear(secret)
 		return err
@@ -322,8 +322,10 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.He
 	return nil
 }
 
-// try unlocks and maps the device with one secret.
-func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.Header, secret []byte) error {
+// try unlocks and maps the device with one secret. what says which, for the
+// person who waits: deriving a key takes its time.
+func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.Header, what string, secret []byte) error {
+	h.locked(e, v, what+" is being tried")
 	name, err := devmapper.Mangle(v.name)
 	if err != nil {
 		return err
