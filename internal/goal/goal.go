@@ -6,6 +6,7 @@ package goal
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 )
@@ -176,7 +177,7 @@ func (s Situation) Explain() []string {
 		}
 	}
 	facts := slices.Clone(s.Facts)
-	slices.SortStableFunc(facts, func(a, b Fact) int { return int(b.Condition) - int(a.Condition) })
+	sort.SliceStable(facts, func(i, j int) bool { return facts[i].Condition > facts[j].Condition })
 	for i, f := range facts {
 		head := "         "
 		if i == 0 {

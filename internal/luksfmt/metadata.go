@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strconv"
 
 	"firstlight/internal/luksfmt/jsontree"
@@ -129,7 +130,7 @@ func (r *reader) each(root *jsontree.Value, section string, most int, f func(id 
 		}
 		list = append(list, object{id, m.Value})
 	}
-	slices.SortFunc(list, func(a, b object) int { return a.id - b.id })
+	sort.Slice(list, func(i, j int) bool { return list[i].id < list[j].id })
 	for _, o := range list {
 		if r.err != nil {
 			return

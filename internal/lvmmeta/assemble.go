@@ -3,6 +3,7 @@ package lvmmeta
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -126,11 +127,11 @@ func (r Report) Group(name string) *Group {
 // devices with one PV UUID make their VG refused.
 func Assemble(seen []Seen, host Host) Report {
 	seen = slices.Clone(seen)
-	slices.SortStableFunc(seen, func(a, b Seen) int {
-		if c := strings.Compare(a.PV.UUID, b.PV.UUID); c != 0 {
-			return c
+	sort.SliceStable(seen, func(i, j int) bool {
+		if a, b := seen[i].PV.UUID, seen[j].PV.UUID; a != b {
+			return a < b
 		}
-		return strings.Compare(a.Device, b.Device)
+		return seen[i].Device < seen[j].Device
 	})
 	var rep Report
 	byID := map[string]*Group{}

@@ -2,6 +2,7 @@ package lvmmeta
 
 import (
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -352,15 +353,7 @@ func (b *builder) lv(n *node, vg *VG) LV {
 	if uint64(len(lv.Segments)) != count {
 		b.fail(n, "logical volume %q has %d segments and says %d", lv.Name, len(lv.Segments), count)
 	}
-	slices.SortStableFunc(lv.Segments, func(x, y Segment) int {
-		switch {
-		case x.Start < y.Start:
-			return -1
-		case x.Start > y.Start:
-			return 1
-		}
-		return 0
-	})
+	sort.SliceStable(lv.Segments, func(i, j int) bool { return lv.Segments[i].Start < lv.Segments[j].Start })
 	for _, s := range lv.Segments {
 		if s.Start != lv.Extents {
 			b.fail(n, "logical volume %q: a segment starts at extent %d, not %d", lv.Name, s.Start, lv.Extents)

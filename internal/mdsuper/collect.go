@@ -3,6 +3,7 @@ package mdsuper
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -212,21 +213,16 @@ func Group(members []Member, o Options) []*Array {
 // be known, and the array is refused.
 func Collect(members []Member, o Options) *Array {
 	ms := slices.Clone(members)
-	slices.SortFunc(ms, func(a, b Member) int {
-		switch {
-		case a.Super.Events > b.Super.Events:
-			return -1
-		case a.Super.Events < b.Super.Events:
-			return 1
+	sort.Slice(ms, func(i, j int) bool {
+		a, b := ms[i], ms[j]
+		if a.Super.Events != b.Super.Events {
+			return a.Super.Events > b.Super.Events
 		}
 		// A member with a slot knows more of the array than a spare does.
 		if x, y := a.Super.Role >= 0, b.Super.Role >= 0; x != y {
-			if x {
-				return -1
-			}
-			return 1
+			return x
 		}
-		return strings.Compare(a.Device, b.Device)
+		return a.Device < b.Device
 	})
 	best := ms[0].Super
 	a := &Array{UUID: best.UUID, Super: best, Slots: make([]Slot, best.RaidDisks)}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/machine"
+	"firstlight/internal/sysfs"
 )
 
 // children runs helpers and reaps every process that ends: as PID 1 we
@@ -147,12 +148,10 @@ func (c *children) endAll() {
 
 // userProcesses lists the processes of user space other than this one.
 func userProcesses() []int {
-	dir, err := os.Open("/proc")
+	names, err := sysfs.Dir("/proc").List("")
 	if err != nil {
 		return nil
 	}
-	defer dir.Close()
-	names, _ := dir.Readdirnames(-1)
 	var out []int
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)

@@ -130,12 +130,12 @@ func die(err error) {
 // commandLine reads the parameters of the image and of the kernel.
 func commandLine() (*bootcmd.Config, []bootcmd.Problem) {
 	var sources []bootcmd.Source
-	if names, err := os.ReadDir(cmdlineDir); err == nil {
+	if names, err := sysfs.Dir(cmdlineDir).List(""); err == nil {
 		for _, n := range names {
-			if !strings.HasSuffix(n.Name(), ".conf") {
+			if !strings.HasSuffix(n, ".conf") {
 				continue
 			}
-			p := path.Join(cmdlineDir, n.Name())
+			p := path.Join(cmdlineDir, n)
 			if b, err := readBounded(p, maxConfig); err == nil {
 				sources = append(sources, bootcmd.Source{Name: p, Text: string(b)})
 			}

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
@@ -20,9 +21,8 @@ func checkPassword(hash string, password []byte) bool {
 	if len(f) != 6 || f[0] != "" || f[1] != "argon2id" || f[2] != fmt.Sprintf("v=%d", argon2.Version) {
 		return false
 	}
-	var memory, time uint32
-	var threads uint8
-	if _, err := fmt.Sscanf(f[3], "m=%d,t=%d,p=%d", &memory, &time, &threads); err != nil {
+	memory, time, threads, ok := argonCost(f[3])
+	if !ok {
 		return false
 	}
 	salt, err1 := base64.RawStdEncoding.DecodeString(f[4])
@@ -34,4 +34,24 @@ func checkPassword(hash string, password []byte) bool {
 	got := argon2.IDKey(password, salt, time, memory, threads, uint32(len(want)))
 	defer clear(got)
 	return subtle.ConstantTimeCompare(got, want) == 1
+}
+
+// argonCost reads "m=65536,t=3,p=4": the memory in KiB, the passes over it
+// and the lanes.
+func argonCost(s string) (memory, time uint32, threads uint8, ok bool) {
+	f := strings.Split(s, ",")
+	if len(f) != 3 {
+		return 0, 0, 0, false
+	}
+	var n [3]uint64
+	for i, key := range [...]string{"m=", "t=", "p="} {
+		value, found := strings.CutPrefix(f[i], key)
+		bits := [...]int{32, 32, 8}[i]
+		v, err := strconv.ParseUint(value, 10, bits)
+		if !found || err != nil {
+			return 0, 0, 0, false
+		}
+		n[i] = v
+	}
+	return uint32(n[0]), uint32(n[1]), uint8(n[2]), true
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 
 	"firstlight/internal/bootcmd"
@@ -70,7 +71,7 @@ func (h *Handler) wantedByFstab(t *ueventd.Task) []fstab.Entry {
 		}
 		return e.File != "/usr" && !e.Options.Has("x-initrd.mount") || e.Options.NoAuto()
 	})
-	slices.SortStableFunc(entries, func(a, b fstab.Entry) int { return len(a.File) - len(b.File) })
+	sort.SliceStable(entries, func(i, j int) bool { return len(entries[i].File) < len(entries[j].File) })
 	return entries
 }
 
