@@ -647,3 +647,16 @@ func TestWhileAPassphraseIsTriedThatIsWhatIsSaid(t *testing.T) {
 		t.Errorf("it said:\n%s", said)
 	}
 }
+
+func TestKeyFileNamedAfterTheVolume(t *testing.T) {
+	for _, dir := range []string{"/etc", "/run"} {
+		m := machineWith("root=LABEL=root rd.luks.name="+luksUUID+"=cr", encryptedDisk(t))
+		m.Files = map[string]string{dir + "/cryptsetup-keys.d/cr.key": passphrase}
+		boot(t, m)
+		started(t, m, "/dev/dm-0")
+		noTimer(t, m)
+		if len(m.Prompts) != 0 || strings.Contains(m.SaidText(), "no such file") {
+			t.Errorf("%s: asked %d times; it said:\n%s", dir, len(m.Prompts), m.SaidText())
+		}
+	}
+}

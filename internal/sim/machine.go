@@ -63,6 +63,9 @@ func (m *Machine) Load(...string) error { return nil }
 
 // ReadFile implements machine.Files.
 func (m *Machine) ReadFile(p string, _ int64) ([]byte, error) {
+	if text, ok := m.Files[p]; ok {
+		return []byte(text), nil
+	}
 	return nil, fmt.Errorf("open %s: %w", p, fs.ErrNotExist)
 }
 

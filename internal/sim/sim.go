@@ -46,6 +46,8 @@ type Machine struct {
 	Answer func(p machine.Prompt) (string, time.Duration, error)
 	// ShellFor is how long a person stays in a shell; 0: there is no shell.
 	ShellFor time.Duration
+	// Files are the contents of the image's files by their path.
+	Files map[string]string
 	// Programs are helpers of the image by their path.
 	Programs map[string]func(m *Machine, args []string) machine.Exit
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,9 @@ const keyPatience = 30 * time.Second
 // defaultTries is how often a person is asked (crypttab(5), tries=).
 const defaultTries = 3
 
+// errNoFile says that a key file is not where it should be.
+var errNoFile = errors.New("there is no such file")
+
 // maxKeyFile bounds a key file, in bytes, as cryptsetup does.
 const maxKeyFile = 8 << 20
 
@@ -42,13 +46,20 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v volume) error {
 	}
 	h.locked(e, v, "is being unlocked")
 	h.loadDrivers(t, hdr)
-	for _, k := range v.keys {
-		if k == (bootcmd.LuksKey{}) || k.Path == "-" || k.Path == "none" {
-			continue
-		}
+	keys := slices.DeleteFunc(slices.Clone(v.keys), func(k bootcmd.LuksKey) bool {
+		return k == (bootcmd.LuksKey{}) || k.Path == "-" || k.Path == "none"
+	})
+	named := len(keys) > 0
+	if !named {
+		keys = usualKeys(v.name)
+	}
+	for _, k := range keys {
 		err := h.byKeyFile(t, e, v, hdr, k)
 		if err == nil {
 			return nil
+		}
+		if !named && errors.Is(err, errNoFile) {
+			continue
 		}
 		t.Record("decision", "key "+describeKey(k)+": "+err.Error())
 		h.w.Say(handler.Loud, fmt.Sprintf("%s: key %s: %v", e.Devname(), describeKey(k), err))
@@ -62,6 +73,19 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v volume) error {
 		return &stayLocked{"no key opens it, and nobody may be asked (headless)", ""}
 	}
 	return h.byPassphrase(t, e, v, hdr)
+}
+
+// usualKeys are the files in which the key of a volume is looked for where
+// none is named (crypttab(5)).
+func usualKeys(name string) []bootcmd.LuksKey {
+	if strings.Contains(name, "/") {
+		return nil
+	}
+	var out []bootcmd.LuksKey
+	for _, dir := range [...]string{"/etc/cryptsetup-keys.d/", "/run/cryptsetup-keys.d/"} {
+		out = append(out, bootcmd.LuksKey{Path: dir + name + ".key"})
+	}
+	return out
 }
 
 func describeKey(k bootcmd.LuksKey) string {
@@ -142,7 +166,7 @@ func (h *Handler) byKeyFile(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luks
 		return readKey(m, k, from, o.KeyFileOffset, o.KeyFileSize)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
-		return errors.New("there is no such file")
+		return errNoFile
 	}
 	if err != nil {
 		return err
