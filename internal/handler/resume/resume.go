@@ -53,7 +53,7 @@ func (h *Handler) Start() {
 	// not run while a passphrase is being typed, behind which the device may
 	// well be.
 	now := h.w.Sched.Now()
-	h.w.Goals.Add(goal.Goal{Name: GoalName, Want: "the hibernation image on " + r.Device.String() + " looked for", Since: now,
+	h.w.Goals.Add(goal.Goal{Name: GoalName, Want: "a look at " + r.Device.Describe() + ", which may hold a hibernated system", Since: now,
 		Deadline: now + min(Patience, h.w.Config.Wait.Deadline), OnExpiry: "the boot goes on without resuming", Owner: filter.Resume})
 	h.w.SetFact(GoalName, goal.Fact{Subject: "resume device " + r.Device.String(), Condition: goal.Incomplete,
 		Text: r.Device.Describe() + " has not appeared"})
