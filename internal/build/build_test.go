@@ -97,7 +97,7 @@ func TestTarget(t *testing.T) {
 	o := options(t, plain)
 	r, b := mustBuild(t, o)
 	want := map[string]bool{}
-	for _, m := range []string{"virtio_blk", "virtio_pci", "ext4"} {
+	for _, m := range []string{"crypto-sha256", "virtio_blk", "virtio_pci", "ext4"} {
 		out, err := exec.Command(testtool.Path("modprobe"), "-d", string(o.Sysroot), "-S", o.Kernel, "--show-depends", m).Output()
 		if err != nil {
 			t.Fatal(err)

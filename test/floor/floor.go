@@ -43,7 +43,7 @@ func Build(ctx context.Context, k debian.Kernel, device, out string, strip bool)
 			if _, err := host.Run(ctx, "strip", "-g", "-o", file, filepath.Join(k.Modules(), strings.TrimPrefix(p, "/lib/modules/"))); err != nil {
 				return err
 			}
-			if err := m.Copy(file, p, 0o644); err != nil {
+			if err := m.Copy(file, strings.TrimPrefix(p, "/"), 0o644); err != nil {
 				return err
 			}
 		}
