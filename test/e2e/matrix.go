@@ -228,6 +228,9 @@ func special() []Scenario {
 	}
 }
 
+// shellPassword is the hash of "open sesame" (crypt(5), SHA-512).
+const shellPassword = "$6$firstlight$nkHk8CspploD787olisBcV4l4wWeAuQf/w4jlDfxNmXKSOrV.iambD98WuzyeL4WrALdPDrxMd/o2Sihy/IOv1"
+
 // trouble is what must fail, or go on, with an explanation.
 func trouble() []Scenario {
 	const off = " rd.emergency=poweroff"
@@ -249,6 +252,18 @@ func trouble() []Scenario {
 		{Name: "found-after-the-screen", For: small("ext4"), Layouts: on(plain), Detached: []string{"d0"}, Append: "ro " + uuid(plain.FSUUID("root")) + " rd.timeout=15 panic=120",
 			Boots: []Boot{{Do: []Action{{When: "cannot be started", Attach: "d0"}},
 				Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("cannot be started")}}}}},
+		// The disk comes while a person is at the shell, behind a password;
+		// the system starts when the shell is left, and not before.
+		{Name: "emergency-shell", Layouts: on(plain), For: small("ext4"), Features: []string{"shell"}, Detached: []string{"d0"}, Secret: true,
+			Include: []Include{{"/etc/firstlight/password", shellPassword + "\n"}}, Append: "ro " + uuid(plain.FSUUID("root")) + " rd.timeout=15 rd.shell",
+			Boots: []Boot{{Do: []Action{
+				{When: "Password for the emergency shell", Type: "not it\r"},
+				{When: "Wrong password"},
+				{When: "Password for the emergency shell", Type: "open sesame\r"},
+				{When: "firstlight# ", Type: "echo forty-$((1+1))\r"},
+				{When: "forty-2", Attach: "d0"},
+				{When: "Leave the shell to start the system", Type: "exit\r"},
+			}, Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("cannot be started")}}}}},
 	}
 }
 
