@@ -210,9 +210,10 @@ func (c *Core) advice(s goal.Situation) []string {
 			out = append(out, fmt.Sprintf("%s has the label %q, nearly the one asked for: correct root=", d.Name, d.Label))
 		}
 	}
-	// What is still being done, and be it that a passphrase is tried, may
-	// well bring the root: then nothing is wrong with the command line.
-	if slices.ContainsFunc(s.Facts, func(f goal.Fact) bool { return f.Condition == goal.Working }) {
+	// What is still being done, and be it that a passphrase is tried, or goes
+	// on by itself in a while, may well bring the root: then nothing is wrong
+	// with the command line.
+	if slices.ContainsFunc(s.Facts, func(f goal.Fact) bool { return f.Condition == goal.Working || f.Until > s.Now }) {
 		return out
 	}
 	return append(out, "check root= on the kernel command line against the devices above, and that every disk is connected")

@@ -358,9 +358,12 @@ func TestUnpluggedDiskTakesItsQuestionAway(t *testing.T) {
 func TestKeyfileOnADiskThatComesLate(t *testing.T) {
 	m := machineWith("root=LABEL=root rd.luks.uuid="+luksUUID+" rd.luks.key=/key:UUID="+keyUUID, encryptedDisk(t))
 	stick := &sim.Disk{Content: sim.Ext4(keyUUID, ""), Files: map[string]string{"/key": passphrase}}
-	m.At(10*time.Second, func() { m.Plug(stick) })
+	m.At(20*time.Second, func() { m.Plug(stick) })
 	boot(t, m)
 	started(t, m, "/dev/dm-0")
+	if said := m.SaidText(); !strings.Contains(said, "Still waiting.") || !strings.Contains(said, keyUUID) || strings.Contains(said, "check root=") {
+		t.Errorf("while it waited for the key it said:\n%s", said)
+	}
 	if stick.Written != "" {
 		t.Errorf("the key's disk was written to by %s", stick.Written)
 	}
