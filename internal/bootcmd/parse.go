@@ -2,6 +2,7 @@ package bootcmd
 
 import (
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -199,7 +200,7 @@ func (p *parser) finish() {
 		c.Failure.Shell = !c.Failure.PanicSet
 	}
 	p.conflicts()
-	slices.Sort(c.Break)
+	sort.Slice(c.Break, func(i, j int) bool { return c.Break[i] < c.Break[j] })
 	c.Break = slices.Compact(c.Break)
 }
 

@@ -195,7 +195,7 @@ func (p *parser) blockSpec(text string) (devspec.Spec, bool) {
 // mdUUID reads an array's UUID in mdadm's or blkid's spelling and gives it
 // in mdadm's.
 func mdUUID(v string) (string, bool) {
-	h := strings.ToLower(strings.NewReplacer(":", "", "-", "").Replace(v))
+	h := strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(v, ":", ""), "-", ""))
 	if len(h) != 32 || strings.Trim(h, "0123456789abcdef") != "" {
 		return "", false
 	}

@@ -84,7 +84,7 @@ func (r *reader) ids(o *jsontree.Value, where, key string) []int {
 		}
 		ids = append(ids, id)
 	}
-	slices.Sort(ids)
+	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
 	return ids
 }
 

@@ -155,11 +155,12 @@ func Assemble(seen []Seen, host Host) Report {
 	for _, g := range byID {
 		rep.Groups = append(rep.Groups, g)
 	}
-	slices.SortFunc(rep.Groups, func(a, b *Group) int {
-		if c := strings.Compare(a.VG.Name, b.VG.Name); c != 0 {
-			return c
+	sort.Slice(rep.Groups, func(i, j int) bool {
+		a, b := rep.Groups[i].VG, rep.Groups[j].VG
+		if a.Name != b.Name {
+			return a.Name < b.Name
 		}
-		return strings.Compare(a.VG.ID, b.VG.ID)
+		return a.ID < b.ID
 	})
 	placed := map[string]bool{}
 	for i, g := range rep.Groups {

@@ -199,7 +199,7 @@ func Group(members []Member, o Options) []*Array {
 	for _, ms := range by {
 		list = append(list, Collect(ms, o))
 	}
-	slices.SortFunc(list, func(a, b *Array) int { return strings.Compare(string(a.UUID[:]), string(b.UUID[:])) })
+	sort.Slice(list, func(i, j int) bool { return string(list[i].UUID[:]) < string(list[j].UUID[:]) })
 	return list
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 
 	"firstlight/internal/machine"
@@ -71,8 +72,12 @@ func (m *Manager) claim(link string, e *Entry) {
 		m.ordered++
 		list = append(list, &claim{e.Devpath(), e.Devname(), prio, m.ordered})
 	}
-	slices.SortFunc(list, func(a, b *claim) int {
-		return cmp.Or(cmp.Compare(b.priority, a.priority), cmp.Compare(a.order, b.order))
+	sort.Slice(list, func(i, j int) bool {
+		a, b := list[i], list[j]
+		if a.priority != b.priority {
+			return a.priority > b.priority
+		}
+		return a.order < b.order
 	})
 	m.claims[link] = list
 }

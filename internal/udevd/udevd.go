@@ -11,6 +11,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -375,6 +376,6 @@ func (m *Manager) Subsystem(name string) []*Entry {
 			out = append(out, e)
 		}
 	}
-	slices.SortFunc(out, func(a, b *Entry) int { return strings.Compare(a.Devpath(), b.Devpath()) })
+	sort.Slice(out, func(i, j int) bool { return out[i].Devpath() < out[j].Devpath() })
 	return out
 }

@@ -2,7 +2,7 @@ package uevent
 
 import (
 	"path"
-	"slices"
+	"sort"
 	"strings"
 
 	"firstlight/internal/device"
@@ -44,11 +44,12 @@ func Walk(sys sysfs.FS, found func(*Message)) {
 	for _, class := range classes {
 		collect("/class/" + class)
 	}
-	slices.SortFunc(paths, func(a, b string) int {
-		if d := strings.Count(a, "/") - strings.Count(b, "/"); d != 0 {
-			return d
+	sort.Slice(paths, func(i, j int) bool {
+		a, b := strings.Count(paths[i], "/"), strings.Count(paths[j], "/")
+		if a != b {
+			return a < b
 		}
-		return strings.Compare(a, b)
+		return paths[i] < paths[j]
 	})
 	for _, p := range paths {
 		if m := Read(sys, p); m != nil {

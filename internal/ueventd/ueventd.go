@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 	"strconv"
 	"time"
 
@@ -227,7 +228,7 @@ func (s *Scheduler) Busy() []string {
 	for id := range s.busy {
 		ids = append(ids, id)
 	}
-	slices.Sort(ids)
+	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
 	out := make([]string, len(ids))
 	for i, id := range ids {
 		out[i] = s.busy[id].doing
