@@ -13,10 +13,15 @@ import (
 // maxPasswordMemory bounds what a password's hash may ask for, in KiB.
 const maxPasswordMemory = 1 << 20
 
-// checkPassword compares a password with its hash in the PHC string format,
-// "$argon2id$v=19$m=65536,t=3,p=4$SALT$HASH" (unpadded base64). Anything else
-// denies.
+// checkPassword compares a password with its hash: that of crypt(5) with
+// SHA-512, "$6$SALT$HASH", as `openssl passwd -6` prints it, or Argon2id in the
+// PHC string format, "$argon2id$v=19$m=65536,t=3,p=4$SALT$HASH" (unpadded
+// base64). Anything else denies.
 func checkPassword(hash string, password []byte) bool {
+	if strings.HasPrefix(hash, shaPrefix) {
+		got := shaCrypt(hash, password)
+		return got != "" && subtle.ConstantTimeCompare([]byte(got), []byte(hash)) == 1
+	}
 	f := strings.Split(hash, "$")
 	if len(f) != 6 || f[0] != "" || f[1] != "argon2id" || f[2] != fmt.Sprintf("v=%d", argon2.Version) {
 		return false

@@ -148,7 +148,7 @@ func encrypted() []Scenario {
 		{Name: "luks-key-on-late-disk", For: small("ext4", "luks"), Layouts: on(key, kd), Detached: []string{"k0"}, Trixie: true,
 			Append: "ro " + name(key) + "rd.luks.key=" + key.UUID("crypt") + "=/keys/root.key:UUID=" + kd.FSUUID("keys") +
 				" rd.luks.options=keyfile-timeout=60s root=/dev/mapper/cr",
-			Boots: []Boot{{Do: []Action{{After: 10 * time.Second, Attach: "k0"}}, Want: late}}},
+			Boots: []Boot{{Do: []Action{{When: waitingText, After: 5 * time.Second, Attach: "k0"}}, Want: late}}},
 	}
 }
 
@@ -190,7 +190,7 @@ func arrays() []Scenario {
 			Boots: once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* raid1 .* 1`}, Timers: true,
 				Console: []Seen{see("degraded|1 of 2|missing")}})},
 		Scenario{Name: "raid1-late-member", For: small("ext4", "md-raid1"), Layouts: on(disks.RAID1), Detached: []string{"d1"}, Append: "ro " + uuid(disks.RAID1.FSUUID("array")),
-			Boots: []Boot{{Do: []Action{{After: 10 * time.Second, Attach: "d1"}},
+			Boots: []Boot{{Do: []Action{{When: waitingText, After: 5 * time.Second, Attach: "d1"}},
 				Want: Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* raid1 .* 0`}, Timers: true}}}},
 	)
 }
@@ -223,7 +223,7 @@ func special() []Scenario {
 			{Want: Want{Resumed: true}},
 		}},
 		{Name: "hot-plug", Layouts: on(disks.Plain), Detached: []string{"d0"}, Append: "ro " + uuid(disks.Plain.FSUUID("root")),
-			Boots: []Boot{{Do: []Action{{After: 15 * time.Second, Attach: "d0"}},
+			Boots: []Boot{{Do: []Action{{When: waitingText, After: 10 * time.Second, Attach: "d0"}},
 				Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see(disks.Plain.FSUUID("root"))}}}}},
 	}
 }

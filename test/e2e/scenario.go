@@ -23,6 +23,9 @@ import (
 const (
 	// promptText begins every prompt for a passphrase.
 	promptText = "Passphrase for "
+	// waitingText begins the line of progress, which comes after five seconds
+	// without any. What is to come late comes after it, however busy the host.
+	waitingText = "waiting for "
 	// redraw begins the line of a message that is shown during a prompt,
 	// after which the prompt is shown again.
 	redraw = "\r\x1b[K"
