@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"firstlight/test/debian"
@@ -18,8 +19,9 @@ import (
 var Modules = []string{"virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel", "ext4"}
 
 // Build writes an uncompressed image that boots from an ext4 on a device
-// ("vda1"). With strip, the modules' debug sections are left out.
-func Build(ctx context.Context, k debian.Kernel, device, out string, strip bool) error {
+// ("vda1"). With strip, the modules' debug sections are left out. It loads more
+// modules too, if asked to.
+func Build(ctx context.Context, k debian.Kernel, device, out string, strip bool, more ...string) error {
 	dir, err := os.MkdirTemp("", "flfloor")
 	if err != nil {
 		return fmt.Errorf("floor: %w", err)
@@ -33,7 +35,7 @@ func Build(ctx context.Context, k debian.Kernel, device, out string, strip bool)
 	if err := m.Copy(init, "init", 0o755); err != nil {
 		return err
 	}
-	order, err := m.Modules(k, Modules...)
+	order, err := m.Modules(k, slices.Concat(Modules, more)...)
 	if err != nil {
 		return err
 	}
