@@ -180,8 +180,8 @@ func ours(link string, others []string) bool {
 	if strings.HasPrefix(link, "/dev/disk/by-diskseq/") {
 		return false
 	}
-	if strings.Contains(link, "-part/by-") {
-		return false // since systemd 257, which is newer than this Debian
+	if strings.Contains(link, "-part/by-") || strings.Contains(link, "-usbv") {
+		return false // since systemd 255 to 257, which are newer than this Debian's
 	}
 	return !slices.ContainsFunc(others, func(l string) bool {
 		return strings.Contains(l, "virtio-bookworm-d0") || strings.HasPrefix(l, "/dev/mapper/") || strings.HasPrefix(l, "/dev/md/")
