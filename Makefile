@@ -28,7 +28,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	e2fsprogs xfsprogs btrfs-progs dosfstools squashfs-tools erofs-utils \
 	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2 \
 	f2fs-tools exfatprogs ntfs-3g genisoimage udftools nilfs-tools jfsutils reiserfsprogs genromfs \
-	util-linux-extra thin-provisioning-tools man-db groff libc-bin mount
+	util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl
 
 .PHONY: build setup kernels run test check e2e bench fuzz clean
 
