@@ -39,5 +39,6 @@ drwxr-xr-x         0 sysroot
 -rw-r--r-- SIZE lib/modules/KERNEL/kernel/fs/jbd2/jbd2.ko
 -rw-r--r-- SIZE lib/modules/KERNEL/kernel/fs/mbcache.ko
 -rw-r--r-- SIZE lib/modules/KERNEL/kernel/arch/x86/crypto/crc32c-intel.ko
+-rw-r--r-- SIZE lib/modules/KERNEL/kernel/arch/x86/crypto/sha256-ssse3.ko
 -rw-r--r-- SIZE lib/modules/KERNEL/kernel/crypto/crc32c_generic.ko
 -rw-r--r-- SIZE lib/modules/KERNEL/kernel/lib/crc16.ko
