@@ -63,7 +63,7 @@ func spellings() []Scenario {
 	}
 	mbr, fat := disks.Logical, disks.FAT
 	return append(list,
-		Scenario{Name: "root-by-path", For: small("ext4"), Layouts: on(p), Append: "ro root=/dev/disk/by-path/pci-0000:00:02.0-part2", Trixie: true,
+		Scenario{Name: "root-by-path", For: small("ext4"), Layouts: on(p), Append: "ro root=/dev/disk/by-path/pci-0000:00:01.0-part2", Trixie: true,
 			Unchanged: true, Boots: once(Want{Root: "/dev/vda2 ext4"})},
 		Scenario{Name: "root-mbr-id", For: small("ext4"), Layouts: on(mbr), Append: "ro root=PARTUUID=" + mbr.MBRID("d0") + "-06", Trixie: true,
 			Unchanged: true, Boots: once(Want{Root: "/dev/vda6 ext4"})},
