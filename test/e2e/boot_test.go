@@ -44,6 +44,8 @@ func summary(took time.Duration) {
 		if !r.OK {
 			failed++
 			fmt.Printf("FAILED %s (%s): %s\n", r.Scenario, r.Suite, strings.Join(r.Problems, "; "))
+		} else if len(r.Before) > 0 {
+			fmt.Printf("passed only at the second try: %s (%s): %s\n", r.Scenario, r.Suite, strings.Join(r.Before, "; "))
 		}
 	}
 	fmt.Printf("e2e: %d boots of %d passed, %d failed, in %v\n", len(results.all)-failed, len(results.all), failed, took.Round(time.Second))
@@ -100,12 +102,28 @@ func TestBoot(t *testing.T) {
 			for _, suite := range s.Suites() {
 				t.Run(suite, func(t *testing.T) {
 					t.Parallel()
-					res := r.Run(t.Context(), s, suite)
-					note(t, lines, res)
+					note(t, lines, runTwice(t, r, s, suite))
 				})
 			}
 		})
 	}
+}
+
+// runTwice runs a scenario, and if it fails once more: an emulated machine on
+// a busy host can miss a limit. A pass at the second try is kept as such in
+// the result and named in the summary, so that what fails now and then is
+// seen and not forgotten.
+func runTwice(t *testing.T, r *Runner, s Scenario, suite string) Result {
+	first := r.Run(t.Context(), s, suite)
+	if first.OK || t.Context().Err() != nil {
+		return first
+	}
+	t.Logf("%s (%s) failed and is tried once more: %s", s.Name, suite, strings.Join(first.Problems, "; "))
+	again := *r
+	again.Dir = filepath.Join(r.Dir, "again")
+	second := again.Run(t.Context(), s, suite)
+	second.Before = first.Problems
+	return second
 }
 
 // keptRuns is how many runs' results stay in the cache.
