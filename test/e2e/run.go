@@ -24,7 +24,7 @@ type Result struct {
 	Seconds  float64  `json:"seconds"`
 	Problems []string `json:"problems,omitempty"`
 	Before   []string `json:"before,omitempty"` // of a first try that failed
-	Dir      string   `json:"dir"` // image, consoles, reports
+	Dir      string   `json:"dir"`              // image, consoles, reports
 	Boots    []Booted `json:"boots"`
 }
 
