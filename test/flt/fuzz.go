@@ -38,8 +38,10 @@ func fuzz(ctx context.Context, args []string) error {
 			}
 			fmt.Printf("== %s %s\n", pkg, target)
 			ran++
+			// Minimising an input of a target with large seeds would take the
+			// whole time that is there for finding the next.
 			_, err := host.Cmd{Log: os.Stdout, Argv: []string{"go", "test", "-run", "^$", "-fuzz", "^" + target + "$",
-				"-fuzztime", each.String(), pkg}}.Run(ctx)
+				"-fuzztime", each.String(), "-fuzzminimizetime", "20x", pkg}}.Run(ctx)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("%s %s failed", pkg, target))
 			}
