@@ -48,7 +48,10 @@ type Image struct {
 	Crypttab  string // text of /etc/crypttab, "" for none
 	MdadmConf string // text of mdadm.conf, "" for none
 	Hostname  string
-	MachineID string
+	// SystemID is who this machine is to LVM, "" for nobody, and
+	// ExtraSystemIDs are whose volume groups it may use besides.
+	SystemID       string
+	ExtraSystemIDs []string
 }
 
 // Has says whether the image was built with a feature.

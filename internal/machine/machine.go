@@ -106,6 +106,9 @@ type Files interface {
 	SetNode(devname string, uid, gid *int, mode *fs.FileMode) error
 	// WriteSysfs writes to an attribute; path is relative to /sys.
 	WriteSysfs(path, value string) error
+	// WaitSysfs waits until an attribute reads value. It must be one of
+	// those of which the driver tells every change (sysfs_notify).
+	WaitSysfs(path, value string) error
 	// Mkdir makes a directory and its parents.
 	Mkdir(path string, mode fs.FileMode) error
 }

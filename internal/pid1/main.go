@@ -184,6 +184,10 @@ func readImage() imageInfo {
 			info.Features = strings.FieldsFunc(v, func(r rune) bool { return r == ' ' || r == ',' })
 		case "hostname":
 			info.Hostname = v
+		case "system_id":
+			info.SystemID = v
+		case "extra_system_ids":
+			info.ExtraSystemIDs = strings.Fields(v)
 		}
 	}
 	info.Crypttab = optional("/etc/crypttab")

@@ -181,6 +181,20 @@ func (m *Machine) SetNode(string, *int, *int, *fs.FileMode) error { return nil }
 // WriteSysfs implements machine.Files.
 func (m *Machine) WriteSysfs(p, value string) error { return m.sys.Write(p, value) }
 
+// WaitSysfs implements machine.Files: the attribute changes when AttrAfter
+// says, or never.
+func (m *Machine) WaitSysfs(p, value string) error {
+	if now, err := m.sys.Read(p); err != nil || now == value {
+		return err
+	}
+	after := time.Duration(-1)
+	if m.AttrAfter != nil {
+		after = m.AttrAfter(p, value)
+	}
+	m.sleep(after)
+	return m.sys.Write(p, value)
+}
+
 // Mkdir implements machine.Files.
 func (m *Machine) Mkdir(string, fs.FileMode) error { return nil }
 

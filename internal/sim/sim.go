@@ -48,6 +48,9 @@ type Machine struct {
 	ShellFor time.Duration
 	// Files are the contents of the image's files by their path.
 	Files map[string]string
+	// AttrAfter is how long it takes until an attribute of sysfs that is
+	// waited for reads a value; nil or less than 0 means that it never does.
+	AttrAfter func(path, value string) time.Duration
 	// Programs are helpers of the image by their path.
 	Programs map[string]func(m *Machine, args []string) machine.Exit
 

@@ -155,14 +155,8 @@ func (h *Handler) gather(t *ueventd.Task) []lvmmeta.Seen {
 // assemble puts the volume groups together and returns the one of that name.
 func (h *Handler) assemble(t *ueventd.Task, name string) *lvmmeta.Group {
 	host := lvmmeta.Host{}
-	// What the image knows of this host is what lvmsystemid(7) makes its
-	// system ID from, unless the administrator made one up.
 	if i := h.w.Image; h.w.Config.HostOnly {
-		for _, id := range []string{i.Hostname, i.MachineID} {
-			if id != "" {
-				host.Extra = append(host.Extra, id)
-			}
-		}
+		host = lvmmeta.Host{SystemID: i.SystemID, Extra: i.ExtraSystemIDs}
 	}
 	return lvmmeta.Assemble(h.gather(t), host).Group(name)
 }

@@ -156,7 +156,7 @@ func advice(g *lvmmeta.Group) string {
 		case lvmmeta.Exported:
 			return "import the group (vgimport) in a rescue system"
 		case lvmmeta.Foreign:
-			return "take the group over (vgchange --systemid) in a rescue system, if it is this host's"
+			return "if it is this host's: rebuild the image where lvm.conf or lvmlocal.conf says so, or take the group over (vgchange --systemid) in a rescue system"
 		case lvmmeta.DuplicatePV, lvmmeta.Conflict:
 			return "disconnect the copy"
 		case lvmmeta.DuplicateName:

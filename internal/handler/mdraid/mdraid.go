@@ -62,6 +62,7 @@ type given struct {
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w, conf: &mdsuper.Conf{}, arrays: map[string]*array{}}
 	w.Sched.Route(filter.MD, h.handle)
+	w.Sched.Route(filter.Clean, h.clean)
 	return h
 }
 
@@ -344,6 +345,7 @@ func (h *Handler) start(t *ueventd.Task, a *array, v *mdsuper.Array, line *mdsup
 // running notes that the kernel has the array.
 func (h *Handler) running(a *array, kernel string) {
 	a.kernel = kernel
+	h.awaitClean(kernel)
 	for name := range a.members {
 		a.used[name] = true
 	}
