@@ -103,6 +103,7 @@ var sections = []section{
 		{"rd.debug", "rd.debug[=BOOL]", "The same."},
 		{"booster.debug", "booster.debug[=BOOL]", "The same."},
 		{"rd.info", "rd.info[=BOOL]", "Say what is done."},
+		{"rd.firstlight.journal", "rd.firstlight.journal=DEVICE", "Also write the journal to this device as it comes about, such as /dev/ttyS1. `firstlight boot` learns from it how a boot went. A real serial line is slow, and the boot waits for it."},
 		{"rd.log", "rd.log=TARGET[|TARGET]…", "Where messages go: console, file, kmsg, all."},
 		{"rdlog", "rdlog=TARGET", "The same."},
 		{"booster.log", "booster.log=WORD[,WORD]…", "Level and target in booster's words."},

@@ -72,7 +72,7 @@ func Main(handlers []boot.Register) {
 	spawn := newChildren()
 	mods := newModules(index, cfg.Modules, load.Linux{})
 	sys := sysfs.Dir("/sys")
-	out := openOutput(cons, cfg.Log.Quiet, cfg.Log.Debug)
+	out := openOutput(cons, cfg.Log)
 	sw := &switcher{began: began, mono: mono, spawn: spawn}
 	w := &world{storage: storage{modules: mods}, modules: mods, files: files{sys}, children: spawn, Console: cons, switcher: sw,
 		shell: shell{console: cons, spawn: spawn, password: image.password}}

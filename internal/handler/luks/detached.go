@@ -110,15 +110,23 @@ func (h *Handler) handleApart(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome
 		h.w.DropFact(v.key)
 		return ueventd.Outcome{}
 	}
-	h.w.Identified(t)
-	e, wait := h.part(v, "the device of its data", v.data)
-	if e == nil {
-		return wait
-	}
-	if v.header.Device.IsDevice() {
-		if v.from, wait = h.part(v, "the device of its header", v.header.Device); v.from == nil {
+	var e *udevd.Entry
+	for settled := false; ; settled = true {
+		var wait ueventd.Outcome
+		if e, wait = h.part(v, "the device of its data", v.data); e == nil {
 			return wait
 		}
+		if v.header.Device.IsDevice() {
+			if v.from, wait = h.part(v, "the device of its header", v.header.Device); v.from == nil {
+				return wait
+			}
+		}
+		if settled {
+			break
+		}
+		// A second device of that name may be among those that are being
+		// identified.
+		h.w.Identified(t)
 	}
 	out := h.outcome(v, e, h.unlock(t, e, v))
 	if h.w.Devices.ByName(e.Devname()) == nil {
