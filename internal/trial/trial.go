@@ -224,11 +224,32 @@ func (r *run) keep(c net.Conn) {
 }
 
 // journal is what has come of the journal so far. The serial line ends its
-// lines as terminals do; inside a record a carriage return is escaped.
+// lines as terminals do; inside a record a carriage return is escaped. What
+// the real system writes to the line after it is not ours.
 func (r *run) journal() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return bytes.ReplaceAll(r.kept, []byte("\r\n"), []byte("\n"))
+	return ours(bytes.ReplaceAll(r.kept, []byte("\r\n"), []byte("\n")))
+}
+
+// ours is the beginning of what came that is a journal: its first line, and
+// the lines after it that begin with a number and a tab.
+func ours(text []byte) []byte {
+	end := bytes.IndexByte(text, '\n') + 1
+	for {
+		n := 0
+		for end+n < len(text) && text[end+n] >= '0' && text[end+n] <= '9' {
+			n++
+		}
+		if n == 0 || end+n == len(text) || text[end+n] != '\t' {
+			return text[:end]
+		}
+		line := bytes.IndexByte(text[end:], '\n') + 1
+		if line == 0 {
+			return text // not yet whole, or cut off
+		}
+		end += line
+	}
 }
 
 // watch waits for the end of the trial, and says whether its time ran out.

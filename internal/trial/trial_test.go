@@ -69,6 +69,9 @@ func qemu(play string, args []string) int {
 	case "starts and ends":
 		io.WriteString(j, switched)
 		return end("guest-shutdown")
+	case "starts, and the real system speaks":
+		io.WriteString(j, switched+"FLTEST {}\nDebian GNU/Linux 12 ttyS1\r\n\r\n12 monkeys\r\n")
+		return end("guest-shutdown")
 	case "panics":
 		io.WriteString(j, switched)
 		return end("guest-reset")
@@ -137,6 +140,7 @@ func TestVerdictOfEachKindOfBoot(t *testing.T) {
 		{"starts", Options{Test: true}, Started, ""},
 		{"starts and ends", Options{}, Started, ""},
 		{"starts and ends", Options{Test: true}, Started, ""},
+		{"starts, and the real system speaks", Options{}, Started, ""},
 		{"panics", Options{Test: true}, Failed, "the kernel panics"},
 		{"init is refused", Options{Test: true}, Failed, "exec format error"},
 		{"gives up", Options{Test: true}, Failed, "given up"},

@@ -18,7 +18,7 @@ import (
 
 // hostBuildArgs make a Debian run test/guest/hostbuild from the disk of tools,
 // in place of what it would start otherwise.
-const hostBuildArgs = ` systemd.default_device_timeout_sec=600 systemd.run="/bin/sh -c 'mount -o ro /dev/disk/by-id/virtio-tools /mnt && exec /mnt/hostbuild'"`
+const hostBuildArgs = ` systemd.default_device_timeout_sec=600 systemd.unit=kernel-command-line.target systemd.run="/bin/sh -c 'mount -o ro /dev/disk/by-id/virtio-tools /mnt && exec /mnt/hostbuild'"`
 
 // buildLimit is how long a guest may take to build an image: it compresses in
 // an emulated machine.

@@ -159,7 +159,7 @@ func (r *prepared) unattended(ctx context.Context, m vm.Machine) error {
 func (r *prepared) interactive(ctx context.Context, m vm.Machine) error {
 	m.Interactive = true
 	m.Append += " fltest.stay"
-	fmt.Printf("== the passphrase is %q; log in as root without a password; poweroff ends it\n", disks.Passphrase)
+	fmt.Printf("== the passphrase is %q; log in as root without a password; poweroff ends it, or Ctrl-A X\n", disks.Passphrase)
 	v, err := vm.Run(ctx, m)
 	if err != nil {
 		return err
