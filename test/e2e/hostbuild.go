@@ -96,16 +96,24 @@ func builtImage(s Scenario, dir string) (string, error) {
 	return image, os.WriteFile(image, data, 0o600)
 }
 
-// hostBuilt is an installed Debian that builds an image for itself, and then
-// starts with it.
-func hostBuilt() Scenario {
-	l := disks.DebianStack("bookworm")
-	unlock := []Action{{When: promptText, Type: disks.Passphrase + "\r"}}
-	return Scenario{Name: "host-build", Layouts: on(l), Memory: 1024, HostBuild: true,
-		Detects: []string{"fstype:ext4", "layer:luks", "layer:lvm", "layer:md-raid1"},
-		Append:  "ro rd.luks.name=" + l.UUID("crypt") + "=cryptroot root=/dev/mapper/cryptroot",
-		Boots: []Boot{
-			{Limit: buildLimit, Do: unlock, Want: Want{Builds: true, Prompts: 1}},
-			{Limit: 6 * time.Minute, Do: unlock, Want: Want{Debian: true, Prompts: 1, Mapped: []string{"cryptroot", "vg-crypt"}}},
-		}}
+// hostBuilt are installed Debians that build an image for themselves, and then
+// start with it.
+func hostBuilt() []Scenario {
+	plain, stack := disks.DebianPlain("bookworm"), disks.DebianStack("bookworm")
+	boots := func(do []Action, w Want) []Boot {
+		w.Debian = true
+		return []Boot{
+			{Limit: buildLimit, Do: do, Want: Want{Builds: true, Prompts: w.Prompts}},
+			{Limit: 6 * time.Minute, Do: do, Want: w},
+		}
+	}
+	return []Scenario{
+		{Name: "host-build-plain", Layouts: on(plain), Memory: 1024, HostBuild: true, Detects: []string{"fstype:ext4"},
+			Append: "ro " + uuid(plain.FSUUID("root")), Boots: boots(nil, Want{})},
+		{Name: "host-build-stack", Layouts: on(stack), Memory: 1024, HostBuild: true,
+			Detects: []string{"fstype:ext4", "layer:luks", "layer:lvm", "layer:md-raid1"},
+			Append:  "ro rd.luks.name=" + stack.UUID("crypt") + "=cryptroot root=/dev/mapper/cryptroot",
+			Boots: boots([]Action{{When: promptText, Type: disks.Passphrase + "\r"}},
+				Want{Prompts: 1, Mapped: []string{"cryptroot", "vg-crypt"}})},
+	}
 }

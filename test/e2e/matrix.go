@@ -296,5 +296,5 @@ func debians() []Scenario {
 		return Scenario{Name: suite + "-plain", Layouts: on(l), Memory: 1024, TrixieOnly: suite == "trixie", Append: "ro " + uuid(l.FSUUID("root")),
 			Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true}}}}
 	}
-	return []Scenario{plain("bookworm"), plain("trixie"), stack("bookworm"), stack("trixie"), hostBuilt()}
+	return append(hostBuilt(), plain("bookworm"), plain("trixie"), stack("bookworm"), stack("trixie"))
 }
