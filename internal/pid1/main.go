@@ -7,7 +7,9 @@
 package pid1
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path"
 	"runtime/debug"
@@ -44,7 +46,7 @@ const (
 // Main runs the boot and does not return. handlers are what this program can
 // do.
 func Main(handlers []boot.Register) {
-	began, mono := time.Now(), now()
+	began, mono := time.Now().UnixMicro(), now()
 	// A boot allocates a few megabytes in all; collecting them would cost
 	// more than they do. The limit keeps a long wait for a person bounded.
 	debug.SetGCPercent(-1)
@@ -196,7 +198,7 @@ func readImage() imageInfo {
 func optional(p string) string {
 	b, err := readBounded(p, maxConfig)
 	if err != nil {
-		if !os.IsNotExist(err) {
+		if !errors.Is(err, fs.ErrNotExist) {
 			kmsg(4, err.Error())
 		}
 		return ""

@@ -2,7 +2,6 @@ package luks
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -395,7 +394,7 @@ func (j mapping) run(m machine.Machine, secret []byte) error {
 	var key *luks.VolumeKey
 	err = withArea(m, j.devname, j.header, func(area io.ReaderAt) error {
 		memory, _ := m.Memory()
-		key, err = luks.Open(context.Background(), j.hdr, area, secret,
+		key, err = luks.Open(luks.ToTheEnd{}, j.hdr, area, secret,
 			luks.Options{Keyslots: j.slots, MemAvailable: memory, FreeMemory: m.FreeMemory, Ciphers: m.Ciphers()})
 		return err
 	})
