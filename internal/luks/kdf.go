@@ -2,11 +2,11 @@ package luks
 
 import (
 	"encoding"
-	"fmt"
 	"hash"
 
 	"golang.org/x/crypto/argon2"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/luksfmt"
 	"firstlight/internal/luksfmt/hashname"
 )

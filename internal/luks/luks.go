@@ -13,10 +13,10 @@ package luks
 import (
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/luksfmt"
 )
 

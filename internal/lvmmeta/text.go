@@ -1,9 +1,10 @@
 package lvmmeta
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 // maxDepth bounds the nesting of sections; LVM's own texts have four levels.

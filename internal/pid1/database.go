@@ -1,10 +1,10 @@
 package pid1
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/sysfile"
 	"firstlight/internal/udevd"
 )

@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/boot"
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 	"firstlight/internal/mountinfo"
 	"firstlight/internal/sysfs"

@@ -8,7 +8,6 @@ package pid1
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -21,6 +20,7 @@ import (
 	"firstlight/internal/boot"
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/console"
+	"firstlight/internal/fmt"
 	"firstlight/internal/handler"
 	"firstlight/internal/kmod"
 	"firstlight/internal/kmod/load"
@@ -115,7 +115,7 @@ func survive() {
 func die(err error) {
 	text := "firstlight cannot start: " + err.Error()
 	kmsg(3, text)
-	fmt.Fprintln(os.Stderr, text)
+	fmt.Fprintf(os.Stderr, "%s\n", text)
 	cfg, _ := commandLine()
 	if f := cfg.Failure; f.PanicSet && f.Panic != 0 {
 		time.Sleep(time.Duration(max(f.Panic, 0)) * time.Second)

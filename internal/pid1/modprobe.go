@@ -1,10 +1,10 @@
 package pid1
 
 import (
-	"fmt"
 	"os"
 	"strings"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/kmod/load"
 )
 
@@ -20,7 +20,7 @@ func Modprobe(args []string) int {
 	}
 	index, err := readIndex()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		fmt.Fprintf(os.Stderr, "%v\n", err)
 		return 1
 	}
 	cfg, _ := commandLine()

@@ -1,12 +1,11 @@
 package pid1
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/boot"
 	"firstlight/internal/console"
+	"firstlight/internal/fmt"
 	"firstlight/internal/handler"
 	"firstlight/internal/sysfile"
 )

@@ -1,10 +1,9 @@
 package pid1
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/sysfile"
 )
 

@@ -1,12 +1,12 @@
 package pid1
 
 import (
-	"fmt"
 	"io"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 	"firstlight/internal/sysfile"
 	"firstlight/internal/udevd/builtin/sgio"

@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/afalg"
+	"firstlight/internal/fmt"
 	"firstlight/internal/keyring"
 	"firstlight/internal/luks"
 	"firstlight/internal/machine"

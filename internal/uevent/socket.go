@@ -2,10 +2,11 @@ package uevent
 
 import (
 	"errors"
-	"fmt"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"firstlight/internal/fmt"
 )
 
 // Socket is the kernel's uevent socket. Open it before Walk, so that nothing

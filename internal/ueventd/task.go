@@ -1,13 +1,13 @@
 package ueventd
 
 import (
-	"fmt"
 	"iter"
 	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 )
 

@@ -3,7 +3,6 @@ package luks
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"slices"
@@ -12,6 +11,7 @@ import (
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devmapper"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/luks"

@@ -8,12 +8,12 @@ package load
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/kmod"
 
 	"golang.org/x/sys/unix"
