@@ -25,6 +25,7 @@ import (
 	"firstlight/internal/kmod"
 	"firstlight/internal/kmod/load"
 	"firstlight/internal/mountinfo"
+	"firstlight/internal/sysfile"
 	"firstlight/internal/sysfs"
 	"firstlight/internal/udevd"
 	"firstlight/internal/udevd/rules"
@@ -110,12 +111,15 @@ func survive() {
 	die(fmt.Errorf("internal error: %v\n%s", p, debug.Stack()))
 }
 
+// complain writes a line to standard error.
+func complain(text string) { sysfile.New(2, "stderr").Write([]byte(text + "\n")) }
+
 // die says why the boot cannot even begin, and waits for a person. With
 // panic= it reboots.
 func die(err error) {
 	text := "firstlight cannot start: " + err.Error()
 	kmsg(3, text)
-	fmt.Fprintf(os.Stderr, "%s\n", text)
+	complain(text)
 	cfg, _ := commandLine()
 	if f := cfg.Failure; f.PanicSet && f.Panic != 0 {
 		time.Sleep(time.Duration(max(f.Panic, 0)) * time.Second)

@@ -1,10 +1,8 @@
 package pid1
 
 import (
-	"os"
 	"strings"
 
-	"firstlight/internal/fmt"
 	"firstlight/internal/kmod/load"
 )
 
@@ -20,7 +18,7 @@ func Modprobe(args []string) int {
 	}
 	index, err := readIndex()
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%v\n", err)
+		complain(err.Error())
 		return 1
 	}
 	cfg, _ := commandLine()
