@@ -135,7 +135,7 @@ func Open(ctx Cancellation, h *luksfmt.Header, area io.ReaderAt, passphrase []by
 		}
 	}
 	if tried {
-		failed = slices.Insert(failed, 0, ErrWrongPassphrase)
+		failed = append([]error{ErrWrongPassphrase}, failed...)
 	}
 	if len(failed) == 0 {
 		failed = []error{ErrNoKeyslot}
