@@ -1,7 +1,7 @@
 // Package fmt is what /init uses of the standard package of that name, and
 // gives the same text. The standard one can print whatever there is, by
 // reflection: with it every exported method, the order of maps and the
-// formatting of floating-point numbers are in the program, a twentieth of it.
+// formatting of floating-point numbers are in the program, a twenty-fifth of it.
 //
 // The verbs are %s %q %v %w %x %X of text, %d %v %x %X of integers and %t %v
 // of booleans; the flags are '#' (of %x and %X), '0' (of integers) and '-',
