@@ -24,11 +24,12 @@ func (s Style) paint(code, text string) string {
 
 // Colours: what matters is bright, what is context is faint.
 const (
-	faint  = "2"
-	strong = "1"
-	red    = "31"
-	yellow = "33"
-	green  = "32"
+	faint   = "2"
+	strong  = "1"
+	red     = "31"
+	yellow  = "33"
+	green   = "32"
+	magenta = "35"
 )
 
 // seconds writes a time of the journal.
