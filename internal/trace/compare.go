@@ -249,7 +249,12 @@ func looseKey(b *Boot, _ map[string]string, o *Operation) string {
 	if d := b.devices[o.Subject]; d != nil {
 		kind += " " + d.Content
 	}
-	return kind + "\x00" + deed(o.What)
+	what := deed(o.What)
+	// A driver is known by its bus at least.
+	if bus, _, ok := strings.Cut(strings.TrimPrefix(o.What[len(what):], " "), ":"); ok && !strings.ContainsAny(bus, " /") {
+		what += " " + bus
+	}
+	return kind + "\x00" + what
 }
 
 // Text writes the comparison; lines bounds each list, 0 is all.
@@ -318,6 +323,7 @@ func (c *Comparison) table(b *strings.Builder, s Style, lines int, head string, 
 	for _, x := range list {
 		if lines > 0 && (shown == lines || shown >= 3 && x.Delta().Abs() < least && x.Failed == "") {
 			rest.A, rest.B = rest.A+x.A, rest.B+x.B
+			rest.InA, rest.InB = rest.InA || x.InA, rest.InB || x.InB
 			restCount++
 			continue
 		}
@@ -332,7 +338,7 @@ func (c *Comparison) table(b *strings.Builder, s Style, lines int, head string, 
 		fmt.Fprintf(b, "%10s  %10s  %s  %s\n", time(x.A, x.InA), time(x.B, x.InB), s.paint(deltaColor(x.Delta(), least), fmt.Sprintf("%11s", signed(x.Delta()))), text)
 	}
 	if restCount > 0 {
-		fmt.Fprintf(b, "%10s  %10s  %11s  in %d that changed less\n", span(rest.A), span(rest.B), signed(rest.Delta()), restCount)
+		fmt.Fprintf(b, "%10s  %10s  %11s  in %d that changed less\n", time(rest.A, rest.InA), time(rest.B, rest.InB), signed(rest.Delta()), restCount)
 	}
 	if total {
 		fmt.Fprintf(b, "%10s  %10s  %11s  in all\n", span(c.A.Total), span(c.B.Total), signed(c.B.Total-c.A.Total))

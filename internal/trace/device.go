@@ -169,11 +169,15 @@ func isHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' ||
 // before the first that is a name. "read the LVM metadata of /dev/md127" is
 // "read the LVM metadata of".
 func deed(what string) string {
-	words := strings.Fields(what)
-	for i, w := range words {
-		if strings.ContainsAny(w, "0123456789/:=\"") && i > 0 {
-			return strings.Join(words[:i], " ")
+	for at := 0; at < len(what); {
+		word, _, more := strings.Cut(what[at:], " ")
+		if at > 0 && strings.ContainsAny(word, "0123456789/:=\"") {
+			return what[:at-1]
 		}
+		if !more {
+			break
+		}
+		at += len(word) + 1
 	}
-	return strings.Join(words, " ")
+	return what
 }

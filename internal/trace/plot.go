@@ -331,7 +331,7 @@ func (p *plot) caption(l *Lane, o *Operation, y float64) {
 	case long+10 < e-a:
 		p.inside(a+5, y+15, text)
 	case e-a > 100:
-		p.inside(a+5, y+15, cut(text, int((e-a-10)/charWidth)))
+		p.inside(a+5, y+15, cut(text, int((e-a-10)/(charWidth+0.8))))
 	case end+6+long < plotRight+60:
 		p.note(end+6, y+15, text)
 	case p.x(l.Begin)-6-long > plotLeft:

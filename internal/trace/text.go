@@ -35,6 +35,13 @@ const (
 // seconds writes a time of the journal.
 func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
 
+// Span writes a length of time with three digits or so.
+func Span(d time.Duration) string { return span(d) }
+
+// Clean makes text safe to show on a terminal: whatever it could take for an
+// order is spelled out.
+func Clean(s string) string { return clean(s) }
+
 // span writes a length of time with three digits or so.
 func span(d time.Duration) string {
 	switch {

@@ -32,6 +32,7 @@ const (
 	kindContent   = "content"
 	kindSwitch    = "switch-root"
 	kindPanic     = "panic"
+	kindSay       = "say"
 	kindFact      = "fact"
 	kindDecision  = "decision"
 	kindNote      = "note"

@@ -115,9 +115,11 @@ type Reason struct {
 	Since    time.Duration    `json:"since_ns"`         // the first time that the journal speaks of it
 	Waiting  []*Wait          `json:"waiting"`          // what had not ended at the end of the journal
 	Lacking  []journal.Record `json:"lacking"`          // facts on objects that are not complete at the end
-	Causes   []Hop            `json:"causes"`           // from the target back to an input
-	Input    string           `json:"input"`            // what the chain began with
-	Complete bool             `json:"complete"`         // the target was reached
+	Said     string           `json:"said,omitempty"`   // the last explanation on the console, of several lines
+	SaidAt   time.Duration    `json:"said_at_ns,omitempty"`
+	Causes   []Hop            `json:"causes"`   // from the target back to an input
+	Input    string           `json:"input"`    // what the chain began with
+	Complete bool             `json:"complete"` // the target was reached
 }
 
 // Why explains a target by the causes of its last change.
@@ -187,8 +189,11 @@ func (b *Boot) missing(r *Reason) {
 	}
 	facts := map[string]*journal.Record{}
 	for i := range b.Records {
-		if x := &b.Records[i]; x.Kind == kindFact {
+		switch x := &b.Records[i]; {
+		case x.Kind == kindFact:
 			facts[x.Subject] = x
+		case x.Kind == kindSay && r.Target.Goal && strings.Contains(x.Text, "\n"):
+			r.Said, r.SaidAt = x.Text, x.Time
 		}
 	}
 	for _, x := range facts {
@@ -211,8 +216,11 @@ func (b *Boot) hops(chain []Link) []Hop {
 		if n < 0 || out[n].Subject != r.Subject || r.Kind == kindQueue && l.Inferred {
 			out = append(out, Hop{Subject: r.Subject, Title: b.Title(r.Subject), From: r.Time, Record: r.Number, Inferred: l.Inferred})
 			n++
-			if r.Kind == kindGoal {
+			switch r.Kind {
+			case kindGoal:
 				out[n].Title = "goal " + r.Subject
+			case kindDeadline:
+				out[n].Title = "the deadline of " + r.Subject
 			}
 		}
 		h := &out[n]
@@ -229,6 +237,12 @@ func (b *Boot) hops(chain []Link) []Hop {
 			if w := b.waits[r.Number]; w != nil {
 				h.Held = append(h.Held, Held{For: b.readable(w.Reason), Since: w.Begin, Took: w.Took()})
 			}
+		case kindGoal:
+			said := r.Text
+			if h.Title != "goal "+r.Subject {
+				said = "goal " + r.Subject + ": " + r.Text
+			}
+			h.Said = append(h.Said, said)
 		case kindContent:
 			h.Said = append(h.Said, "it holds "+r.Text)
 		case kindDecision, kindNote:
@@ -307,12 +321,19 @@ func (r *Reason) Text(s Style) string {
 		}
 		line(yellow, "  ", fmt.Sprintf("%s waited for: %s (since %s s)", Label(x.Subject), x.Reason, seconds(x.Begin)))
 	}
+	if r.Said != "" {
+		fmt.Fprintf(&b, "\nWhat the console said of it at %s s:\n", seconds(r.SaidAt))
+		for l := range strings.SplitSeq(r.Said, "\n") {
+			b.WriteString("  " + clean(l) + "\n")
+		}
+	}
 	if len(r.Causes) > 0 {
 		b.WriteString("\nHow it came about, from the last cause back to the first:\n\n")
 	}
 	for i := range r.Causes {
 		r.Causes[i].text(line, w)
 	}
+	b.WriteByte('\n')
 	line(faint, "  ", "It began with "+r.Input+".")
 	if slices.ContainsFunc(r.Causes, func(h Hop) bool { return h.Inferred }) {
 		line(faint, "  ", "~ the kernel does not say why it sent a message; what stands below is the likely cause")
@@ -332,8 +353,11 @@ func (h *Hop) text(line func(color, indent, text string), columns int) {
 	if h.Event != "" {
 		text += fmt.Sprintf(" was told %q", strings.TrimSpace(h.Event))
 	}
-	if h.To > h.From {
+	switch {
+	case h.To > h.From && h.Event != "":
 		text += fmt.Sprintf(" and took %s", span(h.To-h.From))
+	case h.To > h.From:
+		text += fmt.Sprintf(" took %s", span(h.To-h.From))
 	}
 	mark := " "
 	if h.Inferred {
