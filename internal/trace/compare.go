@@ -154,6 +154,7 @@ func (c *Comparison) path(a, b *Boot, pa, pb *Path, pairs []pair, group map[*Ope
 // the second boot, where they are there.
 func (b *Boot) onPath(p *Path, pairs []pair, group map[*Operation]int, second bool) []string {
 	var out []string
+	seen := map[string]bool{}
 	for i := range p.Steps {
 		o := b.ops[p.Steps[i].Operation]
 		if o == nil {
@@ -163,8 +164,8 @@ func (b *Boot) onPath(p *Path, pairs []pair, group map[*Operation]int, second bo
 		if q := pairs[group[o]]; !second && q.b != nil {
 			name = q.b.Subject
 		}
-		name = Label(name)
-		if !slices.Contains(out, name) {
+		if name = Label(name); !seen[name] {
+			seen[name] = true
 			out = append(out, name)
 		}
 	}
@@ -172,9 +173,13 @@ func (b *Boot) onPath(p *Path, pairs []pair, group map[*Operation]int, second bo
 }
 
 func minus(a, b []string) []string {
+	in := make(map[string]bool, len(b))
+	for _, s := range b {
+		in[s] = true
+	}
 	out := []string{}
 	for _, s := range a {
-		if !slices.Contains(b, s) {
+		if !in[s] {
 			out = append(out, s)
 		}
 	}

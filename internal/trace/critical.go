@@ -80,7 +80,9 @@ func (b *Boot) keptBusy(r *journal.Record) *journal.Record {
 	}
 	list := b.latest[r.Subject]
 	at, _ := slices.BinarySearchFunc(list, r.Number, func(i int, n uint64) int { return cmp.Compare(b.Records[i].Number, n) })
-	for at--; at >= 0; at-- {
+	const most = 1000 // messages to a busy queue that are passed over
+	for n := 0; at > 0 && n < most; n++ {
+		at--
 		p := &b.Records[list[at]]
 		switch {
 		case p.Number <= c.Number || p.Cause == c.Number || p.Time > r.Time:
@@ -238,9 +240,12 @@ func (p *Path) Text(s Style, all bool) string {
 	if all {
 		least = 0
 	}
-	who := 6
+	who, widest := 6, 30
+	if s.Width > 0 {
+		widest = min(max(s.Width/5, 12), 30)
+	}
 	for i := range p.Steps {
-		who = max(who, min(width(clean(p.Steps[i].Title)), 30))
+		who = max(who, min(width(clean(p.Steps[i].Title)), widest))
 	}
 	fmt.Fprintf(&b, "%s\n", s.paint(faint, fmt.Sprintf("%10s  %10s  %6s  %s  what", "from", "took", "share", pad("who", who))))
 	left := 0
@@ -253,7 +258,7 @@ func (p *Path) Text(s Style, all bool) string {
 			j, rest, names := i, time.Duration(0), []string{}
 			for ; j < len(p.Steps) && p.Steps[j].Took < least; j++ {
 				rest += p.Steps[j].Took
-				if n := clean(p.Steps[j].Title); !slices.Contains(names, n) {
+				if n := clean(p.Steps[j].Title); len(names) < 10 && !slices.Contains(names, n) {
 					names = append(names, n)
 				}
 			}
@@ -270,7 +275,7 @@ func (p *Path) Text(s Style, all bool) string {
 			pad(cut(clean(st.Title), who), who), cut(clean(st.What), left))
 		b.WriteString(s.paint(stepColor(st, p.Total), line) + "\n")
 		if st.Held != nil {
-			b.WriteString(strings.Repeat(" ", 34+who) + s.paint(yellow, cut(fmt.Sprintf("↳ after %s of waiting for: %s", span(st.Held.Took), clean(st.Held.For)), left)) + "\n")
+			b.WriteString(strings.Repeat(" ", 34) + s.paint(yellow, cut(fmt.Sprintf("↳ after %s of waiting for: %s", span(st.Held.Took), clean(st.Held.For)), left+who)) + "\n")
 		}
 	}
 	fmt.Fprintf(&b, "%10s  %10s  %6s  in all\n\n", "", span(p.Total), share(p.Total, p.Total))

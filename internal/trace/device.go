@@ -132,38 +132,39 @@ func place(devpath string) string {
 	return strings.Join(parts, "/")
 }
 
-// collapse replaces numbers, and words of hexadecimal digits that hold one,
-// by "#".
+// collapse replaces numbers, and words of four or more hexadecimal digits
+// that hold one, by "#".
 func collapse(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
-		j := i
-		digit := false
-		for j < len(s) && isHex(s[j]) {
-			digit = digit || s[j] <= '9'
-			j++
+		j, digits, hex := i, false, true
+		for ; j < len(s) && isAlnum(s[j]); j++ {
+			digits = digits || s[j] <= '9'
+			hex = hex && (s[j] <= '9' || s[j]|0x20 <= 'f')
 		}
 		switch {
-		case digit && (j-i >= 4 || strings.Trim(s[i:j], "0123456789") == ""):
+		case j == i:
+			b.WriteByte(s[i])
+			j++
+		case digits && hex && j-i >= 4:
 			b.WriteByte('#')
-			i = j
-		case j > i:
-			for ; i < j; i++ {
-				if s[i] > '9' {
-					b.WriteByte(s[i])
-				} else if i == 0 || s[i-1] > '9' || !isHex(s[i-1]) {
+		default:
+			for k := i; k < j; k++ {
+				if s[k] > '9' {
+					b.WriteByte(s[k])
+				} else if k == i || s[k-1] > '9' {
 					b.WriteByte('#')
 				}
 			}
-		default:
-			b.WriteByte(s[i])
-			i++
 		}
+		i = j
 	}
 	return b.String()
 }
 
-func isHex(c byte) bool { return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F' }
+func isAlnum(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
+}
 
 // deed is what an operation does without what it does it to: the words
 // before the first that is a name. "read the LVM metadata of /dev/md127" is

@@ -305,6 +305,10 @@ func (b *Boot) OTLP(epoch time.Time) *OTLP {
 	for _, s := range b.CriticalPath().Steps {
 		critical[s.Operation] += s.Took
 	}
+	loud := map[string]bool{} // subjects that have a span
+	for _, l := range t.Lanes {
+		loud[l.Subject] = !l.quiet
+	}
 	for _, l := range t.Lanes {
 		if l.quiet {
 			continue
@@ -317,7 +321,7 @@ func (b *Boot) OTLP(epoch time.Time) *OTLP {
 			}
 			s := OTLPSpan{SpanID: id("wait", fmt.Sprint(w.Record)), ParentID: queue, Name: "wait: " + w.Reason,
 				Attributes: []OTLPAttribute{otlpInt("firstlight.record", w.Record), otlpBool("firstlight.wait", true), otlpBool("firstlight.expired", w.Expired)}}
-			if w.Waker != "" && !b.silent(t, w.Waker) {
+			if loud[w.Waker] {
 				s.Links = []OTLPLink{{trace, id("queue", w.Waker)}}
 			}
 			add(s, w.Begin, w.End)
@@ -341,10 +345,4 @@ func (b *Boot) OTLP(epoch time.Time) *OTLP {
 			Spans: spans,
 		}},
 	}}}
-}
-
-// silent says that a subject has no span.
-func (b *Boot) silent(t *Timeline, subject string) bool {
-	i := slices.IndexFunc(t.Lanes, func(l *Lane) bool { return l.Subject == subject })
-	return i < 0 || t.Lanes[i].quiet
 }

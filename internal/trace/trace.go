@@ -116,7 +116,10 @@ func (b *Boot) bySubject() *subjects {
 }
 
 // New relates the records of one boot, which are in order of their numbers.
+// A time before that of an earlier record, which no clock of a kernel gives,
+// counts as that one.
 func New(records []journal.Record) *Boot {
+	records = inOrder(records)
 	b := &Boot{Records: records, ops: map[uint64]*Operation{}, latest: map[string][]int{}, inferred: map[uint64]uint64{},
 		waits: map[uint64]*Wait{}, devices: map[string]*Device{}}
 	if n := len(records); n > 0 {
@@ -171,6 +174,19 @@ func New(records []journal.Record) *Boot {
 		b.latest[r.Subject] = append(b.latest[r.Subject], i)
 	}
 	return b
+}
+
+// inOrder returns the records with times that never go back.
+func inOrder(records []journal.Record) []journal.Record {
+	byTime := func(a, b journal.Record) int { return cmp.Compare(a.Time, b.Time) }
+	if slices.IsSortedFunc(records, byTime) {
+		return records
+	}
+	records = slices.Clone(records)
+	for i := range records[1:] {
+		records[i+1].Time = max(records[i+1].Time, records[i].Time)
+	}
+	return records
 }
 
 // Record returns the record of that number, or nil.
