@@ -116,8 +116,7 @@ func TestOTLPIsValid(t *testing.T) {
 	for _, name := range fixtures {
 		b := fixture(t, name)
 		m := decode(t, b.OTLP(epoch))
-		var attributes func(l any)
-		attributes = func(l any) {
+		attributes := func(l any) {
 			if l == nil {
 				return
 			}
@@ -261,6 +260,11 @@ func svgTexts(t *testing.T, name, svg string) (texts []string, elements map[stri
 			}
 		}
 	}
+}
+
+// The picture in the documentation is what the command draws.
+func TestPictureInTheDocumentation(t *testing.T) {
+	golden(t, "../../docs/boot.svg", fixture(t, "raid-lvm-luks").SVG(DefaultLines))
 }
 
 func TestPictureHoldsWhatMattered(t *testing.T) {
