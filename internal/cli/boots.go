@@ -20,18 +20,21 @@ import (
 // Where the journals of boots are.
 const (
 	journalFile = "/run/firstlight/journal"   // this boot's
-	keptDir     = "/var/lib/firstlight/boots" // those of the last boots, each in a directory of its number
+	keptDir     = "/var/lib/firstlight/boots" // those of the last boots, each in a directory that begins with its number
 )
 
-// keptBoot is a journal that is kept.
+// keptBoot is a boot that is kept. One that failed may have left its reason
+// alone, and no journal.
 type keptBoot struct {
-	Number int       `json:"boot"`
-	File   string    `json:"file"`
-	Kept   time.Time `json:"kept"` // when it was written
+	Number  int       `json:"boot"`
+	File    string    `json:"file,omitempty"`
+	Failure string    `json:"failure,omitempty"` // the file with the reason of a boot that failed
+	Kept    time.Time `json:"kept"`              // when it was written
 }
 
-// keptBoots lists the journals kept below dir, the oldest first. A boot is
-// dir/N/journal, or a file dir/N. Without the directory there are none.
+// keptBoots lists the boots kept below dir, the oldest first. Each is a
+// directory whose name begins with its number, as in 000041-3f2a6c1e-…, with
+// the files journal or failure.txt. Without dir there are none.
 func keptBoots(dir string) ([]keptBoot, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -39,19 +42,35 @@ func keptBoots(dir string) ([]keptBoot, error) {
 	}
 	var out []keptBoot
 	for _, e := range entries {
-		n, err := strconv.Atoi(e.Name())
-		if err != nil || n < 0 {
+		digits, _, _ := strings.Cut(e.Name(), "-")
+		n, err := strconv.ParseUint(digits, 10, 31)
+		if err != nil {
 			continue
 		}
-		for _, file := range []string{filepath.Join(dir, e.Name(), "journal"), filepath.Join(dir, e.Name())} {
+		k := keptBoot{Number: int(n)}
+		for name, to := range map[string]*string{"journal": &k.File, "failure.txt": &k.Failure} {
+			file := filepath.Join(dir, e.Name(), name)
 			if st, err := os.Stat(file); err == nil && st.Mode().IsRegular() {
-				out = append(out, keptBoot{n, file, st.ModTime()})
-				break
+				*to = file
+				if k.Kept.IsZero() || name == "journal" {
+					k.Kept = st.ModTime()
+				}
 			}
 		}
+		if k.File != "" || k.Failure != "" {
+			out = append(out, k)
+		}
 	}
-	slices.SortFunc(out, func(a, b keptBoot) int { return cmp.Compare(a.Number, b.Number) })
+	slices.SortStableFunc(out, func(a, b keptBoot) int { return cmp.Compare(a.Number, b.Number) })
 	return out, nil
+}
+
+// journal is the file of its journal.
+func (k *keptBoot) journal() (string, error) {
+	if k.File == "" {
+		return "", fmt.Errorf("boot %d failed and left no journal; what it said is in %s: %w", k.Number, k.Failure, fs.ErrNotExist)
+	}
+	return k.File, nil
 }
 
 // findJournal returns the file of a boot. boot is the number of a kept boot;
@@ -72,21 +91,22 @@ func findJournal(current, kept, boot string) (string, error) {
 		return "", err
 	}
 	if boot == "" {
-		if len(boots) == 0 {
+		withJournal := slices.DeleteFunc(boots, func(k keptBoot) bool { return k.File == "" })
+		if len(withJournal) == 0 {
 			return "", fmt.Errorf("there is neither %s nor a boot in %s: this system was not started by Firstlight, or /run was emptied since: %w", current, kept, fs.ErrNotExist)
 		}
-		return boots[len(boots)-1].File, nil
+		return withJournal[len(withJournal)-1].File, nil
 	}
 	n, err := strconv.Atoi(boot)
 	if err != nil {
 		return "", usagef("--boot %q: it is the number of a kept boot, -1 for the newest of them, -2 for the one before, or current", boot)
 	}
 	if n < 0 && len(boots)+n >= 0 {
-		return boots[len(boots)+n].File, nil
+		return boots[len(boots)+n].journal()
 	}
 	for _, b := range boots {
 		if b.Number == n {
-			return b.File, nil
+			return b.journal()
 		}
 	}
 	return "", fmt.Errorf("boot %s is not kept in %s; %s: %w", boot, kept, describeKept(boots), fs.ErrNotExist)
@@ -126,13 +146,13 @@ func listBoots(current, kept string) ([]listedBoot, error) {
 	found := false
 	for _, k := range boots {
 		l := readListed(k)
-		if b, err := os.ReadFile(k.File); err == nil && len(now) > 0 && bytes.Equal(b, now) {
+		if b, err := os.ReadFile(k.File); k.File != "" && err == nil && len(now) > 0 && bytes.Equal(b, now) {
 			l.Current, found = true, true
 		}
 		out = append(out, l)
 	}
 	if st, err := os.Stat(current); err == nil && !found {
-		l := readListed(keptBoot{-1, current, st.ModTime()})
+		l := readListed(keptBoot{Number: -1, File: current, Kept: st.ModTime()})
 		l.Current = true
 		out = append(out, l)
 	}
@@ -141,6 +161,9 @@ func listBoots(current, kept string) ([]listedBoot, error) {
 
 func readListed(k keptBoot) listedBoot {
 	l := listedBoot{keptBoot: k}
+	if k.File == "" {
+		return l
+	}
 	file, err := os.Open(k.File)
 	if err != nil {
 		l.Error = err.Error()
@@ -180,6 +203,10 @@ func bootsText(boots []listedBoot, kept string) string {
 			name += "*"
 		}
 		when := l.Kept.Local().Format("2006-01-02 15:04")
+		if l.File == "" {
+			fmt.Fprintf(&b, "%7s  %-16s  %9s  %9s  %-9s  %s\n", name, when, "", "", "FAILED", "it left no journal; what it said is in "+trace.Clean(l.Failure))
+			continue
+		}
 		if l.Error != "" {
 			fmt.Fprintf(&b, "%7s  %-16s  cannot be read: %s\n", name, when, trace.Clean(l.Error))
 			continue
