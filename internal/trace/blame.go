@@ -150,7 +150,10 @@ func (m *Blame) Text(s Style, lines int) string {
 
 func (m *Blame) table(b *strings.Builder, s Style, lines int, head, remark string, list []Blamed) {
 	isWork := strings.HasPrefix(head, "Work")
-	fmt.Fprintf(b, "%s  %s\n", s.paint(strong, head), s.paint(faint, "("+remark+")"))
+	if remark = "(" + remark + ")"; s.Width > 0 {
+		remark = cut(remark, max(s.Width-width(head)-2, 24))
+	}
+	fmt.Fprintf(b, "%s  %s\n", s.paint(strong, head), s.paint(faint, remark))
 	if len(list) == 0 {
 		b.WriteString("      none\n")
 		return

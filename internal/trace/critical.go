@@ -235,7 +235,7 @@ func (p *Path) Text(s Style, all bool) string {
 	if !p.Switched {
 		end = "the last change of a goal; the real system was not started"
 	}
-	fmt.Fprintf(&b, "%s from the start of the kernel to %s (record %d)\n\n", span(p.Total), end, p.End)
+	b.WriteString(prose(fmt.Sprintf("%s from the start of the kernel to %s (record %d)", span(p.Total), end, p.End), s.Width) + "\n")
 	least := max(p.Total/500, time.Millisecond)
 	if all {
 		least = 0
@@ -285,9 +285,9 @@ func (p *Path) Text(s Style, all bool) string {
 			parts = append(parts, fmt.Sprintf("%s %s", c, span(d)))
 		}
 	}
-	fmt.Fprintf(&b, "By class: %s.\n", strings.Join(parts, ", "))
+	b.WriteString(prose(fmt.Sprintf("By class: %s.", strings.Join(parts, ", ")), s.Width))
 	if slices.ContainsFunc(p.Steps, func(st Step) bool { return st.Inferred && st.Took >= least }) {
-		b.WriteString(s.paint(faint, "~ the kernel does not say why it sent an event; what is named is the likely cause\n"))
+		b.WriteString(prose("~ the kernel does not say why it sent an event; what is named is the likely cause", s.Width))
 	}
 	return b.String()
 }

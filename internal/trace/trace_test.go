@@ -154,7 +154,7 @@ func TestTimelineOfALargeMachine(t *testing.T) {
 			t.Error("not all are shown when all are asked for")
 		}
 	}
-	text := New(large(2000).records).Timeline().Text(Style{}, DefaultLines)
+	text := New(large(2000).records).Timeline().Text(Style{Width: 120}, DefaultLines)
 	if !strings.Contains(text, "Not shown: 1799 devices for which nothing was to be done") {
 		t.Errorf("the elided devices are not counted:\n%s", text)
 	}
@@ -275,4 +275,23 @@ func FuzzViews(f *testing.F) {
 			b.Explain(r.Number, s)
 		}
 	})
+}
+
+// Every view keeps to the width of the terminal; at 80 columns too.
+func TestViewsKeepToTheWidth(t *testing.T) {
+	for _, name := range fixtures {
+		b := fixture(t, name)
+		for _, w := range []int{80, 100, 160} {
+			s := Style{Width: w}
+			for view, text := range map[string]string{"blame": b.Blame(ByOperation).Text(s, 10), "blame by kind": b.Blame(ByKind).Text(s, 10),
+				"critical path": b.CriticalPath().Text(s, false), "timeline": b.Timeline().Text(s, 20), "why": b.Why(Target{Subject: "root", Goal: true}).Text(s)} {
+				for l := range strings.SplitSeq(text, "\n") {
+					// What the console said is shown as it was said.
+					if width(l) > w && !strings.HasPrefix(l, "  Wanted:") && !strings.HasPrefix(l, "  Try:") {
+						t.Errorf("%s: %s: %d columns of %d: %s", name, view, width(l), w, l)
+					}
+				}
+			}
+		}
+	}
 }

@@ -388,6 +388,14 @@ func (h *Hop) text(line func(color, indent, text string), columns int) {
 	}
 }
 
+// prose is text in lines of at most so many columns; 0 is one line.
+func prose(text string, columns int) string {
+	if columns <= 0 {
+		return text + "\n"
+	}
+	return strings.Join(wrap(text, columns), "\n") + "\n"
+}
+
 // wrap breaks text into lines at blanks.
 func wrap(text string, columns int) []string {
 	var out []string
