@@ -142,7 +142,7 @@ func (m *Blame) Text(s Style, lines int) string {
 	work := map[By]string{ByOperation: ", each operation", ByKind: " by kind of operation", ByQueue: " by queue or device", ByHandler: " by handler"}[m.By]
 	waits := map[By]string{ByOperation: ", each wait", ByKind: " by reason", ByQueue: " by queue or device", ByHandler: " by handler"}[m.By]
 	fmt.Fprintf(&b, "%s in all, of it %s the kernel before /init\n\n", span(m.Total), span(m.Kernel))
-	m.table(&b, s, lines, "Work"+work, "critical: how much of it was on the critical path; the rest ran beside it", m.Work)
+	m.table(&b, s, lines, "Work"+work, "critical: what was on the critical path; the rest ran beside it", m.Work)
 	b.WriteByte('\n')
 	m.table(&b, s, lines, "Waits"+waits, "the time of a wait is the work of something else", m.Waits)
 	return b.String()
