@@ -18,7 +18,7 @@ import (
 
 // hostBuildArgs make a Debian run test/guest/hostbuild from the disk of tools,
 // in place of what it would start otherwise.
-const hostBuildArgs = ` systemd.default_device_timeout_sec=600 systemd.unit=kernel-command-line.target systemd.run="/bin/sh -c 'mount -o ro /dev/disk/by-id/virtio-tools /mnt && exec /mnt/hostbuild'"`
+const hostBuildArgs = ` systemd.default_device_timeout_sec=600 systemd.unit=kernel-command-line.target systemd.run="/bin/sh -c 'mount -o ro /dev/disk/by-id/virtio-tools /mnt && exec /mnt/bin/hostbuild'"`
 
 // buildLimit is how long a guest may take to build an image: it compresses in
 // an emulated machine.
@@ -31,14 +31,15 @@ const outMiB = 64
 // with the kernel's modules, and one that takes the image.
 func (r *Runner) buildDisks(ctx context.Context, k debian.Kernel, dir string) ([]vm.Disk, error) {
 	tree := filepath.Join(dir, "tools")
-	if err := os.MkdirAll(tree, 0o755); err != nil {
+	bin := filepath.Join(tree, "bin") // firstlight finds /init beside itself in one of that name
+	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return nil, err
 	}
-	if _, err := host.GoBuild(ctx, "./test/guest/hostbuild", tree); err != nil {
+	if _, err := host.GoBuild(ctx, "./test/guest/hostbuild", bin); err != nil {
 		return nil, err
 	}
 	for _, p := range []string{r.Firstlight, filepath.Join(filepath.Dir(r.Firstlight), "init")} {
-		if _, err := host.Run(ctx, "cp", p, tree); err != nil {
+		if _, err := host.Run(ctx, "cp", p, bin); err != nil {
 			return nil, err
 		}
 	}

@@ -1,7 +1,6 @@
 package luks
 
 import (
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"firstlight/internal/crypttab"
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/luksfmt"
 	"firstlight/internal/machine"

@@ -54,7 +54,7 @@ func run() (err error) {
 	if err := os.MkdirAll(modules, 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount(filepath.Join(tools, "modules"), modules, "", unix.MS_BIND, ""); err != nil {
+	if err := unix.Mount(filepath.Join(filepath.Dir(tools), "modules"), modules, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("bind %s: %w", modules, err)
 	}
 	firstlight := filepath.Join(tools, "firstlight")
