@@ -4,10 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 // MaxProblems bounds how many problems Salvage lists.
