@@ -200,8 +200,8 @@ func (m *Machine) Mount(mt machine.Mount) error {
 		return fmt.Errorf("mount %s on %s: wrong filesystem type or bad superblock", mt.Source, mt.Target)
 	}
 	// Mounted read-only, ext4 still replays its journal unless told not to.
-	if d.Written == "" && (mt.Flags&readOnly == 0 || !strings.Contains(mt.Data, harmlessly)) {
-		d.Written = "mount on " + mt.Target
+	if mt.Flags&readOnly == 0 || !strings.Contains(mt.Data, harmlessly) {
+		m.wrote(d, "mount on "+mt.Target)
 	}
 	m.Mounts = append(m.Mounts, mt)
 	m.mounted[mt.Target] = d

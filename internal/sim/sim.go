@@ -50,6 +50,13 @@ type Machine struct {
 	Files map[string]string
 	// Programs are helpers of the image by their path.
 	Programs map[string]func(m *Machine, args []string) machine.Exit
+	// Wrap returns what operations see instead of the machine, which it is
+	// given: to watch them, or to disturb them. It is called once, by Boot.
+	Wrap func(machine.Machine) machine.Machine
+	// AfterStep is called whenever the core has run until it could not go on,
+	// after its operations were started. Journal then holds all that it has
+	// recorded so far.
+	AfterStep func()
 
 	// What came of it.
 	Started  *machine.SwitchRoot // the real system was started
@@ -62,6 +69,7 @@ type Machine struct {
 	Prompts  []machine.Prompt
 	Shells   int      // how often there was a shell
 	Finished []string // operations in the order in which they ended
+	Writes   []Write  // what was written to disks, in order
 
 	now     time.Duration
 	rng     *rand.Rand
@@ -76,6 +84,7 @@ type Machine struct {
 	asked   map[string]*operation
 
 	devLinks map[string]string
+	world    machine.Machine // what operations see
 }
 
 // Line is something that was said, and when.
@@ -152,6 +161,10 @@ func (m *Machine) Boot(limit time.Duration) error {
 	m.Core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: m.Image, Sys: m.sys,
 		Rules:    udevd.NewTable(tab, cfg.Params, func(string) bool { return false }, missing),
 		Handlers: m.Handlers, Start: m.now})
+	m.world = m
+	if m.Wrap != nil {
+		m.world = m.Wrap(m)
+	}
 	m.Core.Start()
 	for rounds := 0; ; rounds++ {
 		if rounds > 1_000_000 {
@@ -159,6 +172,9 @@ func (m *Machine) Boot(limit time.Duration) error {
 		}
 		m.Core.Run()
 		m.takeOut()
+		if m.AfterStep != nil {
+			m.AfterStep()
+		}
 		if m.Started != nil || m.Stopped != "" || m.Resumed != "" {
 			m.Journal = append(m.Journal, m.Core.Journal()...)
 			return nil
@@ -217,7 +233,7 @@ func (m *Machine) start(op ueventd.Operation) {
 				return
 			}
 		}
-		value, err = op.Run(m)
+		value, err = op.Run(m.world)
 	})
 	step := func() {
 		m.current = o
