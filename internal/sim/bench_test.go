@@ -9,6 +9,8 @@ import (
 	"firstlight/internal/handler/all"
 	"firstlight/internal/sim"
 	"firstlight/internal/sim/content"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -65,6 +67,7 @@ func volumeGroup(pvs int) content.VG {
 }
 
 func BenchmarkMedianBoots(b *testing.B) {
+	start := cpu()
 	for i := range b.N {
 		m := median(uint64(i))
 		if err := m.Boot(10 * time.Minute); err != nil {
@@ -74,5 +77,15 @@ func BenchmarkMedianBoots(b *testing.B) {
 			b.Fatalf("seed %d did not boot:\n%s\n%s", i, m.SaidText(), m.Journal)
 		}
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "boots/s")
+	b.ReportMetric(float64(b.N)/(cpu()-start).Seconds(), "boots/cpu-s")
+}
+
+// cpu is how long this process has computed so far: what other processes do
+// at the same time does not count.
+func cpu() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"io/fs"
-	"path"
 	"strings"
 	"time"
 
@@ -25,11 +24,12 @@ type modules struct {
 	list   []*Module
 	byName map[string]*Module
 	loaded map[*Module]bool
-	built  bool // everything is built in
+	built  bool                 // everything is built in
+	found  map[string][]*Module // by alias
 }
 
 func newModules(list []Module) *modules {
-	k := &modules{byName: map[string]*Module{}, loaded: map[*Module]bool{}, built: list == nil}
+	k := &modules{byName: map[string]*Module{}, loaded: map[*Module]bool{}, built: list == nil, found: map[string][]*Module{}}
 	for i := range list {
 		x := &list[i]
 		k.list = append(k.list, x)
@@ -51,16 +51,40 @@ func (k *modules) find(name string) []*Module {
 }
 
 func (k *modules) match(alias string) []*Module {
-	var found []*Module
+	found, known := k.found[alias]
+	if known {
+		return found
+	}
 	for _, x := range k.list {
-		for _, a := range x.Aliases {
-			if ok, err := path.Match(a, alias); err == nil && ok {
+		for _, pattern := range x.Aliases {
+			if glob(pattern, alias) {
 				found = append(found, x)
 				break
 			}
 		}
 	}
+	k.found[alias] = found
 	return found
+}
+
+// glob matches a pattern in which "*" is any text.
+func glob(pattern, text string) bool {
+	first, rest, stars := strings.Cut(pattern, "*")
+	text, ok := strings.CutPrefix(text, first)
+	if !ok || !stars {
+		return ok && text == ""
+	}
+	for {
+		part, more, again := strings.Cut(rest, "*")
+		if !again {
+			return strings.HasSuffix(text, part)
+		}
+		i := strings.Index(text, part)
+		if i < 0 {
+			return false
+		}
+		text, rest = text[i+len(part):], more
+	}
 }
 
 // has says whether something that the name stands for is in the kernel.
