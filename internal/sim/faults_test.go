@@ -168,9 +168,9 @@ func random(seed uint64, lasting bool) (*sim.Machine, *sim.Disk) {
 func TestSameSeedSameJournalWhateverGoesWrong(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	different := map[string]bool{}
-	n := uint64(60)
+	n := uint64(30)
 	if testing.Short() {
-		n = 20
+		n = 10
 	}
 	for seed := range n {
 		var first []byte
@@ -197,9 +197,9 @@ func TestSameSeedSameJournalWhateverGoesWrong(t *testing.T) {
 }
 
 func TestNoSeedBootsIntoAWrongRoot(t *testing.T) {
-	n := uint64(300)
+	n := uint64(120)
 	if testing.Short() {
-		n = 60
+		n = 30
 	}
 	started := 0
 	for seed := range n {
