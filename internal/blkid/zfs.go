@@ -1,8 +1,6 @@
 package blkid
 
 import (
-	"encoding/binary"
-
 	"firstlight/internal/blktext"
 )
 
@@ -52,11 +50,11 @@ func probeZFS(p *probe, _ *magic) bool {
 // the last one.
 func zfsUberblocks(ring []byte) (n int, version uint64) {
 	for ; len(ring) >= 1024; ring = ring[1024:] {
-		for _, order := range [...]binary.ByteOrder{le, be} {
-			if order.Uint64(ring) == zfsUberMagic {
-				n++
-				version = order.Uint64(ring[8:])
-			}
+		switch uint64(zfsUberMagic) {
+		case le.Uint64(ring):
+			n, version = n+1, le.Uint64(ring[8:])
+		case be.Uint64(ring):
+			n, version = n+1, be.Uint64(ring[8:])
 		}
 	}
 	return n, version
