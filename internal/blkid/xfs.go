@@ -51,7 +51,7 @@ func xfsValid(b []byte) bool {
 const (
 	xfsLogMinSize = 10 << 20
 	xfsLogSearch  = 256 << 10
-	xfsLogPiece   = 16 << 10 // is looked at at a time
+	xfsLogPiece   = 4 << 10 // is looked at at a time
 	xfsLogMagic   = 0xfeedbabe
 	xfsMagic      = 'X'<<24 | 'F'<<16 | 'S'<<8 | 'B'
 )

@@ -198,7 +198,7 @@ func (m *Machine) Boot(limit time.Duration) error {
 		Rules:    udevd.NewTable(tab, cfg.Params, m.matches, missing),
 		Handlers: m.Handlers, Start: m.now})
 	m.world = m
-	m.Journal = make([]byte, 0, 64<<10)
+	m.Journal = make([]byte, 0, 24<<10)
 	if m.Wrap != nil {
 		m.world = m.Wrap(m)
 	}
