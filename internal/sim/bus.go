@@ -137,6 +137,8 @@ func (m *Machine) drive(d *Device) {
 func (m *Machine) driven(d *Device) {
 	d.driven = true
 	if d.Modalias != "" {
+		m.sys.link(d.path+"/driver", "/bus/"+d.Subsystem+"/drivers/simulated")
+		m.sys.device("/bus/"+d.Subsystem+"/drivers/simulated", "drivers", "")
 		m.tellDevice("bind", d)
 	}
 	for _, c := range d.Children {

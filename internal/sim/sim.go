@@ -52,6 +52,8 @@ type Machine struct {
 	Faults []Fault
 	// ShellFor is how long a person stays in a shell; 0: there is no shell.
 	ShellFor time.Duration
+	// NobodyAtShell: there is a shell, and nobody comes to use it.
+	NobodyAtShell bool
 	// Files are the contents of the image's files by their path.
 	Files map[string]string
 	// Programs are helpers of the image by their path.
@@ -365,12 +367,13 @@ func (m *Machine) Close() {
 	}
 }
 
-// SaidText is all that was said loudly, one after the other.
+// SaidText is all that was said loudly, one after the other. Sentences that
+// were broken to fit a screen are whole.
 func (m *Machine) SaidText() string {
 	var b strings.Builder
 	for _, l := range m.Said {
 		if l.Urgency == handler.Loud {
-			b.WriteString(l.Text + "\n")
+			b.WriteString(strings.ReplaceAll(l.Text, "\n           ", " ") + "\n")
 		}
 	}
 	return b.String()

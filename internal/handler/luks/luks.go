@@ -7,6 +7,7 @@ package luks
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -17,6 +18,8 @@ import (
 	"firstlight/internal/filter"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
+	"firstlight/internal/luks"
+	"firstlight/internal/luksfmt"
 	"firstlight/internal/machine"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
@@ -45,6 +48,17 @@ func New(w *handler.World) *Handler {
 // Start reads the image's crypttab.
 func (h *Handler) Start() {
 	w := h.w
+	l := &w.Config.Luks
+	for i := range l.Volumes {
+		// A device may be named by less than its UUID.
+		switch v := &l.Volumes[i]; {
+		case !v.Wanted || !l.Enabled:
+		case v.Select.By == bootcmd.ByDevice:
+			w.Seek("encrypted device ", &v.Select.Device)
+		case v.Select.By == bootcmd.ByUUID && len(v.Select.Value) == uuidLen:
+			w.Seek("encrypted device ", &devspec.Spec{Kind: devspec.UUID, Value: v.Select.Value})
+		}
+	}
 	if !w.Config.Luks.Crypttab || !w.Config.HostOnly || w.Image.Crypttab == "" {
 		return
 	}
@@ -53,7 +67,15 @@ func (h *Handler) Start() {
 		w.Say(handler.Loud, p.Error())
 	}
 	h.table = entries
+	for i := range entries {
+		if spec, err := devspec.Parse(entries[i].Device); err == nil && !later(&entries[i]) {
+			w.Seek("/etc/crypttab: ", &spec)
+		}
+	}
 }
+
+// uuidLen is the length of a whole UUID.
+const uuidLen = 36
 
 // volume is what is to be done with one encrypted device.
 type volume struct {
@@ -107,8 +129,7 @@ func (h *Handler) wanted(e *udevd.Entry) (volume, bool) {
 func (h *Handler) inTable(e *udevd.Entry) *crypttab.Entry {
 	for i := range h.table {
 		t := &h.table[i]
-		o := &t.Options
-		if o.NoAuto || o.Swap && randomKey(t.KeyFile) || o.Tmp != "" || o.Type != crypttab.Auto && o.Type != crypttab.LUKS {
+		if later(t) {
 			continue
 		}
 		if spec, err := devspec.Parse(t.Device); err == nil && spec.Matches(e) {
@@ -116,6 +137,12 @@ func (h *Handler) inTable(e *udevd.Entry) *crypttab.Entry {
 		}
 	}
 	return nil
+}
+
+// later says whether an entry of the crypttab is for the real system.
+func later(t *crypttab.Entry) bool {
+	o := &t.Options
+	return o.NoAuto || o.Swap && randomKey(t.KeyFile) || o.Tmp != "" || o.Type != crypttab.Auto && o.Type != crypttab.LUKS
 }
 
 func randomKey(file string) bool { return file == "/dev/urandom" || file == "/dev/random" }
@@ -160,7 +187,7 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	}
 	if other := h.twin(e); other != "" {
 		text := e.Devname() + " and " + other + " have the same LUKS header"
-		w.SetFact(key, goal.Fact{Subject: "encrypted device " + e.Devname(), Condition: goal.Blocked, Text: text,
+		w.SetFact(key, goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: text,
 			Try: "unplug the copy, or give one of them another UUID (cryptsetup luksUUID)"})
 		return ueventd.WaitFor(text, udevd.TopicDevice)
 	}
@@ -176,8 +203,21 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		return ueventd.WaitFor(stay.why, handler.TopicRetry)
 	}
 	w.Say(handler.Loud, fmt.Sprintf("%s cannot be unlocked: %v", e.Devname(), err))
-	w.SetFact(key, goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: err.Error()})
+	w.SetFact(key, goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: err.Error(), Try: advice(err)})
 	return ueventd.WaitFor(err.Error(), handler.TopicRetry, "changed "+e.Devname())
+}
+
+// advice is what a person can do about a device that cannot be unlocked.
+func advice(err error) string {
+	switch {
+	case errors.Is(err, luksfmt.ErrRefused):
+		return "unlock it in a rescue system with cryptsetup"
+	case errors.Is(err, luksfmt.ErrNoLUKS), errors.Is(err, luksfmt.ErrCorrupt):
+		return "restore the header from a backup (cryptsetup luksHeaderRestore) in a rescue system"
+	case errors.Is(err, luks.ErrUnsupported), errors.Is(err, fs.ErrNotExist):
+		return "rebuild the image with the kernel modules of its cipher and hash"
+	}
+	return "look at the kernel's messages (dmesg) for the reason"
 }
 
 // stayLocked says why a device is left locked although nothing is broken.
@@ -186,7 +226,11 @@ type stayLocked struct{ why, try string }
 func (s *stayLocked) Error() string { return s.why }
 
 func subject(e *udevd.Entry, v volume) string {
-	return "encrypted device " + known(e) + " (" + v.name + ", " + e.Property("ID_FS_UUID") + ")"
+	name, uuid := v.name, e.Property("ID_FS_UUID")
+	if name != "luks-"+uuid {
+		name += ", " + uuid
+	}
+	return "encrypted device " + known(e) + " (" + name + ")"
 }
 
 // open returns the mapping of that name, or nil.
