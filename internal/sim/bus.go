@@ -80,12 +80,12 @@ func (m *Machine) attach(d *Device, under string) {
 	if text == "" {
 		text = "SUBSYSTEM=" + d.Subsystem
 	}
-	m.sys.device(d.path, d.Subsystem, strings.TrimSuffix(text, "\n"))
+	dir := m.sys.device(d.path, d.Subsystem, strings.TrimSuffix(text, "\n"))
 	if d.Modalias != "" {
-		m.sys.set(d.path+"/modalias", d.Modalias)
+		m.sys.put(dir, "/modalias", d.Modalias)
 	}
 	for _, k := range sortedKeys(d.Attrs) {
-		m.sys.set(d.path+"/"+k, d.Attrs[k])
+		m.sys.put(dir, "/"+k, d.Attrs[k])
 	}
 	m.tellDevice("add", d)
 	m.drive(d)
