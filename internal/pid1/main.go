@@ -68,7 +68,8 @@ func Main(handlers []boot.Register) {
 	if err != nil {
 		die(err)
 	}
-	if rel := kernelRelease(); image.Kernel != "" && rel != image.Kernel {
+	image.Running = kernelRelease()
+	if rel := image.Running; image.Kernel != "" && rel != image.Kernel {
 		cons.Print(fmt.Sprintf("This image was made for kernel %s, but %s is running: its modules will not load.\n"+
 			"Boot the kernel that the image belongs to, or rebuild the image for this one.", image.Kernel, rel))
 	}

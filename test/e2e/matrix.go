@@ -267,6 +267,19 @@ func trouble() []Scenario {
 		{Name: "found-after-the-screen", For: small("ext4"), Layouts: on(plain), Detached: []string{"d0"}, Append: "ro " + uuid(plain.FSUUID("root")) + " rd.timeout=15 panic=120",
 			Boots: []Boot{{Do: []Action{{When: "cannot be started", Attach: "d0"}},
 				Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("cannot be started")}}}}},
+		// A shell that nobody asks for does not hold the machine.
+		{Name: "shell-untouched", Layouts: on(plain), For: small("ext4"), Features: []string{"shell"}, Detached: []string{"d0"},
+			Append: "ro " + uuid(plain.FSUUID("root")) + " rd.timeout=15 rd.shell",
+			Boots: []Boot{{Do: []Action{{When: "Press Enter for a shell", Attach: "d0"}},
+				Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("cannot be started")}}}}},
+		// A shell that somebody asks for is theirs until they leave it.
+		{Name: "shell-asked-for", Layouts: on(plain), For: small("ext4"), Features: []string{"shell"}, Detached: []string{"d0"},
+			Append: "ro " + uuid(plain.FSUUID("root")) + " rd.timeout=15 rd.shell",
+			Boots: []Boot{{Do: []Action{
+				{When: "Press Enter for a shell", Type: "\r"},
+				{When: "firstlight# ", Attach: "d0"},
+				{When: "Leave the shell to start the system", Type: "exit\r"},
+			}, Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("cannot be started")}}}}},
 		// The disk comes while a person is at the shell, behind a password;
 		// the system starts when the shell is left, and not before.
 		{Name: "emergency-shell", Layouts: on(plain), For: small("ext4"), Features: []string{"shell"}, Detached: []string{"d0"}, Secret: true,

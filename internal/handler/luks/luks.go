@@ -6,6 +6,7 @@ package luks
 
 import (
 	"errors"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -16,6 +17,8 @@ import (
 	"firstlight/internal/filter"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
+	"firstlight/internal/luks"
+	"firstlight/internal/luksfmt"
 	"firstlight/internal/machine"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
@@ -45,15 +48,34 @@ func New(w *handler.World) *Handler {
 // Start reads the image's crypttab.
 func (h *Handler) Start() {
 	w := h.w
-	if w.Config.Luks.Crypttab && w.Config.HostOnly && w.Image.Crypttab != "" {
+	l := &w.Config.Luks
+	for i := range l.Volumes {
+		// A device may be named by less than its UUID.
+		switch v := &l.Volumes[i]; {
+		case !v.Wanted || !l.Enabled:
+		case v.Select.By == bootcmd.ByDevice:
+			w.Seek("encrypted device ", &v.Select.Device)
+		case v.Select.By == bootcmd.ByUUID && len(v.Select.Value) == uuidLen:
+			w.Seek("encrypted device ", &devspec.Spec{Kind: devspec.UUID, Value: v.Select.Value})
+		}
+	}
+	if l.Crypttab && w.Config.HostOnly && w.Image.Crypttab != "" {
 		entries, problems := crypttab.Parse("/etc/crypttab", w.Image.Crypttab)
 		for _, p := range problems {
 			w.Say(handler.Loud, p.Error())
 		}
 		h.table = entries
+		for i := range entries {
+			if spec, err := devspec.Parse(entries[i].Device); err == nil && ours(&entries[i]) {
+				w.Seek("/etc/crypttab: ", &spec)
+			}
+		}
 	}
 	h.detached()
 }
+
+// uuidLen is the length of a whole UUID.
+const uuidLen = 36
 
 // volume is what is to be done with one encrypted device.
 type volume struct {
@@ -188,7 +210,7 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	}
 	if other := h.twin(e); other != "" {
 		text := e.Devname() + " and " + other + " have the same LUKS header"
-		w.SetFact(key, goal.Fact{Subject: "encrypted device " + e.Devname(), Condition: goal.Blocked, Text: text,
+		w.SetFact(key, goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: text,
 			Try: "unplug the copy, or give one of them another UUID (cryptsetup luksUUID)"})
 		return ueventd.WaitFor(text, udevd.TopicDevice)
 	}
@@ -209,10 +231,24 @@ func (h *Handler) outcome(v *volume, e *udevd.Entry, err error) ueventd.Outcome 
 		f.Try = stay.try
 	} else {
 		w.Say(handler.Loud, e.Devname()+" cannot be unlocked: "+f.Text)
+		f.Try = advice(err)
 		topics = append(topics, "changed "+e.Devname())
 	}
 	w.SetFact(v.key, f)
 	return ueventd.WaitFor(f.Text, topics...)
+}
+
+// advice is what a person can do about a device that cannot be unlocked.
+func advice(err error) string {
+	switch {
+	case errors.Is(err, luksfmt.ErrRefused):
+		return "unlock it in a rescue system with cryptsetup"
+	case errors.Is(err, luksfmt.ErrNoLUKS), errors.Is(err, luksfmt.ErrCorrupt):
+		return "restore the header from a backup (cryptsetup luksHeaderRestore) in a rescue system"
+	case errors.Is(err, luks.ErrUnsupported), errors.Is(err, fs.ErrNotExist):
+		return "rebuild the image with the kernel modules of its cipher and hash"
+	}
+	return "look at the kernel's messages (dmesg) for the reason"
 }
 
 // stayLocked says why a device is left locked although nothing is broken.
@@ -221,10 +257,11 @@ type stayLocked struct{ why, try string }
 func (s *stayLocked) Error() string { return s.why }
 
 func subject(e *udevd.Entry, v *volume) string {
-	if uuid := e.Property("ID_FS_UUID"); uuid != "" {
-		return "encrypted device " + known(e) + " (" + v.name + ", " + uuid + ")"
+	name, uuid := v.name, e.Property("ID_FS_UUID")
+	if uuid != "" && name != "luks-"+uuid {
+		name += ", " + uuid
 	}
-	return "encrypted device " + known(e) + " (" + v.name + ")"
+	return "encrypted device " + known(e) + " (" + name + ")"
 }
 
 // open returns the mapping of that name, or nil.

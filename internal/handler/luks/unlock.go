@@ -56,6 +56,7 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
 	if !named {
 		keys = usualKeys(v.name)
 	}
+	why := ""
 	for _, k := range keys {
 		err := h.byKeyFile(t, e, v, hdr, k)
 		if err == nil {
@@ -64,6 +65,7 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
 		if !named && errors.Is(err, errNoFile) {
 			continue
 		}
+		why = " (" + describeKey(k) + ": " + err.Error() + ")"
 		t.Record("decision", "key "+describeKey(k)+": "+err.Error())
 		h.w.Say(handler.Loud, fmt.Sprintf("%s: key %s: %v", e.Devname(), describeKey(k), err))
 	}
@@ -73,7 +75,7 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
 		}
 	}
 	if v.options.Headless {
-		return &stayLocked{"no key opens it, and nobody may be asked (headless)", ""}
+		return &stayLocked{"no key opens it" + why + ", and nobody may be asked (headless)", "check the key file, or take headless from its options to be asked"}
 	}
 	return h.byPassphrase(t, e, v, hdr)
 }
@@ -116,13 +118,14 @@ func (h *Handler) header(t *ueventd.Task, e *udevd.Entry, v *volume) (*luksfmt.H
 // for them one by one. What is missing shows when the table is loaded.
 func (h *Handler) loadDrivers(t *ueventd.Task, hdr *luksfmt.Header) {
 	names := []string{"dm-mod", "dm-crypt"}
+	drivers := names
 	if s, err := hdr.DataSegment(); err == nil {
 		names = append(names, cipherModules(s.Encryption)...)
 	}
-	ueventd.Act(t, "load "+strings.Join(names, " "), func(m machine.Machine) error {
+	h.w.AddMissingDriver(ueventd.Act(t, "load "+strings.Join(names, " "), func(m machine.Machine) error {
 		m.Load(names...)
-		return nil
-	})
+		return m.Load(drivers...)
+	}))
 }
 
 // cipherModules are the aliases of a cipher in dm-crypt's spelling,
@@ -186,7 +189,8 @@ func (h *Handler) keyDevice(t *ueventd.Task, e *udevd.Entry, v *volume, k bootcm
 			return nil, fmt.Errorf("%d devices are %s", len(devs), k.Device)
 		}
 		w.SetFact(v.key, goal.Fact{Subject: subject(e, v), Condition: goal.Incomplete,
-			Text: "its key is on " + k.Device.Describe() + ", which has not appeared", Until: until, AtExpiry: "the passphrase is asked for"})
+			Text: "its key is on " + k.Device.Describe() + ", which has not appeared", Until: until, AtExpiry: "the passphrase is asked for",
+			Try: "connect the device of the key"})
 		if until == 0 {
 			t.Wait("the device of the key, "+k.Device.String(), udevd.TopicDevice)
 		} else if t.WaitUntil(until, "the device of the key, "+k.Device.String(), udevd.TopicDevice) {
@@ -274,8 +278,8 @@ func (h *Handler) byPassphrase(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *
 			continue
 		}
 		if tries > 0 && asked >= tries {
-			return &stayLocked{fmt.Sprintf("no passphrase in %d tries opened it", asked),
-				"leave the shell, or reboot, to be asked again"}
+			return &stayLocked{fmt.Sprintf("the passphrase was wrong %d times", asked),
+				"reboot, or take and leave the shell, to be asked again"}
 		}
 		h.locked(e, v, "the passphrase is being asked for")
 		err := h.inTurn(func() error { return h.ask(t, e, v, hdr) })
@@ -321,9 +325,9 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.H
 	case errors.Is(err, machine.ErrDismissed):
 		return &stayLocked{"the device is gone", ""}
 	case errors.Is(err, machine.ErrCancelled):
-		return &stayLocked{"no passphrase was given", "leave the shell, or reboot, to be asked again"}
+		return &stayLocked{"no passphrase was given", "reboot, or take and leave the shell, to be asked again"}
 	case err != nil:
-		return &stayLocked{"its passphrase could not be asked for: " + err.Error(), ""}
+		return &stayLocked{"its passphrase could not be asked for: " + err.Error(), "connect a keyboard or a serial console (console=), or give it a key file"}
 	}
 	h.w.Progress()
 	err = h.try(t, e, v, hdr, "the passphrase", secret)
@@ -413,5 +417,8 @@ func (j mapping) activate(mapper devmapper.Mapper, ref devmapper.KeyRef, key *lu
 	}
 	defer devmapper.Wipe(table)
 	_, err = devmapper.Activate(mapper, j.name, luks.DMUUID(j.hdr, j.name), table, j.readOnly, j.cookie)
+	if s, herr := j.hdr.DataSegment(); err != nil && herr == nil {
+		err = fmt.Errorf("%w (its cipher is %s)", err, s.Encryption)
+	}
 	return err
 }

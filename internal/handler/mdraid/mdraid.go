@@ -216,7 +216,7 @@ func (h *Handler) judge(t *ueventd.Task, a *array) ueventd.Outcome {
 		if why != "" {
 			t.Record("decision", subject(v)+" is left alone: "+why)
 			h.rest(a)
-			w.DropFact(a.key)
+			w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.LeftAlone, Text: "left alone: " + why, Try: "if the root is on it, add rd.md.uuid=" + v.UUID.String()})
 			return ueventd.Outcome{}
 		}
 		if !h.ready(a, v) {
@@ -248,7 +248,7 @@ func (h *Handler) ready(a *array, v *mdsuper.Array) bool {
 		f := goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v),
 			Try: "connect the missing member"}
 		if f.Until = h.await(a); f.Until != 0 {
-			f.AtExpiry = "it is started without the missing member"
+			f.AtExpiry = "starts degraded"
 		}
 		w.SetFact(a.key, f)
 		return false
