@@ -164,6 +164,9 @@ func (b *builder) need() (*detect.Need, error) {
 		n.Facts = []feature.Fact{{Name: "generic", Why: "of any common machine"}}
 	}
 	n.Facts = append(n.Facts, feature.Fact{Name: "always", Why: "in every image"})
+	if !c.Strip {
+		n.Facts = append(n.Facts, feature.Fact{Name: "need:signatures", Why: "the kernel checks the signatures of modules"})
+	}
 	return n, nil
 }
 

@@ -134,7 +134,7 @@ func TestTarget(t *testing.T) {
 		}
 	}
 	if got := string(cat(t, b, "/etc/firstlight/image")); !strings.HasSuffix(got,
-		"kernel="+o.Kernel+"\nmode=target\nfeatures=base crc32c ext4 virtio virtio-blk\n") {
+		"kernel="+o.Kernel+"\nmode=target\nfeatures=base crc32c ext4 signatures virtio virtio-blk\n") {
 		t.Error(got)
 	}
 	if len(cat(t, b, "/etc/firstlight/rules.tab")) < 1000 || !bytes.Contains(cat(t, b, "/etc/initrd-release"), []byte("ID=firstlight\n")) {
