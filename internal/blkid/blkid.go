@@ -95,6 +95,9 @@ func ProbeWith(r io.ReaderAt, size int64, opt Options) (*Result, error) {
 		return nil, fmt.Errorf("blkid: sector size %d is not a power of two from 512 to 65536", s)
 	}
 	p := &probe{d: blkread.New(r, size), opt: opt}
+	if r != io.ReaderAt(p.d) {
+		defer p.d.Release()
+	}
 	p.size = p.d.Size()
 	res := p.run()
 	res.BytesRead, res.Reads = p.d.Stats()

@@ -52,10 +52,21 @@ type Memory interface {
 	Piece(off, n uint64) ([]byte, error)
 }
 
+// Lender is a device that lends memory to read it into, so that the next device
+// is read into memory that the last one was read into: fresh memory has to be
+// cleared by the kernel, page by page.
+type Lender interface {
+	// Borrow returns n bytes of any content.
+	Borrow(n int) []byte
+	// Return takes them back.
+	Return(b []byte)
+}
+
 // Reader reads pieces of one device. It is not safe for concurrent use.
 type Reader struct {
 	r          io.ReaderAt
 	memory     Memory // what r is too, or nil
+	lender     Lender // likewise
 	size       uint64
 	head, tail window
 	pages      []window
@@ -74,12 +85,27 @@ func New(r io.ReaderAt, size int64) *Reader {
 	}
 	d := &Reader{r: r, size: uint64(size)}
 	d.memory, _ = r.(Memory)
+	d.lender, _ = r.(Lender)
 	d.head.n = min(d.size, Head)
 	if d.size > Head {
 		start := max(d.size/tailAlign*tailAlign-tailLen, Head)
 		d.tail = window{off: start, n: d.size - start}
 	}
 	return d
+}
+
+// Release gives back what a Lender has lent. No piece that the Reader returned
+// may be used afterwards, nor the Reader.
+func (d *Reader) Release() {
+	if d.lender == nil {
+		return
+	}
+	for _, w := range append(d.pages, d.head, d.tail) {
+		if w.data != nil {
+			d.lender.Return(w.data)
+		}
+	}
+	d.pages, d.head, d.tail, d.size = nil, window{}, window{}, 0
 }
 
 // Size is the size of the device in bytes.
@@ -185,7 +211,12 @@ func (d *Reader) read(off, n uint64) ([]byte, error) {
 	if d.bytes+n > Budget {
 		return nil, fmt.Errorf("read %d bytes at %d: %w", n, off, ErrBudget)
 	}
-	buf := make([]byte, n)
+	var buf []byte
+	if d.lender != nil {
+		buf = d.lender.Borrow(int(n))
+	} else {
+		buf = make([]byte, n)
+	}
 	got, err := d.r.ReadAt(buf, int64(off))
 	d.bytes += uint64(max(got, 0))
 	d.reads++

@@ -101,6 +101,9 @@ func read(r io.ReaderAt, size int64, sectorSize int, logical bool) (*Table, erro
 		return nil, fmt.Errorf("partition table: sector size %d is not a power of two from 512 to 65536", sectorSize)
 	}
 	p := &parser{d: blkread.New(r, size), sector: uint64(sectorSize)}
+	if r != io.ReaderAt(p.d) {
+		defer p.d.Release()
+	}
 	t := p.mbr(logical)
 	if t == nil {
 		t = p.gpt()

@@ -78,7 +78,7 @@ func Main(handlers []boot.Register) {
 	sys := sysfs.Dir("/sys")
 	out := openOutput(cons, cfg.Log)
 	sw := &switcher{began: began, mono: mono, spawn: spawn}
-	w := &world{storage: storage{modules: mods}, modules: mods, files: files{sys}, children: spawn, Console: cons, switcher: sw,
+	w := &world{storage: storage{modules: mods, buffers: &buffers{}}, modules: mods, files: files{sys}, children: spawn, Console: cons, switcher: sw,
 		shell: shell{console: cons, spawn: spawn, password: image.password}}
 	var core *boot.Core
 	missing := func(text string) { core.World().AddMissing(text) }

@@ -2,10 +2,13 @@ package pid1
 
 import (
 	"io"
+	"slices"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/blkread"
 	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 	"firstlight/internal/sysfile"
@@ -15,8 +18,41 @@ import (
 // blockDevice is an open block device.
 type blockDevice struct {
 	*sysfile.File
+	*buffers
 	size   int64
 	sector int
+}
+
+// buffers lends memory to what reads devices (blkread.Lender).
+type buffers struct {
+	mu   sync.Mutex
+	free [][]byte
+}
+
+// keepBuffers bounds what is kept: two windows for each of four devices that
+// are read at a time.
+const keepBuffers = 8
+
+// Borrow implements blkread.Lender. Small pieces are not worth keeping.
+func (b *buffers) Borrow(n int) []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, f := range b.free {
+		if cap(f) >= n && cap(f)/2 <= n {
+			b.free = slices.Delete(b.free, i, i+1)
+			return f[:n]
+		}
+	}
+	return make([]byte, n)
+}
+
+// Return implements blkread.Lender.
+func (b *buffers) Return(p []byte) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if cap(p) >= blkread.Head && cap(p) <= 2*blkread.Head && len(b.free) < keepBuffers {
+		b.free = append(b.free, p)
+	}
 }
 
 func (b *blockDevice) Size() int64     { return b.size }
@@ -26,9 +62,10 @@ func (b *blockDevice) SectorSize() int { return b.sector }
 type storage struct {
 	sgio.Disks
 	modules machine.Modules
+	buffers *buffers
 }
 
-func (storage) OpenBlock(name string) (machine.Block, error) {
+func (s storage) OpenBlock(name string) (machine.Block, error) {
 	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", name, err)
@@ -52,7 +89,7 @@ func (storage) OpenBlock(name string) (machine.Block, error) {
 	if err != nil {
 		sector = 512
 	}
-	return &blockDevice{f, size, sector}, nil
+	return &blockDevice{f, s.buffers, size, sector}, nil
 }
 
 // The btrfs control device's ioctls (include/uapi/linux/btrfs.h): both take a
