@@ -27,6 +27,7 @@ type loop struct {
 	watch   *mountinfo.Watch
 	spawn   *children
 	out     *output
+	work    chan ueventd.Operation // to a goroutine that has nothing to do
 	results chan result
 	leaving chan chan struct{} // the real system is about to start: closed when all is handed over
 }
@@ -155,7 +156,20 @@ func (l *loop) carryOut() {
 	}
 	l.out.journal(l.core.Journal())
 	for _, op := range ops {
-		go l.do(op)
+		select {
+		case l.work <- op:
+		default:
+			go l.carry(op)
+		}
+	}
+}
+
+// carry carries out an operation, and then others: a goroutine whose stack
+// has grown is worth keeping.
+func (l *loop) carry(op ueventd.Operation) {
+	for {
+		l.do(op)
+		op = <-l.work
 	}
 }
 

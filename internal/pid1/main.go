@@ -30,6 +30,7 @@ import (
 	"firstlight/internal/udevd"
 	"firstlight/internal/udevd/rules"
 	"firstlight/internal/uevent"
+	"firstlight/internal/ueventd"
 )
 
 // Where the image keeps what /init reads; see docs/architecture.md.
@@ -48,6 +49,7 @@ const (
 // do.
 func Main(handlers []boot.Register) {
 	began, mono := time.Now().UnixMicro(), now()
+	hugePages(false)
 	// A boot allocates a few megabytes in all; collecting them would cost
 	// more than they do. The limit keeps a long wait for a person bounded.
 	debug.SetGCPercent(-1)
@@ -85,7 +87,7 @@ func Main(handlers []boot.Register) {
 	matches := func(alias string) bool { return len(index.Match(alias)) > 0 }
 	core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: image.Image, Sys: sys,
 		Rules: udevd.NewTable(table, cfg.Params, matches, missing), Handlers: handlers, Args: os.Args[1:], Start: now()})
-	l := &loop{core: core, world: w, sys: sys, spawn: spawn, out: out, results: make(chan result, 64), leaving: make(chan chan struct{})}
+	l := &loop{core: core, world: w, sys: sys, spawn: spawn, out: out, work: make(chan ueventd.Operation), results: make(chan result, 64), leaving: make(chan chan struct{})}
 	sw.before = func() {
 		// The core's state belongs to the loop; this is called beside it.
 		done := make(chan struct{})

@@ -73,6 +73,7 @@ func (s *switcher) SwitchRoot(sw machine.SwitchRoot) error {
 	if isSystemd(init.Path) {
 		argv = append(argv, s.systemdArgs()...)
 	}
+	hugePages(true) // it would be inherited
 	err = unix.Exec(sw.Init, argv, environment())
 	return fmt.Errorf("execute %s: %w", sw.Init, err)
 }
