@@ -10,16 +10,20 @@ package bench
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"firstlight/test/debian"
 	"firstlight/test/disks"
@@ -30,7 +34,9 @@ import (
 
 // Options say what to measure.
 type Options struct {
-	Runs  int      // of each boot, in each clock
+	Runs  int      // of each boot by counted instructions
+	Walls int      // of each boot by the wall clock; they run alone
+	Add   bool     // add to the figures that are in Out already
 	Rows  []string // names of rows; empty: all
 	Peers []string // names of peers; empty: all
 	Out   string   // directory for images and results
@@ -103,6 +109,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	var figures []Figure
+	if o.Add {
+		if figures, err = load(o.Out); err != nil {
+			return err
+		}
+	}
 	var errs []error
 	for _, p := range peers {
 		if len(o.Peers) > 0 && !slices.Contains(o.Peers, p.name) {
@@ -112,7 +123,13 @@ func Run(ctx context.Context, o Options) error {
 			if len(o.Rows) > 0 && !slices.Contains(o.Rows, r.name) || p.only != "" && p.only != r.name {
 				continue
 			}
-			f := measure(ctx, o, k, p, r, made[r.layout.Name])
+			var f Figure
+			at := slices.IndexFunc(figures, func(f Figure) bool { return f.Peer == p.name && f.Row == r.name })
+			if at >= 0 {
+				f = figures[at]
+				figures = slices.Delete(figures, at, at+1)
+			}
+			f = measure(ctx, o, k, p, r, made[r.layout.Name], f)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
@@ -120,6 +137,10 @@ func Run(ctx context.Context, o Options) error {
 				errs = append(errs, fmt.Errorf("%s, %s: %s", p.name, r.what, f.Problem))
 			}
 			figures = append(figures, f)
+			slices.SortStableFunc(figures, func(a, b Figure) int {
+				place := func(f Figure) int { return slices.IndexFunc(peers, func(p peer) bool { return p.name == f.Peer }) }
+				return cmp.Or(cmp.Compare(place(a), place(b)), strings.Compare(a.Row, b.Row))
+			})
 			fmt.Println(f.line())
 			if err := save(o.Out, figures); err != nil {
 				return err
@@ -130,9 +151,10 @@ func Run(ctx context.Context, o Options) error {
 	return errors.Join(errs...)
 }
 
-// measure builds one image and boots it as often as asked for.
-func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, made disks.Made) Figure {
-	f := Figure{Peer: p.name, Row: r.name, KernelArgs: p.append(r)}
+// measure builds one image and boots it as often as asked for. What is not
+// asked for stays as it was.
+func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, made disks.Made, f Figure) Figure {
+	f.Peer, f.Row, f.KernelArgs, f.Problem, f.Built, f.BuiltCPU = p.name, r.name, p.append(r), "", nil, nil
 	image := filepath.Join(o.Out, p.name+"-"+r.name+".img")
 	for range 3 {
 		wall, cpu, err := p.build(ctx, k, r, image)
@@ -148,21 +170,35 @@ func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, mad
 		return f
 	}
 	f.Bytes = st.Size()
-	for _, icount := range []bool{true, false} {
-		for range o.Runs {
-			init, unpack, err := boot(ctx, k, image, f.KernelArgs, made, icount, 1024)
-			if err != nil {
-				f.Problem = err.Error()
-				return f
-			}
-			if icount {
-				f.Icount, f.UnpackI = append(f.Icount, init), append(f.UnpackI, unpack)
-			} else {
-				f.Wall, f.Unpack = append(f.Wall, init), append(f.Unpack, unpack)
-			}
+	args := f.KernelArgs
+	if o.Runs > 0 {
+		f.Icount, f.UnpackI = make([]float64, o.Runs), make([]float64, o.Runs)
+		// Counted instructions do not depend on the neighbour.
+		var g errgroup.Group
+		g.SetLimit(2)
+		for i := range o.Runs {
+			g.Go(func() (err error) {
+				f.Icount[i], f.UnpackI[i], err = boot(ctx, k, image, args, made, true, 1024)
+				return err
+			})
+		}
+		if err := g.Wait(); err != nil {
+			f.Problem = err.Error()
+			return f
 		}
 	}
-	if r.name == "a" {
+	if o.Walls > 0 {
+		f.Wall, f.Unpack = nil, nil
+	}
+	for range o.Walls {
+		init, unpack, err := boot(ctx, k, image, args, made, false, 1024)
+		if err != nil {
+			f.Problem = err.Error()
+			return f
+		}
+		f.Wall, f.Unpack = append(f.Wall, init), append(f.Unpack, unpack)
+	}
+	if r.name == "a" && o.Walls > 0 {
 		f.MemoryMiB = smallest(ctx, k, image, f.KernelArgs, made)
 	}
 	return f
@@ -246,6 +282,22 @@ func smallest(ctx context.Context, k debian.Kernel, image, args string, made dis
 		}
 	}
 	return high * 8
+}
+
+// load reads the figures of an earlier run.
+func load(dir string) ([]Figure, error) {
+	b, err := os.ReadFile(filepath.Join(dir, "results.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	var figures []Figure
+	if err := json.Unmarshal(b, &figures); err != nil {
+		return nil, fmt.Errorf("bench: %s: %w", filepath.Join(dir, "results.json"), err)
+	}
+	return figures, nil
 }
 
 func save(dir string, figures []Figure) error {

@@ -57,7 +57,7 @@ func table(figures []Figure) string {
 		}
 		cells[f.Peer+f.Row] = f
 	}
-	if floorI == 0 || floorW == 0 {
+	if floorI == 0 {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "\nin units of the floor's time for a, icount / wall\n%-14s", "")
@@ -72,7 +72,11 @@ func table(figures []Figure) string {
 				fmt.Fprintf(&b, " %14s", "-")
 				continue
 			}
-			fmt.Fprintf(&b, " %6.2f / %5.2f", median(f.Icount)/floorI, median(f.Wall)/floorW)
+			wall := "-"
+			if floorW > 0 && len(f.Wall) > 0 {
+				wall = fmt.Sprintf("%.2f", median(f.Wall)/floorW)
+			}
+			fmt.Fprintf(&b, " %6.2f / %5s", median(f.Icount)/floorI, wall)
 		}
 	}
 	return b.String() + "\n"

@@ -14,7 +14,9 @@ import (
 // peers can be picked.
 func measure(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	runs := flags.Int("runs", 5, "boots of each image in each clock")
+	runs := flags.Int("runs", 5, "boots of each image with counted instructions, two at a time")
+	walls := flags.Int("walls", 5, "boots of each image by the wall clock, on a host that does nothing else")
+	add := flags.Bool("add", false, "add to the figures of the last run")
 	rows := flags.String("rows", "", "rows to measure, by letter, with commas between them")
 	peers := flags.String("peers", "", "peers to measure, by name, with commas between them")
 	if err := flags.Parse(args); err != nil {
@@ -25,5 +27,5 @@ func measure(ctx context.Context, args []string) error {
 		return err
 	}
 	list := func(s string) []string { return strings.FieldsFunc(s, func(r rune) bool { return r == ',' }) }
-	return bench.Run(ctx, bench.Options{Runs: *runs, Rows: list(*rows), Peers: list(*peers), Out: filepath.Join(cache, "bench")})
+	return bench.Run(ctx, bench.Options{Runs: *runs, Walls: *walls, Add: *add, Rows: list(*rows), Peers: list(*peers), Out: filepath.Join(cache, "bench")})
 }
