@@ -290,9 +290,22 @@ func (w *world) judge(res *Result) {
 	case w.stopped != "" && !w.givenUp():
 		res.Explanation = append(res.Explanation, "The boot ends with "+string(w.stopped)+".")
 	default:
-		res.Explanation = append(res.Explanation, w.core.Explain()...)
+		res.Explanation = append(res.Explanation, w.screen()...)
 	}
 	res.Explanation = append(res.Explanation, lost...)
+}
+
+// screen is the text of the failure screen without its first line and what
+// comes next; it was made when the boot was given up. A boot that waits for
+// ever has none.
+func (w *world) screen() []string {
+	for _, text := range slices.Backward(w.said) {
+		lines := strings.Split(text, "\n")
+		if len(lines) > 1 && strings.HasPrefix(lines[0], "The system cannot be started") {
+			return slices.DeleteFunc(lines[1:], func(l string) bool { return strings.HasPrefix(l, "Next:") })
+		}
+	}
+	return w.core.Explain()
 }
 
 // maxLost bounds the list of drivers that an image lacks.

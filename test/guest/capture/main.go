@@ -1,0 +1,46 @@
+// Capture takes a snapshot of the guest that it runs in, at the end of an
+// initramfs: everything is assembled, unlocked and mounted below /sysroot. It
+// sends the snapshot to the harness and powers the machine off.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"firstlight/internal/snapshot"
+	"firstlight/test/guest/report"
+)
+
+func main() {
+	if err := capture(); err != nil {
+		fmt.Println("capture:", err)
+	}
+	unix.Sync()
+	unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	time.Sleep(time.Minute) // not reached
+}
+
+func capture() error {
+	w, err := report.Open("/dev/ttyS1")
+	if err != nil {
+		return err
+	}
+	defer w.Drain()
+	o := snapshot.Host("capture", "/sysroot")
+	o.Keys = true
+	s, err := snapshot.Take(o)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := snapshot.Write(&b, s); err != nil {
+		return err
+	}
+	if err := w.SendBytes("snapshot", b.Bytes()); err != nil {
+		return err
+	}
+	return w.Send(report.Message{Note: "done"})
+}
