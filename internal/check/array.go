@@ -138,13 +138,12 @@ func (w *world) runArray(a *array) error {
 	}
 	from := "/devices/virtual/block/" + origin
 	parts := w.graft(from, d.devpath)
-	d.origin, d.content = origin, w.snap.Block(origin)
+	d.holding(origin)
 	d.read(w.live)
 	for _, p := range parts {
 		w.live.Link("/class/block/"+path.Base(p), p)
 		part := w.plug(p)
-		part.origin = origin + strings.TrimPrefix(part.name, d.name)
-		part.content = w.snap.Block(part.origin)
+		part.holding(origin + strings.TrimPrefix(part.name, d.name))
 	}
 	w.uevent("change", d.devpath)
 	slices.Sort(parts)

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"firstlight/internal/machine"
 	"firstlight/internal/snapshot"
 )
@@ -24,7 +26,8 @@ type disk struct {
 	size    int64
 	content *snapshot.Block // nil: read through lower, or unknown
 	lower   func(p []byte, off int64) (int, error)
-	why     string // why the content is not known
+	why     string           // why the content is not known
+	slots   []snapshot.Range // keyslots whose material the snapshot does not have
 }
 
 func (d *disk) node() string { return "/dev/" + strings.ReplaceAll(d.name, "!", "/") }
@@ -33,6 +36,9 @@ func (d *disk) node() string { return "/dev/" + strings.ReplaceAll(d.name, "!", 
 func (d *disk) ReadAt(p []byte, off int64) (int, error) {
 	var n int
 	var err error
+	if d.keyless(off, int64(len(p))) {
+		return 0, fmt.Errorf("read %s: its key material is %w", d.node(), snapshot.ErrNotTaken)
+	}
 	switch {
 	case d.content != nil:
 		n, err = d.content.ReadAt(p, off)
@@ -52,6 +58,33 @@ func (d *disk) ReadAt(p []byte, off int64) (int, error) {
 		d.w.unknown = addOnce(d.w.unknown, "what is on "+d.node()+" is not known: "+why)
 	}
 	return n, err
+}
+
+// keyless says whether key material would be read that the snapshot does not
+// have: a key file of the image cannot be tried then.
+func (d *disk) keyless(off, n int64) bool {
+	for _, s := range d.slots {
+		if off == s.Off && n <= s.Len {
+			text := "a key in the image opens " + d.node() + ", which could not be tried without the device's key material"
+			d.w.conditions = addOnce(d.w.conditions, text)
+			d.w.unknown = addOnce(d.w.unknown, "whether "+text)
+			return true
+		}
+	}
+	return false
+}
+
+// holding gives the disk the content of a device of the snapshot.
+func (d *disk) holding(origin string) {
+	d.origin, d.content = origin, d.w.snap.Block(origin)
+	switch {
+	case d.content == nil:
+		d.why = "the snapshot does not have it"
+	case snapshot.Removable(origin):
+		d.content, d.lower = nil, func([]byte, int64) (int, error) { return 0, unix.ENOMEDIUM }
+	case !d.content.KeyMaterial:
+		d.slots = d.content.Keyslots()
+	}
 }
 
 // block is an open device.
@@ -108,12 +141,9 @@ func (w *world) byNumber(text string) *disk {
 // plug makes the block device of a device that has appeared.
 func (w *world) plug(devpath string) *disk {
 	d := &disk{w: w, name: path.Base(devpath), devpath: devpath}
-	d.origin = d.name
 	d.read(w.live)
-	d.content = w.snap.Block(d.name)
-	if d.content == nil {
-		d.why = "the snapshot does not have it"
-	} else {
+	d.holding(d.name)
+	if d.content != nil {
 		d.size = d.content.Size
 	}
 	w.disks[d.node()] = d

@@ -64,6 +64,9 @@ func (w *world) Mount(m machine.Mount) error {
 	if sum := sums[typ]; sum != "" && w.modular(typ) && !w.request("crypto-"+sum) {
 		return fail(unix.ENOENT)
 	}
+	if typ == "vfat" && w.modular(typ) && !w.request("nls_cp437") {
+		return fail(unix.EINVAL) // the code page of its short names
+	}
 	if m.FSType == "btrfs" {
 		if all, err := w.btrfsComplete(d); err != nil || !all && !hasOption(m.Data, "degraded") {
 			if only, ok := w.alone(d); err != nil || !ok || !only {

@@ -160,7 +160,7 @@ func (m mapper) Resume(r devmapper.Ref, o devmapper.ResumeOptions) (devmapper.In
 	d.size = int64(sectors) << 9
 	d.content, d.lower, d.origin = nil, nil, ""
 	if origin := w.sameMapping(x.info.UUID); origin != "" && w.snap.Block(origin) != nil {
-		d.origin, d.content = origin, w.snap.Block(origin)
+		d.holding(origin)
 	} else {
 		d.lower = m.through(x.table)
 	}

@@ -104,7 +104,7 @@ func runBuild(c *cobra.Command, f *buildFlags) error {
 				return nil
 			}
 			p.step("checking whether this machine would boot with it")
-			err := checkBuilt(c.Context(), f.kernel, frames, c.ErrOrStderr(), f.quiet)
+			err := checkBuilt(f.kernel, f.output, frames, c.ErrOrStderr(), f.quiet)
 			if err != nil && f.force {
 				fmt.Fprintf(c.ErrOrStderr(), "warning: installed because of --force: %v\n", err)
 				return nil

@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -48,8 +48,9 @@ in the image are tried against the headers on the disks. Of a passphrase that a
 person would be asked for it is assumed that the right one is typed; the verdict
 says so. Nothing on the machine is changed, and no device is written to.
 
-The kernel command line is that of the running system unless --cmdline says
-otherwise. What cannot be known (what is inside an encrypted device that is
+The kernel command line is that of the boot loader's entry for the image, or for
+its kernel, where one can be read (GRUB, the Boot Loader Specification), else that
+of the running system; --cmdline says otherwise. What cannot be known (what is inside an encrypted device that is
 locked, say) makes the verdict "cannot tell" where it matters, with the reason.
 
 A snapshot holds the device tree, the metadata of the disks, the mounts, and
@@ -76,7 +77,7 @@ The key material of encrypted devices is left out unless --with-keys is given.
 	fl.StringVar(&f.snapshot, "snapshot", "", "check for the machine of this snapshot instead of this one")
 	fl.StringVar(&f.save, "save", "", "write a snapshot of this machine to FILE")
 	fl.BoolVar(&f.withKeys, "with-keys", false, "with --save: keep the key material of encrypted devices; the file is then as secret as the disks")
-	fl.StringVar(&f.cmdline, "cmdline", "", "the kernel command line to boot with (default that of the running system)")
+	fl.StringVar(&f.cmdline, "cmdline", "", "the kernel command line to boot with (default that of the boot entry or of the running system)")
 	fl.StringVar(&f.extra, "append", "", "parameters to add to the kernel command line")
 	fl.StringVarP(&f.kernel, "kernel", "k", "", "release of the kernel that is started (default that of the image)")
 	fl.BoolVar(&f.unattended, "unattended", false, "nobody is there to type a passphrase")
@@ -121,16 +122,25 @@ func (f *checkFlags) run(c *cobra.Command, a []string) error {
 	if im == nil {
 		return nil
 	}
-	return f.print(c, check.Run(im, snap, f.config(c, snap)))
+	return f.print(c, check.Run(im, snap, f.config(c, snap, a[0], im)))
 }
 
 // config is the boot that is meant.
-func (f *checkFlags) config(c *cobra.Command, s *snapshot.Snapshot) check.Config {
-	line := s.Cmdline
+func (f *checkFlags) config(c *cobra.Command, s *snapshot.Snapshot, name string, im *check.Image) check.Config {
+	line, _ := commandLine(s, name, cmp.Or(f.kernel, im.Info.Kernel))
 	if c.Flags().Changed("cmdline") {
 		line = f.cmdline
 	}
 	return check.Config{Cmdline: strings.TrimSpace(line + " " + f.extra), Kernel: f.kernel, Unattended: f.unattended, Handlers: all.Handlers()}
+}
+
+// commandLine is what the image would be started with: the boot entry's that
+// names it, or else the kernel; the running system's where there is none.
+func commandLine(s *snapshot.Snapshot, image, kernel string) (line, from string) {
+	if e := s.Entry(image, kernel); e != nil {
+		return e.Cmdline, e.From
+	}
+	return s.Cmdline, "/proc/cmdline"
 }
 
 // machine reads the snapshot that was given, or takes one.
@@ -245,7 +255,7 @@ func (e notBootable) Error() string {
 
 // checkBuilt checks an image of this machine before it takes the place of
 // another. An error says that it would not boot.
-func checkBuilt(_ context.Context, kernel string, frames [][]byte, stderr io.Writer, quiet bool) error {
+func checkBuilt(kernel, output string, frames [][]byte, stderr io.Writer, quiet bool) error {
 	say := func(format string, a ...any) {
 		if !quiet {
 			fmt.Fprintf(stderr, format+"\n", a...)
@@ -266,7 +276,8 @@ func checkBuilt(_ context.Context, kernel string, frames [][]byte, stderr io.Wri
 		say("warning: the image was not checked: %v", err)
 		return nil
 	}
-	r := check.Run(im, snap, check.Config{Cmdline: snap.Cmdline, Kernel: kernel, Handlers: all.Handlers()})
+	line, _ := commandLine(snap, output, kernel)
+	r := check.Run(im, snap, check.Config{Cmdline: line, Kernel: kernel, Handlers: all.Handlers()})
 	switch r.Verdict {
 	case check.Fails:
 		return notBootable{r}

@@ -273,6 +273,20 @@ func (b *Block) withoutKeys() *Block {
 	return &c
 }
 
+// Keyslots are where a LUKS device keeps the material of its keys; nil for
+// any other device.
+func (b *Block) Keyslots() []Range {
+	h, err := luksfmt.Read(b)
+	if err != nil {
+		return nil
+	}
+	var out []Range
+	for _, k := range keyAreas(h) {
+		out = append(out, Range{Off: k.off, Len: k.end - k.off})
+	}
+	return out
+}
+
 // drop forgets the bytes from off to end; reading them gives zeros, so that
 // probes of the whole device still work.
 func (b *Block) drop(off, end int64) {

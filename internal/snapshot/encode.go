@@ -38,6 +38,7 @@ type file struct {
 	Kernel      string              `json:"kernel"`
 	Cmdline     string              `json:"cmdline"`
 	Memory      uint64              `json:"memory"`
+	Boot        []BootEntry         `json:"boot"`
 	Modules     []string            `json:"modules"`
 	Builtin     map[string][]string `json:"builtin"`
 	Filesystems []string            `json:"filesystems"`
@@ -106,7 +107,7 @@ func decodeText(s string) (string, error) {
 // Write writes the snapshot as a file. The same snapshot gives the same
 // bytes.
 func Write(w io.Writer, s *Snapshot) error {
-	f := file{Format: Format, Version: Version, Program: s.Program, Kernel: s.Kernel, Cmdline: s.Cmdline, Memory: s.Memory,
+	f := file{Format: Format, Version: Version, Program: s.Program, Kernel: s.Kernel, Cmdline: s.Cmdline, Memory: s.Memory, Boot: s.Boot,
 		Modules: s.Modules, Builtin: s.Builtin, Filesystems: s.Filesystems, Attributes: map[string]string{}, Links: s.Sys.Links,
 		Swaps: s.Swaps, Config: s.Config, Notes: s.Notes}
 	for p, v := range s.Sys.Files {
@@ -165,7 +166,7 @@ func Read(r io.Reader) (*Snapshot, error) {
 	case max(len(f.Attributes), len(f.Links), len(f.Blocks), len(f.Mounts)) > maxNodes:
 		return nil, invalid("it is larger than any machine")
 	}
-	s := &Snapshot{Program: f.Program, Kernel: f.Kernel, Cmdline: f.Cmdline, Memory: f.Memory, Modules: f.Modules, Builtin: f.Builtin,
+	s := &Snapshot{Program: f.Program, Kernel: f.Kernel, Cmdline: f.Cmdline, Memory: f.Memory, Boot: f.Boot, Modules: f.Modules, Builtin: f.Builtin,
 		Filesystems: f.Filesystems, Sys: NewTree(), Swaps: f.Swaps, Config: f.Config, Notes: f.Notes}
 	for p, v := range f.Attributes {
 		if s.Sys.Files[p], err = decodeText(v); err != nil {

@@ -31,6 +31,9 @@ type Snapshot struct {
 	Cmdline string // of the running kernel; values that carry a password are left out
 	Memory  uint64 // bytes in all
 
+	// Boot are the entries of the boot loaders, as far as they can be read.
+	Boot []BootEntry
+
 	// Modules are those that were loaded, by their kernel names; Builtin are
 	// parts of the kernel that could also be modules, by the release of each
 	// installed kernel.

@@ -67,6 +67,8 @@ func Take(o Options) (*Snapshot, error) {
 		return nil, err
 	}
 	t.swaps()
+	t.bootEntries()
+	t.microcode()
 	t.config()
 	return t.s, nil
 }
@@ -202,6 +204,11 @@ func (t *taker) blocks() {
 
 // block takes one device; nil for one that no boot starts from.
 func (t *taker) block(name string) *Block {
+	for _, kind := range [...]string{"loop", "ram", "zram", "nbd"} {
+		if strings.HasPrefix(name, kind) {
+			return nil
+		}
+	}
 	dir := "/class/block/" + name
 	sectors, _ := t.s.Sys.Read(dir + "/size")
 	n, err := strconv.ParseInt(sectors, 10, 64)
@@ -210,9 +217,8 @@ func (t *taker) block(name string) *Block {
 	}
 	b := &Block{Name: name, Size: n << 9, Sector: 512}
 	node := nodeOf(t.s.Sys, dir, name)
-	switch {
-	case strings.HasPrefix(name, "sr"), strings.HasPrefix(name, "fd"):
-		b.Problem = "not looked at, because it is removable"
+	if Removable(name) {
+		b.Problem = "it is not looked at, because its medium can be taken out"
 		return b
 	}
 	d, err := t.o.Disks.OpenBlock(node)
@@ -267,6 +273,56 @@ func nodeOf(sys sysfs.FS, dir, name string) string {
 		}
 	}
 	return "/dev/" + strings.ReplaceAll(name, "!", "/")
+}
+
+// Removable says whether a block device is an optical or floppy drive, by the
+// kernel's name.
+func Removable(name string) bool {
+	return strings.HasPrefix(name, "sr") || strings.HasPrefix(name, "fd")
+}
+
+// Microcode is the key in Config of the file with an update for the
+// processor.
+const Microcode = "microcode"
+
+// microcode looks whether the system has an update for its processor's
+// microcode, by the names that the kernel looks for (arch/x86/kernel/cpu).
+func (t *taker) microcode() {
+	cpu := map[string]string{}
+	for line := range strings.Lines(t.proc("/proc/cpuinfo")) {
+		k, v, ok := strings.Cut(line, ":")
+		if !ok {
+			break // the first processor is like the others
+		}
+		cpu[strings.TrimSpace(k)] = strings.TrimSpace(v)
+	}
+	if slices.Contains(strings.Fields(cpu["flags"]), "hypervisor") {
+		return // the host's business
+	}
+	number := func(key string) int {
+		n, _ := strconv.Atoi(cpu[key])
+		return n
+	}
+	file := ""
+	switch cpu["vendor_id"] {
+	case "GenuineIntel":
+		file = fmt.Sprintf("intel-ucode/%02x-%02x-%02x", number("cpu family"), number("model"), number("stepping"))
+	case "AuthenticAMD":
+		file = "amd-ucode/microcode_amd.bin"
+		if f := number("cpu family"); f >= 0x15 {
+			file = fmt.Sprintf("amd-ucode/microcode_amd_fam%02xh.bin", f)
+		}
+	default:
+		return
+	}
+	for _, dir := range []string{"/lib/firmware/", "/usr/lib/firmware/"} {
+		for _, ext := range []string{"", ".xz", ".zst"} {
+			if p := t.o.Prefix + dir + file + ext; t.o.Root.Exists(p) {
+				t.s.Config[Microcode] = dir + file + ext
+				return
+			}
+		}
+	}
 }
 
 // swaps notes which devices swap is on.
