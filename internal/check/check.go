@@ -280,7 +280,8 @@ func (w *world) judge(res *Result) {
 		}
 		return
 	}
-	lost := w.lost()
+	screen := w.screen()
+	lost := w.lost(screen)
 	if unknown := append(slices.Clone(w.unsure), w.unknown...); len(unknown) > 0 {
 		res.Verdict, res.Explanation = Unknown, append(res.Explanation, unknown...)
 		return
@@ -290,7 +291,7 @@ func (w *world) judge(res *Result) {
 	case w.stopped != "" && !w.givenUp():
 		res.Explanation = append(res.Explanation, "The boot ends with "+string(w.stopped)+".")
 	default:
-		res.Explanation = append(res.Explanation, w.screen()...)
+		res.Explanation = append(res.Explanation, screen...)
 	}
 	res.Explanation = append(res.Explanation, lost...)
 }
@@ -312,11 +313,11 @@ func (w *world) screen() []string {
 const maxLost = 8
 
 // lost says which devices have no driver in the image although block devices
-// hang on them. One for which the image has another driver may work or not.
-func (w *world) lost() []string {
+// hang on them, where what was said does not say so. One for which the image has another driver may work or not.
+func (w *world) lost(said []string) []string {
 	var out []string
 	for _, h := range w.devices.lacking() {
-		if w.other(h) {
+		if w.other(h) || slices.ContainsFunc(said, func(l string) bool { return strings.Contains(l, "load "+h.module+":") }) {
 			continue
 		}
 		if len(out) == maxLost {
@@ -328,10 +329,11 @@ func (w *world) lost() []string {
 			head = "Lacking: "
 		}
 		why := "is not in this image"
-		if text := w.modules.failed[h.module]; text != "" {
-			why = "could not be loaded: " + text
-		} else if id, ok := w.im.index.Lookup(h.module); ok && w.im.index.Path(id) != "" {
-			why = "was not loaded for it"
+		if id, ok := w.im.index.Lookup(h.module); ok && w.im.index.Path(id) != "" {
+			why = "the boot does not load for it"
+			if err := w.modules.loader.Load(h.module); err != nil {
+				why = "could not be loaded: " + err.Error()
+			}
 		}
 		out = append(out, fmt.Sprintf("%s%s needs the driver %s (module %s), which %s", head, path.Base(h.path), path.Base(h.driver), h.module, why))
 	}

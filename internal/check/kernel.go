@@ -26,18 +26,15 @@ type modules struct {
 	im      *Image
 	release string
 	// part says whether the kernel has a module built in.
-	part    func(name string) bool
-	loader  *load.Loader
-	mu      sync.Mutex
-	loaded  map[string]bool
-	fresh   []string            // loaded since take was called
-	failed  map[string]string   // why, by name
-	wanted  map[string][]string // what aliases of devices stand for, by alias
-	refused []string            // for warnings: of another kernel
+	part   func(name string) bool
+	loader *load.Loader
+	mu     sync.Mutex
+	loaded map[string]bool
+	fresh  []string // loaded since take was called
 }
 
 func newModules(im *Image, release string, cfg bootcmd.Modules, part func(string) bool) *modules {
-	m := &modules{im: im, release: release, part: part, loaded: map[string]bool{}, failed: map[string]string{}, wanted: map[string][]string{}}
+	m := &modules{im: im, release: release, part: part, loaded: map[string]bool{}}
 	c := kmod.Config{Deny: cfg.Blacklist}
 	for module, params := range cfg.Params {
 		for _, p := range params {
@@ -66,7 +63,6 @@ func (m *modules) insert(file string) error {
 		return fmt.Errorf("load %s: it is not a module for this kernel: %w", file, unix.ENOEXEC)
 	}
 	if magic, _, _ := strings.Cut(info.Vermagic, " "); magic != m.release {
-		m.refused = append(m.refused, file)
 		return fmt.Errorf("load %s: it is not a module for this kernel: %w", file, unix.ENOEXEC)
 	}
 	for _, d := range info.Depends {
@@ -81,11 +77,10 @@ func (m *modules) insert(file string) error {
 func (m *modules) load(file string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	name := moduleName(file)
 	if err := m.insert(file); err != nil {
-		m.failed[name] = err.Error()
 		return err
 	}
+	name := moduleName(file)
 	m.loaded[name] = true
 	m.fresh = append(m.fresh, name)
 	return nil

@@ -39,6 +39,16 @@ func (r *recorder) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// Content takes what is on one device of size bytes: what a snapshot has of
+// it. keys takes the keyslots of an encrypted one too.
+func Content(name string, r io.ReaderAt, size int64, sector int, keys bool) (*Block, error) {
+	b := &Block{Name: name, Size: size, Sector: sector}
+	if err := b.take(r, keys); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
 // take runs every parser of the boot over a device and keeps what they read,
 // and of that only what their answers depend on: a probe reads ahead, into
 // files and into memory that was swapped out, which are nobody's business.

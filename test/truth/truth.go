@@ -25,10 +25,11 @@ import (
 	"firstlight/test/vm"
 )
 
-// Outcomes of a boot, as both sides name them.
+// Outcomes of a boot, as both sides name them. Where a scenario has nobody who
+// types, a check is told so, and a question is a failure.
 const (
 	Boots   = "boots"
-	Asks    = "asks" // boots when a passphrase is typed
+	Asks    = "boots when asked" // a passphrase is typed
 	Fails   = "fails"
 	Unknown = "cannot tell"
 )
@@ -124,7 +125,7 @@ func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
 			}
 		}
 	}
-	if err := r.check(ctx, image, snap, line, starts.Release, row); err != nil {
+	if err := r.check(ctx, image, snap, line, starts.Release, types(s.Boots[0].Do), row); err != nil {
 		return err
 	}
 	row.Real, err = r.boot(ctx, c, image, starts, line, dir)
@@ -132,8 +133,12 @@ func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
 }
 
 // check asks firstlight check.
-func (r *Runner) check(ctx context.Context, image, snap, line, release string, row *Row) error {
-	out, err := host.Run(ctx, r.Firstlight, "check", "--json", "--snapshot", snap, "--cmdline", line, "--kernel", release, image)
+func (r *Runner) check(ctx context.Context, image, snap, line, release string, attended bool, row *Row) error {
+	argv := []string{r.Firstlight, "check", "--json", "--snapshot", snap, "--cmdline", line, "--kernel", release}
+	if !attended {
+		argv = append(argv, "--unattended")
+	}
+	out, err := host.Run(ctx, append(argv, image)...)
 	var verdict struct {
 		Verdict     string
 		Explanation []string
@@ -194,7 +199,7 @@ func (r *Runner) boot(ctx context.Context, c Case, image string, k debian.Kernel
 		case <-question:
 			question = nil
 			if !types(actions) {
-				return Asks, nil // nobody answers: it has come as far as it can
+				return Fails, nil // nobody answers: it has come as far as it can
 			}
 		case err := <-ended:
 			if err != nil {
