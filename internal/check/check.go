@@ -24,6 +24,7 @@ import (
 	"firstlight/internal/boot"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
+	"firstlight/internal/kmod"
 	"firstlight/internal/luksfmt"
 	"firstlight/internal/snapshot"
 	"firstlight/internal/udevd"
@@ -296,17 +297,26 @@ func (w *world) judge(res *Result) {
 	res.Explanation = append(res.Explanation, lost...)
 }
 
-// screen is the text of the failure screen without its first line and what
-// comes next; it was made when the boot was given up. A boot that waits for
-// ever has none.
+// heads begin the two texts in which a boot explains itself: the failure
+// screen, and what is shown while it waits.
+var heads = [...]string{"The system cannot be started", "Still waiting"}
+
+// screen is the last explanation that the boot showed, without its head and
+// what comes next.
 func (w *world) screen() []string {
 	for _, text := range slices.Backward(w.said) {
 		lines := strings.Split(text, "\n")
-		if len(lines) > 1 && strings.HasPrefix(lines[0], "The system cannot be started") {
-			return slices.DeleteFunc(lines[1:], func(l string) bool { return strings.HasPrefix(l, "Next:") })
+		for _, head := range heads {
+			if len(lines) > 1 && strings.HasPrefix(lines[0], head) {
+				return slices.DeleteFunc(lines[1:], func(l string) bool { return strings.HasPrefix(l, "Next:") })
+			}
 		}
 	}
-	return w.core.Explain()
+	var out []string
+	for _, g := range w.core.World().Goals.Open() {
+		out = append(out, "Wanted:  "+g.Want)
+	}
+	return out
 }
 
 // maxLost bounds the list of drivers that an image lacks.
@@ -317,7 +327,7 @@ const maxLost = 8
 func (w *world) lost(said []string) []string {
 	var out []string
 	for _, h := range w.devices.lacking() {
-		if w.other(h) || slices.ContainsFunc(said, func(l string) bool { return strings.Contains(l, "load "+h.module+":") }) {
+		if w.other(h) || slices.ContainsFunc(said, func(l string) bool { return names(l, h.module) }) {
 			continue
 		}
 		if len(out) == maxLost {
@@ -338,6 +348,12 @@ func (w *world) lost(said []string) []string {
 		out = append(out, fmt.Sprintf("%s%s needs the driver %s (module %s), which %s", head, path.Base(h.path), path.Base(h.driver), h.module, why))
 	}
 	return out
+}
+
+// names says whether a line names a module, in either spelling.
+func names(line, module string) bool {
+	return slices.ContainsFunc(strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" :,;()/", r) }),
+		func(word string) bool { return kmod.NormalizeName(strings.TrimSuffix(word, ".ko")) == module })
 }
 
 // other notes that the image has another driver for a device.
