@@ -222,8 +222,13 @@ func (w *world) Ask(p machine.Prompt) ([]byte, error) {
 // Dismiss implements machine.Console: nobody is asked for longer than it takes.
 func (w *world) Dismiss(string) {}
 
+var errNobody = errors.New("nobody is there")
+
 // Shell implements machine.Console.
-func (w *world) Shell() error { return errors.New("nobody is there") }
+func (w *world) Shell() error { return errNobody }
+
+// OfferShell is the offer of a shell, which nobody takes.
+func (w *world) OfferShell() error { return errNobody }
 
 // Resume implements machine.System: the machine is up, so that there is no
 // image that a kernel would take.
