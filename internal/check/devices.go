@@ -184,6 +184,10 @@ func (d *devices) bind(h *hardware) {
 	w := d.w
 	h.bound = true
 	w.live.Link(h.path+"/driver", h.driver)
+	w.live.Set(h.driver+"/uevent", "")
+	if module := w.snap.Sys.Links[h.driver+"/module"]; module != "" {
+		w.live.Link(h.driver+"/module", module)
+	}
 	if text, err := w.live.Read(h.path + "/uevent"); err == nil {
 		w.live.Set(h.path+"/uevent", strings.TrimLeft(text+"\nDRIVER="+path.Base(h.driver), "\n"))
 	}
