@@ -27,6 +27,7 @@ import (
 	"firstlight/internal/kmod"
 	"firstlight/internal/luksfmt"
 	"firstlight/internal/snapshot"
+	"firstlight/internal/timespan"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
 )
@@ -110,6 +111,9 @@ func newWorld(im *Image, s *snapshot.Snapshot, c Config) *world {
 		scanned: map[string]bool{}, links: map[string]string{}, written: map[string][]byte{}, typed: map[string]bool{},
 		headers: map[string][]*luksfmt.Header{}}
 	cfg, problems := im.config(c.Cmdline)
+	// What is said while a boot waits is for a person who waits; with it out of
+	// the way the failure screen says everything.
+	cfg.Wait.Progress, cfg.Wait.Explain = timespan.Forever, timespan.Forever
 	w.modules = newModules(im, c.Kernel, cfg.Modules, w.builtin)
 	for _, p := range []string{"/module/module/parameters/sig_enforce", "/power/resume"} {
 		if s.Sys.Exists(p) {
@@ -269,6 +273,11 @@ func (w *world) judge(res *Result) {
 	for _, m := range w.mounted {
 		if m.point == handler.SysRoot && m.disk != nil {
 			res.Root = m.disk.node()
+			for _, x := range w.mapped {
+				if x.disk == m.disk {
+					res.Root = "/dev/mapper/" + x.info.Name
+				}
+			}
 		}
 	}
 	if w.started != nil {
@@ -297,24 +306,25 @@ func (w *world) judge(res *Result) {
 	res.Explanation = append(res.Explanation, lost...)
 }
 
-// heads begin the two texts in which a boot explains itself: the failure
-// screen, and what is shown while it waits.
-var heads = [...]string{"The system cannot be started", "Still waiting"}
+// failureHead begins the failure screen.
+const failureHead = "The system cannot be started"
 
-// screen is the last explanation that the boot showed, without its head and
-// what comes next.
+// screen is the text of the failure screen, without its head and what comes
+// next. A boot that would wait for ever shows none: then it is what it waits
+// for.
 func (w *world) screen() []string {
 	for _, text := range slices.Backward(w.said) {
 		lines := strings.Split(text, "\n")
-		for _, head := range heads {
-			if len(lines) > 1 && strings.HasPrefix(lines[0], head) {
-				return slices.DeleteFunc(lines[1:], func(l string) bool { return strings.HasPrefix(l, "Next:") })
-			}
+		if len(lines) > 1 && strings.HasPrefix(lines[0], failureHead) {
+			return slices.DeleteFunc(lines[1:], func(l string) bool { return strings.HasPrefix(l, "Next:") })
 		}
 	}
 	var out []string
 	for _, g := range w.core.World().Goals.Open() {
-		out = append(out, "Wanted:  "+g.Want)
+		out = append(out, "Wanted:  "+g.Want+", for ever")
+	}
+	for _, f := range w.core.World().Facts() {
+		out = append(out, "Needs:   "+f.Subject+": "+f.Text)
 	}
 	return out
 }

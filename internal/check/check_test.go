@@ -165,6 +165,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "wrong type", snap: "plain", image: virtio, cmdline: "rootfstype=xfs", want: Fails, says: []string{"xfs"}},
 		{name: "no such init", snap: "plain", image: virtio, cmdline: "init=/usr", want: Fails, says: []string{"init"}},
 		{name: "init nobody looked at", snap: "plain", image: virtio, cmdline: "init=/opt/init", want: Unknown, says: []string{"did not look at /opt"}},
+		{name: "waits for ever", snap: "plain", image: virtio, cmdline: "root=LABEL=nowhere rd.timeout=infinity", want: Fails, says: []string{"nowhere", "for ever"}},
 		{name: "no index", snap: "plain", image: virtio, without: []string{indexFile}, want: Fails, says: []string{"modules.idx: it is not in the image"}},
 		{name: "damaged rules", snap: "plain", image: virtio, put: map[string]string{rulesFile: "x"}, want: Fails, says: []string{"rules.tab"}},
 		{name: "no program", snap: "plain", image: virtio, without: []string{"/init"}, want: Fails, says: []string{"has no /init"}},

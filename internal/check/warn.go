@@ -27,10 +27,7 @@ func (w *world) warnings() []string {
 	add(w.resumeWarning())
 	add(w.microcodeWarning())
 	for _, text := range w.said {
-		// What is said while the boot only waits is about this model's time.
-		if !strings.HasPrefix(text, "waiting for ") && !strings.HasPrefix(text, "Still waiting") {
-			add(strings.ReplaceAll(text, "\n", " "))
-		}
+		add(strings.ReplaceAll(text, "\n", " "))
 	}
 	return out
 }
