@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"firstlight/internal/boot"
-	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/kmod"
 	"firstlight/internal/luksfmt"
@@ -174,7 +173,7 @@ func (w *world) run() {
 			}
 		}
 		w.journal = append(w.journal, w.core.Journal()...)
-		if w.started != nil || w.stopped != "" || w.givenUp() {
+		if w.started != nil || w.stopped != "" || w.screen() != nil {
 			return
 		}
 		at, ok := w.core.NextDeadline()
@@ -193,10 +192,6 @@ func (w *world) run() {
 		}
 	}
 	w.unknown = addOnce(w.unknown, "the modelled boot does not come to an end")
-}
-
-func (w *world) givenUp() bool {
-	return slices.ContainsFunc(w.core.World().Goals.Open(), func(g *goal.Goal) bool { return g.State == goal.GivenUp })
 }
 
 // carryOut does one operation and hands its result to the core.
@@ -291,18 +286,16 @@ func (w *world) judge(res *Result) {
 		return
 	}
 	screen := w.screen()
+	if screen == nil {
+		screen = w.waits()
+	}
 	lost := w.lost(screen)
 	if unknown := append(slices.Clone(w.unsure), w.unknown...); len(unknown) > 0 {
 		res.Verdict, res.Explanation = Unknown, append(res.Explanation, unknown...)
 		return
 	}
 	res.Verdict = Fails
-	switch {
-	case w.stopped != "" && !w.givenUp():
-		res.Explanation = append(res.Explanation, "The boot ends with "+string(w.stopped)+".")
-	default:
-		res.Explanation = append(res.Explanation, screen...)
-	}
+	res.Explanation = append(res.Explanation, screen...)
 	res.Explanation = append(res.Explanation, lost...)
 }
 
@@ -310,8 +303,7 @@ func (w *world) judge(res *Result) {
 const failureHead = "The system cannot be started"
 
 // screen is the text of the failure screen, without its head and what comes
-// next. A boot that would wait for ever shows none: then it is what it waits
-// for.
+// next; nil until it is shown.
 func (w *world) screen() []string {
 	for _, text := range slices.Backward(w.said) {
 		lines := strings.Split(text, "\n")
@@ -319,6 +311,12 @@ func (w *world) screen() []string {
 			return slices.DeleteFunc(lines[1:], func(l string) bool { return strings.HasPrefix(l, "Next:") })
 		}
 	}
+	return nil
+}
+
+// waits says what a boot waits for that waits for ever, and so has shown no
+// screen.
+func (w *world) waits() []string {
 	var out []string
 	for _, g := range w.core.World().Goals.Open() {
 		out = append(out, "Wanted:  "+g.Want+", for ever")
