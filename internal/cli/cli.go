@@ -104,6 +104,7 @@ those that exist, of any maker.
 
 ` + exitText,
 		Example: `  firstlight build --kernel $(uname -r) --output /boot/firstlight.img
+  firstlight check /boot/firstlight.img
   firstlight ls /boot/firstlight.img
   firstlight boot /boot/firstlight.img --disk root.img`,
 		Version:       version.Version,
