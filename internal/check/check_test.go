@@ -150,6 +150,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "scsi", snap: "scsi", image: scsi},
 		{name: "raid", snap: "raid1", image: onMD},
 		{name: "lvm", snap: "lvm", image: onLVM},
+		{name: "usr of its own", snap: "usr", image: virtio},
 		{name: "no driver", snap: "plain", image: virtio, without: []string{"virtio_blk.ko"}, want: Fails, says: []string{"no block device", "virtio_blk"}},
 		{name: "other bus", snap: "plain", image: scsi, want: Fails, says: []string{"no block device"}},
 		{name: "a dependency is missing", snap: "plain", image: virtio, without: []string{"virtio_ring.ko"}, want: Fails, says: []string{"virtio_ring"}},

@@ -228,6 +228,9 @@ func (w *world) entryAt(root, p string) (snapshot.Entry, error) {
 		return snapshot.Entry{}, errHidden
 	}
 	e, ok := best.from.Entries[rel]
+	if !ok && w.snap.MountAt(path.Join(best.from.Point, rel)) != nil {
+		return snapshot.Entry{Mode: cpio.TypeDir | 0o755}, nil // covered by a mount, so it is a directory
+	}
 	if !ok {
 		w.unknown = addOnce(w.unknown, "the snapshot did not look at "+rel+" in the filesystem that would be mounted on "+shownPoint(best.point))
 		return snapshot.Entry{}, errHidden

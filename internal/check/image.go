@@ -46,6 +46,10 @@ type imageFileEntry struct {
 	data   []byte
 }
 
+// maxUnpacked bounds an image, unpacked, in bytes: the largest generic ones
+// have some hundred megabytes.
+const maxUnpacked = 2 << 30
+
 // Open reads an image. An error says that it is no image at all; one that
 // cannot boot is for Run to say.
 func Open(b []byte) (*Image, error) {
@@ -55,7 +59,7 @@ func Open(b []byte) (*Image, error) {
 		ino, maj, min uint32
 	}
 	hard := map[linkKey]*imageFileEntry{}
-	err := image.Walk(b, image.Limits{}, func(p image.Part, h *cpio.Header, body io.Reader) error {
+	err := image.Walk(b, image.Limits{Bytes: maxUnpacked}, func(p image.Part, h *cpio.Header, body io.Reader) error {
 		name := im.place("/" + strings.TrimPrefix(path.Clean("/"+h.Name), "/"))
 		f := &imageFileEntry{mode: h.Mode, size: int64(h.Size)}
 		if h.Type() == cpio.TypeRegular || h.Type() == cpio.TypeSymlink {

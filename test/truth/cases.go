@@ -77,7 +77,8 @@ var changes = []Change{
 	// The real system.
 	{Name: "no-such-init", Base: "no-partitions", Args: add("init=/sbin/elsewhere")},
 	{Name: "directory-as-init", Base: "no-partitions", Args: add("init=/usr")},
-	{Name: "wrong-usr", Base: "separate-usr", Args: add("mount.usr=UUID=deadbeef-0000-4000-8000-000000000002")},
+	{Name: "wrong-usr", Base: "separate-usr", Args: add("mount.usr=UUID=deadbeef-0000-4000-8000-000000000002")}, // boots: fstab counts
+	{Name: "no-fstab", Base: "separate-usr", Args: add("rd.fstab=0")},
 	{Name: "late-resume", Base: "no-partitions", Args: add("resume=UUID=deadbeef-0000-4000-8000-000000000003")}, // boots, after a wait
 	// Encryption.
 	{Name: "no-key", Base: "luks-key-in-image", Without: []string{"/etc/cryptsetup-keys.d/cr.key"}},
