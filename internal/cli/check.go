@@ -148,6 +148,7 @@ func (f *checkFlags) machine(im *check.Image) (*snapshot.Snapshot, error) {
 	if f.snapshot == "" {
 		o := snapshot.Host("firstlight "+version.Version, "")
 		o.Keys = im != nil || f.withKeys
+		o.Cmdlines = []string{f.cmdline + " " + f.extra}
 		return snapshot.Take(o)
 	}
 	file, err := os.Open(f.snapshot)

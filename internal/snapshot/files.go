@@ -16,6 +16,10 @@ const maxFstab = 1 << 20
 // look looks at the files that a boot looks at, in the system's root and in
 // every other filesystem that may be one: what is below /mnt could be.
 func (t *taker) look() {
+	lines := append([]string{t.s.Cmdline}, t.o.Cmdlines...)
+	for _, e := range t.s.Boot {
+		lines = append(lines, e.Cmdline)
+	}
 	roots := []string{"/"}
 	for _, m := range t.s.Mounts {
 		if onDisk(m) && m.Point != "/" && m.Point != "/usr" && m.Point != "/boot" && len(roots) < 64 {
@@ -24,11 +28,13 @@ func (t *taker) look() {
 	}
 	for _, root := range roots {
 		t.follow(root, "/etc/fstab", true)
-		for _, p := range append(inits[:len(inits):len(inits)], t.o.Inits...) {
+		for _, p := range inits {
 			t.follow(root, p, false)
 		}
-		if init := initOf(t.s.Cmdline); init != "" {
-			t.follow(root, init, false)
+		for _, line := range lines {
+			if init := initOf(line); init != "" {
+				t.follow(root, init, false)
+			}
 		}
 		t.follow(root, "/usr", false)
 	}

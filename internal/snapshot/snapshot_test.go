@@ -329,9 +329,14 @@ func TestSnapshotHasWhatABootReads(t *testing.T) {
 // The real system's init is followed through links and into /usr, each file
 // being noted in the filesystem that it is in.
 func TestSnapshotFollowsInitIntoUsr(t *testing.T) {
-	s, err := Take(machine(t))
+	o := machine(t)
+	o.Cmdlines = []string{"quiet init=/usr/sbin/nothing"}
+	s, err := Take(o)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if e, looked := s.MountAt("/usr").Entries["/sbin/nothing"]; !looked || e.Mode != 0 {
+		t.Error("the init of a further command line was not looked for")
 	}
 	root, usr := s.MountAt("/"), s.MountAt("/usr")
 	if root == nil || usr == nil || s.MountAt("/proc") != nil {

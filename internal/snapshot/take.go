@@ -47,8 +47,9 @@ type Options struct {
 	// Keys takes the keyslots of encrypted devices too, so that key files can
 	// be tried. Such a snapshot must be kept from others.
 	Keys bool
-	// Inits are further files that may be the real system's init.
-	Inits []string
+	// Cmdlines are further kernel command lines that will be asked about: what
+	// they name as init is looked at too.
+	Cmdlines []string
 }
 
 // Take takes a snapshot. What cannot be read is among the Notes; an error says
@@ -63,11 +64,11 @@ func Take(o Options) (*Snapshot, error) {
 	}
 	t.modules()
 	t.blocks()
+	t.bootEntries()
 	if err := t.mounts(); err != nil {
 		return nil, err
 	}
 	t.swaps()
-	t.bootEntries()
 	t.microcode()
 	t.config()
 	return t.s, nil

@@ -16,6 +16,9 @@ var notCompared = map[string]string{
 	"fsck-dirty":       "what a checker finds is known only after it ran: a check cannot tell, and says so",
 }
 
+// elsewhere is a path where no root has anything.
+const elsewhere = "/sbin/elsewhere"
+
 // ext4On is an image for an ext4 on layers of block devices.
 func ext4On(layers ...string) *e2e.Target { return &e2e.Target{FS: "ext4", Layers: layers} }
 
@@ -75,10 +78,9 @@ var changes = []Change{
 	{Name: "text-program", Base: "no-partitions", Put: map[string]string{"/init": "nothing\n"}},
 	{Name: "baked-root", Base: "no-partitions", Args: swap("root=", "toor="), Put: map[string]string{"/etc/firstlight/cmdline.d/x.conf": "root=/dev/vda\n"}},
 	// The real system.
-	{Name: "no-such-init", Base: "no-partitions", Args: add("init=/sbin/elsewhere")},
+	{Name: "no-such-init", Base: "no-partitions", Args: add("init=" + elsewhere)},
 	{Name: "directory-as-init", Base: "no-partitions", Args: add("init=/usr")},
 	{Name: "wrong-usr", Base: "separate-usr", Args: add("mount.usr=UUID=deadbeef-0000-4000-8000-000000000002")}, // boots: fstab counts
-	{Name: "no-fstab", Base: "separate-usr", Args: add("rd.fstab=0")},
 	{Name: "late-resume", Base: "no-partitions", Args: add("resume=UUID=deadbeef-0000-4000-8000-000000000003")}, // boots, after a wait
 	// Encryption.
 	{Name: "no-key", Base: "luks-key-in-image", Without: []string{"/etc/cryptsetup-keys.d/cr.key"}},

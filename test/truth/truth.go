@@ -296,7 +296,7 @@ func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite string) (str
 	}
 	defer log.Close()
 	m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: max(s.Memory, 768), Disks: attached, Log: log,
-		Append: s.Cmdline() + " rd.break=cleanup rd.shell"}
+		Append: s.Cmdline() + " rd.break=cleanup rd.shell fltest.look=" + elsewhere}
 	v, err := vm.Run(ctx, m)
 	if err != nil {
 		return "", err

@@ -6,6 +6,8 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,6 +33,16 @@ func capture() error {
 	defer w.Drain()
 	o := snapshot.Host("capture", "/sysroot")
 	o.Keys = true
+	line, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return err
+	}
+	for _, word := range strings.Fields(string(line)) {
+		// What a case will name as init.
+		if v, ok := strings.CutPrefix(word, "fltest.look="); ok {
+			o.Cmdlines = append(o.Cmdlines, "init="+v)
+		}
+	}
 	s, err := snapshot.Take(o)
 	if err != nil {
 		return err
