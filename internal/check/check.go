@@ -123,7 +123,9 @@ func newWorld(im *Image, s *snapshot.Snapshot, c Config) *world {
 	w.devices.start()
 	missing := func(text string) { w.core.World().AddMissing(text) }
 	matches := func(alias string) bool { return len(im.index.Match(alias)) > 0 }
-	w.core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: im.Info, Sys: w.live,
+	info := im.Info
+	info.Running = c.Kernel
+	w.core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: info, Sys: w.live,
 		Rules: udevd.NewTable(im.rules, cfg.Params, matches, missing), Handlers: c.Handlers})
 	return w
 }
@@ -199,7 +201,8 @@ func (w *world) carryOut(op ueventd.Operation) {
 	w.slow = 0
 	w.secondUse(op.What)
 	value, err := w.contained(op)
-	if h, ok := value.(*luksfmt.Header); ok && err == nil {
+	if got, ok := value.(interface{ Header() *luksfmt.Header }); ok && err == nil {
+		h := got.Header()
 		w.headers[h.UUID] = append(w.headers[h.UUID], h)
 		if w.typed[h.UUID] {
 			w.assume(h.UUID)

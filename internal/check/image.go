@@ -202,6 +202,10 @@ func (im *Image) read() {
 			im.Info.Features = strings.FieldsFunc(v, func(r rune) bool { return r == ' ' || r == ',' })
 		case "hostname":
 			im.Info.Hostname = v
+		case "system_id":
+			im.Info.SystemID = v
+		case "extra_system_ids":
+			im.Info.ExtraSystemIDs = strings.Fields(v)
 		}
 	}
 	im.Info.Crypttab = im.text("/etc/crypttab")

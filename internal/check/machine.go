@@ -164,6 +164,14 @@ func (w *world) WriteSysfs(p, value string) error {
 	return w.live.Write(p, value)
 }
 
+// WaitSysfs implements machine.Files: what the kernel does by itself is done.
+func (w *world) WaitSysfs(p, value string) error {
+	if w.live.Exists(p) {
+		return w.live.Write(p, value)
+	}
+	return nil
+}
+
 // HasProgram implements machine.Programs.
 func (w *world) HasProgram(p string) bool { return w.im.executable(p) }
 
