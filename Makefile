@@ -36,7 +36,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	f2fs-tools exfatprogs ntfs-3g genisoimage udftools nilfs-tools jfsutils reiserfsprogs genromfs \
 	util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl
 
-.PHONY: build setup kernels run test check e2e bench fuzz clean
+.PHONY: build setup kernels run test check check-truth e2e bench fuzz clean
 
 build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
@@ -78,6 +78,12 @@ $(STATICCHECK): tools/staticcheck/go.mod tools/staticcheck/go.sum
 e2e: setup build kernels
 	FIRSTLIGHT_E2E=1 FIRSTLIGHT_REQUIRE=1 go test ./test/e2e -count=1 -v -timeout 60m -parallel 2 -run 'TestBoot/($(RUN))/($(SUITE))'
 
+# What firstlight check says of each image, against what its boot then does.
+# The table is left in $(FIRSTLIGHT_CACHE)/truth/latest/table.md; with
+# FIRSTLIGHT_TRUTH_RESUME=1 the last run is taken up again.
+check-truth: setup build kernels
+	FIRSTLIGHT_TRUTH=1 FIRSTLIGHT_REQUIRE=1 go test ./test/truth -count=1 -v -timeout 6h -parallel 2 -run 'TestTruth/($(RUN))/($(SUITE))'
+
 bench: setup build kernels
 	$(FLT) bench
 
@@ -85,4 +91,4 @@ fuzz:
 	$(FLT) fuzz -time $(TIME)
 
 clean:
-	rm -rf bin $(FIRSTLIGHT_CACHE)/e2e $(FIRSTLIGHT_CACHE)/run $(FIRSTLIGHT_CACHE)/bench
+	rm -rf bin $(FIRSTLIGHT_CACHE)/e2e $(FIRSTLIGHT_CACHE)/run $(FIRSTLIGHT_CACHE)/bench $(FIRSTLIGHT_CACHE)/truth

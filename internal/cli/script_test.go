@@ -49,6 +49,7 @@ type script struct {
 	out, errs  bytes.Buffer
 	root, kver string
 	goldenDir  string
+	snapshots  string // of machines, made by test/truth
 }
 
 func runScript(t *testing.T, name string) {
@@ -56,7 +57,8 @@ func runScript(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &script{t: t, goldenDir: strings.TrimSuffix(name, ".txt")}
+	s := &script{t: t, goldenDir: strings.TrimSuffix(name, ".txt"),
+		snapshots: filepath.Join(filepath.Dir(name), "../../check/testdata")}
 	s.root, s.kver = testtool.Kernel(t, "bookworm")
 	t.Setenv("NO_COLOR", "1")
 	t.Chdir(t.TempDir())
@@ -71,7 +73,7 @@ func runScript(t *testing.T, name string) {
 	}
 	s.write("init", staticELF())
 	for n, line := range strings.Split(strings.TrimPrefix(parts[0], "\n"), "\n") {
-		line = strings.NewReplacer("$SYSROOT", s.root, "$KERNEL", s.kver).Replace(line)
+		line = strings.NewReplacer("$SYSROOT", s.root, "$KERNEL", s.kver, "$SNAPSHOTS", s.snapshots).Replace(line)
 		if words := split(line); len(words) > 0 && !strings.HasPrefix(words[0], "#") {
 			if problem := s.line(words); problem != "" {
 				t.Fatalf("%s:%d: %s\n%s\nprinted: %s\nsaid: %s", filepath.Base(name), n+1, line, problem, &s.out, &s.errs)

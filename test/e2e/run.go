@@ -136,9 +136,13 @@ func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir str
 	for _, f := range s.Features {
 		argv = append(argv, "--feature", f)
 	}
-	for i, inc := range s.Include {
+	for i, inc := range slices.Concat(s.Include, s.Programs) {
+		perm := os.FileMode(0o600)
+		if i >= len(s.Include) {
+			perm = 0o755
+		}
 		src := filepath.Join(dir, fmt.Sprintf("include%d", i))
-		if err := os.WriteFile(src, []byte(inc.Data), 0o600); err != nil {
+		if err := os.WriteFile(src, []byte(inc.Data), perm); err != nil {
 			return "", err
 		}
 		argv = append(argv, "--include", src+":"+inc.Path)

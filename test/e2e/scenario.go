@@ -53,8 +53,9 @@ type Scenario struct {
 	For      *Target
 	Features []string // --feature
 	Include  []Include
-	Append   string // the kernel's command line after what all have
-	Memory   int    // MiB; 0 is 512
+	Programs []Include // that can be executed
+	Append   string    // the kernel's command line after what all have
+	Memory   int       // MiB; 0 is 512
 
 	// HostBuild says that the guest of the first boot builds an image for
 	// itself, with which the later boots start. Detects are facts that it
@@ -81,6 +82,7 @@ type Target struct {
 	FS     string
 	Layers []string
 	Needs  []string
+	Omit   []string // modules that are left out
 }
 
 // small is an image for a filesystem on layers of block devices.
@@ -90,7 +92,7 @@ func small(fs string, layers ...string) *Target { return &Target{FS: fs, Layers:
 func (t Target) config(b vm.Bus) string {
 	bus := map[vm.Bus]string{"": "virtio_blk", vm.VirtioBlk: "virtio_blk", vm.VirtioSCSI: "virtio_scsi", vm.NVMe: "nvme",
 		vm.AHCI: "ahci", vm.USB: "usb-storage"}[b]
-	return fmt.Sprintf("compression = \"zstd:3\"\n[root]\nbus = %q\nfstype = %q\nlayers = %s\nneeds = %s\n", bus, t.FS, list(t.Layers), list(t.Needs))
+	return fmt.Sprintf("compression = \"zstd:3\"\nomit_modules = %s\n[root]\nbus = %q\nfstype = %q\nlayers = %s\nneeds = %s\n", list(t.Omit), bus, t.FS, list(t.Layers), list(t.Needs))
 }
 
 // list is an array in TOML.

@@ -189,6 +189,10 @@ type source struct {
 	file []byte
 }
 
+// Header is for whoever carries out the reading: firstlight check, which
+// assumes that the right passphrase is typed.
+func (s *source) Header() *luksfmt.Header { return s.hdr }
+
 // read reads the header, and keeps a file that it is in for the keyslots.
 func (v *volume) read(m machine.Machine, devname string) (*source, error) {
 	var hdr *luksfmt.Header

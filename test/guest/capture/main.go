@@ -1,0 +1,58 @@
+// Capture takes a snapshot of the guest that it runs in, at the end of an
+// initramfs: everything is assembled, unlocked and mounted below /sysroot. It
+// sends the snapshot to the harness and powers the machine off.
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"firstlight/internal/snapshot"
+	"firstlight/test/guest/report"
+)
+
+func main() {
+	if err := capture(); err != nil {
+		fmt.Println("capture:", err)
+	}
+	unix.Sync()
+	unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	time.Sleep(time.Minute) // not reached
+}
+
+func capture() error {
+	w, err := report.Open("/dev/ttyS1")
+	if err != nil {
+		return err
+	}
+	defer w.Drain()
+	o := snapshot.Host("capture", "/sysroot")
+	o.Keys = true
+	line, err := os.ReadFile("/proc/cmdline")
+	if err != nil {
+		return err
+	}
+	for _, word := range strings.Fields(string(line)) {
+		// What a case will name as init.
+		if v, ok := strings.CutPrefix(word, "fltest.look="); ok {
+			o.Cmdlines = append(o.Cmdlines, "init="+v)
+		}
+	}
+	s, err := snapshot.Take(o)
+	if err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	if err := snapshot.Write(&b, s); err != nil {
+		return err
+	}
+	if err := w.SendBytes("snapshot", b.Bytes()); err != nil {
+		return err
+	}
+	return w.Send(report.Message{Note: "done"})
+}

@@ -1,0 +1,204 @@
+package truth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+
+	"firstlight/internal/image"
+	"firstlight/internal/image/compress"
+	"firstlight/internal/image/cpio"
+	"firstlight/test/e2e"
+	"firstlight/test/vm"
+)
+
+// Change breaks a good image or its command line, in one place.
+type Change struct {
+	Name string // of the case, after the scenario's
+	Base string // a scenario of the matrix
+	// Drop are files that are taken out of the image: a path, or a pattern of
+	// base names ("virtio_blk.ko*"). Each must match something.
+	Drop []string
+	// Put replaces the content of files, or makes them.
+	Put map[string]string
+	// Cut keeps only so many bytes of files.
+	Cut map[string]int
+	// Edit replaces text in files; it must be there.
+	Edit []Edit
+	// Args replaces text in the kernel's command line; "" for Old appends.
+	Args []Edit
+	// For and Bus describe another machine that the image is made for.
+	For *e2e.Target
+	Bus vm.Bus
+	// Without leaves files out that the scenario includes.
+	Without []string
+	// Features replaces the scenario's.
+	Features []string
+	// Kernel is the release that is started with the image, where it is not
+	// the one that the image is for.
+	Kernel string
+}
+
+// Edit replaces Old by New.
+type Edit struct{ Path, Old, New string }
+
+// scenario is what the image is built from.
+func (c *Change) scenario(s e2e.Scenario) e2e.Scenario {
+	if c == nil {
+		return s
+	}
+	if c.For != nil {
+		s.For = c.For
+	}
+	if c.Bus != "" {
+		s.Bus = c.Bus
+	}
+	if c.Features != nil {
+		s.Features = c.Features
+	}
+	var includes []e2e.Include
+	for _, i := range s.Include {
+		keep := true
+		for _, w := range c.Without {
+			keep = keep && i.Path != w
+		}
+		if keep {
+			includes = append(includes, i)
+		}
+	}
+	s.Include = includes
+	s.Secret = s.Secret && len(c.Without) == 0
+	return s
+}
+
+// cmdline changes the kernel's command line.
+func (c *Change) cmdline(line string) (string, error) {
+	for _, e := range c.Args {
+		if e.Old == "" {
+			line += " " + e.New
+			continue
+		}
+		if !strings.Contains(line, e.Old) {
+			return "", fmt.Errorf("change %s: the command line has no %q", c.Name, e.Old)
+		}
+		line = strings.ReplaceAll(line, e.Old, e.New)
+	}
+	return line, nil
+}
+
+// file is an entry of an image.
+type file struct {
+	header cpio.Header
+	data   []byte
+}
+
+// apply writes the changed image beside the good one and returns its name.
+func (c *Change) apply(ctx context.Context, name string) (string, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return "", err
+	}
+	var files []file
+	err = image.Walk(b, image.Limits{}, func(_ image.Part, h *cpio.Header, body io.Reader) error {
+		data, err := io.ReadAll(body)
+		files = append(files, file{*h, data})
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	for _, d := range c.Drop {
+		if files, err = drop(files, d); err != nil {
+			return "", err
+		}
+	}
+	for p, text := range c.Put {
+		at := find(files, p)
+		if at < 0 {
+			files = append(files, file{cpio.Header{Name: strings.TrimPrefix(p, "/"), Mode: cpio.TypeRegular | 0o644, Nlink: 1}, nil})
+			at = len(files) - 1
+		}
+		files[at].data = []byte(text)
+	}
+	for p, n := range c.Cut {
+		at := find(files, p)
+		if at < 0 || len(files[at].data) <= n {
+			return "", fmt.Errorf("%s cannot be cut to %d bytes", p, n)
+		}
+		files[at].data = files[at].data[:n]
+	}
+	for _, e := range c.Edit {
+		at := find(files, e.Path)
+		if at < 0 || !bytes.Contains(files[at].data, []byte(e.Old)) {
+			return "", fmt.Errorf("%s has no %q", e.Path, e.Old)
+		}
+		files[at].data = bytes.ReplaceAll(files[at].data, []byte(e.Old), []byte(e.New))
+	}
+	return name + "-changed", write(ctx, name+"-changed", files)
+}
+
+func find(files []file, p string) int {
+	for i, f := range files {
+		if f.header.Name == strings.TrimPrefix(p, "/") {
+			return i
+		}
+	}
+	return -1
+}
+
+// drop takes out what a pattern matches.
+func drop(files []file, pattern string) ([]file, error) {
+	var out []file
+	for _, f := range files {
+		hit := f.header.Name == strings.TrimPrefix(pattern, "/")
+		if !strings.Contains(pattern, "/") {
+			ok, err := path.Match(pattern, path.Base(f.header.Name))
+			if err != nil {
+				return nil, err
+			}
+			hit = ok
+		}
+		if !hit {
+			out = append(out, f)
+		}
+	}
+	if len(out) == len(files) {
+		return nil, fmt.Errorf("the image has no %s", pattern)
+	}
+	return out, nil
+}
+
+// write packs the files again.
+func write(ctx context.Context, name string, files []file) error {
+	tree := image.NewTree()
+	for _, f := range files {
+		e := image.Entry{Path: f.header.Name, Mode: f.header.Mode, Data: f.data, Size: int64(len(f.data)), Major: f.header.RdevMajor, Minor: f.header.RdevMinor}
+		if f.header.Type() == cpio.TypeSymlink {
+			e.Target, e.Data, e.Size = string(f.data), nil, 0
+		}
+		if f.header.Type() == cpio.TypeDir {
+			e.Data = nil
+		}
+		if err := tree.Replace(e); err != nil {
+			return err
+		}
+	}
+	z, err := compress.New(ctx, compress.Spec{Method: compress.Zstd, Level: 1})
+	if err != nil {
+		return err
+	}
+	segments, err := image.Pack(ctx, tree, image.PackOptions{Compressor: z})
+	if err != nil {
+		return err
+	}
+	if len(segments) == 0 {
+		return errors.New("nothing is left of the image")
+	}
+	_, err = image.WriteFile(name, 0o600, segments)
+	return err
+}

@@ -1,0 +1,362 @@
+// Package truth measures whether firstlight check says the truth: each of its
+// verdicts is compared with what a real boot of the same image on the same
+// disks then does.
+//
+// The machine's snapshot is taken in a guest, at the end of the initramfs of a
+// good image. A case is a scenario of the boot matrix as it is, or one from
+// whose image a needed thing was taken away or an identity changed.
+package truth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"firstlight/test/debian"
+	"firstlight/test/e2e"
+	"firstlight/test/guest/report"
+	"firstlight/test/host"
+	"firstlight/test/vm"
+)
+
+// Outcomes of a boot, as both sides name them. Where a scenario has nobody who
+// types, a check is told so, and a question is a failure.
+const (
+	Boots   = "boots"
+	Asks    = "boots when asked" // a passphrase is typed
+	Fails   = "fails"
+	Unknown = "cannot tell"
+)
+
+// Case is one comparison.
+type Case struct {
+	Name   string
+	Base   e2e.Scenario // of the matrix
+	Suite  string       // whose kernel the image is for
+	Change *Change      // nil: the scenario as it is
+}
+
+// Row is what came of a case.
+type Row struct {
+	Name    string   `json:"name"`
+	Suite   string   `json:"suite"`
+	Check   string   `json:"check"`
+	Real    string   `json:"real"`
+	Agree   bool     `json:"agree"`
+	Seconds float64  `json:"seconds"`
+	Text    []string `json:"text,omitempty"`     // the explanation
+	Warned  []string `json:"warnings,omitempty"` // of a good image
+	Problem string   `json:"problem,omitempty"`  // it could not be compared
+}
+
+// Runner compares cases.
+type Runner struct {
+	e2e.Runner
+	mu        sync.Mutex
+	snapshots map[string]*taken
+}
+
+// taken is a snapshot that is made once for all cases that need it.
+type taken struct {
+	once sync.Once
+	file string
+	err  error
+}
+
+// patience is how long a broken image's boot waits for its root, in seconds
+// of the guest.
+const patience = " rd.timeout=40 rd.emergency=poweroff"
+
+// limit ends what hangs.
+const limit = 8 * time.Minute
+
+// Run compares one case.
+func (r *Runner) Run(ctx context.Context, c Case) Row {
+	start := time.Now()
+	row := Row{Name: c.Name, Suite: c.Suite}
+	if err := r.run(ctx, c, &row); err != nil {
+		row.Problem = err.Error()
+	}
+	row.Seconds = time.Since(start).Seconds()
+	row.Agree = row.Problem == "" && row.Check == row.Real
+	return row
+}
+
+func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
+	dir := filepath.Join(r.Dir, c.Name+"-"+c.Suite)
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	snap, err := r.snapshot(ctx, c.Base, c.Suite)
+	if err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	k, err := debian.FindKernel(c.Suite)
+	if err != nil {
+		return err
+	}
+	s := c.Base
+	line := s.Cmdline()
+	image, err := r.Image(ctx, c.Change.scenario(s), k, dir)
+	if err != nil {
+		return err
+	}
+	starts := k // the kernel that is started
+	if c.Change != nil {
+		if image, err = c.Change.apply(ctx, image); err != nil {
+			return fmt.Errorf("change the image: %w", err)
+		}
+		if line, err = c.Change.cmdline(line); err != nil {
+			return err
+		}
+		line += patience
+		if c.Change.Kernel != "" {
+			if starts, err = debian.FindKernel(c.Change.Kernel); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.check(ctx, image, snap, line, starts.Release, types(s.Boots[0].Do), row); err != nil {
+		return err
+	}
+	row.Real, err = r.boot(ctx, c, image, starts, line, dir)
+	return err
+}
+
+// check asks firstlight check.
+func (r *Runner) check(ctx context.Context, image, snap, line, release string, attended bool, row *Row) error {
+	argv := []string{r.Firstlight, "check", "--json", "--snapshot", snap, "--cmdline", line, "--kernel", release}
+	if !attended {
+		argv = append(argv, "--unattended")
+	}
+	out, err := host.Run(ctx, append(argv, image)...)
+	var verdict struct {
+		Verdict     string
+		Explanation []string
+		Asked       []string
+		Warnings    []string
+	}
+	if jerr := json.Unmarshal([]byte(out), &verdict); jerr != nil {
+		return errors.Join(err, fmt.Errorf("check: %w: %s", jerr, out))
+	}
+	row.Text, row.Warned = verdict.Explanation, verdict.Warnings
+	switch {
+	case verdict.Verdict == "would boot" && len(verdict.Asked) > 0:
+		row.Check = Asks
+	case verdict.Verdict == "would boot":
+		row.Check = Boots
+	case verdict.Verdict == "would not boot":
+		row.Check = Fails
+	default:
+		row.Check = Unknown
+	}
+	return nil
+}
+
+// boot really boots the image and says how that ends.
+func (r *Runner) boot(ctx context.Context, c Case, image string, k debian.Kernel, line, dir string) (string, error) {
+	attached, err := r.Disks(ctx, c.Base, dir)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	log, err := os.Create(filepath.Join(dir, "console.log"))
+	if err != nil {
+		return "", err
+	}
+	defer log.Close()
+	m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: c.Base.Memory, Disks: attached, Log: log, Append: line}
+	v, err := vm.Run(ctx, m)
+	if err != nil {
+		return "", err
+	}
+	defer v.Close()
+	actions := c.Base.Boots[0].Do
+	acting, stop := context.WithCancel(ctx)
+	defer stop()
+	asked := make(chan struct{})
+	go func() { e2e.Perform(acting, v, m, actions) }()
+	go func() {
+		if _, err := v.Console.Expect(acting, 0, e2e.PromptText); err == nil {
+			close(asked)
+		}
+	}()
+	ended := make(chan error, 1)
+	go func() { ended <- v.Wait(ctx) }()
+	question := asked
+	for {
+		select {
+		case <-question:
+			question = nil
+			if !types(actions) {
+				return Fails, nil // nobody answers: it has come as far as it can
+			}
+		case err := <-ended:
+			if err != nil {
+				return "", err
+			}
+			return ending(v, question == nil)
+		}
+	}
+}
+
+func types(actions []e2e.Action) bool {
+	for _, a := range actions {
+		if a.When == e2e.PromptText && a.Type != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// ending says how a boot ended by what the real system reported.
+func ending(v *vm.VM, asked bool) (string, error) {
+	ms, err := report.Parse([]byte(v.Report.Text()))
+	if err != nil {
+		return "", err
+	}
+	for _, m := range ms {
+		if m.Boot != nil || m.Debian != nil {
+			if asked {
+				return Asks, nil
+			}
+			return Boots, nil
+		}
+	}
+	return Fails, nil
+}
+
+// snapshot takes the snapshot of a scenario's machine, once.
+func (r *Runner) snapshot(ctx context.Context, s e2e.Scenario, suite string) (string, error) {
+	r.mu.Lock()
+	if r.snapshots == nil {
+		r.snapshots = map[string]*taken{}
+	}
+	t := r.snapshots[s.Name+"-"+suite]
+	if t == nil {
+		t = &taken{}
+		r.snapshots[s.Name+"-"+suite] = t
+	}
+	r.mu.Unlock()
+	t.once.Do(func() { t.file, t.err = r.capture(ctx, s, suite) })
+	return t.file, t.err
+}
+
+// prompt is the shell's in the guest.
+const prompt = "firstlight# "
+
+// capture boots the scenario with a shell before the real system starts, and
+// has the snapshot taken there.
+func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite string) (string, error) {
+	dir := filepath.Join(r.Dir, "snapshot-"+s.Name+"-"+suite)
+	file := filepath.Join(dir, "snapshot")
+	if _, err := os.Stat(file); err == nil {
+		return file, nil // of a run that is taken up again
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	k, err := debian.FindKernel(suite)
+	if err != nil {
+		return "", err
+	}
+	program, err := host.GoBuild(ctx, "firstlight/test/guest/capture", dir)
+	if err != nil {
+		return "", err
+	}
+	data, err := os.ReadFile(program)
+	if err != nil {
+		return "", err
+	}
+	image, err := r.Image(ctx, withShell(s, string(data)), k, dir)
+	if err != nil {
+		return "", err
+	}
+	all := s
+	all.Detached = nil
+	attached, err := r.Disks(ctx, all, dir)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	log, err := os.Create(filepath.Join(dir, "console.log"))
+	if err != nil {
+		return "", err
+	}
+	defer log.Close()
+	m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: max(s.Memory, 768), Disks: attached, Log: log,
+		Append: s.Cmdline() + " rd.break=cleanup rd.shell fltest.look=" + elsewhere}
+	v, err := vm.Run(ctx, m)
+	if err != nil {
+		return "", err
+	}
+	defer v.Close()
+	var actions []e2e.Action
+	for _, a := range s.Boots[0].Do {
+		if a.When == e2e.PromptText {
+			actions = append(actions, a)
+		}
+	}
+	actions = append(actions, e2e.Action{When: prompt, Type: "/capture\r"})
+	if err := e2e.Perform(ctx, v, m, actions); err != nil {
+		return "", err
+	}
+	if err := v.Wait(ctx); err != nil {
+		return "", err
+	}
+	ms, err := report.Parse([]byte(v.Report.Text()))
+	if err != nil {
+		return "", err
+	}
+	snap := report.Files(ms)["snapshot"]
+	if len(snap) == 0 {
+		return "", errors.New("the guest sent no snapshot; see " + log.Name())
+	}
+	return file, os.WriteFile(file, snap, 0o600)
+}
+
+// withShell is the scenario with a shell and the capturing program in its
+// image, and without a password for the shell.
+func withShell(s e2e.Scenario, capture string) e2e.Scenario {
+	includes := []e2e.Include{}
+	s.Programs = []e2e.Include{{Path: "/capture", Data: capture}}
+	for _, i := range s.Include {
+		if i.Path != "/etc/firstlight/password" {
+			includes = append(includes, i)
+		}
+	}
+	s.Include, s.Secret = includes, false
+	s.Features = append(s.Features[:len(s.Features):len(s.Features)], "shell")
+	return s
+}
+
+// Table writes the rows for docs/.
+func Table(rows []Row) string {
+	var b strings.Builder
+	agree := 0
+	b.WriteString("| case | kernel | check says | the boot | |\n|---|---|---|---|---|\n")
+	for _, r := range rows {
+		mark := "differs"
+		switch {
+		case r.Problem != "":
+			mark = "not compared: " + strings.ReplaceAll(host.Tail(r.Problem, 1), "|", "/")
+		case r.Agree:
+			mark = "same"
+			agree++
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.Name, r.Suite, r.Check, r.Real, mark)
+	}
+	fmt.Fprintf(&b, "\n%d of %d the same.\n", agree, len(rows))
+	return b.String()
+}
