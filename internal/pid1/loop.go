@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/boot"
+	"firstlight/internal/inputs"
 	"firstlight/internal/machine"
 	"firstlight/internal/mountinfo"
 	"firstlight/internal/sysfs"
@@ -21,6 +22,7 @@ import (
 // loop feeds the core with what happens and carries out what it decides.
 type loop struct {
 	core    *boot.Core
+	inputs  *inputs.Log
 	world   machine.Machine
 	sys     sysfs.FS
 	socket  *uevent.Socket
@@ -147,10 +149,16 @@ func (l *loop) carryOut() {
 	for _, m := range l.core.Messages() {
 		l.out.show(m)
 	}
-	l.out.journal(l.core.Journal())
+	l.record()
 	for _, op := range ops {
 		go l.do(op)
 	}
+}
+
+// record writes what the core was given and what it has decided.
+func (l *loop) record() {
+	l.out.inputs.append(l.inputs.Take())
+	l.out.journal.append(l.core.Journal())
 }
 
 // do carries out one operation. A panic in it is that operation's failure.

@@ -16,17 +16,28 @@ type output struct {
 	console *console.Console
 	quiet   bool
 	debug   bool
-	file    int // the journal's descriptor, -1 for none
+	journal file
+	inputs  file // what the core was given, for root alone
 }
 
-// openOutput opens the journal of this boot.
+// file is one of the records of this boot, which only grows.
+type file struct {
+	name string
+	fd   int // -1 for none
+}
+
+// openOutput opens the records of this boot.
 func openOutput(c *console.Console, quiet, debug bool) *output {
-	fd, err := unix.Open(runDir+"/journal", unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_CLOEXEC, 0o644)
+	return &output{console: c, quiet: quiet, debug: debug, journal: openRecord("journal", 0o644), inputs: openRecord("inputs", 0o600)}
+}
+
+func openRecord(name string, mode uint32) file {
+	fd, err := unix.Open(runDir+"/"+name, unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_CLOEXEC, mode)
 	if err != nil {
-		kmsg(4, "the journal cannot be kept: "+err.Error())
+		kmsg(4, name+" cannot be kept: "+err.Error())
 		fd = -1
 	}
-	return &output{console: c, quiet: quiet, debug: debug, file: fd}
+	return file{name, fd}
 }
 
 // show says a message where it belongs.
@@ -46,16 +57,16 @@ func (o *output) show(m boot.Message) {
 	kmsg(7, m.Text)
 }
 
-// journal appends records to the file.
-func (o *output) journal(p []byte) {
-	for len(p) > 0 && o.file >= 0 {
-		n, err := unix.Write(o.file, p)
+// append writes what was recorded.
+func (f *file) append(p []byte) {
+	for len(p) > 0 && f.fd >= 0 {
+		n, err := unix.Write(f.fd, p)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
-			kmsg(4, "the journal cannot be written: "+err.Error())
-			o.file = -1
+			kmsg(4, f.name+" cannot be written: "+err.Error())
+			f.fd = -1
 			break
 		}
 		p = p[n:]

@@ -20,12 +20,14 @@ import (
 	"firstlight/internal/boot"
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/handler"
+	"firstlight/internal/inputs"
 	"firstlight/internal/machine"
 	"firstlight/internal/udevd"
 	"firstlight/internal/udevd/rules"
 	"firstlight/internal/udevd/rules/compile"
 	"firstlight/internal/uevent"
 	"firstlight/internal/ueventd"
+	"firstlight/internal/version"
 	ours "firstlight/rules"
 )
 
@@ -46,6 +48,8 @@ type Machine struct {
 	Answer func(p machine.Prompt) (string, time.Duration, error)
 	// ShellFor is how long a person stays in a shell; 0: there is no shell.
 	ShellFor time.Duration
+	// Record keeps what the core is given, for a replay.
+	Record bool
 	// Files are the contents of the image's files by their path.
 	Files map[string]string
 	// Programs are helpers of the image by their path.
@@ -58,6 +62,7 @@ type Machine struct {
 	Mounts   []machine.Mount     // in order
 	Said     []Line
 	Journal  []byte
+	Inputs   []byte // with Record
 	Core     *boot.Core
 	Prompts  []machine.Prompt
 	Shells   int      // how often there was a shell
@@ -76,6 +81,7 @@ type Machine struct {
 	asked   map[string]*operation
 
 	devLinks map[string]string
+	inputs   *inputs.Log
 }
 
 // Line is something that was said, and when.
@@ -104,7 +110,7 @@ type operation struct {
 }
 
 // table is our own rules, compiled once.
-var table = sync.OnceValues(func() (*rules.Table, error) {
+var table = sync.OnceValues(func() ([]byte, error) {
 	files, err := compile.Collect([]compile.Dir{{Name: "rules", FS: ours.FS}}, nil)
 	if err != nil {
 		return nil, err
@@ -113,7 +119,7 @@ var table = sync.OnceValues(func() (*rules.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rules.Open(res.Table)
+	return res.Table, nil
 })
 
 // At calls f when the virtual clock reaches t.
@@ -143,15 +149,23 @@ func (m *Machine) init() {
 func (m *Machine) Boot(limit time.Duration) error {
 	m.init()
 	m.rng = rand.New(rand.NewPCG(m.Seed, 1))
-	tab, err := table()
+	compiled, err := table()
+	if err != nil {
+		return err
+	}
+	tab, err := rules.Open(compiled)
 	if err != nil {
 		return err
 	}
 	cfg, problems := bootcmd.Parse(bootcmd.Source{Name: "/proc/cmdline", Text: m.Cmdline})
+	if m.Record {
+		m.inputs = inputs.New(inputs.Setup{Version: version.Version, Start: m.now, Image: m.Image, Rules: compiled,
+			Sources: []inputs.Source{{Name: "/proc/cmdline", Text: bootcmd.RedactText(bootcmd.Source{Name: "/proc/cmdline", Text: m.Cmdline})}}})
+	}
 	missing := func(text string) { m.Core.World().AddMissing(text) }
 	m.Core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: m.Image, Sys: m.sys,
-		Rules:    udevd.NewTable(tab, cfg.Params, func(string) bool { return false }, missing),
-		Handlers: m.Handlers, Start: m.now})
+		Rules:    udevd.NewTable(tab, cfg.Params, m.inputs.Matches(func(string) bool { return false }), missing),
+		Handlers: m.Handlers, Start: m.now, Inputs: m.inputs})
 	m.Core.Start()
 	for rounds := 0; ; rounds++ {
 		if rounds > 1_000_000 {
@@ -160,7 +174,7 @@ func (m *Machine) Boot(limit time.Duration) error {
 		m.Core.Run()
 		m.takeOut()
 		if m.Started != nil || m.Stopped != "" || m.Resumed != "" {
-			m.Journal = append(m.Journal, m.Core.Journal()...)
+			m.keep()
 			return nil
 		}
 		at, ok := m.Core.NextDeadline()
@@ -191,6 +205,12 @@ func (m *Machine) takeOut() {
 	for _, msg := range m.Core.Messages() {
 		m.Said = append(m.Said, Line{m.now, msg.Urgency, msg.Text})
 	}
+	m.keep()
+}
+
+// keep takes the records.
+func (m *Machine) keep() {
+	m.Inputs = append(m.Inputs, m.inputs.Take()...)
 	m.Journal = append(m.Journal, m.Core.Journal()...)
 }
 

@@ -15,6 +15,7 @@ import (
 	"firstlight/internal/devmapper"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
+	"firstlight/internal/inputs"
 	"firstlight/internal/luks"
 	"firstlight/internal/luksfmt"
 	"firstlight/internal/machine"
@@ -162,7 +163,7 @@ func (h *Handler) byKeyFile(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luks
 		}
 	}
 	o := v.options
-	secret, err := ueventd.Do(t, "read key "+describeKey(k), func(m machine.Machine) ([]byte, error) {
+	secret, err := ueventd.Do(t, "read key "+describeKey(k), func(m machine.Machine) (inputs.Secret, error) {
 		return readKey(m, k, from, o.KeyFileOffset, o.KeyFileSize)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -323,7 +324,7 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.He
 	text := "Passphrase for " + label(e, v)
 	h.prompt = promptID(e.Property("ID_FS_UUID"))
 	id := h.prompt
-	secret, err := ueventd.Ask(t, "ask for the passphrase of "+e.Devname(), func(m machine.Machine) ([]byte, error) {
+	secret, err := ueventd.Ask(t, "ask for the passphrase of "+e.Devname(), func(m machine.Machine) (inputs.Secret, error) {
 		return m.Ask(machine.Prompt{ID: id, Text: text})
 	})
 	h.prompt = ""
