@@ -21,7 +21,7 @@ import (
 // stands for all below it.
 var core = []string{
 	"ueventd", "udevd", "udevd/rules", "udevd/rules/tab", "udevd/glob", "udevd/escape", "filter", "goal", "boot", "handler", "handler/",
-	"journal", "bootcmd", "devspec", "fstab", "crypttab", "timespan", "machine", "device",
+	"journal", "inputs", "postmortem", "bootcmd", "devspec", "fstab", "crypttab", "timespan", "machine", "device",
 	"blkid", "blkread", "blktext", "bootsector", "parttable", "luksfmt", "luksfmt/", "lvmmeta", "mdsuper", "md", "kmod",
 }
 

@@ -66,6 +66,7 @@ type Core struct {
 	failing        bool
 	shell          bool // a person has the emergency shell
 	progressTimers int
+	saved          bool         // the failure was written to where it survives
 	noted          []goal.State // of each goal, as last recorded
 	lastGoal       uint64       // the record of the last change of a goal
 }

@@ -28,7 +28,9 @@ const topicShell = "shell left"
 func (c *Core) failure(t *ueventd.Task) ueventd.Outcome {
 	f := c.opt.Config.Failure
 	head := "The system cannot be started."
-	c.say(handler.Loud, head+"\n"+strings.Join(c.situation().Explain(), "\n")+"\n"+c.nextStep())
+	screen := head + "\n" + strings.Join(c.situation().Explain(), "\n") + "\n" + c.nextStep()
+	c.say(handler.Loud, screen)
+	c.save(t, screen)
 	switch {
 	case f.Shell:
 		c.emergency(t)

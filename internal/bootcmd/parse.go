@@ -60,6 +60,7 @@ func Parse(sources ...Source) (*Config, []Problem) {
 		MD:       MD{Enabled: true, IMSM: true, DDF: true, Conf: true},
 		DMRaid:   DMRaid{Enabled: true},
 		Wait:     Wait{defaultDeadline, defaultDegraded, defaultExplain, defaultProgress},
+		Failure:  Failure{Save: SavePstore},
 		UseFstab: true, HostOnly: true,
 		Modules: Modules{Params: map[string][]string{}},
 	}}

@@ -66,7 +66,7 @@ volume or goal ended the wait, or that a deadline did.`, f.waits)
 	timeline.Flags().BoolVar(&f.all, "all", false, "show every subject")
 	c.AddCommand(f.listCommand(), timeline,
 		waits,
-		f.explainCommand(),
+		f.explainCommand(), replayCommand(), keepCommand(),
 		f.view("summary", "Print the figures of a boot and its longest operations",
 			`Print when the boot began and ended, how its goals fared, the longest
 operations, what went wrong, and how many records there are of each kind.`, f.summary))

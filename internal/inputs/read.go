@@ -123,10 +123,7 @@ func Read(r io.Reader) (*Record, error) {
 	b = []byte(rest)
 	for n := 1; len(b) > 0; n++ {
 		size, w := binary.Uvarint(b)
-		if w < 0 || size > MaxBytes {
-			return nil, fmt.Errorf("inputs: frame %d is too long: %w", n, ErrFormat)
-		}
-		if w == 0 || uint64(len(b)-w) < size+4 {
+		if w <= 0 || size > MaxBytes || uint64(len(b)-w) < size+4 {
 			rec.Cut = true
 			break
 		}

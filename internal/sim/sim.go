@@ -62,7 +62,8 @@ type Machine struct {
 	Mounts   []machine.Mount     // in order
 	Said     []Line
 	Journal  []byte
-	Inputs   []byte // with Record
+	Inputs   []byte            // with Record
+	Saved    map[string][]byte // what was written to the persistent store and to variables
 	Core     *boot.Core
 	Prompts  []machine.Prompt
 	Shells   int      // how often there was a shell
