@@ -90,6 +90,7 @@ type Record struct {
 	Image   *Value
 	Rules   []byte
 	Entries []Entry // without the setup
+	Last    int     // the first entry of the last whole frame
 	Cut     bool    // the last frame was cut off, or does not match its checksum
 	Full    bool    // the bound was reached: there were more inputs
 }
@@ -134,6 +135,7 @@ func Read(r io.Reader) (*Record, error) {
 		}
 		b = b[w+int(size)+4:]
 		d.b = body
+		rec.Last = len(rec.Entries)
 		if err := d.frame(rec, n == 1); err != nil {
 			return nil, fmt.Errorf("inputs: frame %d: %w: %w", n, err, ErrFormat)
 		}

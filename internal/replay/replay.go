@@ -251,12 +251,8 @@ func (r *replayer) same(got *journal.Record) bool {
 // cutJournal says whether the journal ended before the inputs: they are
 // written first, and a crash may come between.
 func (r *replayer) cutJournal() bool {
-	return r.res.Inputs >= len(r.rec.Entries)-maxUnwritten
+	return r.res.Inputs > r.rec.Last
 }
-
-// maxUnwritten is how many inputs may stand in the record whose journal was
-// not written any more.
-const maxUnwritten = 64
 
 func (r *replayer) differ(want, got *journal.Record) {
 	r.res.Want, r.res.Got = want, got

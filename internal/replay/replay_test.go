@@ -43,7 +43,9 @@ func boots() map[string]func() *sim.Machine {
 	root := "root=UUID=" + rootUUID
 	return map[string]func() *sim.Machine{
 		"plain": func() *sim.Machine { return machineWith(root, rootDisk()) },
-		"swap":  func() *sim.Machine { return machineWith(root+" resume=UUID="+swapUUID, &sim.Disk{Content: sim.Swap(swapUUID, false)}, rootDisk()) },
+		"swap": func() *sim.Machine {
+			return machineWith(root+" resume=UUID="+swapUUID, &sim.Disk{Content: sim.Swap(swapUUID, false)}, rootDisk())
+		},
 		"late": func() *sim.Machine {
 			m := machineWith(root)
 			m.At(40*time.Second, func() { m.Plug(rootDisk()) })
