@@ -292,3 +292,6 @@ func (c *Core) wipeSecrets() {
 	}
 	c.w.Secrets = nil
 }
+
+// Explain writes what the failure screen would say now.
+func (c *Core) Explain() []string { return c.situation().Explain() }

@@ -53,7 +53,10 @@ type Options struct {
 	Crypttab   string                       // a file of this machine that becomes /etc/crypttab; before Config.Crypttab
 	Detect     func() (*detect.Need, error) // finds what the host needs; only called for ModeHost
 
-	Output   string
+	Output string
+	// Verify looks at the finished image, frame by frame as it would stand in
+	// the file; after an error it is not written. May be nil.
+	Verify   func(mode string, frames [][]byte) error
 	Cache    *image.Cache
 	Progress func(what string) // what is being done now; may be nil
 }
@@ -402,6 +405,15 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	perm := fs.FileMode(0o644)
 	if report.Private {
 		perm = 0o600
+	}
+	if o.Verify != nil {
+		frames := make([][]byte, len(report.Segments))
+		for i, s := range report.Segments {
+			frames[i] = s.Frame
+		}
+		if err := o.Verify(report.Mode, frames); err != nil {
+			return nil, err
+		}
 	}
 	if report.Size, err = image.WriteFile(o.Output, perm, report.Segments); err != nil {
 		return nil, err

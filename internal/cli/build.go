@@ -28,6 +28,7 @@ type buildFlags struct {
 	crypttab, compression, init, output string
 	cacheDir                            string
 	noCache, verbose, quiet             bool
+	noCheck, force                      bool
 }
 
 func buildCommand() *cobra.Command {
@@ -47,6 +48,10 @@ file can describe another machine in a table [root]:
   fstype = "ext4"
   layers = ["luks", "lvm", "md-raid1"]
   needs = ["keyboard"]
+
+An image for this machine is checked before it takes the place of another: one
+that would not boot is not installed, and the message says why. --force installs
+it all the same; see firstlight check.
 
 An image that holds secrets (files that only their owner may read) has mode
 0600, others 0644.
@@ -76,6 +81,8 @@ An image that holds secrets (files that only their owner may read) has mode
 	fl.StringVarP(&f.output, "output", "o", "", "the image to write")
 	fl.StringVar(&f.cacheDir, "cache-dir", "", "where compressed parts are kept for the next time (default "+cacheHelp()+")")
 	fl.BoolVar(&f.noCache, "no-cache", false, "neither use nor fill the cache")
+	fl.BoolVar(&f.noCheck, "no-check", false, "do not check whether this machine would boot with the image")
+	fl.BoolVar(&f.force, "force", false, "install the image even if this machine would not boot with it")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "say what is in the image and why")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but errors")
 	return c
@@ -91,6 +98,20 @@ func runBuild(c *cobra.Command, f *buildFlags) error {
 	}
 	p := newProgress(c.ErrOrStderr(), !f.quiet)
 	o.Progress = p.step
+	if !f.noCheck {
+		o.Verify = func(mode string, frames [][]byte) error {
+			if mode != build.ModeHost {
+				return nil
+			}
+			p.step("checking whether this machine would boot with it")
+			err := checkBuilt(c.Context(), f.kernel, frames, c.ErrOrStderr(), f.quiet)
+			if err != nil && f.force {
+				fmt.Fprintf(c.ErrOrStderr(), "warning: installed because of --force: %v\n", err)
+				return nil
+			}
+			return err
+		}
+	}
 	start := time.Now()
 	r, err := build.Build(c.Context(), *o)
 	p.done()

@@ -20,6 +20,7 @@ import (
 	"firstlight/internal/image"
 	"firstlight/internal/image/compress"
 	"firstlight/internal/journal"
+	"firstlight/internal/snapshot"
 	"firstlight/internal/version"
 )
 
@@ -71,13 +72,16 @@ func say(w io.Writer, err error) {
 
 func exitCode(err error) int {
 	var usage usageError
+	var ofCheck checkUsageError
 	switch {
 	case err == nil:
 		return ExitOK
+	case errors.As(err, &ofCheck):
+		return exitCheckUsage
 	case errors.As(err, &usage), errors.Is(err, compress.ErrSpec):
 		return ExitUsage
 	case errors.Is(err, build.ErrConfig), errors.Is(err, feature.ErrInvalid), errors.Is(err, image.ErrImage),
-		errors.Is(err, journal.ErrFormat):
+		errors.Is(err, journal.ErrFormat), errors.Is(err, snapshot.ErrFormat):
 		return ExitInvalid
 	case errors.Is(err, fs.ErrNotExist):
 		return ExitMissing
@@ -111,7 +115,7 @@ those that exist, of any maker.
 		return usageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
 	root.AddCommand(
-		bootCommand(), buildCommand(), catCommand(), detectCommand(), extractCommand(), featureCommand(),
+		bootCommand(), buildCommand(), catCommand(), checkCommand(), detectCommand(), extractCommand(), featureCommand(),
 		lsCommand(), manCommand(root), probeCommand(), traceCommand(), versionCommand(),
 	)
 	return root

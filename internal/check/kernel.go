@@ -1,0 +1,168 @@
+package check
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/kmod"
+	"firstlight/internal/kmod/load"
+	"firstlight/internal/kmodtree"
+	"firstlight/internal/machine"
+)
+
+// modules is the modelled kernel's side of modules: it takes those that are in
+// the image, for this kernel, and whose symbols are there. It implements
+// load.Kernel, with one worker, and machine.Modules.
+type modules struct {
+	im      *Image
+	release string
+	// part says whether the kernel has a module built in.
+	part    func(name string) bool
+	loader  *load.Loader
+	mu      sync.Mutex
+	loaded  map[string]bool
+	fresh   []string            // loaded since take was called
+	failed  map[string]string   // why, by name
+	wanted  map[string][]string // what aliases of devices stand for, by alias
+	refused []string            // for warnings: of another kernel
+}
+
+func newModules(im *Image, release string, cfg bootcmd.Modules, part func(string) bool) *modules {
+	m := &modules{im: im, release: release, part: part, loaded: map[string]bool{}, failed: map[string]string{}, wanted: map[string][]string{}}
+	c := kmod.Config{Deny: cfg.Blacklist}
+	for module, params := range cfg.Params {
+		for _, p := range params {
+			c.AddParam(module, p)
+		}
+	}
+	m.loader = load.New(im.index, c, load.Options{Kernel: m, Workers: 1})
+	return m
+}
+
+// Loaded implements load.Kernel.
+func (m *modules) Loaded(name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.loaded[name]
+}
+
+// insert takes a module as finit_module(2) would; the errors are load.Linux's.
+func (m *modules) insert(file string) error {
+	b, err := m.im.content(file)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", file, fs.ErrNotExist)
+	}
+	info, err := kmodtree.ParseInfo(bytes.NewReader(b))
+	if err != nil {
+		return fmt.Errorf("load %s: it is not a module for this kernel: %w", file, unix.ENOEXEC)
+	}
+	if magic, _, _ := strings.Cut(info.Vermagic, " "); magic != m.release {
+		m.refused = append(m.refused, file)
+		return fmt.Errorf("load %s: it is not a module for this kernel: %w", file, unix.ENOEXEC)
+	}
+	for _, d := range info.Depends {
+		if d = kmod.NormalizeName(d); !m.loaded[d] && !m.part(d) {
+			return fmt.Errorf("load %s: it needs a symbol that the kernel does not have: %w", file, unix.ENOENT)
+		}
+	}
+	return nil
+}
+
+// load is insert, remembered.
+func (m *modules) load(file string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	name := moduleName(file)
+	if err := m.insert(file); err != nil {
+		m.failed[name] = err.Error()
+		return err
+	}
+	m.loaded[name] = true
+	m.fresh = append(m.fresh, name)
+	return nil
+}
+
+// Load implements load.Kernel.
+func (m *modules) Load(file, _ string) error { return m.load(file) }
+
+// moduleName is the kernel's name of the module in a file.
+func moduleName(file string) string {
+	base, _, _ := strings.Cut(path.Base(file), ".ko")
+	return kmod.NormalizeName(base)
+}
+
+// take returns the modules that were loaded since the last call.
+func (m *modules) take() []string {
+	out := m.fresh
+	m.fresh = nil
+	return out
+}
+
+// there says whether the kernel has a module, loaded or built in.
+func (m *modules) there(name string) bool {
+	name = kmod.NormalizeName(name)
+	return m.loaded[name] || m.part(name)
+}
+
+// loadAlias is machine.Modules' LoadAlias of the real machine (package pid1).
+func (m *modules) loadAlias(alias string) (int, error) {
+	ids := m.im.index.Match(alias)
+	if len(ids) == 0 {
+		return 0, nil
+	}
+	get := m.loader.Load
+	if strings.HasPrefix(alias, "cpu:") {
+		get = m.loader.LoadLater
+	}
+	if err := get(alias); err != nil && !errors.Is(err, load.ErrSkipped) {
+		return len(ids), err
+	}
+	return len(ids), nil
+}
+
+// loadNames is machine.Modules' Load of the real machine. hasFS says whether
+// the kernel has a filesystem without a module.
+func (m *modules) loadNames(hasFS func(string) bool, names ...string) error {
+	var errs []error
+	for _, name := range names {
+		err := m.loader.Load(name)
+		switch {
+		case err == nil:
+		case errors.Is(err, kmod.ErrUnknown):
+			if fstype, ok := strings.CutPrefix(name, "fs-"); !ok || !hasFS(fstype) {
+				errs = append(errs, fmt.Errorf("%s: %w", name, machine.ErrNoModule))
+			}
+		default:
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// request is the kernel's own request_module: it calls /sbin/modprobe of the
+// image. It says whether what the alias stands for is there then.
+func (m *modules) request(alias string) bool {
+	if m.has(alias) {
+		return true
+	}
+	if m.im.Has("/sbin/modprobe") {
+		m.loader.Load(alias)
+	}
+	return m.has(alias)
+}
+
+// has says whether any of the modules that an alias stands for is there.
+func (m *modules) has(alias string) bool {
+	return slices.ContainsFunc(m.im.index.Match(alias), func(id kmod.ModuleID) bool {
+		return m.im.index.Builtin(id) || m.loaded[m.im.index.Name(id)]
+	})
+}
