@@ -48,6 +48,7 @@ type script struct {
 	out, errs  bytes.Buffer
 	root, kver string
 	goldenDir  string
+	cases      string // recorded boots
 }
 
 func runScript(t *testing.T, name string) {
@@ -55,7 +56,7 @@ func runScript(t *testing.T, name string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &script{t: t, goldenDir: strings.TrimSuffix(name, ".txt")}
+	s := &script{t: t, goldenDir: strings.TrimSuffix(name, ".txt"), cases: filepath.Join(filepath.Dir(name), "../../replay/testdata/cases")}
 	s.root, s.kver = testtool.Kernel(t, "bookworm")
 	t.Setenv("NO_COLOR", "1")
 	t.Chdir(t.TempDir())
@@ -70,7 +71,7 @@ func runScript(t *testing.T, name string) {
 	}
 	s.write("init", staticELF())
 	for n, line := range strings.Split(strings.TrimPrefix(parts[0], "\n"), "\n") {
-		line = strings.NewReplacer("$SYSROOT", s.root, "$KERNEL", s.kver).Replace(line)
+		line = strings.NewReplacer("$SYSROOT", s.root, "$KERNEL", s.kver, "$CASES", s.cases).Replace(line)
 		if words := split(line); len(words) > 0 && !strings.HasPrefix(words[0], "#") {
 			if problem := s.line(words); problem != "" {
 				t.Fatalf("%s:%d: %s\n%s\nprinted: %s\nsaid: %s", filepath.Base(name), n+1, line, problem, &s.out, &s.errs)
