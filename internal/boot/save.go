@@ -1,6 +1,8 @@
 package boot
 
 import (
+	"errors"
+	"io/fs"
 	"strconv"
 	"strings"
 
@@ -74,9 +76,6 @@ func last(m machine.Machine) []byte {
 // toStore writes to the kernel's persistent store. A machine without one is
 // no fault.
 func toStore(m machine.Machine, text string) error {
-	if _, err := m.InRoot("/", storeNode); err != nil {
-		return nil
-	}
 	size := defaultStore
 	if b, err := m.ReadFile(storeSize, 64); err == nil {
 		if n, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && n > 0 {
@@ -87,17 +86,30 @@ func toStore(m machine.Machine, text string) error {
 	if note == nil {
 		return nil
 	}
-	return m.WriteOnce(storeNode, note)
+	if err := m.WriteOnce(storeNode, note); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func toVariable(m machine.Machine, text string) error {
-	err := m.Mount(machine.Mount{Source: "efivarfs", Target: variablesDir, FSType: "efivarfs", Flags: noSuidDevExec})
+	return mounted(m, "efivarfs", variablesDir, "efivarfs", "", func() error {
+		note := postmortem.Format(text, last(m), maxVariable)
+		return m.WriteOnce(variablesDir+"/"+postmortem.Variable, append([]byte(attributes), note...))
+	})
+}
+
+// mounted calls f while a filesystem is mounted.
+func mounted(m machine.Machine, source, target, typ, options string, f func() error) error {
+	if err := m.Load("fs-" + typ); err != nil {
+		return err
+	}
+	err := m.Mount(machine.Mount{Source: source, Target: target, FSType: typ, Flags: noSuidDevExec, Data: options})
 	if err != nil {
 		return err
 	}
-	note := postmortem.Format(text, last(m), maxVariable)
-	err = m.WriteOnce(variablesDir+"/"+postmortem.Variable, append([]byte(attributes), note...))
-	if uerr := m.Unmount(variablesDir, true); err == nil {
+	err = f()
+	if uerr := m.Unmount(target, false); err == nil {
 		err = uerr
 	}
 	return err
@@ -126,17 +138,8 @@ func (c *Core) toESP(t *ueventd.Task, text string) {
 		return
 	}
 	c.act(t, "keep the failure on "+found[0], func(m machine.Machine) error {
-		if err := m.Load("fs-vfat"); err != nil {
-			return err
-		}
-		err := m.Mount(machine.Mount{Source: found[0], Target: espDir, FSType: "vfat", Flags: noSuidDevExec, Data: "umask=0077"})
-		if err != nil {
-			return err
-		}
-		err = m.WriteFile(espDir+"/"+postmortem.File, postmortem.Format(text, last(m), maxOnDisk), 0o600)
-		if uerr := m.Unmount(espDir, false); err == nil {
-			err = uerr
-		}
-		return err
+		return mounted(m, found[0], espDir, "vfat", "umask=0077", func() error {
+			return m.WriteFile(espDir+"/"+postmortem.File, postmortem.Format(text, last(m), maxOnDisk), 0o600)
+		})
 	})
 }

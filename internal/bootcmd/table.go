@@ -217,7 +217,7 @@ var table = [...]struct {
 // save reads where a failure is kept; "no" is nowhere.
 func (p *parser) save() {
 	var places Places
-	for word := range strings.SplitSeq(p.arg.Value, ",") {
+	for _, word := range strings.Split(p.arg.Value, ",") {
 		switch word {
 		case "pstore":
 			places |= SavePstore

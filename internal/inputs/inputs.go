@@ -18,6 +18,7 @@ package inputs
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"reflect"
 	"sync"
 	"time"
 )
@@ -77,7 +78,7 @@ type Log struct {
 	written int
 	last    time.Duration
 	strings map[string]uint32
-	types   typeTable
+	types   map[reflect.Type]described
 	ops     map[uint64]uint64
 	opCount uint64
 	known   map[Question]*answer
@@ -86,7 +87,7 @@ type Log struct {
 
 // New returns an empty log that begins with what the boot starts from.
 func New(s Setup) *Log {
-	l := &Log{strings: map[string]uint32{}, types: newTypeTable(), ops: map[uint64]uint64{}, known: map[Question]*answer{}, last: s.Start}
+	l := &Log{strings: map[string]uint32{}, types: map[reflect.Type]described{}, ops: map[uint64]uint64{}, known: map[Question]*answer{}, last: s.Start}
 	l.entry(KindSetup)
 	l.value(s.Version)
 	l.value(s.Sources)
@@ -101,11 +102,15 @@ func New(s Setup) *Log {
 func (l *Log) off() bool { return l == nil || l.full }
 
 func (l *Log) entry(k Kind) {
-	l.buf = append(l.buf, byte(k))
+	l.put(byte(k))
 	if k != KindAnswer {
 		l.input++
 	}
 }
+
+func (l *Log) put(c byte) { l.buf = append(l.buf, c) }
+
+func (l *Log) uint(n uint64) { l.buf = binary.AppendUvarint(l.buf, n) }
 
 // note records an input that is its kind alone, or with one number.
 func (l *Log) note(k Kind, n ...uint64) {
@@ -200,9 +205,9 @@ func (l *Log) Take() []byte {
 	}
 	if l.written+len(l.buf) > MaxBytes {
 		l.full = true
-		l.buf = append(l.buf[:0], byte(KindFull))
-		clear(l.strings)
-		clear(l.known)
+		l.buf = l.buf[:0]
+		l.put(byte(KindFull))
+		l.strings, l.known = nil, nil
 	}
 	out := l.out[:0]
 	if !l.begun {

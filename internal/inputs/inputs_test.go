@@ -24,7 +24,7 @@ type node struct {
 	Pass Secret
 	Err  error
 	F    func()
-	Of   map[string]int8
+	Of   map[string]string
 	Flag bool
 	Raw  [2]byte
 }
@@ -42,7 +42,7 @@ func sample() *Log {
 	l.Started(11)
 	l.Started(12)
 	a := &node{Name: "a", Key: []byte("volume key"), Pass: Secret("correct horse\n"), Err: fmt.Errorf("x: %w", syscall.ENOENT),
-		Of: map[string]int8{"b": -2, "a": 1}, Flag: true, Raw: [2]byte{1, 2}}
+		Of: map[string]string{"b": "2", "a": "1"}, Flag: true, Raw: [2]byte{1, 2}}
 	a.Next = &node{Name: "b", Next: a, Pass: Secret("tr0ub4dor")}
 	l.Result(12, a, errors.Join(errors.New("one"), fmt.Errorf("two: %w", fs.ErrNotExist)))
 	l.Result(11, nil, nil)
@@ -80,7 +80,7 @@ func TestWhatIsRecordedIsRead(t *testing.T) {
 	}
 	n := e[3].Value
 	v := n.Items[0]
-	if v.Field("Name").Text != "a" || v.Field("Of").Keys[0] != "a" || int8(v.Field("Of").Items[1].Number) != -2 || v.Field("Flag").Number != 1 ||
+	if v.Field("Name").Text != "a" || v.Field("Of").Keys[0] != "a" || v.Field("Of").Items[1].Text != "2" || v.Field("Flag").Number != 1 ||
 		v.Field("Raw").Text != "\x01\x02" || v.Field("Err").Err.Leaves[0].Errno != uint64(syscall.ENOENT) || v.Field("Pass").Number != 3 {
 		t.Errorf("%+v", v)
 	}
@@ -153,7 +153,7 @@ func TestAnswersAreRecordedWhenTheyChange(t *testing.T) {
 	if len(start) != 2 || start[1].Text != "2" || start[1].Before != 2 || len(run) != 7 {
 		t.Fatalf("%+v\n%+v", start, run)
 	}
-	if run[0].Err.Leaves[0].Errno != uint64(syscall.ENOENT) || run[2].Err.Text != "odd" || run[3].Text != "a\x00b\x00" || run[5].Text != "1" || run[6].Text != "" {
+	if run[0].Err.Leaves[0].Errno != uint64(syscall.ENOENT) || run[2].Err.Leaves[0].Text != "odd" || run[3].Text != "a\x00b\x00" || run[5].Text != "1" || run[6].Text != "" {
 		t.Errorf("%+v", run)
 	}
 }

@@ -281,8 +281,6 @@ func (d *reader) answer() (a Answer, err error) {
 	switch form {
 	case 0:
 		a.Text, err = d.text()
-	case 1:
-		a.Err, err = d.errorText()
 	case 2:
 		a.Err = &Error{}
 		var leaf Leaf

@@ -5,43 +5,32 @@ import "strings"
 // Scrub leaves out the values of words that name a password, as they stand in
 // the options of an fstab: "user=a,password=…".
 func Scrub(s string) string {
-	from := 0
-	var out []byte
-	for i := 0; i < len(s); i++ {
-		if s[i] != '=' || !names(s[:i]) {
+	const stops = " \t\n,;&\"'"
+	for from := 0; ; {
+		i := strings.IndexByte(s[from:], '=') + from
+		if i < from {
+			return s
+		}
+		from = i + 1
+		start := i
+		for start > 0 && strings.IndexByte(stops, s[start-1]) < 0 {
+			start--
+		}
+		w := strings.ToLower(s[start:i])
+		if w != "pass" && !strings.Contains(w, "passw") && !strings.Contains(w, "passphrase") && !strings.Contains(w, "secret") {
 			continue
 		}
-		end := i + 1
-		stop := " \t\n,;&\"'"
-		if end < len(s) && (s[end] == '"' || s[end] == '\'') {
-			stop = s[end : end+1]
-			end++
+		stop := stops
+		if from < len(s) && (s[from] == '"' || s[from] == '\'') {
+			stop = s[from : from+1]
+			from++
 		}
-		n := strings.IndexAny(s[end:], stop)
-		if n < 0 {
-			n = len(s) - end
+		end := strings.IndexAny(s[from:], stop) + from
+		if end < from {
+			end = len(s)
 		}
-		if n > 0 {
-			out = append(append(out, s[from:end]...), "…"...)
-			from = end + n
-			i = from - 1
+		if end > from {
+			s = s[:from] + "…" + s[end:]
 		}
 	}
-	if out == nil {
-		return s
-	}
-	return string(append(out, s[from:]...))
-}
-
-// names says whether the word at the end of s is the name of a password.
-func names(s string) bool {
-	i := len(s)
-	for i > 0 && (s[i-1]|0x20 >= 'a' && s[i-1]|0x20 <= 'z' || s[i-1] >= '0' && s[i-1] <= '9' || s[i-1] == '_' || s[i-1] == '-' || s[i-1] == '.') {
-		i--
-	}
-	if len(s)-i > 64 {
-		return false
-	}
-	w := strings.ToLower(s[i:])
-	return w == "pass" || strings.Contains(w, "passw") || strings.Contains(w, "passphrase") || strings.Contains(w, "secret")
 }

@@ -25,19 +25,6 @@ const (
 	OpMatch    Op = 'm' // whether the image has a module for the modalias, alike
 )
 
-// words begin the errors of package sysfs.
-func (o Op) word() string {
-	switch o {
-	case OpRead:
-		return "read"
-	case OpReadlink:
-		return "readlink"
-	case OpResolve:
-		return "resolve"
-	}
-	return "list"
-}
-
 // answer is the last one to a question.
 type answer struct {
 	text  string
@@ -75,8 +62,8 @@ func yes(ok bool) string {
 }
 
 // answer records an answer where it is new: the question, how often it was
-// asked before during the same input, and 0 and the text, 1 and an error, or 2
-// and the end of an error whose text is the usual one of package sysfs.
+// asked before during the same input, and 0 and the text, or 2 and the end of
+// an error: what stands before that in its text is the same in all of them.
 func (l *Log) answer(op Op, path, text string, err error) {
 	if l.full {
 		return
@@ -96,6 +83,7 @@ func (l *Log) answer(op Op, path, text string, err error) {
 	a.asked++
 	failed := ""
 	if err != nil {
+		err = leaves(nil, err)[0]
 		failed = err.Error()
 	}
 	if a.text == text && a.err == failed {
@@ -103,20 +91,16 @@ func (l *Log) answer(op Op, path, text string, err error) {
 	}
 	a.text, a.err = text, failed
 	l.entry(KindAnswer)
-	l.buf = append(l.buf, byte(op))
+	l.put(byte(op))
 	l.text(path)
 	l.uint(before)
-	if err == nil {
-		l.uint(0)
-		l.text(text)
+	if err != nil {
+		l.put(2)
+		l.leaf(err)
 		return
 	}
-	if ends := leaves(nil, err); len(ends) == 1 && failed == "sysfs: "+op.word()+" "+path+": "+ends[0].Error() {
-		l.uint(2)
-		l.leaf(ends[0])
-		return
-	}
-	l.error(err)
+	l.put(0)
+	l.text(text)
 }
 
 // recorder is a sysfs whose answers are recorded.

@@ -2,8 +2,9 @@ package inputs
 
 import (
 	"encoding/binary"
+	"maps"
 	"reflect"
-	"strings"
+	"slices"
 )
 
 // Shape is what a recorded value is made of.
@@ -33,20 +34,17 @@ const (
 	maxLeaves   = 16
 )
 
-type typeTable struct {
-	ids map[reflect.Type]uint64
-	of  map[reflect.Type]Shape
+// described is a type that stands in the record.
+type described struct {
+	number uint64
+	shape  Shape
 }
-
-func newTypeTable() typeTable {
-	return typeTable{map[reflect.Type]uint64{}, map[reflect.Type]Shape{}}
-}
-
-func (l *Log) uint(n uint64) { l.buf = binary.AppendUvarint(l.buf, n) }
 
 // bytes appends a string that will not come again.
-func (l *Log) bytes(s string) {
-	l.uint(0)
+func (l *Log) bytes(s string) { l.long(0, s) }
+
+func (l *Log) long(how byte, s string) {
+	l.put(how)
 	l.uint(uint64(len(s)))
 	l.buf = append(l.buf, s...)
 }
@@ -62,20 +60,18 @@ func (l *Log) text(s string) {
 		l.bytes(s)
 		return
 	}
-	l.strings[strings.Clone(s)] = uint32(len(l.strings))
-	l.uint(1)
-	l.uint(uint64(len(s)))
-	l.buf = append(l.buf, s...)
+	l.strings[s] = uint32(len(l.strings))
+	l.long(1, s)
 }
 
 // error appends an error: 0 for none, else 1, its text, and what is at the
 // ends of its chains, so that whoever asks what it Is gets the same answer.
 func (l *Log) error(err error) {
 	if err == nil {
-		l.uint(0)
+		l.put(0)
 		return
 	}
-	l.uint(1)
+	l.put(1)
 	l.text(Scrub(err.Error()))
 	ends := leaves(nil, err)
 	l.uint(uint64(len(ends)))
@@ -88,11 +84,11 @@ func (l *Log) error(err error) {
 // and a text.
 func (l *Log) leaf(e error) {
 	if v := reflect.ValueOf(e); isErrno(v.Type()) {
-		l.uint(1)
+		l.put(1)
 		l.uint(v.Uint())
 		return
 	}
-	l.uint(0)
+	l.put(0)
 	l.text(Scrub(e.Error()))
 }
 
@@ -140,16 +136,6 @@ type pointer struct {
 	typ reflect.Type
 }
 
-// shape says how values of a type are recorded.
-func (t *typeTable) shape(typ reflect.Type) Shape {
-	if s, ok := t.of[typ]; ok {
-		return s
-	}
-	s := shapeOf(typ)
-	t.of[typ] = s
-	return s
-}
-
 func shapeOf(t reflect.Type) Shape {
 	if t == reflect.TypeFor[Secret]() {
 		return Hidden
@@ -177,7 +163,7 @@ func shapeOf(t reflect.Type) Shape {
 			return List
 		}
 	case reflect.Map:
-		if t.Key().Kind() == reflect.String {
+		if t == reflect.TypeFor[map[string]string]() {
 			return Dictionary
 		}
 	case reflect.Struct:
@@ -190,14 +176,14 @@ func shapeOf(t reflect.Type) Shape {
 // description: the shape, what it is made of, of a structure its name, the
 // number of fields, and the name and type of each.
 func (l *Log) typ(t reflect.Type) {
-	if n, ok := l.types.ids[t]; ok {
-		l.uint(n + 1)
+	if d, ok := l.types[t]; ok {
+		l.uint(d.number + 1)
 		return
 	}
-	l.types.ids[t] = uint64(len(l.types.ids))
-	s := l.types.shape(t)
-	l.uint(0)
-	l.buf = append(l.buf, byte(s))
+	s := shapeOf(t)
+	l.types[t] = described{uint64(len(l.types)), s}
+	l.put(0)
+	l.put(byte(s))
 	switch s {
 	case Pointer, List, Dictionary:
 		l.typ(t.Elem())
@@ -223,13 +209,13 @@ func (l *Log) typ(t reflect.Type) {
 func recorded(f reflect.StructField) bool { return f.Tag != `inputs:"-"` }
 
 func (l *Log) encode(p *pointers, v reflect.Value) {
-	switch l.types.shape(v.Type()) {
+	switch l.types[v.Type()].shape {
 	case Bool:
-		n := byte(0)
 		if v.Bool() {
-			n = 1
+			l.put(1)
+		} else {
+			l.put(0)
 		}
-		l.buf = append(l.buf, n)
 	case Int:
 		l.buf = binary.AppendVarint(l.buf, v.Int())
 	case Uint:
@@ -239,22 +225,22 @@ func (l *Log) encode(p *pointers, v reflect.Value) {
 	case Bytes:
 		l.byteString(v)
 	case Hidden:
-		l.buf = append(l.buf, placeholder(v.Bytes()))
+		l.put(placeholder(v.Bytes()))
 	case Failure:
 		if v.IsNil() {
-			l.uint(0)
+			l.put(0)
 		} else if v.CanInterface() {
 			l.error(v.Interface().(error))
 		} else {
-			l.uint(1) // in an unexported field: that there is one is all that can be said
+			l.put(1) // in an unexported field: that there is one is all that can be said
 			l.text("error")
-			l.uint(0)
+			l.put(0)
 		}
 	case Pointer:
 		l.pointer(p, v)
 	case List:
 		if v.Kind() == reflect.Slice && v.IsNil() {
-			l.uint(0)
+			l.put(0)
 			return
 		}
 		l.uint(uint64(v.Len()) + 1)
@@ -262,7 +248,7 @@ func (l *Log) encode(p *pointers, v reflect.Value) {
 			l.encode(p, v.Index(i))
 		}
 	case Dictionary:
-		l.dictionary(p, v)
+		l.dictionary(v)
 	case Structure:
 		t := v.Type()
 		for i := range t.NumField() {
@@ -276,18 +262,14 @@ func (l *Log) encode(p *pointers, v reflect.Value) {
 // byteString appends bytes: 0 for nil, else 1 and a string.
 func (l *Log) byteString(v reflect.Value) {
 	if v.Kind() == reflect.Slice && v.IsNil() {
-		l.uint(0)
+		l.put(0)
 		return
 	}
-	var b []byte
-	if v.Kind() == reflect.Slice {
-		b = v.Bytes()
-	} else {
-		for i := range v.Len() {
-			b = append(b, byte(v.Index(i).Uint()))
-		}
+	b := make([]byte, v.Len()) // an array that cannot be addressed has no Bytes
+	for i := range b {
+		b[i] = byte(v.Index(i).Uint())
 	}
-	l.uint(1)
+	l.put(1)
 	l.text(Scrub(string(b)))
 }
 
@@ -303,7 +285,7 @@ func placeholder(b []byte) byte {
 
 func (l *Log) pointer(p *pointers, v reflect.Value) {
 	if v.IsNil() {
-		l.uint(0)
+		l.put(0)
 		return
 	}
 	key := pointer{v.Pointer(), v.Type()}
@@ -315,29 +297,20 @@ func (l *Log) pointer(p *pointers, v reflect.Value) {
 		p.seen = map[pointer]uint64{}
 	}
 	p.seen[key] = uint64(len(p.seen))
-	l.uint(1)
+	l.put(1)
 	l.encode(p, v.Elem())
 }
 
-func (l *Log) dictionary(p *pointers, v reflect.Value) {
-	if v.IsNil() {
-		l.uint(0)
+// dictionary appends a map, in the order of its keys.
+func (l *Log) dictionary(v reflect.Value) {
+	if v.IsNil() || !v.CanInterface() {
+		l.put(0)
 		return
 	}
-	l.uint(uint64(v.Len()) + 1)
-	keys := make([]string, 0, v.Len())
-	values := make([]reflect.Value, 0, v.Len())
-	for it := v.MapRange(); it.Next(); {
-		// They are few: a generic sort would cost /init ten kilobytes.
-		k, i := it.Key().String(), len(keys)
-		keys, values = append(keys, k), append(values, it.Value())
-		for ; i > 0 && keys[i-1] > k; i-- {
-			keys[i], values[i] = keys[i-1], values[i-1]
-		}
-		keys[i], values[i] = k, it.Value()
-	}
-	for i, k := range keys {
+	m := v.Interface().(map[string]string)
+	l.uint(uint64(len(m)) + 1)
+	for _, k := range slices.Sorted(maps.Keys(m)) {
 		l.text(k)
-		l.encode(p, values[i])
+		l.text(Scrub(m[k]))
 	}
 }

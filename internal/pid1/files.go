@@ -139,14 +139,15 @@ func (files) WriteOnce(name string, data []byte) error {
 		}
 	}
 	fd, err := unix.Open(name, flags, 0o600)
+	if err == nil {
+		var n int
+		if n, err = unix.Write(fd, data); err == nil && n != len(data) {
+			err = io.ErrShortWrite
+		}
+		unix.Close(fd)
+	}
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
-	}
-	defer unix.Close(fd)
-	if n, err := unix.Write(fd, data); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	} else if n != len(data) {
-		return fmt.Errorf("write %s: %d bytes of %d", name, n, len(data))
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package pid1
 
 import (
-	"strings"
 	"time"
 
 	"firstlight/internal/bootcmd"
@@ -17,11 +16,7 @@ func setupOf(image handler.Image, texts []bootcmd.Source, args []string, start t
 		s.Sources = append(s.Sources, inputs.Source{Name: t.Name, Text: bootcmd.RedactText(t)})
 	}
 	for _, a := range args {
-		name, value, ok := strings.Cut(a, "=")
-		if ok {
-			a = name + "=" + bootcmd.Redact(name, value)
-		}
-		s.Args = append(s.Args, a)
+		s.Args = append(s.Args, bootcmd.RedactText(bootcmd.Source{Name: kernelFile, Text: a}))
 	}
 	return s
 }

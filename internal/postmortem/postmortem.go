@@ -15,6 +15,7 @@ package postmortem
 
 import (
 	"bytes"
+	"fmt"
 	"hash/crc32"
 	"strconv"
 	"strings"
@@ -55,13 +56,7 @@ func Format(text string, journal []byte, limit int) []byte {
 	if t := tail(journal, room-len(text)-len(records)); len(t) > 0 {
 		text += records + string(t)
 	}
-	b := strconv.AppendInt([]byte(mark), int64(len(text)), 10)
-	sum := strconv.FormatUint(uint64(crc32.ChecksumIEEE([]byte(text))), 16)
-	b = append(b, ' ')
-	b = append(b, "00000000"[len(sum):]...)
-	b = append(b, sum...)
-	b = append(b, '\n')
-	return append(b, text...)
+	return fmt.Appendf(nil, "%s%d %08x\n%s", mark, len(text), crc32.ChecksumIEEE([]byte(text)), text)
 }
 
 // tail is the last whole lines of at most n bytes.

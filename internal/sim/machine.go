@@ -192,6 +192,9 @@ const (
 
 // Mount implements machine.Mounts.
 func (m *Machine) Mount(mt machine.Mount) error {
+	if mt.FSType == "efivarfs" {
+		return nil // the firmware's variables are no disk
+	}
 	d := m.disks[mt.Source]
 	if d == nil {
 		return fmt.Errorf("mount %s on %s: %w", mt.Source, mt.Target, fs.ErrNotExist)

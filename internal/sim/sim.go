@@ -50,6 +50,8 @@ type Machine struct {
 	ShellFor time.Duration
 	// Record keeps what the core is given, for a replay.
 	Record bool
+	// NoStore: the machine has no persistent store.
+	NoStore bool
 	// Files are the contents of the image's files by their path.
 	Files map[string]string
 	// Programs are helpers of the image by their path.
