@@ -87,7 +87,7 @@ type Log struct {
 
 // New returns an empty log that begins with what the boot starts from.
 func New(s Setup) *Log {
-	l := &Log{strings: map[string]uint32{}, types: map[reflect.Type]described{}, ops: map[uint64]uint64{}, known: map[Question]*answer{}, last: s.Start}
+	l := &Log{buf: make([]byte, 0, len(s.Rules)+16<<10), strings: map[string]uint32{}, types: map[reflect.Type]described{}, ops: map[uint64]uint64{}, known: map[Question]*answer{}, last: s.Start}
 	l.entry(KindSetup)
 	l.value(s.Version)
 	l.value(s.Sources)
