@@ -106,12 +106,15 @@ func leaves(out []error, err error) []error {
 			return leaves(out, in)
 		}
 	case interface{ Unwrap() []error }:
+		before := len(out)
 		for _, in := range x.Unwrap() {
 			if in != nil {
 				out = leaves(out, in)
 			}
 		}
-		return out
+		if len(out) > before {
+			return out
+		}
 	}
 	return append(out, err)
 }

@@ -36,6 +36,8 @@ type Options struct {
 	Handlers []boot.Register
 	// Rules replace the recorded table of udev rules, if not nil.
 	Rules []byte
+
+	record bool
 }
 
 // Result is what a replay found.
@@ -65,6 +67,7 @@ type replayer struct {
 	core    *boot.Core
 	sys     *answers
 	started []ueventd.Operation // all, in order
+	log     *inputs.Log         // of a boot that is done anew
 	res     *Result
 }
 
@@ -120,10 +123,14 @@ func (r *replayer) prepare(opt Options) error {
 	if rec.Full {
 		r.note("the record of inputs was full before the boot ended")
 	}
+	if opt.record {
+		s := inputs.Setup{Version: version.Version, Sources: rec.Sources, Args: rec.Args, Start: rec.Start, Image: image, Rules: compiled}
+		r.log = inputs.New(s)
+	}
 	missing := func(text string) { r.core.World().AddMissing(text) }
 	r.core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: image, Sys: r.sys,
-		Rules:    udevd.NewTable(table, cfg.Params, r.sys.matches, missing),
-		Handlers: opt.Handlers, Args: rec.Args, Start: rec.Start})
+		Rules:    udevd.NewTable(table, cfg.Params, r.log.Matches(r.sys.matches), missing),
+		Handlers: opt.Handlers, Args: rec.Args, Start: rec.Start, Inputs: r.log})
 	return nil
 }
 

@@ -24,31 +24,24 @@ func (e *recorded) Error() string { return e.text }
 // another program could know.
 func (e *recorded) Is(target error) bool {
 	for _, l := range e.leaves {
-		switch {
-		case l.Errno != 0:
-			if errors.Is(syscall.Errno(l.Errno), target) {
-				return true
-			}
-		case l.Text == target.Error():
+		if l.Errno == 0 && l.Text == target.Error() {
 			return true
 		}
 	}
 	return false
 }
 
-// As finds the kernel's error number.
-func (e *recorded) As(target any) bool {
-	p, ok := target.(*syscall.Errno)
-	if !ok {
-		return false
-	}
+// Unwrap returns the ends of the original's chains.
+func (e *recorded) Unwrap() []error {
+	var out []error
 	for _, l := range e.leaves {
 		if l.Errno != 0 {
-			*p = syscall.Errno(l.Errno)
-			return true
+			out = append(out, syscall.Errno(l.Errno))
+		} else {
+			out = append(out, errors.New(l.Text))
 		}
 	}
-	return false
+	return out
 }
 
 func errorOf(e *inputs.Error) error {
