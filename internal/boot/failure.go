@@ -2,12 +2,12 @@ package boot
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"

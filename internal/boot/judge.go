@@ -1,7 +1,6 @@
 package boot
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/handler/mount"

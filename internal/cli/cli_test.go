@@ -55,7 +55,7 @@ func TestManPages(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, b)
 		}
 	}
-	for _, name := range []string{"man8/firstlight-feature-show.8", "man8/firstlight-trace-timeline.8", "man7/firstlight.7", "man7/firstlight-cmdline.7"} {
+	for _, name := range []string{"man8/firstlight-feature-show.8", "man8/firstlight-trace-critical-path.8", "man7/firstlight.7", "man7/firstlight-cmdline.7"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)
 		}

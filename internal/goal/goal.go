@@ -4,11 +4,12 @@
 package goal
 
 import (
-	"fmt"
 	"slices"
 	"sort"
 	"strings"
 	"time"
+
+	"firstlight/internal/fmt"
 )
 
 // State is how far a goal has come.
@@ -295,7 +296,9 @@ func Seconds(d time.Duration) string {
 	d = max(d, 0)
 	switch {
 	case d < 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
+		const tenth = 100 * time.Millisecond
+		n := d.Round(tenth) / tenth
+		return fmt.Sprintf("%d.%d s", int64(n/10), int64(n%10))
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%d s", int(d.Seconds()+0.5))
 	}

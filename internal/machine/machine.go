@@ -205,6 +205,8 @@ const (
 	Halt     Power = "halt"
 )
 
+func (p Power) String() string { return string(p) }
+
 // ErrNoImage says that the kernel found no hibernation image.
 var ErrNoImage = errors.New("no hibernation image")
 

@@ -7,7 +7,8 @@
 package pid1
 
 import (
-	"fmt"
+	"errors"
+	"io/fs"
 	"os"
 	"path"
 	"runtime/debug"
@@ -19,11 +20,13 @@ import (
 	"firstlight/internal/boot"
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/console"
+	"firstlight/internal/fmt"
 	"firstlight/internal/handler"
 	"firstlight/internal/inputs"
 	"firstlight/internal/kmod"
 	"firstlight/internal/kmod/load"
 	"firstlight/internal/mountinfo"
+	"firstlight/internal/sysfile"
 	"firstlight/internal/sysfs"
 	"firstlight/internal/udevd"
 	"firstlight/internal/udevd/rules"
@@ -45,7 +48,7 @@ const (
 // Main runs the boot and does not return. handlers are what this program can
 // do.
 func Main(handlers []boot.Register) {
-	began, mono := time.Now(), now()
+	began, mono := time.Now().UnixMicro(), now()
 	// A boot allocates a few megabytes in all; collecting them would cost
 	// more than they do. The limit keeps a long wait for a person bounded.
 	debug.SetGCPercent(-1)
@@ -111,12 +114,15 @@ func survive() {
 	die(fmt.Errorf("internal error: %v\n%s", p, debug.Stack()))
 }
 
+// complain writes a line to standard error.
+func complain(text string) { sysfile.New(2, "stderr").Write([]byte(text + "\n")) }
+
 // die says why the boot cannot even begin, and waits for a person. With
 // panic= it reboots.
 func die(err error) {
 	text := "firstlight cannot start: " + err.Error()
 	kmsg(3, text)
-	fmt.Fprintln(os.Stderr, text)
+	complain(text)
 	cfg, _ := commandLine()
 	if f := cfg.Failure; f.PanicSet && f.Panic != 0 {
 		time.Sleep(time.Duration(max(f.Panic, 0)) * time.Second)
@@ -202,7 +208,7 @@ func readImage() imageInfo {
 func optional(p string) string {
 	b, err := readBounded(p, maxConfig)
 	if err != nil {
-		if !os.IsNotExist(err) {
+		if !errors.Is(err, fs.ErrNotExist) {
 			kmsg(4, err.Error())
 		}
 		return ""

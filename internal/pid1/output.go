@@ -1,14 +1,13 @@
 package pid1
 
 import (
-	"fmt"
-	"os"
-
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/boot"
 	"firstlight/internal/console"
+	"firstlight/internal/fmt"
 	"firstlight/internal/handler"
+	"firstlight/internal/sysfile"
 )
 
 // output is where messages and the journal go.
@@ -78,7 +77,7 @@ func panicked(p any) error { return fmt.Errorf("internal error: %v", p) }
 // summary writes what a boot has cost for whoever asks afterwards, as
 // key=value lines.
 func writeSummary(lines string) {
-	if err := os.WriteFile(runDir+"/summary", []byte(lines), 0o644); err != nil {
+	if err := sysfile.WriteFile(runDir+"/summary", []byte(lines), 0o644); err != nil {
 		kmsg(4, err.Error())
 	}
 }

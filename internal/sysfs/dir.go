@@ -1,12 +1,13 @@
 package sysfs
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"firstlight/internal/fmt"
 )
 
 // Dir is the tree below a directory of the running system: Dir("/sys"), or a

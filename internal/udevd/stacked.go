@@ -2,13 +2,13 @@ package udevd
 
 import (
 	"encoding/binary"
-	"fmt"
 	"io"
 	"path"
 	"strconv"
 	"strings"
 
 	"firstlight/internal/device"
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 	"firstlight/internal/md"
 	"firstlight/internal/mdsuper"

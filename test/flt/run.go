@@ -144,7 +144,7 @@ func (r *prepared) unattended(ctx context.Context, m vm.Machine) error {
 		return err
 	}
 	fmt.Println("\n== timeline")
-	if _, err := (host.Cmd{Argv: []string{r.firstlight, "trace", "timeline", journal}, Log: os.Stdout}).Run(ctx); err != nil {
+	if _, err := (host.Cmd{Argv: []string{r.firstlight, "trace", "show", journal}, Log: os.Stdout}).Run(ctx); err != nil {
 		return err
 	}
 	fmt.Printf("\n== systemd\n%s\nsystemctl is-system-running: %s\nsystemctl --failed: %s\n", d.Analyze, d.State, orNone(d.Failed))

@@ -4,7 +4,6 @@
 package btrfs
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"

@@ -6,7 +6,6 @@ package luks
 
 import (
 	"errors"
-	"fmt"
 	"path"
 	"strings"
 
@@ -15,6 +14,7 @@ import (
 	"firstlight/internal/devmapper"
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"

@@ -2,9 +2,7 @@ package luks
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"slices"
@@ -13,6 +11,7 @@ import (
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devmapper"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/inputs"
@@ -396,7 +395,7 @@ func (j mapping) run(m machine.Machine, secret []byte) error {
 	var key *luks.VolumeKey
 	err = withArea(m, j.devname, j.header, func(area io.ReaderAt) error {
 		memory, _ := m.Memory()
-		key, err = luks.Open(context.Background(), j.hdr, area, secret,
+		key, err = luks.Open(luks.ToTheEnd{}, j.hdr, area, secret,
 			luks.Options{Keyslots: j.slots, MemAvailable: memory, FreeMemory: m.FreeMemory, Ciphers: m.Ciphers()})
 		return err
 	})

@@ -6,12 +6,12 @@ package lvm
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"firstlight/internal/devmapper"
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/lvmmeta"

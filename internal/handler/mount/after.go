@@ -2,7 +2,6 @@ package mount
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/fstab"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"

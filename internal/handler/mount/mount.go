@@ -4,7 +4,6 @@ package mount
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/fstab"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"

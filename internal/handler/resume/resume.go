@@ -5,13 +5,13 @@ package resume
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
 
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"
