@@ -3,12 +3,14 @@ package inputs
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
+
 	"hash/crc32"
 	"io"
 	"math"
 	"strings"
 	"time"
+
+	"firstlight/internal/fmt"
 )
 
 // ErrFormat is wrapped by every error of Read for bytes that are not a record
@@ -154,7 +156,7 @@ func (d *reader) frame(rec *Record, first bool) error {
 		switch {
 		case first && n == 0:
 			if k != KindSetup {
-				return fmt.Errorf("the first entry is %q", k)
+				return fmt.Errorf("the first entry is %q", string(k))
 			}
 			err = d.setup(rec)
 		case k == KindAnswer:
@@ -254,7 +256,7 @@ func (d *reader) entry(k Kind) (e Entry, err error) {
 		}
 		e.Value, err = d.value()
 	default:
-		err = fmt.Errorf("an entry of the unknown kind %q", k)
+		err = fmt.Errorf("an entry of the unknown kind %q", string(k))
 	}
 	return e, err
 }
@@ -266,7 +268,7 @@ func (d *reader) answer() (a Answer, err error) {
 	}
 	a.Op = Op(op)
 	if !strings.ContainsRune("rlpdem", rune(op)) {
-		return a, fmt.Errorf("an answer to the unknown question %q", op)
+		return a, fmt.Errorf("an answer to the unknown question %q", string(op))
 	}
 	if a.Path, err = d.text(); err != nil {
 		return a, err

@@ -3,7 +3,8 @@ package inputs
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
+
+	"firstlight/internal/fmt"
 )
 
 func (d *reader) value() (*Value, error) {

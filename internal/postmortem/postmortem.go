@@ -15,11 +15,13 @@ package postmortem
 
 import (
 	"bytes"
-	"fmt"
+
 	"hash/crc32"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"firstlight/internal/fmt"
 )
 
 const mark = "firstlight-failure 1 "
