@@ -5,6 +5,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"unsafe"
 )
 
 // Shape is what a recorded value is made of.
@@ -124,10 +125,38 @@ func (l *Log) value(v any) {
 	if v == nil {
 		v = struct{}{}
 	}
-	r := reflect.ValueOf(v)
+	r := addressable(&v)
 	l.typ(r.Type())
 	l.encode(&pointers{}, r)
 }
+
+// addressable is the value in an interface where it stands. What is below it
+// can be read through its address then: asking reflect for it as an interface
+// would bring the calling of methods into /init, a hundred kilobytes.
+func addressable(v *any) reflect.Value {
+	words := (*[2]unsafe.Pointer)(unsafe.Pointer(v)) // its type, and the value or where it is
+	t := reflect.TypeOf(*v)
+	if direct(t) {
+		return reflect.NewAt(t, unsafe.Pointer(&words[1])).Elem()
+	}
+	return reflect.NewAt(t, words[1]).Elem()
+}
+
+// direct says whether an interface holds values of the type in itself: those
+// that are one pointer.
+func direct(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return true
+	case reflect.Struct:
+		return t.NumField() == 1 && direct(t.Field(0).Type)
+	case reflect.Array:
+		return t.Len() == 1 && direct(t.Elem())
+	}
+	return false
+}
+
+func address(v reflect.Value) unsafe.Pointer { return unsafe.Pointer(v.UnsafeAddr()) }
 
 // pointers numbers the pointers of one value.
 type pointers struct {
@@ -135,7 +164,7 @@ type pointers struct {
 }
 
 type pointer struct {
-	at  uintptr
+	at  unsafe.Pointer
 	typ reflect.Type
 }
 
@@ -230,15 +259,7 @@ func (l *Log) encode(p *pointers, v reflect.Value) {
 	case Hidden:
 		l.put(placeholder(v.Bytes()))
 	case Failure:
-		if v.IsNil() {
-			l.put(0)
-		} else if v.CanInterface() {
-			l.error(v.Interface().(error))
-		} else {
-			l.put(1) // in an unexported field: that there is one is all that can be said
-			l.text("error")
-			l.put(0)
-		}
+		l.error(*(*error)(address(v)))
 	case Pointer:
 		l.pointer(p, v)
 	case List:
@@ -291,7 +312,7 @@ func (l *Log) pointer(p *pointers, v reflect.Value) {
 		l.put(0)
 		return
 	}
-	key := pointer{v.Pointer(), v.Type()}
+	key := pointer{*(*unsafe.Pointer)(address(v)), v.Type()}
 	if n, ok := p.seen[key]; ok {
 		l.uint(n + 2)
 		return
@@ -306,11 +327,11 @@ func (l *Log) pointer(p *pointers, v reflect.Value) {
 
 // dictionary appends a map, in the order of its keys.
 func (l *Log) dictionary(v reflect.Value) {
-	if v.IsNil() || !v.CanInterface() {
+	m := *(*map[string]string)(address(v))
+	if m == nil {
 		l.put(0)
 		return
 	}
-	m := v.Interface().(map[string]string)
 	l.uint(uint64(len(m)) + 1)
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		l.text(k)
