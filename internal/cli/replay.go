@@ -37,7 +37,7 @@ const (
 	inputsName  = "inputs"
 )
 
-func replayCommand() *cobra.Command {
+func (f *traceFlags) replayCommand() *cobra.Command {
 	var asJSON, quiet bool
 	c := &cobra.Command{
 		Use:   "replay [DIR|INPUTS|JOURNAL]",
@@ -57,16 +57,16 @@ results of all operations are those of the recorded boot.
 
 Exit codes: 0 all records are equal; 1 one differs; 2 it cannot be replayed.`,
 		Example: `  sudo firstlight trace replay
-  firstlight trace replay /var/lib/firstlight/boots/3f2a…
+  sudo firstlight trace replay --boot -1
   firstlight trace replay --json case/ | jq .want`,
 		Args:          args(0, 1, "at most one record"),
 		SilenceErrors: true,
 		RunE: func(c *cobra.Command, a []string) error {
-			where := runDir
-			if len(a) > 0 {
-				where = a[0]
+			where, err := f.recordsOf(a)
+			var res *replay.Result
+			if err == nil {
+				res, err = replayOf(where)
 			}
-			res, err := replayOf(where)
 			if err != nil {
 				say(c.ErrOrStderr(), err)
 				return exitError(replayUnknown)
@@ -88,6 +88,19 @@ Exit codes: 0 all records are equal; 1 one differs; 2 it cannot be replayed.`,
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing; the exit code says it")
 	return c
+}
+
+// recordsOf is where the records are that the command line names.
+func (f *traceFlags) recordsOf(a []string) (string, error) {
+	switch {
+	case len(a) > 0:
+		return a[0], nil
+	case f.file != "":
+		return f.file, nil
+	case f.boot != "":
+		return findJournal(journalFile, f.kept, f.boot)
+	}
+	return runDir, nil
 }
 
 // replayOf replays the records at where.
