@@ -62,9 +62,13 @@ type Core struct {
 	lastEvent      time.Duration // when something last came in, of use or not
 	looked         time.Duration // when it was last looked whether there is something to explain
 	revision       uint64        // what was known then
-	explained      string        // the explanation that was last shown
+	explained      string        // the explanation that was last shown, by its signature
+	others         []byte        // the drivers that the image has not; nil until they are needed
+	gone           *udevd.Entry  // the last device with content that went away
+	goneAt         time.Duration
 	failing        bool
-	shell          bool // a person has the emergency shell
+	offered        bool // a person is offered the emergency shell
+	shell          bool // a person has it
 	progressTimers int
 	saved          bool         // the failure was written to where it survives
 	noted          []goal.State // of each goal, as last recorded
@@ -209,6 +213,7 @@ func (c *Core) publish(t *ueventd.Task, e *udevd.Entry, action string) {
 	}
 	if e.Subsystem() == "block" {
 		c.w.Revision++
+		c.noteGone(e, action)
 		c.sched.Notify("changed " + e.Devname())
 	}
 }
@@ -290,6 +295,10 @@ func (c *Core) Journal() []byte { return c.log.Take() }
 
 // World gives the state to whoever shows it; it must not be changed.
 func (c *Core) World() *handler.World { return c.w }
+
+// Close ends what is still going on, after the last input: for who runs many
+// boots in one process. What was left by then is not looked at any more.
+func (c *Core) Close() { c.sched.Close() }
 
 // Stats returns what the boot has cost so far.
 func (c *Core) Stats() ueventd.Stats {

@@ -230,4 +230,6 @@ func (files) SetNode(name string, uid, gid *int, mode *fs.FileMode) error {
 
 func (f files) WriteSysfs(p, value string) error { return f.sys.Write(p, value) }
 
+func (f files) WaitSysfs(p, value string) error { return f.sys.Wait(p, value) }
+
 func (files) Mkdir(p string, mode fs.FileMode) error { return sysfile.MkdirAll(p, mode) }

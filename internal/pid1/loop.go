@@ -163,8 +163,8 @@ func (l *loop) carryOut() {
 
 // record writes what the core was given and what it has decided.
 func (l *loop) record() {
-	l.out.inputs.append(l.inputs.Take())
-	l.out.journal.append(l.core.Journal())
+	appendTo(&l.out.inputs, l.inputs.Take())
+	l.out.journal(l.core.Journal())
 }
 
 // do carries out one operation. A panic in it is that operation's failure.

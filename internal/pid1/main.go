@@ -70,14 +70,15 @@ func Main(handlers []boot.Register) {
 	if err != nil {
 		die(err)
 	}
-	if rel := kernelRelease(); image.Kernel != "" && rel != image.Kernel {
+	image.Running = kernelRelease()
+	if rel := image.Running; image.Kernel != "" && rel != image.Kernel {
 		cons.Print(fmt.Sprintf("This image was made for kernel %s, but %s is running: its modules will not load.\n"+
 			"Boot the kernel that the image belongs to, or rebuild the image for this one.", image.Kernel, rel))
 	}
 	spawn := newChildren()
 	mods := newModules(index, cfg.Modules, load.Linux{})
 	sys := sysfs.Dir("/sys")
-	out := openOutput(cons, cfg.Log.Quiet, cfg.Log.Debug)
+	out := openOutput(cons, cfg.Log)
 	sw := &switcher{began: began, mono: mono, spawn: spawn}
 	w := &world{storage: storage{modules: mods}, modules: mods, files: files{sys}, children: spawn, Console: cons, switcher: sw,
 		shell: shell{console: cons, spawn: spawn, password: image.password}}
@@ -196,6 +197,10 @@ func readImage() imageInfo {
 			info.Features = strings.FieldsFunc(v, func(r rune) bool { return r == ' ' || r == ',' })
 		case "hostname":
 			info.Hostname = v
+		case "system_id":
+			info.SystemID = v
+		case "extra_system_ids":
+			info.ExtraSystemIDs = strings.Fields(v)
 		}
 	}
 	info.Crypttab = optional("/etc/crypttab")

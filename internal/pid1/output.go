@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/boot"
+	"firstlight/internal/bootcmd"
 	"firstlight/internal/console"
 	"firstlight/internal/fmt"
 	"firstlight/internal/handler"
@@ -15,28 +16,28 @@ type output struct {
 	console *console.Console
 	quiet   bool
 	debug   bool
-	journal file
-	inputs  file // what the core was given, for root alone
+	file    int // the journal's descriptor, -1 for none
+	copy    int // that of the device which gets it too
+	inputs  int // of what the core was given, for root alone
 }
 
-// file is one of the records of this boot, which only grows.
-type file struct {
-	name string
-	fd   int // -1 for none
-}
-
-// openOutput opens the records of this boot.
-func openOutput(c *console.Console, quiet, debug bool) *output {
-	return &output{console: c, quiet: quiet, debug: debug, journal: openRecord("journal", 0o644), inputs: openRecord("inputs", 0o600)}
-}
-
-func openRecord(name string, mode uint32) file {
-	fd, err := unix.Open(runDir+"/"+name, unix.O_WRONLY|unix.O_CREAT|unix.O_APPEND|unix.O_CLOEXEC, mode)
-	if err != nil {
-		kmsg(4, name+" cannot be kept: "+err.Error())
-		fd = -1
+// openOutput opens the journal of this boot.
+func openOutput(c *console.Console, log bootcmd.Log) *output {
+	o := &output{console: c, quiet: log.Quiet, debug: log.Debug, file: openJournal(runDir+"/journal", unix.O_CREAT|unix.O_APPEND, 0o644), copy: -1,
+		inputs: openJournal(runDir+"/inputs", unix.O_CREAT|unix.O_APPEND, 0o600)}
+	if log.Journal != "" {
+		o.copy = openJournal(log.Journal, unix.O_NOCTTY, 0)
 	}
-	return file{name, fd}
+	return o
+}
+
+func openJournal(name string, flags int, mode uint32) int {
+	fd, err := unix.Open(name, flags|unix.O_WRONLY|unix.O_CLOEXEC, mode)
+	if err != nil {
+		kmsg(4, "the journal cannot be kept in "+name+": "+err.Error())
+		return -1
+	}
+	return fd
 }
 
 // show says a message where it belongs.
@@ -56,16 +57,21 @@ func (o *output) show(m boot.Message) {
 	kmsg(7, m.Text)
 }
 
-// append writes what was recorded.
-func (f *file) append(p []byte) {
-	for len(p) > 0 && f.fd >= 0 {
-		n, err := unix.Write(f.fd, p)
+// journal appends records to the file, and to the device if there is one.
+func (o *output) journal(p []byte) {
+	appendTo(&o.file, p)
+	appendTo(&o.copy, p)
+}
+
+func appendTo(fd *int, p []byte) {
+	for len(p) > 0 && *fd >= 0 {
+		n, err := unix.Write(*fd, p)
 		if err == unix.EINTR {
 			continue
 		}
 		if err != nil {
-			kmsg(4, f.name+" cannot be written: "+err.Error())
-			f.fd = -1
+			kmsg(4, "the journal cannot be written: "+err.Error())
+			*fd = -1
 			break
 		}
 		p = p[n:]

@@ -25,7 +25,6 @@ import (
 	"firstlight/internal/udevd"
 	"firstlight/internal/udevd/rules"
 	"firstlight/internal/udevd/rules/compile"
-	"firstlight/internal/uevent"
 	"firstlight/internal/ueventd"
 	"firstlight/internal/version"
 	ours "firstlight/rules"
@@ -46,16 +45,35 @@ type Machine struct {
 	// Answer is what the person types at a question, and after how long; nil
 	// means that nobody is there.
 	Answer func(p machine.Prompt) (string, time.Duration, error)
+	// Person is who types at questions where Answer is nil.
+	Person *Person
+	// Modules are the drivers of the image and of its kernel; nil is a kernel
+	// with everything built in. Set them before the first Plug or Attach.
+	Modules []Module
+	// Faults are what goes wrong.
+	Faults []Fault
 	// ShellFor is how long a person stays in a shell; 0: there is no shell.
 	ShellFor time.Duration
 	// Record keeps what the core is given, for a replay.
 	Record bool
 	// NoStore: the machine has no persistent store.
 	NoStore bool
+	// NobodyAtShell: there is a shell, and nobody comes to use it.
+	NobodyAtShell bool
 	// Files are the contents of the image's files by their path.
 	Files map[string]string
+	// AttrAfter is how long it takes until an attribute of sysfs that is
+	// waited for reads a value; nil or less than 0 means that it never does.
+	AttrAfter func(path, value string) time.Duration
 	// Programs are helpers of the image by their path.
 	Programs map[string]func(m *Machine, args []string) machine.Exit
+	// Wrap returns what operations see instead of the machine, which it is
+	// given: to watch them, or to disturb them. It is called once, by Boot.
+	Wrap func(machine.Machine) machine.Machine
+	// AfterStep is called whenever the core has run until it could not go on,
+	// after its operations were started. Journal then holds all that it has
+	// recorded so far.
+	AfterStep func()
 
 	// What came of it.
 	Started  *machine.SwitchRoot // the real system was started
@@ -70,21 +88,45 @@ type Machine struct {
 	Prompts  []machine.Prompt
 	Shells   int      // how often there was a shell
 	Finished []string // operations in the order in which they ended
+	Writes   []Write  // what was written to disks, in order
+	Loaded   []string // modules, in the order in which they were loaded
+	Arrays   []Started
+	// ResumedFrom is what really was on the device that was resumed from.
+	ResumedFrom *Disk
 
-	now     time.Duration
-	rng     *rand.Rand
-	sys     *tree
-	disks   map[string]*Disk // by node
-	serial  int
-	mapped  map[string]*mapping
-	mounted map[string]*Disk // by mount point
-	queue   []event
-	seq     uint64
-	current *operation
-	asked   map[string]*operation
+	now        time.Duration
+	rng        *rand.Rand
+	sys        *tree
+	kmod       *modules
+	disks      map[string]*Disk // by node
+	numbers    map[devnum]*Disk
+	given      []*Disk // by the test, in order
+	away       map[*Disk]bool
+	devices    []*Device
+	slots      map[string][]*Disk
+	serial     int
+	partMinor  int
+	mapped     []*mapping
+	keyring    map[string][]byte
+	startDirty bool
+	btrfs      map[string][]btrfsMember
+	mounted    map[string]mount // by mount point
+	written    map[string]string
+	spent      []int // how often each fault has struck
+	lastEvent  time.Duration
+	eventOf    map[string]time.Duration
+	running    bool // the core runs
+	answer     func(p machine.Prompt) (string, time.Duration, error)
+	queue      []event
+	seq        uint64
+	current    *operation
+	underWay   []*operation
+	idle       []*worker
+	asked      map[string]*operation
 
 	devLinks map[string]string
 	inputs   *inputs.Log
+	world    machine.Machine // what operations see
 }
 
 // Line is something that was said, and when.
@@ -105,8 +147,9 @@ type event struct {
 // person.
 type operation struct {
 	what   string
-	next   func() (struct{}, bool)
-	yield  func(struct{}) bool
+	run    func()
+	on     *worker // runs it, once it was begun
+	ended  bool
 	woken  bool
 	err    error // with which its question was withdrawn
 	resume func()
@@ -143,8 +186,12 @@ func (m *Machine) init() {
 		return
 	}
 	m.sys = newTree()
-	m.disks, m.mapped = map[string]*Disk{}, map[string]*mapping{}
-	m.mounted, m.asked = map[string]*Disk{}, map[string]*operation{}
+	m.kmod = newModules(m.Modules)
+	m.disks, m.numbers = map[string]*Disk{}, map[devnum]*Disk{}
+	m.away, m.slots = map[*Disk]bool{}, map[string][]*Disk{}
+	m.keyring, m.btrfs = map[string][]byte{}, map[string][]btrfsMember{}
+	m.mounted, m.asked = map[string]mount{}, map[string]*operation{}
+	m.eventOf = map[string]time.Duration{}
 }
 
 // Boot boots until the real system starts, the machine stops, or the virtual
@@ -160,6 +207,9 @@ func (m *Machine) Boot(limit time.Duration) error {
 	if err != nil {
 		return err
 	}
+	if err := m.disturb(); err != nil {
+		return err
+	}
 	cfg, problems := bootcmd.Parse(bootcmd.Source{Name: "/proc/cmdline", Text: m.Cmdline})
 	if m.Record {
 		m.inputs = inputs.New(inputs.Setup{Version: version.Version, Start: m.now, Image: m.Image, Rules: compiled,
@@ -167,15 +217,25 @@ func (m *Machine) Boot(limit time.Duration) error {
 	}
 	missing := func(text string) { m.Core.World().AddMissing(text) }
 	m.Core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: m.Image, Sys: m.sys,
-		Rules:    udevd.NewTable(tab, cfg.Params, m.inputs.Matches(func(string) bool { return false }), missing),
+		Rules:    udevd.NewTable(tab, cfg.Params, m.inputs.Matches(m.matches), missing),
 		Handlers: m.Handlers, Start: m.now, Inputs: m.inputs})
+	m.world = m
+	m.Journal = make([]byte, 0, 24<<10)
+	if m.Wrap != nil {
+		m.world = m.Wrap(m)
+	}
 	m.Core.Start()
 	for rounds := 0; ; rounds++ {
 		if rounds > 1_000_000 {
 			return fmt.Errorf("sim: still busy after %d rounds at %v", rounds, m.now)
 		}
+		m.running = true
 		m.Core.Run()
+		m.running = false
 		m.takeOut()
+		if m.AfterStep != nil {
+			m.AfterStep()
+		}
 		if m.Started != nil || m.Stopped != "" || m.Resumed != "" {
 			m.keep()
 			return nil
@@ -217,6 +277,9 @@ func (m *Machine) keep() {
 	m.Journal = append(m.Journal, m.Core.Journal()...)
 }
 
+// matches says whether the image has a module for an alias.
+func (m *Machine) matches(alias string) bool { return len(m.kmod.match(alias)) > 0 }
+
 func (m *Machine) latency(what string) time.Duration {
 	if m.Latency != nil {
 		return m.Latency(what)
@@ -228,9 +291,9 @@ func (m *Machine) start(op ueventd.Operation) {
 	var value any
 	var err error
 	o := &operation{what: op.What}
-	o.next, _ = iter.Pull(func(yield func(struct{}) bool) {
-		o.yield = yield
+	o.run = func() {
 		defer func() {
+			o.ended = true
 			if p := recover(); p != nil {
 				err = fmt.Errorf("internal error: %v", p)
 			}
@@ -240,18 +303,37 @@ func (m *Machine) start(op ueventd.Operation) {
 				return
 			}
 		}
-		value, err = op.Run(m)
-	})
-	step := func() {
-		m.current = o
-		_, more := o.next()
-		m.current = nil
-		if !more {
-			m.Finished = append(m.Finished, op.What)
-			m.Core.Finish(op.ID, value, err)
+		if f := m.fault(OperationFails, op.What); f != nil {
+			err = fmt.Errorf("%s: %w", op.What, f.err())
+			return
 		}
+		if m.fault(OperationPanics, op.What) != nil {
+			panic("injected")
+		}
+		value, err = op.Run(m.world)
 	}
-	m.At(m.now+m.latency(op.What), step)
+	step := func() {
+		if o.on == nil {
+			o.on = m.worker()
+			o.on.job = o
+			m.underWay = append(m.underWay, o)
+		}
+		m.current = o
+		o.on.next()
+		m.current = nil
+		if !o.ended {
+			return
+		}
+		m.idle = append(m.idle, o.on)
+		m.underWay = slices.DeleteFunc(m.underWay, func(x *operation) bool { return x == o })
+		m.Finished = append(m.Finished, op.What)
+		m.Core.Finish(op.ID, value, err)
+	}
+	takes := m.latency(op.What)
+	if f := m.fault(OperationSlow, op.What); f != nil {
+		takes += f.For
+	}
+	m.At(m.now+takes, step)
 	o.resume = step
 }
 
@@ -268,29 +350,57 @@ func (m *Machine) sleep(d time.Duration) {
 			}
 		})
 	}
-	o.yield(struct{}{})
+	if !o.on.yield(struct{}{}) {
+		panic("sim: the machine was closed")
+	}
 }
 
-// SaidText is all that was said loudly, one after the other.
+// worker is a coroutine that carries out operations, one after the other.
+type worker struct {
+	job   *operation
+	next  func() (struct{}, bool)
+	stop  func()
+	yield func(struct{}) bool
+}
+
+func (m *Machine) worker() *worker {
+	if n := len(m.idle); n > 0 {
+		w := m.idle[n-1]
+		m.idle = m.idle[:n-1]
+		return w
+	}
+	w := &worker{}
+	w.next, w.stop = iter.Pull(func(yield func(struct{}) bool) {
+		w.yield = yield
+		for w.job.run(); yield(struct{}{}); w.job.run() {
+		}
+	})
+	return w
+}
+
+// Close ends what is still going on after Boot and gives its memory back: for
+// who boots many machines. The core must not be asked for anything after it.
+func (m *Machine) Close() {
+	for _, o := range m.underWay {
+		o.on.stop()
+	}
+	for _, w := range m.idle {
+		w.stop()
+	}
+	m.underWay, m.idle = nil, nil
+	if m.Core != nil {
+		m.Core.Close()
+	}
+}
+
+// SaidText is all that was said loudly, one after the other. Sentences that
+// were broken to fit a screen are whole.
 func (m *Machine) SaidText() string {
 	var b strings.Builder
 	for _, l := range m.Said {
 		if l.Urgency == handler.Loud {
-			b.WriteString(l.Text + "\n")
+			b.WriteString(strings.ReplaceAll(l.Text, "\n           ", " ") + "\n")
 		}
 	}
 	return b.String()
-}
-
-// Uevent hands a message of the kernel to the core, which must run already.
-func (m *Machine) uevent(action string, d *Disk, more ...string) {
-	if m.Core == nil {
-		return
-	}
-	props := d.props()
-	props["ACTION"], props["DEVPATH"] = action, d.devpath
-	for i := 0; i < len(more); i += 2 {
-		props[more[i]] = more[i+1]
-	}
-	m.Core.Uevent(&uevent.Message{Action: action, Devpath: d.devpath, Props: props})
 }

@@ -62,6 +62,7 @@ type given struct {
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w, conf: &mdsuper.Conf{}, arrays: map[string]*array{}}
 	w.Sched.Route(filter.MD, h.handle)
+	w.Sched.Route(filter.Clean, h.clean)
 	return h
 }
 
@@ -215,7 +216,7 @@ func (h *Handler) judge(t *ueventd.Task, a *array) ueventd.Outcome {
 		if why != "" {
 			t.Record("decision", subject(v)+" is left alone: "+why)
 			h.rest(a)
-			w.DropFact(a.key)
+			w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.LeftAlone, Text: "left alone: " + why, Try: "if the root is on it, add rd.md.uuid=" + v.UUID.String()})
 			return ueventd.Outcome{}
 		}
 		if !h.ready(a, v) {
@@ -247,7 +248,7 @@ func (h *Handler) ready(a *array, v *mdsuper.Array) bool {
 		f := goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v),
 			Try: "connect the missing member"}
 		if f.Until = h.await(a); f.Until != 0 {
-			f.AtExpiry = "it is started without the missing member"
+			f.AtExpiry = "starts degraded"
 		}
 		w.SetFact(a.key, f)
 		return false
@@ -344,6 +345,7 @@ func (h *Handler) start(t *ueventd.Task, a *array, v *mdsuper.Array, line *mdsup
 // running notes that the kernel has the array.
 func (h *Handler) running(a *array, kernel string) {
 	a.kernel = kernel
+	h.awaitClean(kernel)
 	for name := range a.members {
 		a.used[name] = true
 	}
