@@ -21,7 +21,7 @@ import (
 // stands for all below it.
 var core = []string{
 	"ueventd", "udevd", "udevd/rules", "udevd/rules/tab", "udevd/glob", "udevd/escape", "filter", "goal", "boot", "handler", "handler/",
-	"journal", "bootcmd", "devspec", "fstab", "crypttab", "timespan", "machine", "device",
+	"journal", "inputs", "postmortem", "bootcmd", "devspec", "fstab", "crypttab", "timespan", "machine", "device",
 	"blkid", "blkread", "blktext", "bootsector", "parttable", "luksfmt", "luksfmt/", "lvmmeta", "mdsuper", "md", "kmod",
 }
 
@@ -159,4 +159,65 @@ func TestExceptionsAreUsed(t *testing.T) {
 			t.Errorf("exception %q is needed no more", e)
 		}
 	}
+}
+
+// Whatever asks a person hands the answer to the core as an inputs.Secret: the
+// value of any other type would stand in the record of the boot.
+func TestAnswersOfPeopleAreSecrets(t *testing.T) {
+	asked := 0
+	err := filepath.WalkDir(internalDir, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+			return err
+		}
+		pkg, err := filepath.Rel(internalDir, filepath.Dir(p))
+		if err != nil || !isCore(pkg) {
+			return err
+		}
+		set := token.NewFileSet()
+		f, err := parser.ParseFile(set, p, nil, 0)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			lit, ok := n.(*ast.FuncLit)
+			if !ok || !asks(lit.Body) {
+				return true
+			}
+			asked++
+			if r := lit.Type.Results; r == nil || len(r.List) != 2 || !isSecret(r.List[0].Type) {
+				t.Errorf("%s: it asks a person and does not return an inputs.Secret", set.Position(n.Pos()))
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if asked == 0 {
+		t.Error("nobody asks: the test looks for the wrong thing")
+	}
+}
+
+// asks says whether a function calls Ask with a prompt.
+func asks(body ast.Node) bool {
+	found := false
+	ast.Inspect(body, func(n ast.Node) bool {
+		if c, ok := n.(*ast.CallExpr); ok && len(c.Args) == 1 {
+			if s, ok := c.Fun.(*ast.SelectorExpr); ok && s.Sel.Name == "Ask" {
+				found = true
+			}
+		}
+		return !found
+	})
+	return found
+}
+
+func isSecret(e ast.Expr) bool {
+	s, ok := e.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	x, ok := s.X.(*ast.Ident)
+	return ok && x.Name == "inputs" && s.Sel.Name == "Secret"
 }

@@ -15,6 +15,7 @@ import (
 	"firstlight/internal/filter"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
+	"firstlight/internal/inputs"
 	"firstlight/internal/journal"
 	"firstlight/internal/machine"
 	"firstlight/internal/sysfs"
@@ -33,6 +34,7 @@ type Options struct {
 	Handlers []Register // what this image can do, in order
 	Args     []string   // what the kernel passed to /init
 	Start    time.Duration
+	Inputs   *inputs.Log // records what comes in; nil for nothing
 }
 
 // Register makes a handler known to the core and returns what is to be done
@@ -68,12 +70,14 @@ type Core struct {
 	offered        bool // a person is offered the emergency shell
 	shell          bool // a person has it
 	progressTimers int
+	saved          bool         // the failure was written to where it survives
 	noted          []goal.State // of each goal, as last recorded
 	lastGoal       uint64       // the record of the last change of a goal
 }
 
 // New prepares a boot.
 func New(opt Options) *Core {
+	opt.Sys = opt.Inputs.FS(opt.Sys)
 	c := &Core{opt: opt}
 	c.log = journal.New(func() time.Duration { return c.sched.Now() })
 	c.sched = ueventd.New(c.log)
@@ -96,6 +100,7 @@ func New(opt Options) *Core {
 // Start begins the boot: the goals are set and what the command line says is
 // reported.
 func (c *Core) Start() {
+	c.opt.Inputs.Start()
 	c.started = true
 	c.sched.Caused(c.log.Record(0, "start", "firstlight "+c.opt.Image.Version, c.opt.Image.Kernel), c.prepare)
 	c.sched.Run()
@@ -190,11 +195,7 @@ func paramText(p bootcmd.Param) string {
 	if !p.HasValue {
 		return p.Name
 	}
-	if n := strings.ToLower(p.Name); strings.Contains(n, "password") || strings.Contains(n, "pass=") ||
-		strings.Contains(n, "secret") || strings.Contains(n, "passwd") || strings.Contains(n, "credential") || strings.HasSuffix(n, "cifspass") {
-		return p.Name + "=…"
-	}
-	return p.Name + "=" + p.Value
+	return p.Name + "=" + inputs.Scrub(bootcmd.Redact(p.Name, p.Value))
 }
 
 func (c *Core) say(u handler.Urgency, text string) {
@@ -219,45 +220,53 @@ func (c *Core) publish(t *ueventd.Task, e *udevd.Entry, action string) {
 
 // Advance tells the time at which the inputs that follow came in.
 func (c *Core) Advance(now time.Duration) {
+	c.opt.Inputs.Advance(now)
 	c.sched.Advance(now)
 }
 
 // Uevent takes in a message of the kernel.
 func (c *Core) Uevent(m *uevent.Message) {
+	c.opt.Inputs.Uevent(m)
 	c.lastEvent = c.sched.Now()
 	c.w.Devices.Add(m)
 }
 
 // Overflow says that messages were lost; found is a fresh walk of sysfs.
 func (c *Core) Overflow(found []*uevent.Message) {
+	c.opt.Inputs.Overflow(found)
 	by := c.log.Record(0, "overflow", "uevent", "messages were lost", "found="+strconv.Itoa(len(found)))
 	c.sched.Caused(by, func() { c.w.Devices.Rescan(found) })
 }
 
 // Dropped says that malformed or foreign messages were dropped so far.
 func (c *Core) Dropped(n int) {
+	c.opt.Inputs.Dropped(n)
 	c.log.Record(0, "dropped", "uevent", "messages that were not the kernel's or not whole", "count="+strconv.Itoa(n))
 }
 
 // Mounts takes in the mount points that there are now.
 func (c *Core) Mounts(points []string) {
+	c.opt.Inputs.Mounts(points)
 	by := c.log.Record(0, "mounts", "", strings.Join(points, " "))
 	c.sched.Push(ueventd.Event{Queue: filter.Root, Kind: handler.KindMounts, Value: points, Cause: by})
 }
 
 // Finish takes in the result of an operation.
 func (c *Core) Finish(id uint64, value any, err error) {
+	c.opt.Inputs.Result(id, value, err)
 	c.lastEvent = c.sched.Now()
 	c.sched.Finish(id, value, err)
 }
 
 // CtrlAltDel says that the three keys were pressed.
 func (c *Core) CtrlAltDel() {
+	c.opt.Inputs.Keys()
 	c.sched.Push(ueventd.Event{Queue: filter.Boot + " keys", Kind: kindReboot})
 }
 
 // Run lets everything that can go on go on.
 func (c *Core) Run() {
+	c.opt.Inputs.Run()
 	c.sched.Run()
 	if c.started && !c.ended {
 		c.judge()
@@ -266,7 +275,13 @@ func (c *Core) Run() {
 }
 
 // Operations returns what is to be done now.
-func (c *Core) Operations() []ueventd.Operation { return c.sched.Started() }
+func (c *Core) Operations() []ueventd.Operation {
+	ops := c.sched.Started()
+	for _, op := range ops {
+		c.opt.Inputs.Started(op.ID)
+	}
+	return ops
+}
 
 // Messages returns what is to be said now.
 func (c *Core) Messages() []Message {

@@ -21,7 +21,7 @@ func (c *Core) Explain() []string { return c.situation(false).Explain() }
 
 // screen shows an explanation on every console, between two lines that say
 // why and what comes next, and records it.
-func (c *Core) screen(t *ueventd.Task, head, next string) {
+func (c *Core) screen(t *ueventd.Task, head, next string) string {
 	if c.others == nil {
 		// Only a boot in trouble asks which drivers it has not.
 		c.others, _ = ueventd.Do(t, "read which drivers are not in this image", func(m machine.Machine) ([]byte, error) {
@@ -31,6 +31,7 @@ func (c *Core) screen(t *ueventd.Task, head, next string) {
 	text := strings.Join(c.Explain(), "\n") + next
 	t.Record("explanation", head, strings.Split("line="+strings.ReplaceAll(text, "\n", "\nline="), "\n")...)
 	c.messages = append(c.messages, Message{handler.Loud, head + "\n" + text})
+	return head + "\n" + text
 }
 
 // situation collects what an explanation is made from. Of two moments at which

@@ -26,7 +26,7 @@ const topicShell = "shell left"
 // goes on by itself.
 func (c *Core) failure(t *ueventd.Task) ueventd.Outcome {
 	f := c.opt.Config.Failure
-	c.screen(t, "The system cannot be started.", "\n"+c.nextStep())
+	c.save(t, c.screen(t, "The system cannot be started.", "\n"+c.nextStep()))
 	switch {
 	case f.Shell:
 		c.emergency(t)

@@ -74,7 +74,7 @@ func TestDefaults(t *testing.T) {
 		LVM:  LVM{Enabled: true, Conf: true},
 		MD:   MD{Enabled: true, IMSM: true, DDF: true, Conf: true}, DMRaid: DMRaid{Enabled: true},
 		Wait:     Wait{90 * time.Second, 15 * time.Second, 10 * time.Second, 5 * time.Second},
-		Failure:  Failure{Shell: true},
+		Failure:  Failure{Shell: true, Save: SavePstore},
 		UseFstab: true, HostOnly: true, Modules: Modules{Params: map[string][]string{}},
 	}
 	if d := cmp.Diff(want, c); d != "" || problems != nil {
@@ -238,8 +238,10 @@ func TestValues(t *testing.T) {
 		{"break=postmount", func(c *Config) any { return c.BreaksAt(StagePrePivot) && !c.BreaksAt(StageMount) }, true},
 		{"rd.emergency", func(c *Config) any { return c.Break }, []Stage{StageCmdline}},
 		{"rd.emergency=halt", func(c *Config) any { return c.Failure.Action }, ActionHalt},
-		{"panic=30", func(c *Config) any { return c.Failure }, Failure{Panic: 30, PanicSet: true}},
-		{"panic=-1 rd.shell=1", func(c *Config) any { return c.Failure }, Failure{Shell: true, ShellSet: true, Panic: -1, PanicSet: true}},
+		{"panic=30", func(c *Config) any { return c.Failure }, Failure{Panic: 30, PanicSet: true, Save: SavePstore}},
+		{"rd.firstlight.save=efi,esp", func(c *Config) any { return c.Failure }, Failure{Shell: true, Save: SaveEFI | SaveESP}},
+		{"rd.firstlight.save=efi rd.firstlight.save=no", func(c *Config) any { return c.Failure }, Failure{Shell: true}},
+		{"panic=-1 rd.shell=1", func(c *Config) any { return c.Failure }, Failure{Shell: true, ShellSet: true, Panic: -1, PanicSet: true, Save: SavePstore}},
 		{"rd.log=console|file", func(c *Config) any { return c.Log.Targets }, LogConsole | LogFile},
 		{"rdlog=console", func(c *Config) any { return c.Log.Targets }, LogConsole},
 		{"booster.log=debug,console", func(c *Config) any { return c.Log }, Log{Debug: true, Targets: LogConsole}},

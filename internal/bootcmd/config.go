@@ -251,7 +251,19 @@ type Failure struct {
 	// at once, 0 stay as it is. It counts only with PanicSet.
 	Panic    int
 	PanicSet bool
+	// Save is rd.firstlight.save=: where the reason is kept for the next boot.
+	Save Places
 }
+
+// Places are where a failure can be kept.
+type Places uint8
+
+// The places.
+const (
+	SavePstore Places = 1 << iota // the kernel's persistent store, where the machine has one
+	SaveEFI                       // a variable of the firmware
+	SaveESP                       // a file on the EFI system partition
+)
 
 // Console is one console= parameter.
 type Console struct {

@@ -60,6 +60,7 @@ func Parse(sources ...Source) (*Config, []Problem) {
 		MD:       MD{Enabled: true, IMSM: true, DDF: true, Conf: true},
 		DMRaid:   DMRaid{Enabled: true},
 		Wait:     Wait{defaultDeadline, defaultDegraded, defaultExplain, defaultProgress},
+		Failure:  Failure{Save: SavePstore},
 		UseFstab: true, HostOnly: true,
 		Modules: Modules{Params: map[string][]string{}},
 	}}
@@ -255,7 +256,7 @@ func (p *parser) rootSpec(types []string) devspec.Spec {
 // report adds a problem with the current parameter, once for each parameter
 // and, for a malformed one, value.
 func (p *parser) report(kind ProblemKind, reason, nearest string) {
-	value := redact(p.arg.Name, p.arg.Value)
+	value := Redact(p.arg.Name, p.arg.Value)
 	key := kind.String() + " " + foldName(p.arg.Name)
 	if kind == Malformed || kind == Conflicting {
 		key += "=" + p.arg.Value
@@ -291,12 +292,12 @@ func boolean(v string) (value, ok bool) {
 	return false, false
 }
 
-// redact leaves out what nobody should read in a log: the values of
+// Redact leaves out what nobody should read in a log: the values of
 // parameters that sound like a password, of known ones and misspelt ones, and
 // the passwords in URLs.
-func redact(name, value string) string {
+func Redact(name, value string) string {
 	lower := strings.ToLower(name)
-	for _, s := range [...]string{"passw", "cifspass", "secret"} {
+	for _, s := range [...]string{"passw", "passphrase", "cifspass", "secret", "credential"} {
 		if value != "" && strings.Contains(lower, s) {
 			return "…"
 		}

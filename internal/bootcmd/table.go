@@ -209,9 +209,30 @@ var table = [...]struct {
 			p.c.Failure.Action = ActionReboot + Action(i)
 		}
 	}},
+	{"rd.firstlight.save", (*parser).save},
 	{"panic", (*parser).panic},
 
 	{"rd.hostonly", func(p *parser) { p.bool(&p.c.HostOnly) }},
+}
+
+// save reads where a failure is kept; "no" is nowhere.
+func (p *parser) save() {
+	var places Places
+	for _, word := range strings.Split(p.arg.Value, ",") {
+		switch word {
+		case "pstore":
+			places |= SavePstore
+		case "efi":
+			places |= SaveEFI
+		case "esp":
+			places |= SaveESP
+		case "no":
+		default:
+			p.malformed("not pstore, efi, esp or no")
+			return
+		}
+	}
+	p.c.Failure.Save = places
 }
 
 func (p *parser) resume() {

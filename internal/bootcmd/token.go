@@ -93,10 +93,33 @@ func uncomment(text string) string {
 func (p Param) String() string {
 	s := p.Name
 	if p.HasValue {
-		s += "=" + redact(p.Name, p.Value)
+		s += "=" + Redact(p.Name, p.Value)
 	}
 	if strings.ContainsAny(s, " \t\n\v\f\r") {
 		return `"` + s + `"`
 	}
 	return s
+}
+
+// RedactText is the text of a source without the secrets in it: parameters
+// that hold none stay as they are written. Comments are left out of every
+// source but the kernel's own.
+func RedactText(src Source) string {
+	text := src.Text
+	if src.Name != "/proc/cmdline" {
+		text = uncomment(text)
+	}
+	var b strings.Builder
+	for {
+		p, rest, ok := nextParam(text)
+		if !ok {
+			return b.String() + text
+		}
+		word := text[:len(text)-len(rest)]
+		if p.HasValue && Redact(p.Name, p.Value) != p.Value {
+			word = " " + p.String()
+		}
+		b.WriteString(word)
+		text = rest
+	}
 }

@@ -19,7 +19,9 @@ import (
 	"firstlight/internal/feature"
 	"firstlight/internal/image"
 	"firstlight/internal/image/compress"
+	"firstlight/internal/inputs"
 	"firstlight/internal/journal"
+	"firstlight/internal/report"
 	"firstlight/internal/snapshot"
 	"firstlight/internal/version"
 )
@@ -81,7 +83,7 @@ func exitCode(err error) int {
 	case errors.As(err, &usage), errors.Is(err, compress.ErrSpec):
 		return ExitUsage
 	case errors.Is(err, build.ErrConfig), errors.Is(err, feature.ErrInvalid), errors.Is(err, image.ErrImage),
-		errors.Is(err, journal.ErrFormat), errors.Is(err, snapshot.ErrFormat):
+		errors.Is(err, journal.ErrFormat), errors.Is(err, inputs.ErrFormat), errors.Is(err, report.ErrFormat), errors.Is(err, snapshot.ErrFormat):
 		return ExitInvalid
 	case errors.Is(err, fs.ErrNotExist):
 		return ExitMissing
@@ -116,7 +118,7 @@ those that exist, of any maker.
 		return usageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
 	root.AddCommand(
-		bootCommand(), buildCommand(), catCommand(), checkCommand(), detectCommand(), extractCommand(), featureCommand(),
+		bootCommand(), bugReportCommand(), buildCommand(), catCommand(), checkCommand(), detectCommand(), extractCommand(), featureCommand(),
 		lsCommand(), manCommand(root), probeCommand(), traceCommand(), versionCommand(),
 	)
 	return root

@@ -50,6 +50,7 @@ type script struct {
 	root, kver string
 	goldenDir  string
 	snapshots  string // of machines, made by test/truth
+	cases      string // recorded boots
 }
 
 func runScript(t *testing.T, name string) {
@@ -58,7 +59,8 @@ func runScript(t *testing.T, name string) {
 		t.Fatal(err)
 	}
 	s := &script{t: t, goldenDir: strings.TrimSuffix(name, ".txt"),
-		snapshots: filepath.Join(filepath.Dir(name), "../../check/testdata")}
+		snapshots: filepath.Join(filepath.Dir(name), "../../check/testdata"),
+		cases:     filepath.Join(filepath.Dir(name), "../../replay/testdata/cases")}
 	s.root, s.kver = testtool.Kernel(t, "bookworm")
 	t.Setenv("NO_COLOR", "1")
 	t.Chdir(t.TempDir())
@@ -73,7 +75,7 @@ func runScript(t *testing.T, name string) {
 	}
 	s.write("init", staticELF())
 	for n, line := range strings.Split(strings.TrimPrefix(parts[0], "\n"), "\n") {
-		line = strings.NewReplacer("$SYSROOT", s.root, "$KERNEL", s.kver, "$SNAPSHOTS", s.snapshots).Replace(line)
+		line = strings.NewReplacer("$SYSROOT", s.root, "$KERNEL", s.kver, "$SNAPSHOTS", s.snapshots, "$CASES", s.cases).Replace(line)
 		if words := split(line); len(words) > 0 && !strings.HasPrefix(words[0], "#") {
 			if problem := s.line(words); problem != "" {
 				t.Fatalf("%s:%d: %s\n%s\nprinted: %s\nsaid: %s", filepath.Base(name), n+1, line, problem, &s.out, &s.errs)

@@ -62,7 +62,7 @@ docs/trace.md shows what each command prints, docs/journal.md describes the form
 	fl.BoolVar(&f.asJSON, "json", false, "print JSON; list prints one record a line")
 	fl.IntVar(&f.width, "width", 0, "columns (default those of the terminal, else 100)")
 	c.AddCommand(f.listCommand(), f.showCommand(), f.blameCommand(), f.criticalPathCommand(), f.whyCommand(), f.plotCommand(),
-		f.exportCommand(), f.compareCommand(), f.waitsCommand(), f.explainCommand(),
+		f.exportCommand(), f.compareCommand(), f.waitsCommand(), f.explainCommand(), f.replayCommand(), keepCommand(),
 		f.view("summary", "Print the figures of a boot and its longest operations",
 			`Print when the boot began and ended, how its goals fared, the longest
 operations, what went wrong, and how many records there are of each kind.`, f.summary))

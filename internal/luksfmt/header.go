@@ -91,7 +91,7 @@ func (c Copy) String() string {
 // KDF is how a keyslot's key is derived from the passphrase.
 type KDF struct {
 	Type       string // "pbkdf2", "argon2i" or "argon2id"
-	Salt       []byte
+	Salt       []byte `inputs:"-"`
 	Hash       string // pbkdf2
 	Iterations int    // pbkdf2
 	Time       int    // argon2: passes
@@ -126,8 +126,8 @@ type Digest struct {
 	Segments   []int
 	Hash       string
 	Iterations int
-	Salt       []byte
-	Digest     []byte
+	Salt       []byte `inputs:"-"` // no record of a boot has it
+	Digest     []byte `inputs:"-"`
 }
 
 // Segment is an area of the data device.
@@ -152,7 +152,7 @@ type Token struct {
 	ID       int
 	Type     string
 	Keyslots []int
-	JSON     *jsontree.Value // the whole token
+	JSON     *jsontree.Value `inputs:"-"` // the whole token
 }
 
 // Read reads a header from r, which is the data device or a detached header.

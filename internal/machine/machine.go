@@ -96,6 +96,9 @@ type Files interface {
 	// WriteFile replaces a file in one step, making its directories. The
 	// path must be below /run.
 	WriteFile(path string, data []byte, mode fs.FileMode) error
+	// WriteOnce writes data to the kernel's persistent store (/dev/pmsg0) or
+	// to a variable of the firmware, by one write.
+	WriteOnce(path string, data []byte) error
 	// Link makes path (below /dev) a symbolic link to target, in one step,
 	// replacing a link that is there.
 	Link(target, path string) error

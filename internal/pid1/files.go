@@ -123,6 +123,35 @@ func (files) WriteFile(name string, data []byte, mode fs.FileMode) error {
 	return sysfile.Rename(tmp, name)
 }
 
+// WriteOnce implements machine.Files. A file of efivarfs is made as it is
+// written; one that is there is made writable first, as the kernel protects
+// variables that it does not know.
+func (files) WriteOnce(name string, data []byte) error {
+	flags := unix.O_WRONLY | unix.O_CLOEXEC
+	if name != "/dev/pmsg0" {
+		if !strings.HasPrefix(name, runDir+"/efivars/") {
+			return fmt.Errorf("write %s: neither the persistent store nor a variable", name)
+		}
+		flags |= unix.O_CREAT
+		if fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+			unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, 0)
+			unix.Close(fd)
+		}
+	}
+	fd, err := unix.Open(name, flags, 0o600)
+	if err == nil {
+		var n int
+		if n, err = unix.Write(fd, data); err == nil && n != len(data) {
+			err = io.ErrShortWrite
+		}
+		unix.Close(fd)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
 func underDev(p string) error {
 	if !strings.HasPrefix(p, "/dev/") || path.Clean(p) != p {
 		return fmt.Errorf("%s is not a name below /dev", p)

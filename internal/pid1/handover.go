@@ -22,7 +22,7 @@ func (l *loop) handOver() {
 	fmt.Fprintf(&b, "switch_root_usec=%d\n", now().Microseconds())
 	writeSummary(b.String())
 	writeDatabase(l.core.World().Devices)
-	l.out.journal(l.core.Journal())
+	l.record()
 	// The sockets and files close themselves at exec; closing them here would
 	// only startle those who wait on them.
 	l.out.console.Restore()

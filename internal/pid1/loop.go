@@ -11,6 +11,7 @@ import (
 
 	"firstlight/internal/boot"
 	"firstlight/internal/fmt"
+	"firstlight/internal/inputs"
 	"firstlight/internal/machine"
 	"firstlight/internal/mountinfo"
 	"firstlight/internal/sysfs"
@@ -21,6 +22,7 @@ import (
 // loop feeds the core with what happens and carries out what it decides.
 type loop struct {
 	core    *boot.Core
+	inputs  *inputs.Log
 	world   machine.Machine
 	sys     sysfs.FS
 	socket  *uevent.Socket
@@ -154,7 +156,7 @@ func (l *loop) carryOut() {
 	for _, m := range l.core.Messages() {
 		l.out.show(m)
 	}
-	l.out.journal(l.core.Journal())
+	l.record()
 	for _, op := range ops {
 		select {
 		case l.work <- op:
@@ -171,6 +173,12 @@ func (l *loop) carry(op ueventd.Operation) {
 		l.do(op)
 		op = <-l.work
 	}
+}
+
+// record writes what the core was given and what it has decided.
+func (l *loop) record() {
+	appendTo(&l.out.inputs, l.inputs.Take())
+	l.out.journal(l.core.Journal())
 }
 
 // do carries out one operation. A panic in it is that operation's failure.

@@ -22,6 +22,7 @@ import (
 	"firstlight/internal/console"
 	"firstlight/internal/fmt"
 	"firstlight/internal/handler"
+	"firstlight/internal/inputs"
 	"firstlight/internal/kmod"
 	"firstlight/internal/kmod/load"
 	"firstlight/internal/mountinfo"
@@ -59,14 +60,15 @@ func Main(handlers []boot.Register) {
 		die(err)
 	}
 	clearLimits()
-	cfg, problems := commandLine()
+	texts := sources()
+	cfg, problems := bootcmd.Parse(texts...)
 	cons := console.Open(consoleNames(cfg))
 	image := readImage()
 	index, err := readIndex()
 	if err != nil {
 		die(err)
 	}
-	table, err := readRules()
+	table, compiled, err := readRules()
 	if err != nil {
 		die(err)
 	}
@@ -82,12 +84,13 @@ func Main(handlers []boot.Register) {
 	sw := &switcher{began: began, mono: mono, spawn: spawn}
 	w := &world{storage: storage{modules: mods, buffers: &buffers{}}, modules: mods, files: files{sys}, children: spawn, Console: cons, switcher: sw,
 		shell: shell{console: cons, spawn: spawn, password: image.password}}
+	in := inputs.New(setupOf(image.Image, texts, os.Args[1:], mono, compiled))
 	var core *boot.Core
 	missing := func(text string) { core.World().AddMissing(text) }
-	matches := func(alias string) bool { return len(index.Match(alias)) > 0 }
+	matches := in.Matches(func(alias string) bool { return len(index.Match(alias)) > 0 })
 	core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: image.Image, Sys: sys,
-		Rules: udevd.NewTable(table, cfg.Params, matches, missing), Handlers: handlers, Args: os.Args[1:], Start: now()})
-	l := &loop{core: core, world: w, sys: sys, spawn: spawn, out: out, work: make(chan ueventd.Operation), results: make(chan result, 64), leaving: make(chan chan struct{})}
+		Rules: udevd.NewTable(table, cfg.Params, matches, missing), Handlers: handlers, Args: os.Args[1:], Start: mono, Inputs: in})
+	l := &loop{core: core, world: w, sys: sys, spawn: spawn, out: out, inputs: in, work: make(chan ueventd.Operation), results: make(chan result, 64), leaving: make(chan chan struct{})}
 	sw.before = func() {
 		// The core's state belongs to the loop; this is called beside it.
 		done := make(chan struct{})
@@ -137,7 +140,10 @@ func die(err error) {
 }
 
 // commandLine reads the parameters of the image and of the kernel.
-func commandLine() (*bootcmd.Config, []bootcmd.Problem) {
+func commandLine() (*bootcmd.Config, []bootcmd.Problem) { return bootcmd.Parse(sources()...) }
+
+// sources are the texts of the command line.
+func sources() []bootcmd.Source {
 	var sources []bootcmd.Source
 	if names, err := sysfs.Dir(cmdlineDir).List(""); err == nil {
 		for _, n := range names {
@@ -154,7 +160,7 @@ func commandLine() (*bootcmd.Config, []bootcmd.Problem) {
 	if err != nil {
 		kmsg(3, err.Error())
 	}
-	return bootcmd.Parse(append(sources, bootcmd.Source{Name: kernelFile, Text: string(b)})...)
+	return append(sources, bootcmd.Source{Name: kernelFile, Text: string(b)})
 }
 
 // consoleNames are the terminals to speak on: every console=, or the kernel's
@@ -229,16 +235,16 @@ func readIndex() (*kmod.Index, error) {
 	return ix, nil
 }
 
-func readRules() (*rules.Table, error) {
+func readRules() (*rules.Table, []byte, error) {
 	b, err := mapped(rulesFile)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	table, err := rules.Open(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", rulesFile, err)
+		return nil, nil, fmt.Errorf("%s: %w", rulesFile, err)
 	}
-	return table, nil
+	return table, b, nil
 }
 
 // mapped reads a table of the image.

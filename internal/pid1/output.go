@@ -18,19 +18,21 @@ type output struct {
 	debug   bool
 	file    int // the journal's descriptor, -1 for none
 	copy    int // that of the device which gets it too
+	inputs  int // of what the core was given, for root alone
 }
 
 // openOutput opens the journal of this boot.
 func openOutput(c *console.Console, log bootcmd.Log) *output {
-	o := &output{console: c, quiet: log.Quiet, debug: log.Debug, file: openJournal(runDir+"/journal", unix.O_CREAT|unix.O_APPEND), copy: -1}
+	o := &output{console: c, quiet: log.Quiet, debug: log.Debug, file: openJournal(runDir+"/journal", unix.O_CREAT|unix.O_APPEND, 0o644), copy: -1,
+		inputs: openJournal(runDir+"/inputs", unix.O_CREAT|unix.O_APPEND, 0o600)}
 	if log.Journal != "" {
-		o.copy = openJournal(log.Journal, unix.O_NOCTTY)
+		o.copy = openJournal(log.Journal, unix.O_NOCTTY, 0)
 	}
 	return o
 }
 
-func openJournal(name string, flags int) int {
-	fd, err := unix.Open(name, flags|unix.O_WRONLY|unix.O_CLOEXEC, 0o644)
+func openJournal(name string, flags int, mode uint32) int {
+	fd, err := unix.Open(name, flags|unix.O_WRONLY|unix.O_CLOEXEC, mode)
 	if err != nil {
 		kmsg(4, "the journal cannot be kept in "+name+": "+err.Error())
 		return -1

@@ -38,7 +38,7 @@ func rootDisk() *sim.Disk {
 }
 
 func machineWith(cmdline string, disks ...*sim.Disk) *sim.Machine {
-	m := &sim.Machine{Cmdline: cmdline, Handlers: all.Handlers(), Image: handler.Image{Version: "test"}}
+	m := &sim.Machine{Record: true, Cmdline: cmdline, Handlers: all.Handlers(), Image: handler.Image{Version: "test"}}
 	for _, d := range disks {
 		m.Plug(d)
 	}
@@ -56,6 +56,7 @@ func boot(t *testing.T, m *sim.Machine) {
 	if bytes.Contains(m.Journal, []byte(passphrase)) {
 		t.Error("the passphrase is in the journal")
 	}
+	replays(t, m)
 }
 
 func grep(journal []byte, what string) string {

@@ -26,6 +26,9 @@ type mount struct {
 
 // Mount implements machine.Mounts.
 func (m *Machine) Mount(mt machine.Mount) error {
+	if mt.FSType == "efivarfs" {
+		return nil // the firmware's variables are no disk
+	}
 	fail := func(err error) error { return fmt.Errorf("mount %s on %s: %w", mt.Source, mt.Target, err) }
 	if f := m.fault(OperationFails, "mount "+mt.Target); f != nil {
 		return fail(f.err())

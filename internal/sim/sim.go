@@ -20,11 +20,13 @@ import (
 	"firstlight/internal/boot"
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/handler"
+	"firstlight/internal/inputs"
 	"firstlight/internal/machine"
 	"firstlight/internal/udevd"
 	"firstlight/internal/udevd/rules"
 	"firstlight/internal/udevd/rules/compile"
 	"firstlight/internal/ueventd"
+	"firstlight/internal/version"
 	ours "firstlight/rules"
 )
 
@@ -52,6 +54,10 @@ type Machine struct {
 	Faults []Fault
 	// ShellFor is how long a person stays in a shell; 0: there is no shell.
 	ShellFor time.Duration
+	// Record keeps what the core is given, for a replay.
+	Record bool
+	// NoStore: the machine has no persistent store.
+	NoStore bool
 	// NobodyAtShell: there is a shell, and nobody comes to use it.
 	NobodyAtShell bool
 	// Files are the contents of the image's files by their path.
@@ -76,6 +82,8 @@ type Machine struct {
 	Mounts   []machine.Mount     // in order
 	Said     []Line
 	Journal  []byte
+	Inputs   []byte            // with Record
+	Saved    map[string][]byte // what was written to the persistent store and to variables
 	Core     *boot.Core
 	Prompts  []machine.Prompt
 	Shells   int      // how often there was a shell
@@ -117,6 +125,7 @@ type Machine struct {
 	asked      map[string]*operation
 
 	devLinks map[string]string
+	inputs   *inputs.Log
 	world    machine.Machine // what operations see
 }
 
@@ -147,7 +156,7 @@ type operation struct {
 }
 
 // table is our own rules, compiled once.
-var table = sync.OnceValues(func() (*rules.Table, error) {
+var table = sync.OnceValues(func() ([]byte, error) {
 	files, err := compile.Collect([]compile.Dir{{Name: "rules", FS: ours.FS}}, nil)
 	if err != nil {
 		return nil, err
@@ -156,7 +165,7 @@ var table = sync.OnceValues(func() (*rules.Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rules.Open(res.Table)
+	return res.Table, nil
 })
 
 // At calls f when the virtual clock reaches t.
@@ -190,7 +199,11 @@ func (m *Machine) init() {
 func (m *Machine) Boot(limit time.Duration) error {
 	m.init()
 	m.rng = rand.New(rand.NewPCG(m.Seed, 1))
-	tab, err := table()
+	compiled, err := table()
+	if err != nil {
+		return err
+	}
+	tab, err := rules.Open(compiled)
 	if err != nil {
 		return err
 	}
@@ -198,10 +211,14 @@ func (m *Machine) Boot(limit time.Duration) error {
 		return err
 	}
 	cfg, problems := bootcmd.Parse(bootcmd.Source{Name: "/proc/cmdline", Text: m.Cmdline})
+	if m.Record {
+		m.inputs = inputs.New(inputs.Setup{Version: version.Version, Start: m.now, Image: m.Image, Rules: compiled,
+			Sources: []inputs.Source{{Name: "/proc/cmdline", Text: bootcmd.RedactText(bootcmd.Source{Name: "/proc/cmdline", Text: m.Cmdline})}}})
+	}
 	missing := func(text string) { m.Core.World().AddMissing(text) }
 	m.Core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: m.Image, Sys: m.sys,
-		Rules:    udevd.NewTable(tab, cfg.Params, m.matches, missing),
-		Handlers: m.Handlers, Start: m.now})
+		Rules:    udevd.NewTable(tab, cfg.Params, m.inputs.Matches(m.matches), missing),
+		Handlers: m.Handlers, Start: m.now, Inputs: m.inputs})
 	m.world = m
 	m.Journal = make([]byte, 0, 24<<10)
 	if m.Wrap != nil {
@@ -220,7 +237,7 @@ func (m *Machine) Boot(limit time.Duration) error {
 			m.AfterStep()
 		}
 		if m.Started != nil || m.Stopped != "" || m.Resumed != "" {
-			m.Journal = append(m.Journal, m.Core.Journal()...)
+			m.keep()
 			return nil
 		}
 		at, ok := m.Core.NextDeadline()
@@ -251,6 +268,12 @@ func (m *Machine) takeOut() {
 	for _, msg := range m.Core.Messages() {
 		m.Said = append(m.Said, Line{m.now, msg.Urgency, msg.Text})
 	}
+	m.keep()
+}
+
+// keep takes the records.
+func (m *Machine) keep() {
+	m.Inputs = append(m.Inputs, m.inputs.Take()...)
 	m.Journal = append(m.Journal, m.Core.Journal()...)
 }
 

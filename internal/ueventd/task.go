@@ -273,7 +273,7 @@ func Do[T any](t *Task, what string, f func(machine.Machine) (T, error)) (T, err
 }
 
 func do[T any](t *Task, kind, what string, f func(machine.Machine) (T, error)) (T, error) {
-	t.start(kind, what, func(m machine.Machine) (any, error) { return f(m) })
+	t.start(kind, what, func(m machine.Machine) (any, error) { return f(m) }, (*T)(nil))
 	t.pause()
 	v, _ := t.value.(T)
 	err := t.err
@@ -295,12 +295,12 @@ func Ask[T any](t *Task, what string, f func(machine.Machine) (T, error)) (T, er
 	return do(t, "ask", what, f)
 }
 
-func (t *Task) start(kind, what string, run func(machine.Machine) (any, error)) {
+func (t *Task) start(kind, what string, run func(machine.Machine) (any, error), value any) {
 	s := t.s
 	s.lastID++
 	s.stats.Operations++
 	t.doing = what
 	t.opRec = s.rec.Record(t.because(), kind, t.q.name, what)
 	s.busy[s.lastID] = t
-	s.started = append(s.started, Operation{ID: s.lastID, What: what, Run: run})
+	s.started = append(s.started, Operation{ID: s.lastID, What: what, Run: run, Value: value})
 }

@@ -85,6 +85,9 @@ type Operation struct {
 	ID   uint64
 	What string // for the journal; never a secret
 	Run  func(machine.Machine) (any, error)
+	// Value is a nil pointer to the type of the value that Run returns, for a
+	// replay, which has the value from a record.
+	Value any
 }
 
 // Recorder receives every decision. Record returns the record's number, which

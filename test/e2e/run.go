@@ -231,6 +231,7 @@ func bootOnce(ctx context.Context, m vm.Machine, b Boot, dir string, n int) (Boo
 			problems = append(problems, err.Error())
 		}
 	}
+	problems = append(problems, replays(report.Files(ms))...)
 	booted, more := compare(b.Want, ms, v.Console)
 	booted.Seconds = time.Since(v.Start).Seconds()
 	return booted, append(problems, more...)

@@ -15,6 +15,7 @@ import (
 	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
+	"firstlight/internal/inputs"
 	"firstlight/internal/luks"
 	"firstlight/internal/luksfmt"
 	"firstlight/internal/machine"
@@ -152,7 +153,7 @@ func (h *Handler) byKeyFile(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luk
 		}
 	}
 	o := v.options
-	secret, err := ueventd.Do(t, "read key "+describeKey(k), func(m machine.Machine) ([]byte, error) {
+	secret, err := ueventd.Do(t, "read key "+describeKey(k), func(m machine.Machine) (inputs.Secret, error) {
 		return readKey(m, k, from, o.KeyFileOffset, o.KeyFileSize)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -317,7 +318,7 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.H
 	if v.data.IsDevice() {
 		h.w.Sched.Push(ueventd.Event{Queue: filter.Asked + strings.TrimPrefix(id, filter.LUKS), Name: e.Devname(), Value: true})
 	}
-	secret, err := ueventd.Ask(t, "ask for the passphrase of "+e.Devname(), func(m machine.Machine) ([]byte, error) {
+	secret, err := ueventd.Ask(t, "ask for the passphrase of "+e.Devname(), func(m machine.Machine) (inputs.Secret, error) {
 		return m.Ask(machine.Prompt{ID: id, Text: text})
 	})
 	h.prompt = ""

@@ -46,10 +46,8 @@ func run() error {
 	if err := w.Send(report.Message{Debian: d}); err != nil {
 		return err
 	}
-	if _, err := os.Stat("/run/firstlight/journal"); err == nil {
-		if err := w.SendFile("journal", "/run/firstlight/journal"); err != nil {
-			return err
-		}
+	if err := w.SendRecords("journal", "inputs"); err != nil {
+		return err
 	}
 	return w.Send(report.Message{Note: "done"})
 }

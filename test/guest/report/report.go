@@ -5,9 +5,12 @@ package report
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -132,6 +135,31 @@ func (w *Writer) SendFile(name, path string) error {
 		return fmt.Errorf("report: %w", err)
 	}
 	return w.SendBytes(name, data)
+}
+
+// SendRecords sends those of the named files of /run/firstlight that are there.
+// That of the inputs is large, and sent as "inputs.gz".
+func (w *Writer) SendRecords(names ...string) error {
+	for _, name := range names {
+		data, err := os.ReadFile("/run/firstlight/" + name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("report: %w", err)
+		}
+		if name == "inputs" {
+			var b bytes.Buffer
+			z := gzip.NewWriter(&b)
+			z.Write(data)
+			z.Close()
+			name, data = "inputs.gz", b.Bytes()
+		}
+		if err := w.SendBytes(name, data); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SendBytes sends data as if it were a file.

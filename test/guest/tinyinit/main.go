@@ -45,12 +45,8 @@ func run() error {
 	if err := w.Send(report.Message{Boot: b}); err != nil {
 		return err
 	}
-	for _, name := range []string{"journal", "summary"} {
-		if _, err := os.Stat("/run/firstlight/" + name); err == nil {
-			if err := w.SendFile(name, "/run/firstlight/"+name); err != nil {
-				return err
-			}
-		}
+	if err := w.SendRecords("journal", "summary", "inputs"); err != nil {
+		return err
 	}
 	words := strings.Fields(b.Cmdline)
 	for _, word := range words {
