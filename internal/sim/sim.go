@@ -24,7 +24,6 @@ import (
 	"firstlight/internal/udevd"
 	"firstlight/internal/udevd/rules"
 	"firstlight/internal/udevd/rules/compile"
-	"firstlight/internal/uevent"
 	"firstlight/internal/ueventd"
 	ours "firstlight/rules"
 )
@@ -44,6 +43,13 @@ type Machine struct {
 	// Answer is what the person types at a question, and after how long; nil
 	// means that nobody is there.
 	Answer func(p machine.Prompt) (string, time.Duration, error)
+	// Person is who types at questions where Answer is nil.
+	Person *Person
+	// Modules are the drivers of the image and of its kernel; nil is a kernel
+	// with everything built in. Set them before the first Plug or Attach.
+	Modules []Module
+	// Faults are what goes wrong.
+	Faults []Fault
 	// ShellFor is how long a person stays in a shell; 0: there is no shell.
 	ShellFor time.Duration
 	// Files are the contents of the image's files by their path.
@@ -70,18 +76,38 @@ type Machine struct {
 	Shells   int      // how often there was a shell
 	Finished []string // operations in the order in which they ended
 	Writes   []Write  // what was written to disks, in order
+	Loaded   []string // modules, in the order in which they were loaded
+	Arrays   []Started
+	// ResumedFrom is what really was on the device that was resumed from.
+	ResumedFrom *Disk
 
-	now     time.Duration
-	rng     *rand.Rand
-	sys     *tree
-	disks   map[string]*Disk // by node
-	serial  int
-	mapped  map[string]*mapping
-	mounted map[string]*Disk // by mount point
-	queue   []event
-	seq     uint64
-	current *operation
-	asked   map[string]*operation
+	now        time.Duration
+	rng        *rand.Rand
+	sys        *tree
+	kmod       *modules
+	disks      map[string]*Disk // by node
+	numbers    map[devnum]*Disk
+	given      []*Disk // by the test, in order
+	away       map[*Disk]bool
+	devices    []*Device
+	slots      map[string][]*Disk
+	serial     int
+	partMinor  int
+	mapped     []*mapping
+	keyring    map[string][]byte
+	startDirty bool
+	btrfs      map[string][]btrfsMember
+	mounted    map[string]mount // by mount point
+	written    map[string]string
+	spent      []int // how often each fault has struck
+	lastEvent  time.Duration
+	eventOf    map[string]time.Duration
+	running    bool // the core runs
+	answer     func(p machine.Prompt) (string, time.Duration, error)
+	queue      []event
+	seq        uint64
+	current    *operation
+	asked      map[string]*operation
 
 	devLinks map[string]string
 	world    machine.Machine // what operations see
@@ -143,8 +169,12 @@ func (m *Machine) init() {
 		return
 	}
 	m.sys = newTree()
-	m.disks, m.mapped = map[string]*Disk{}, map[string]*mapping{}
-	m.mounted, m.asked = map[string]*Disk{}, map[string]*operation{}
+	m.kmod = newModules(m.Modules)
+	m.disks, m.numbers = map[string]*Disk{}, map[devnum]*Disk{}
+	m.away, m.slots = map[*Disk]bool{}, map[string][]*Disk{}
+	m.keyring, m.btrfs = map[string][]byte{}, map[string][]btrfsMember{}
+	m.mounted, m.asked = map[string]mount{}, map[string]*operation{}
+	m.eventOf = map[string]time.Duration{}
 }
 
 // Boot boots until the real system starts, the machine stops, or the virtual
@@ -156,10 +186,13 @@ func (m *Machine) Boot(limit time.Duration) error {
 	if err != nil {
 		return err
 	}
+	if err := m.disturb(); err != nil {
+		return err
+	}
 	cfg, problems := bootcmd.Parse(bootcmd.Source{Name: "/proc/cmdline", Text: m.Cmdline})
 	missing := func(text string) { m.Core.World().AddMissing(text) }
 	m.Core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: m.Image, Sys: m.sys,
-		Rules:    udevd.NewTable(tab, cfg.Params, func(string) bool { return false }, missing),
+		Rules:    udevd.NewTable(tab, cfg.Params, m.matches, missing),
 		Handlers: m.Handlers, Start: m.now})
 	m.world = m
 	if m.Wrap != nil {
@@ -170,7 +203,9 @@ func (m *Machine) Boot(limit time.Duration) error {
 		if rounds > 1_000_000 {
 			return fmt.Errorf("sim: still busy after %d rounds at %v", rounds, m.now)
 		}
+		m.running = true
 		m.Core.Run()
+		m.running = false
 		m.takeOut()
 		if m.AfterStep != nil {
 			m.AfterStep()
@@ -210,6 +245,9 @@ func (m *Machine) takeOut() {
 	m.Journal = append(m.Journal, m.Core.Journal()...)
 }
 
+// matches says whether the image has a module for an alias.
+func (m *Machine) matches(alias string) bool { return len(m.kmod.match(alias)) > 0 }
+
 func (m *Machine) latency(what string) time.Duration {
 	if m.Latency != nil {
 		return m.Latency(what)
@@ -233,6 +271,13 @@ func (m *Machine) start(op ueventd.Operation) {
 				return
 			}
 		}
+		if f := m.fault(OperationFails, op.What); f != nil {
+			err = fmt.Errorf("%s: %w", op.What, f.err())
+			return
+		}
+		if m.fault(OperationPanics, op.What) != nil {
+			panic("injected")
+		}
 		value, err = op.Run(m.world)
 	})
 	step := func() {
@@ -244,7 +289,11 @@ func (m *Machine) start(op ueventd.Operation) {
 			m.Core.Finish(op.ID, value, err)
 		}
 	}
-	m.At(m.now+m.latency(op.What), step)
+	takes := m.latency(op.What)
+	if f := m.fault(OperationSlow, op.What); f != nil {
+		takes += f.For
+	}
+	m.At(m.now+takes, step)
 	o.resume = step
 }
 
@@ -273,17 +322,4 @@ func (m *Machine) SaidText() string {
 		}
 	}
 	return b.String()
-}
-
-// Uevent hands a message of the kernel to the core, which must run already.
-func (m *Machine) uevent(action string, d *Disk, more ...string) {
-	if m.Core == nil {
-		return
-	}
-	props := d.props()
-	props["ACTION"], props["DEVPATH"] = action, d.devpath
-	for i := 0; i < len(more); i += 2 {
-		props[more[i]] = more[i+1]
-	}
-	m.Core.Uevent(&uevent.Message{Action: action, Devpath: d.devpath, Props: props})
 }

@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"io/fs"
-	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -11,99 +10,205 @@ import (
 
 // tree is a sysfs in memory. It implements sysfs.FS.
 type tree struct {
-	files map[string]string
-	links map[string]string // to absolute paths
+	root node
+	// watch is called with each attribute that is read, before it is.
+	watch func(p string)
 }
 
-func newTree() *tree { return &tree{map[string]string{}, map[string]string{}} }
-
-func (t *tree) device(devpath, subsystem, uevent string) {
-	t.files[devpath+"/uevent"] = uevent
-	t.links[devpath+"/subsystem"] = "/class/" + subsystem
+// node is a directory, an attribute or a link.
+type node struct {
+	name string
+	kind nodeKind
+	text string  // of an attribute; of a link the absolute path that it leads to
+	kids []*node // of a directory, sorted by name
 }
 
-func (t *tree) link(p, target string) { t.links[p] = target }
+type nodeKind uint8
 
-func (t *tree) remove(devpath string) {
-	under := func(p, _ string) bool { return strings.HasPrefix(p, devpath+"/") }
-	maps.DeleteFunc(t.files, under)
-	maps.DeleteFunc(t.links, under)
-}
+const (
+	directory nodeKind = iota
+	attribute
+	symlink
+)
 
-// follow resolves the first link on the way to p.
-func (t *tree) follow(p string) string {
-	for range 40 {
-		moved := false
-		for up := p; up != "/" && up != "."; up = path.Dir(up) {
-			if target, ok := t.links[up]; ok {
-				p, moved = path.Clean(target+strings.TrimPrefix(p, up)), true
-				break
-			}
-		}
-		if !moved {
-			break
+func newTree() *tree { return &tree{} }
+
+func (n *node) find(name string) (int, bool) {
+	lo, hi := 0, len(n.kids)
+	for lo < hi {
+		mid := int(uint(lo+hi) >> 1)
+		if n.kids[mid].name < name {
+			lo = mid + 1
+		} else {
+			hi = mid
 		}
 	}
-	return p
+	return lo, lo < len(n.kids) && n.kids[lo].name == name
+}
+
+// place returns the node at an absolute path without links, making the
+// directories on the way.
+func (t *tree) place(p string) *node {
+	n := &t.root
+	for rest := p; rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(rest[1:], "/")
+		if rest != "" {
+			rest = "/" + rest
+		}
+		i, ok := n.find(name)
+		if !ok {
+			n.kids = slices.Insert(n.kids, i, &node{name: name})
+		}
+		n = n.kids[i]
+	}
+	return n
+}
+
+// set makes or changes an attribute.
+func (t *tree) set(p, value string) {
+	n := t.place(p)
+	n.kind, n.text = attribute, value
+}
+
+// link makes a link to an absolute path.
+func (t *tree) link(p, target string) {
+	n := t.place(p)
+	n.kind, n.text = symlink, target
+}
+
+// device makes the directory of a device. A subsystem that has a bus is one
+// of /bus, the others are classes.
+func (t *tree) device(devpath, subsystem, uevent string) {
+	t.set(devpath+"/uevent", uevent)
+	name := path.Base(devpath)
+	if buses[subsystem] {
+		t.link(devpath+"/subsystem", "/bus/"+subsystem)
+		t.link("/bus/"+subsystem+"/devices/"+name, devpath)
+		return
+	}
+	t.link(devpath+"/subsystem", "/class/"+subsystem)
+	t.link("/class/"+subsystem+"/"+name, devpath)
+}
+
+// remove takes away a path and all below it; the directories above stay.
+func (t *tree) remove(p string) {
+	n := &t.root
+	for rest := p; rest != ""; {
+		var name string
+		name, rest, _ = strings.Cut(rest[1:], "/")
+		i, ok := n.find(name)
+		if !ok {
+			return
+		}
+		if rest == "" {
+			n.kids = slices.Delete(n.kids, i, i+1)
+			return
+		}
+		rest = "/" + rest
+		n = n.kids[i]
+	}
+}
+
+// removeDevice takes away a device and the link to it.
+func (t *tree) removeDevice(devpath, subsystem string) {
+	t.remove(devpath)
+	if buses[subsystem] {
+		t.remove("/bus/" + subsystem + "/devices/" + path.Base(devpath))
+		return
+	}
+	t.remove("/class/" + subsystem + "/" + path.Base(devpath))
+}
+
+// walk finds a node. Links on the way are followed, and the last one where
+// last says so. real is where it was found, "" where the path has no link.
+func (t *tree) walk(p string, last bool) (n *node, real string) {
+	if strings.Contains(p, "//") || strings.Contains(p, "/.") || !strings.HasPrefix(p, "/") {
+		p = path.Clean("/" + p)
+	}
+	p = strings.TrimSuffix(p, "/")
+	moved := false
+	for range 40 {
+		n = &t.root
+		start := 0
+		again := false
+		for start < len(p) {
+			end := len(p)
+			if i := strings.IndexByte(p[start+1:], '/'); i >= 0 {
+				end = start + 1 + i
+			}
+			i, ok := n.find(p[start+1 : end])
+			if !ok {
+				return nil, ""
+			}
+			n = n.kids[i]
+			if n.kind == symlink && (end < len(p) || last) {
+				p, moved, again = path.Clean(n.text+p[end:]), true, true
+				break
+			}
+			start = end
+		}
+		if !again {
+			if !moved {
+				return n, ""
+			}
+			return n, p
+		}
+	}
+	return nil, ""
 }
 
 func (t *tree) Read(p string) (string, error) {
-	if v, ok := t.files[t.follow(p)]; ok {
-		return v, nil
+	if t.watch != nil {
+		t.watch(p)
 	}
-	return "", fmt.Errorf("sysfs: read %s: %w", p, fs.ErrNotExist)
+	if n, _ := t.walk(p, true); n != nil && n.kind == attribute {
+		return n.text, nil
+	}
+	return "", &fs.PathError{Op: "sysfs: read", Path: p, Err: fs.ErrNotExist}
 }
 
 func (t *tree) Write(p, value string) error {
-	if !t.Exists(p) {
+	n, _ := t.walk(p, true)
+	if n == nil || n.kind != attribute {
 		return fmt.Errorf("sysfs: write %s: %w", p, fs.ErrNotExist)
 	}
-	t.files[t.follow(p)] = value
+	n.text = value
 	return nil
 }
 
 func (t *tree) Readlink(p string) (string, error) {
-	target, ok := t.links[p]
-	if !ok {
-		return "", fmt.Errorf("sysfs: readlink %s: %w", p, fs.ErrNotExist)
+	n, _ := t.walk(p, false)
+	if n == nil || n.kind != symlink {
+		return "", &fs.PathError{Op: "sysfs: readlink", Path: p, Err: fs.ErrNotExist}
 	}
-	return strings.Repeat("../", strings.Count(path.Dir(p), "/")) + strings.TrimPrefix(target, "/"), nil
+	return strings.Repeat("../", strings.Count(path.Dir(p), "/")) + strings.TrimPrefix(n.text, "/"), nil
 }
 
 func (t *tree) Resolve(p string) (string, error) {
-	p = t.follow(p)
-	if !t.Exists(p) {
+	n, real := t.walk(p, true)
+	switch {
+	case n == nil:
 		return "", fmt.Errorf("sysfs: resolve %s: %w", p, fs.ErrNotExist)
+	case real == "":
+		return path.Clean("/" + p), nil
 	}
-	return p, nil
+	return real, nil
 }
 
 func (t *tree) List(p string) ([]string, error) {
-	prefix := t.follow(p) + "/"
-	seen := map[string]bool{}
-	note := func(name string) {
-		if rest, ok := strings.CutPrefix(name, prefix); ok {
-			first, _, _ := strings.Cut(rest, "/")
-			seen[first] = true
-		}
+	n, _ := t.walk(p, true)
+	if n == nil || n.kind != directory {
+		return nil, &fs.PathError{Op: "sysfs: list", Path: p, Err: fs.ErrNotExist}
 	}
-	for name := range t.files {
-		note(name)
+	names := make([]string, len(n.kids))
+	for i, k := range n.kids {
+		names[i] = k.name
 	}
-	for name := range t.links {
-		note(name)
-	}
-	if len(seen) == 0 {
-		return nil, fmt.Errorf("sysfs: list %s: %w", p, fs.ErrNotExist)
-	}
-	return slices.Sorted(maps.Keys(seen)), nil
+	return names, nil
 }
 
 func (t *tree) Exists(p string) bool {
-	p = t.follow(p)
-	if _, ok := t.files[p]; ok {
-		return true
-	}
-	_, err := t.List(p)
-	return err == nil
+	n, _ := t.walk(p, true)
+	return n != nil
 }

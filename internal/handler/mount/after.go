@@ -239,7 +239,7 @@ func (h *Handler) findInit(t *ueventd.Task) ueventd.Outcome {
 	if w.Config.Init != "" {
 		candidates = []string{w.Config.Init}
 	}
-	var why string
+	var why, broken string
 	for _, p := range candidates {
 		info, err := ueventd.Do(t, "look for init "+p, func(m machine.Machine) (machine.FileInfo, error) {
 			return m.InRoot(handler.SysRoot, p)
@@ -249,6 +249,8 @@ func (h *Handler) findInit(t *ueventd.Task) ueventd.Outcome {
 			why = err.Error()
 			if errors.Is(err, fs.ErrNotExist) {
 				why = "does not exist in " + handler.SysRoot
+			} else {
+				broken = ": " + why
 			}
 		case !info.Mode.IsRegular():
 			why = "is not a regular file"
@@ -269,7 +271,7 @@ func (h *Handler) findInit(t *ueventd.Task) ueventd.Outcome {
 	now := w.Sched.Now()
 	g.Deadline = now + initPatience
 	g.OnExpiry = "given up"
-	text := "none of /sbin/init, /etc/init, /bin/init, /bin/sh can be executed in the mounted root"
+	text := "none of /sbin/init, /etc/init, /bin/init, /bin/sh can be executed in the mounted root" + broken
 	if w.Config.Init != "" {
 		text = w.Config.Init + " (init=) " + why
 	}

@@ -81,7 +81,8 @@ type Param struct {
 
 // Person is who sits before the machine.
 type Person struct {
-	// Wrong is how often something wrong is typed first at each question.
+	// Wrong is how often something wrong is typed first for each device; from
+	// 3 on, always.
 	Wrong int `json:"wrong,omitempty"`
 	// After is how long typing takes, in seconds; below 0: nobody is there.
 	After int `json:"after,omitempty"`
@@ -99,7 +100,8 @@ const (
 	Flaps     Trouble = "flaps"     // the disk goes at At and is back at Until
 	Copy      Trouble = "copy"      // a copy of the disk is there as well, from At on
 	Changes   Trouble = "changes"   // the kernel says N times from At on, every 100 ms, that the disk has changed
-	Twice     Trouble = "twice"     // the kernel announces the disk once more at At
+	Twice     Trouble = "twice"     // one in N of the kernel's messages comes twice
+	Shuffle   Trouble = "shuffle"   // messages come up to Until late, those of one device in order
 	Overflow  Trouble = "overflow"  // what the kernel says between At and Until is lost
 	Stale     Trouble = "stale"     // member N of the array has an older superblock
 	Split     Trouble = "split"     // members 0 and 1 of the array ran apart

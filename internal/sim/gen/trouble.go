@@ -72,7 +72,10 @@ func (b *builder) fault() Fault {
 		case 9:
 			f.Trouble, f.At, f.N = Changes, b.pick(5, 50, 1000), b.pick(1, 5, 50)
 		case 10:
-			f.Trouble, f.At = Twice, b.pick(1, 10, 100, 3000)
+			f = Fault{Trouble: Twice, N: b.pick(1, 2, 5)}
+			if b.chance(50) {
+				f = Fault{Trouble: Shuffle, Until: b.pick(2, 30, 500)}
+			}
 		case 11, 12:
 			f = Fault{Trouble: Overflow, At: b.pick(1, 10, 50, 400)}
 			f.Until = f.At + b.pick(5, 100, 3000)

@@ -2,6 +2,7 @@ package gen
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -47,6 +48,8 @@ func (m *Machine) Margin() time.Duration {
 			margin += 12 * time.Duration(f.Until) * time.Millisecond
 		case Jump:
 			margin += time.Duration(max(f.Until-f.At, 0)) * time.Millisecond
+		case Shuffle:
+			margin += 20 * time.Duration(f.Until) * time.Millisecond
 		case Overflow:
 			margin += time.Duration(f.Until) * time.Millisecond
 		}
@@ -82,7 +85,7 @@ type judge struct {
 func (m *Machine) Truth() Truth {
 	j := judge{m, map[int]standing{}}
 	root := m.root()
-	if root == nil {
+	if root == nil || strings.Contains(root.Files["/etc/fstab"], " /usr ") && m.usr() == nil {
 		return Truth{Verdict: May}
 	}
 	t := Truth{Verdict: Boots, Root: root.ID}
@@ -325,8 +328,7 @@ func (j judge) disk(n *Node) standing {
 		case Missing:
 			return standing{}
 		case Unread:
-			s = standing{names: []string{Broken}}
-			return s
+			return standing{names: []string{"input/output error"}}
 		case Late:
 			s.by = max(s.by, ms(f.At))
 		case Flaps:
@@ -355,7 +357,7 @@ func (j judge) together(id int) bool {
 	if n.Kind == Part {
 		n = j.m.Node(n.On[0])
 	}
-	if j.m.Gap > 0 || j.m.Drivers || j.m.Has(Slow) || j.m.Has(Overflow) {
+	if j.m.Gap > 0 || j.m.Drivers || j.m.Has(Slow) || j.m.Has(Overflow) || j.m.Has(Shuffle) {
 		return false
 	}
 	for _, f := range j.m.Faults {
@@ -461,6 +463,9 @@ func (j judge) refused(n *Node, s standing) standing {
 func (j judge) volume(n *Node) standing {
 	m := j.m
 	g := m.Node(n.On[0])
+	if len(n.On) < 2 || g == nil {
+		return standing{state: maybe} // no volume at all
+	}
 	out := standing{state: yes}
 	partial, missing := false, false
 	for _, pv := range g.On {

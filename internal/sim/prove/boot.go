@@ -84,16 +84,12 @@ func (t *trial) schedule() {
 			if f.Trouble == gen.Late && f.Node == n.ID {
 				at = max(at, time.Duration(f.At)*time.Millisecond)
 			}
-			gone = gone || f.Trouble == gen.Missing && f.Node == n.ID || f.Trouble == gen.NoDriver && f.What == n.Bus
+			gone = gone || f.Trouble == gen.Missing && f.Node == n.ID || f.Trouble == gen.NoDriver && f.What == n.Bus && !d.Drivers
 		}
 		if gone {
 			continue
 		}
-		if at == 0 {
-			m.Plug(disk)
-		} else {
-			m.At(at, func() { m.Plug(disk) })
-		}
+		t.plug(at, n, i, disk)
 		for _, f := range d.Faults {
 			if f.Node == n.ID {
 				t.happens(f, n, disk, at)
@@ -101,17 +97,39 @@ func (t *trial) schedule() {
 		}
 	}
 	for _, f := range d.Faults {
-		at := time.Duration(f.At) * time.Millisecond
+		at, until := time.Duration(f.At)*time.Millisecond, time.Duration(max(f.Until, f.At))*time.Millisecond
 		switch f.Trouble {
 		case gen.Crash:
 			t.w.crashes++
 			m.At(at, func() { m.Core.World().Sched.Push(ueventd.Event{Queue: "crash", Kind: "add"}) })
 		case gen.Jump:
-			until := time.Duration(f.Until) * time.Millisecond
-			m.At(at, func() { m.Core.Advance(max(until, m.Now())) })
+			m.Faults = append(m.Faults, sim.Fault{Kind: sim.ClockJumps, At: at, For: until - at})
 		case gen.Overflow:
-			t.overflow(at, time.Duration(f.Until)*time.Millisecond)
+			m.Faults = append(m.Faults, sim.Fault{Kind: sim.EventsLost, At: at, For: until - at})
+		case gen.Twice:
+			m.Faults = append(m.Faults, sim.Fault{Kind: sim.EventsDuplicated, Times: f.N})
+		case gen.Shuffle:
+			m.Faults = append(m.Faults, sim.Fault{Kind: sim.EventsShuffled, For: until})
+		case gen.Unread:
+			if n := d.Node(f.Node); n != nil {
+				m.Faults = append(m.Faults, sim.Fault{Kind: sim.ReadFails, Target: n.Name})
+			}
 		}
+	}
+}
+
+// plug lets a disk appear, with its bus where it has one.
+func (t *trial) plug(at time.Duration, n *gen.Node, slot int, disk *sim.Disk) {
+	m := t.sim
+	appear := func() { m.Plug(disk) }
+	if t.d.Drivers {
+		b := bus(n.Bus, slot, disk)
+		appear = func() { m.Attach(b) }
+	}
+	if at == 0 {
+		appear()
+	} else {
+		m.At(at, appear)
 	}
 }
 
@@ -121,14 +139,10 @@ func (t *trial) happens(f gen.Fault, n *gen.Node, disk *sim.Disk, there time.Dur
 	at := max(time.Duration(f.At)*time.Millisecond, there)
 	switch f.Trouble {
 	case gen.Copy:
-		twin := *disk
-		twin.Name, twin.Label = disk.Name+"copy", "copy of "+disk.Name
-		t.built.copies[n.ID] = &twin
-		if f.At == 0 && there == 0 {
-			m.Plug(&twin)
-		} else {
-			m.At(at, func() { m.Plug(&twin) })
-		}
+		twin := &sim.Disk{Name: disk.Name + "copy", Label: "copy of " + disk.Name, Content: disk.Content, Holds: disk.Holds,
+			Size: disk.Size, Files: disk.Files, FSType: disk.FSType, Pool: disk.Pool}
+		t.built.copies[n.ID] = twin
+		t.plug(at, n, 128+len(t.built.copies), twin)
 	case gen.Changes:
 		for i := range f.N {
 			m.At(at+time.Duration(100*i)*time.Millisecond, func() {
@@ -137,12 +151,6 @@ func (t *trial) happens(f gen.Fault, n *gen.Node, disk *sim.Disk, there time.Dur
 				}
 			})
 		}
-	case gen.Twice:
-		m.At(at, func() {
-			if disk.There() {
-				t.again(disk)
-			}
-		})
 	case gen.Flaps:
 		until := max(time.Duration(f.Until)*time.Millisecond, at)
 		m.At(at, func() { m.Unplug(disk) })
@@ -180,10 +188,6 @@ func (t *trial) fail(what string) error {
 				t.fails[i]++
 				return fmt.Errorf("%s: %w", what, errBroken)
 			}
-		case gen.Unread:
-			if disk := t.built.disks[f.Node]; disk != nil && strings.HasPrefix(what, "read "+disk.Node()) {
-				return fmt.Errorf("%s: %w", what, errBroken)
-			}
 		}
 	}
 	return nil
@@ -199,13 +203,14 @@ func (t *trial) answer(p machine.Prompt) (string, time.Duration, error) {
 	case who.Refuses:
 		return "", after, machine.ErrCancelled
 	}
-	if t.wrong[p.ID] < who.Wrong {
+	if t.wrong[p.ID] < who.Wrong || who.Wrong >= 3 {
 		t.wrong[p.ID]++
 		return "not the passphrase", after, nil
 	}
 	uuid := strings.TrimPrefix(p.ID, "luks ")
 	for _, n := range t.d.Nodes {
-		if n.Kind == gen.LUKS && n.UUID == uuid {
+		asked := slices.ContainsFunc(t.d.Params, func(p gen.Param) bool { return p.Subject == gen.Unlock && p.Node == n.ID })
+		if n.Kind == gen.LUKS && n.UUID == uuid && asked {
 			return n.Pass, after, nil
 		}
 	}

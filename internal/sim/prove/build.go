@@ -22,8 +22,9 @@ type built struct {
 	d      *gen.Machine
 	disks  map[int]*sim.Disk // by node: what lies on it, of a disk the disk itself
 	copies map[int]*sim.Disk
-	pvs    map[int]string // UUIDs of physical volumes, by the node that is one
-	keys   []string       // volume keys, as bytes and as text
+	pvs    map[int]string    // UUIDs of physical volumes, by the node that is one
+	groups map[string]string // names of groups, by the UUID of a physical volume
+	keys   []string          // volume keys, as bytes and as text
 }
 
 const (
@@ -35,7 +36,7 @@ const (
 
 // build makes the disks of a description, with everything on them.
 func build(d *gen.Machine, m *sim.Machine) *built {
-	b := &built{d: d, disks: map[int]*sim.Disk{}, copies: map[int]*sim.Disk{}, pvs: map[int]string{}}
+	b := &built{d: d, disks: map[int]*sim.Disk{}, copies: map[int]*sim.Disk{}, pvs: map[int]string{}, groups: map[string]string{}}
 	for i := range d.Nodes {
 		b.node(&d.Nodes[i])
 	}
@@ -45,7 +46,7 @@ func build(d *gen.Machine, m *sim.Machine) *built {
 		}
 	}
 	if d.Drivers {
-		b.attach(m)
+		m.Modules = drivers(d)
 	}
 	return b
 }
@@ -138,6 +139,9 @@ func (b *built) array(n *gen.Node) {
 			md.Lost = []int{1 - slot}
 		}
 		ext := sim.Extent{At: md.MDDataOffset(), Disk: inner, Length: data}
+		if slices.Contains(lost, slot) {
+			ext.Disk = &sim.Disk{Label: "old content of " + n.Name, Size: inner.Size}
+		}
 		if n.Level != 1 {
 			ext.Stripe = &sim.Stripe{Level: n.Level, Slots: slots, Slot: slot, Chunk: chunkSize}
 		}
@@ -177,6 +181,7 @@ func (b *built) group(n *gen.Node) {
 	for i, pv := range n.On {
 		id := lvmID(content.UUIDText(uint64(n.ID)<<8|uint64(i), b.d.Seed+2))
 		b.pvs[pv] = content.LVMUUID(id)
+		b.groups[b.pvs[pv]] = n.Name
 		index[pv] = i
 		g.PVs = append(g.PVs, content.PV{UUID: id, Size: b.disks[pv].Size, Device: "/dev/" + fmt.Sprint("old", i)})
 	}
@@ -229,12 +234,21 @@ func (b *built) ext4(n *gen.Node) {
 }
 
 func (b *built) btrfs(n *gen.Node) {
+	whole := &sim.Disk{Label: "btrfs " + n.Label, Files: files(n)}
+	pool := &sim.Pool{Filesystem: whole, Devices: len(n.On), UUID: n.UUID}
+	if n.Profile == "raid1" {
+		pool.Spare = 1
+	}
 	for i, id := range n.On {
 		on := b.disks[id]
 		fs := content.Btrfs{UUID: n.UUID, Device: content.UUIDText(uint64(n.ID)<<8|uint64(i), b.d.Seed+3), Label: n.Label,
 			Devices: len(n.On), Number: i + 1, Size: on.Size}
 		on.Put(fs.Pieces()...)
-		on.Files, on.FSType = files(n), "btrfs"
+		if on.FSType = "btrfs"; len(n.On) > 1 {
+			on.Pool = pool
+		} else {
+			on.Files = whole.Files
+		}
 	}
 }
 
@@ -245,18 +259,22 @@ func (b *built) ambiguous(n *gen.Node) {
 	on.Put(content.Piece{Data: content.XFS(content.UUIDText(uint64(n.ID), b.d.Seed+4), "old")})
 }
 
-// attach puts the disks on their buses.
-func (b *built) attach(m *sim.Machine) {
-	for i, n := range b.d.Disks() {
-		d := b.disks[n.ID]
-		switch n.Bus {
-		case "nvme":
-			d.Bus = sim.NVMe(i, d)
-		case "scsi":
-			d.Bus = sim.SATA(i, d)
-		default:
-			d.Bus = sim.Virtio(i, d)
-		}
+// bus is a bus for a disk, with its controller.
+func bus(kind string, slot int, d *sim.Disk) *sim.Device {
+	switch kind {
+	case "nvme":
+		return sim.NVMe(slot, d)
+	case "scsi":
+		return sim.SATA(slot, d)
 	}
-	_ = m
+	return sim.Virtio(slot, d)
+}
+
+// drivers are the modules of the image: all but those that lack.
+func drivers(d *gen.Machine) []sim.Module {
+	return slices.DeleteFunc(sim.Debian(), func(m sim.Module) bool {
+		return slices.ContainsFunc(d.Faults, func(f gen.Fault) bool {
+			return f.Trouble == gen.NoDriver && m.Name == map[string]string{"virtio": "virtio_blk", "scsi": "ahci", "nvme": "nvme"}[f.What]
+		})
+	})
 }

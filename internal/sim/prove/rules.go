@@ -70,6 +70,10 @@ func (t *trial) look() {
 		count[id]++
 		if typ := e.Property("ID_FS_TYPE"); typ == "linux_raid_member" || typ == "btrfs" {
 			members[e.Property("ID_FS_UUID")]++
+		} else if typ == "LVM2_member" {
+			if group := t.built.groups[e.Property("ID_FS_UUID")]; group != "" && count[id] == 1 {
+				members[group]++
+			}
 		}
 	}
 	for id, n := range count {
@@ -110,6 +114,7 @@ func (t *trial) decided(what string) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(what, "activate logical volume "), "/")
 		for i := range t.d.Nodes {
 			if n := &t.d.Nodes[i]; n.Kind == gen.Group && n.Name == name {
+				t.wholeGroup(what, n)
 				for _, pv := range n.On {
 					t.notTwice(what, "LVM2_member "+t.built.pvs[pv]+" ")
 				}
@@ -144,7 +149,15 @@ func (t *trial) startsArray(what string) {
 		_, list, _ := strings.Cut(what, " of ")
 		given := len(strings.Fields(list))
 		t.whole(what, n, given, 0)
+		if given < len(n.On) && t.w.asking > 0 && t.locked(n) {
+			t.w.broken(degraded, t.sim.Now(), "%s: a passphrase is being typed, and a member is encrypted", what)
+		}
 	}
+}
+
+// locked says whether a member of an array is encrypted.
+func (t *trial) locked(n *gen.Node) bool {
+	return slices.ContainsFunc(n.On, func(on int) bool { return t.d.Node(on).Kind == gen.LUKS })
 }
 
 // whole checks that what is started with some of its members leaves none out
@@ -163,6 +176,28 @@ func (t *trial) whole(what string, n *gen.Node, given, copies int) {
 	if given < len(n.On) && now-since < t.d.Degraded() {
 		t.w.broken(degraded, now, "%s: the last member came at %v, and %v are to be waited", what, since, t.d.Degraded())
 	}
+}
+
+// wholeGroup checks that volumes that nobody names are not activated while
+// disks of the group are still to come.
+func (t *trial) wholeGroup(what string, n *gen.Node) {
+	now := t.sim.Now()
+	known, since := t.seen.members[n.Name], t.seen.since[n.Name]
+	if known < len(n.On) && now-since < t.d.Degraded() && !t.volumesNamed() {
+		t.w.broken(degraded, now, "%s: the last disk of it came at %v, and %v are to be waited", what, since, t.d.Degraded())
+	}
+}
+
+// volumesNamed says whether the command line may name logical volumes: those
+// need not wait for the rest of their group.
+func (t *trial) volumesNamed() bool {
+	return slices.ContainsFunc(t.d.Params, func(p gen.Param) bool {
+		n := t.d.Node(p.Node)
+		if n == nil {
+			return false
+		}
+		return n.Kind == gen.LV || p.By == "path" && len(n.On) > 0 && t.d.Node(n.On[0]).Kind == gen.LV
+	})
 }
 
 // mounts checks a mount that was decided.
@@ -268,8 +303,10 @@ func (t *trial) rightRoot(source string) {
 	if d == nil || t.truth.Root == 0 {
 		return
 	}
-	if mark, ok := t.sim.FileOn(handler.SysRoot, rootMark); !ok || mark != markOf(t.truth.Root) {
+	if mark := d.Files[rootMark]; mark != markOf(t.truth.Root) {
 		t.w.broken(wrongRoot, t.sim.Now(), "%s is mounted, which is %q, not %q", source, mark, markOf(t.truth.Root))
+	} else if !t.sim.MountedWhole(handler.SysRoot) {
+		t.w.broken(wrongRoot, t.sim.Now(), "%s is mounted, of which not all is what it should be", source)
 	}
 }
 
@@ -304,7 +341,7 @@ func (t *trial) end() {
 		t.resumed()
 	}
 	if at, ok := w.givenUp["root"]; ok && !t.d.Has(gen.Jump) {
-		if g := m.Core.World().Goals.Get("root"); g != nil && at < t.d.Deadline() && w.fired["goal "] > 0 && g.Reason == "it did not come in time" {
+		if g := m.Core.World().Goals.Get("root"); g != nil && at < t.d.Deadline()-time.Millisecond && w.fired["goal "] > 0 && g.Reason == "it did not come in time" {
 			w.broken(tooEarly, now, "the root was given up after %v of %v", at, t.d.Deadline())
 		}
 	}

@@ -129,6 +129,9 @@ func without(m *gen.Machine, id int) bool {
 	default:
 		return false
 	}
+	if len(n.On) == 0 {
+		return false
+	}
 	for i := range m.Nodes {
 		for j, on := range m.Nodes[i].On {
 			if on == id {
@@ -140,8 +143,9 @@ func without(m *gen.Machine, id int) bool {
 		return x.ID == id || n.Kind == gen.LV && x.Kind == gen.Group && len(m.Above(x.ID)) == 1
 	})
 	for i := range m.Params {
-		if p := &m.Params[i]; p.Subject == gen.Root && p.By != "uuid" && p.By != "label" {
-			p.Text, p.By = "root=UUID="+m.Node(p.Node).UUID, "uuid"
+		p := &m.Params[i]
+		if (p.Subject == gen.Root || p.Subject == gen.Resume) && p.By != "uuid" && p.By != "label" && m.Node(p.Node) != nil {
+			p.Text, p.By = string(p.Subject)+"=UUID="+m.Node(p.Node).UUID, "uuid"
 		}
 	}
 	tidy(m)
