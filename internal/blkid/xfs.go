@@ -51,23 +51,26 @@ func xfsValid(b []byte) bool {
 const (
 	xfsLogMinSize = 10 << 20
 	xfsLogSearch  = 256 << 10
+	xfsLogPiece   = 16 << 10 // is looked at at a time
 	xfsLogMagic   = 0xfeedbabe
 )
 
 func probeXFSLog(p *probe, _ *magic) bool {
-	b := p.bytes(0, xfsLogSearch)
-	if b == nil {
-		return false
-	}
-	for ; len(b) >= 512; b = b[512:] {
-		if string(b[:4]) == "XFSB" {
-			return false // a filesystem that starts later
+	for off := uint64(0); off < xfsLogSearch; off += xfsLogPiece {
+		b := p.bytes(off, xfsLogPiece)
+		if b == nil {
+			return false
 		}
-		version, length, format := be.Uint32(b[8:]), be.Uint32(b[12:]), be.Uint32(b[300:])
-		if be.Uint32(b) == xfsLogMagic && version != 0 && version&^3 == 0 &&
-			length != 0 && length <= 1<<31-1 && format >= 1 && format <= 3 {
-			p.uuidAs("LOGUUID", b[304:])
-			return true
+		for ; len(b) >= 512; b = b[512:] {
+			if string(b[:4]) == "XFSB" {
+				return false // a filesystem that starts later
+			}
+			version, length, format := be.Uint32(b[8:]), be.Uint32(b[12:]), be.Uint32(b[300:])
+			if be.Uint32(b) == xfsLogMagic && version != 0 && version&^3 == 0 &&
+				length != 0 && length <= 1<<31-1 && format >= 1 && format <= 3 {
+				p.uuidAs("LOGUUID", b[304:])
+				return true
+			}
 		}
 	}
 	return false

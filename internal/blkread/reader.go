@@ -44,9 +44,17 @@ type window struct {
 	failed bool // the one big read failed: go on in pages
 }
 
+// Memory is a device whose content is in memory already. A Reader asks it for
+// the very pieces that are looked at, and keeps nothing. Piece returns the n
+// bytes at off, all of which lie within the device; they are not changed.
+type Memory interface {
+	Piece(off, n uint64) ([]byte, error)
+}
+
 // Reader reads pieces of one device. It is not safe for concurrent use.
 type Reader struct {
 	r          io.ReaderAt
+	memory     Memory // what r is too, or nil
 	size       uint64
 	head, tail window
 	pages      []window
@@ -64,6 +72,7 @@ func New(r io.ReaderAt, size int64) *Reader {
 		return d
 	}
 	d := &Reader{r: r, size: uint64(size)}
+	d.memory, _ = r.(Memory)
 	d.head.n = min(d.size, Head)
 	if d.size > Head {
 		start := max(d.size/tailAlign*tailAlign-tailLen, Head)
@@ -99,6 +108,11 @@ func (d *Reader) Has(off, n uint64) bool { return off <= d.size && n <= d.size-o
 func (d *Reader) Bytes(off, n uint64) []byte {
 	if n == 0 || n > MaxPiece || !d.Has(off, n) || d.err != nil {
 		return nil
+	}
+	if d.memory != nil {
+		b, err := d.memory.Piece(off, n)
+		d.err = err
+		return b
 	}
 	for _, w := range [...]*window{&d.head, &d.tail} {
 		if !w.covers(off, n) {

@@ -1,0 +1,98 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"firstlight/internal/machine"
+)
+
+// fsAt returns the filesystem that a path of the tree below root is on, and
+// the path inside it.
+func (m *Machine) fsAt(root, p string) (*Disk, string) {
+	var best *Disk
+	rest, depth := p, 0
+	for at, x := range m.mounted {
+		if at == root && depth == 0 {
+			best = x.content
+		}
+		under, ok := strings.CutPrefix(at, root+"/")
+		if ok && len(under) > depth && (p == "/"+under || strings.HasPrefix(p, "/"+under+"/")) {
+			best, rest, depth = x.content, path.Clean("/"+strings.TrimPrefix(p, "/"+under)), len(under)
+		}
+	}
+	return best, rest
+}
+
+// find follows every link of a path inside root.
+func (m *Machine) find(root, p string) (where, content string, dir bool, err error) {
+	p = path.Clean("/" + p)
+	for range 40 {
+		next := m.followOne(root, p)
+		if next != p {
+			p = next
+			continue
+		}
+		d, rest := m.fsAt(root, p)
+		if d == nil {
+			break
+		}
+		if c, ok := d.Files[rest]; ok {
+			return p, c, false, nil
+		}
+		for f := range d.Files {
+			if strings.HasPrefix(f, strings.TrimSuffix(rest, "/")+"/") {
+				return p, "", true, nil
+			}
+		}
+		break
+	}
+	return "", "", false, fmt.Errorf("sim: %s in %s: %w", p, root, fs.ErrNotExist)
+}
+
+// followOne replaces the first link in a path by what it leads to.
+func (m *Machine) followOne(root, p string) string {
+	for i := 1; i <= len(p); i++ {
+		if i < len(p) && p[i] != '/' {
+			continue
+		}
+		d, rest := m.fsAt(root, p[:i])
+		if d == nil {
+			return p
+		}
+		if target, ok := strings.CutPrefix(d.Files[rest], "-> "); ok {
+			if !path.IsAbs(target) {
+				target = path.Join(path.Dir(p[:i]), target)
+			}
+			return path.Clean(target + p[i:])
+		}
+	}
+	return p
+}
+
+// InRoot implements machine.Files.
+func (m *Machine) InRoot(root, p string) (machine.FileInfo, error) {
+	where, content, dir, err := m.find(root, p)
+	if err != nil {
+		return machine.FileInfo{}, err
+	}
+	info := machine.FileInfo{Path: where, Mode: 0o644, Size: int64(len(content))}
+	if dir {
+		info.Mode = fs.ModeDir | 0o755
+	} else if strings.HasPrefix(content, "#!") {
+		info.Mode = 0o755
+	}
+	return info, nil
+}
+
+// ReadInRoot implements machine.Files.
+func (m *Machine) ReadInRoot(root, p string, _ int64) ([]byte, error) {
+	_, content, dir, err := m.find(root, p)
+	if err == nil && dir {
+		err = errors.New("is a directory")
+	}
+	return []byte(content), err
+}

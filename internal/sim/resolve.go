@@ -1,0 +1,225 @@
+package sim
+
+import (
+	"bytes"
+	"io"
+
+	"golang.org/x/sys/unix"
+)
+
+// view is a run of bytes of a mapped device or partition.
+type view struct {
+	at, n int64
+	on    *Disk // what shows; nil: zeros
+	from  int64
+	base  *Disk  // the device that it is read through
+	life  int    // of base when it was mapped: what comes back is another device
+	key   []byte // decrypts with it
+	// stripes are the devices over which it is spread, with the first byte
+	// of each; chunk is in bytes.
+	stripes []view
+	chunk   int64
+	fails   bool // every access is an error
+}
+
+// place is what a byte of a device really is.
+type place struct {
+	leaf    *Disk  // the innermost thing that it belongs to; nil for none
+	off     int64  // where in it
+	n       int64  // as many bytes after it go on in the same way
+	data    []byte // its bytes, nil where there are none: zeros
+	garbage bool   // encrypted, a parity, or decrypted with a wrong key
+	gone    bool   // the device behind it is not there
+}
+
+// maxLayers bounds how deep devices may be stacked.
+const maxLayers = 32
+
+// locate follows a byte of a device through every layer. With a key it asks
+// for what is encrypted with that key there.
+func (d *Disk) locate(off int64, key []byte, depth int) place {
+	if depth > maxLayers {
+		return place{gone: true, n: 1}
+	}
+	if d.array != nil {
+		return d.array.locate(off, key, depth)
+	}
+	if d.mapping != nil || d.above != nil {
+		return d.through(off, key, depth)
+	}
+	return d.inside(off, key, depth)
+}
+
+// through follows a byte of a mapped device or partition.
+func (d *Disk) through(off int64, key []byte, depth int) place {
+	for i := range d.views {
+		v := &d.views[i]
+		if off < v.at || off >= v.at+v.n {
+			continue
+		}
+		rel, left := off-v.at, v.at+v.n-off
+		if v.fails {
+			return place{gone: true, n: left}
+		}
+		if v.stripes != nil {
+			chunk, in := rel/v.chunk, rel%v.chunk
+			s := &v.stripes[chunk%int64(len(v.stripes))]
+			left = min(left, v.chunk-in)
+			rel = chunk/int64(len(v.stripes))*v.chunk + in
+			v = s
+		}
+		if v.on == nil {
+			return place{n: left} // zeros
+		}
+		if v.base.life != v.life || !v.base.there {
+			return place{gone: true, n: left}
+		}
+		if v.key != nil {
+			// What is below is encrypted once more for whoever asks with a
+			// key: only one layer is undone at a time.
+			p := v.on.locate(v.from+rel, v.key, depth+1)
+			p.n = min(p.n, left)
+			if key != nil && !p.gone {
+				p = peel(p, key, depth)
+			}
+			return p
+		}
+		p := v.on.locate(v.from+rel, key, depth+1)
+		p.n = min(p.n, left)
+		return p
+	}
+	return place{n: 1 << 40}
+}
+
+// peel looks for an encrypted thing at a place that was found already.
+func peel(p place, key []byte, depth int) place {
+	if p.leaf == nil || p.garbage {
+		return place{garbage: true, n: p.n}
+	}
+	n := p.n
+	p = p.leaf.inside(p.off, key, depth+1)
+	p.n = min(p.n, n)
+	return p
+}
+
+// inside follows a byte of what is on a disk.
+func (d *Disk) inside(off int64, key []byte, depth int) place {
+	next := d.size()
+	if n := int64(len(d.Content)); off < n {
+		next = min(next, n)
+	}
+	for i := range d.Holds {
+		e := &d.Holds[i]
+		n := e.length()
+		if off < e.At {
+			next = min(next, e.At)
+			continue
+		}
+		if off >= e.At+n {
+			continue
+		}
+		rel, left := off-e.At, min(e.At+n, next)-off
+		switch {
+		case e.Data != nil:
+			if key != nil {
+				return place{garbage: true, n: left}
+			}
+			return place{leaf: d, off: off, data: e.Data[rel:], n: left}
+		case e.Key != nil:
+			if !bytes.Equal(e.Key, key) {
+				return place{garbage: true, n: left}
+			}
+			key = nil
+		}
+		at := e.From + rel
+		if s := e.Stripe; s != nil {
+			logical, run, ok := s.logical(rel)
+			left = min(left, run)
+			if !ok {
+				return place{garbage: true, n: left}
+			}
+			at = e.From + logical
+		}
+		p := e.Disk.locate(at, key, depth+1)
+		p.n = min(p.n, left)
+		return p
+	}
+	left := max(next-off, 1)
+	if key != nil {
+		return place{garbage: true, n: left}
+	}
+	p := place{leaf: d, off: off, n: left}
+	if off < int64(len(d.Content)) {
+		p.data = d.Content[off:]
+	}
+	return p
+}
+
+// read implements io.ReaderAt over what the device shows.
+func (d *Disk) read(p []byte, off int64) (int, error) {
+	done := 0
+	for done < len(p) {
+		if off >= d.size() {
+			return done, io.EOF
+		}
+		at := d.locate(off, nil, 0)
+		if at.gone {
+			return done, unix.EIO
+		}
+		n := int(min(at.n, int64(len(p)-done), d.size()-off))
+		at.fill(p[done:done+n], off)
+		done += n
+		off += int64(n)
+	}
+	return done, nil
+}
+
+// fill writes the bytes of a place.
+func (at *place) fill(p []byte, off int64) {
+	switch {
+	case at.garbage:
+		for i := range p {
+			x := uint64(off+int64(i)) * 0x9e3779b97f4a7c15
+			p[i] = byte(x>>29) ^ byte(x>>53)
+		}
+	default:
+		n := copy(p, at.data)
+		clear(p[n:])
+	}
+}
+
+// shows returns what a device really shows: the thing that its first byte
+// belongs to, and whether all of it is there, in order and without gaps.
+func (d *Disk) shows() (leaf *Disk, whole bool) {
+	first := d.locate(0, nil, 0)
+	if first.leaf == nil {
+		return nil, false
+	}
+	leaf = first.leaf
+	end := min(leaf.size(), d.size())
+	if leaf.size() > d.size() {
+		return leaf, false
+	}
+	if first.off != 0 {
+		return leaf, false
+	}
+	for off := int64(0); off < end; {
+		p := d.locate(off, nil, 0)
+		// A thing with content of its own may have other things in it.
+		if p.gone || p.garbage || p.leaf == leaf && p.off != off || p.leaf != leaf && !leaf.encloses(p.leaf) {
+			return leaf, false
+		}
+		off += max(p.n, 1)
+	}
+	return leaf, true
+}
+
+// encloses says whether another disk lies on this one.
+func (d *Disk) encloses(other *Disk) bool {
+	for i := range d.Holds {
+		if e := d.Holds[i].Disk; e != nil && (e == other || e.encloses(other)) {
+			return true
+		}
+	}
+	return false
+}

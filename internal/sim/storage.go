@@ -1,0 +1,239 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+
+	"firstlight/internal/machine"
+
+	"golang.org/x/sys/unix"
+)
+
+var le = binary.LittleEndian
+
+// devnum is the number of a block device.
+type devnum struct{ major, minor int }
+
+// byNumber finds the block device "major:minor".
+func (m *Machine) byNumber(number string) *Disk {
+	a, b, ok := strings.Cut(number, ":")
+	major, err1 := strconv.Atoi(a)
+	minor, err2 := strconv.Atoi(b)
+	if !ok || err1 != nil || err2 != nil {
+		return nil
+	}
+	return m.numbers[devnum{major, minor}]
+}
+
+// reader is what the kernel itself reads of a device.
+type reader struct{ d *Disk }
+
+func (r reader) ReadAt(p []byte, off int64) (int, error) { return r.d.read(p, off) }
+
+// Piece implements blkread.Memory.
+func (r reader) Piece(off, n uint64) ([]byte, error) { return r.d.piece(off, n) }
+
+// block is an open block device.
+type block struct {
+	m    *Machine
+	d    *Disk
+	life int
+}
+
+func (b block) check() error {
+	if b.life != b.d.life || !b.d.there || b.m.readFails(b.d) {
+		return fmt.Errorf("read %s: %w", b.d.node(), unix.EIO)
+	}
+	return nil
+}
+
+func (b block) ReadAt(p []byte, off int64) (int, error) {
+	if err := b.check(); err != nil {
+		return 0, err
+	}
+	n, err := b.d.read(p, off)
+	if errors.Is(err, unix.EIO) {
+		err = fmt.Errorf("read %s: %w", b.d.node(), err)
+	}
+	return n, err
+}
+
+// Piece implements blkread.Memory.
+func (b block) Piece(off, n uint64) ([]byte, error) {
+	if err := b.check(); err != nil {
+		return nil, err
+	}
+	return b.d.piece(off, n)
+}
+
+func (b block) Close() error    { return nil }
+func (b block) Size() int64     { return b.d.size() }
+func (b block) SectorSize() int { return 512 }
+
+// zeros is what most of a disk is.
+var zeros [1 << 20]byte
+
+// piece returns bytes of a device, where it can without copying them. They
+// must not be changed.
+func (d *Disk) piece(off, n uint64) ([]byte, error) {
+	p := d.locate(int64(off), nil, 0)
+	switch {
+	case p.gone:
+		return nil, fmt.Errorf("read %s: %w", d.node(), unix.EIO)
+	case p.garbage || p.n < int64(n):
+	case len(p.data) >= int(n):
+		return p.data[:n:n], nil
+	case len(p.data) == 0 && n <= uint64(len(zeros)):
+		return zeros[:n:n], nil
+	}
+	b := make([]byte, n)
+	_, err := d.read(b, int64(off))
+	return b, err
+}
+
+// OpenBlock implements machine.Storage.
+func (m *Machine) OpenBlock(name string) (machine.Block, error) {
+	d := m.disks[name]
+	if d == nil {
+		return nil, fmt.Errorf("open %s: %w", name, fs.ErrNotExist)
+	}
+	if f := m.faultOn(OpenFails, d); f != nil {
+		return nil, fmt.Errorf("open %s: %w", name, f.err())
+	}
+	return block{m, d, d.life}, nil
+}
+
+var errNoCommand = errors.New("the device does not know this command")
+
+// Identify implements machine.Storage: no disk here answers to ATA commands.
+func (m *Machine) Identify(string) ([]byte, error) { return nil, errNoCommand }
+
+// Inquiry implements machine.Storage.
+func (m *Machine) Inquiry(string, bool, byte) ([]byte, error) { return nil, errNoCommand }
+
+// Resume implements machine.System.
+func (m *Machine) Resume(major, minor uint32, offset uint64) error {
+	d := m.numbers[devnum{int(major), int(minor)}]
+	if d == nil {
+		return fmt.Errorf("resume from %d:%d: %w", major, minor, fs.ErrNotExist)
+	}
+	var mark [10]byte
+	if _, err := d.read(mark[:], int64(offset)<<12+4096-10); err != nil || m.readFails(d) {
+		return fmt.Errorf("resume from %s: %w", d.node(), unix.EIO)
+	}
+	if !bytes.Equal(mark[:9], []byte("S1SUSPEND")) {
+		return machine.ErrNoImage
+	}
+	if f := m.faultOn(ImageRefused, d); f != nil {
+		return fmt.Errorf("resume from %s: %w", d.node(), f.err())
+	}
+	m.Resumed = d.node()
+	m.ResumedFrom, _ = d.shows()
+	return nil
+}
+
+// Pool is a btrfs filesystem of several devices.
+type Pool struct {
+	Filesystem *Disk // with its Files
+	Devices    int
+	UUID       string
+	// Spare is how many of its devices it can do without, when it is mounted
+	// degraded.
+	Spare int
+}
+
+// btrfsMember is what the kernel knows of a device of a pool.
+type btrfsMember struct {
+	number uint64
+	device *Disk
+	life   int
+	pool   *Pool
+}
+
+// btrfsHead reads what a btrfs superblock says of the pool: its UUID, how many
+// devices it has, and the number of this one.
+func btrfsHead(d *Disk) (uuid string, devices, number uint64, ok bool) {
+	const at = 64 << 10
+	var b [0xd1]byte
+	if _, err := d.read(b[:], at); err != nil || string(b[0x40:0x48]) != "_BHRfS_M" {
+		return "", 0, 0, false
+	}
+	return string(b[0x20:0x30]), le.Uint64(b[0x88:]), le.Uint64(b[0xc9:]), true
+}
+
+// BtrfsScan implements machine.Storage.
+func (m *Machine) BtrfsScan(name string) error {
+	if err := m.Load("btrfs"); err != nil {
+		return err
+	}
+	d := m.disks[name]
+	if d == nil {
+		return fmt.Errorf("tell btrfs of %s: %w", name, fs.ErrNotExist)
+	}
+	if m.readFails(d) {
+		return fmt.Errorf("tell btrfs of %s: %w", name, unix.EIO)
+	}
+	uuid, _, number, ok := btrfsHead(d)
+	if !ok {
+		return fmt.Errorf("tell btrfs of %s: %w", name, unix.EINVAL)
+	}
+	leaf, _ := d.shows()
+	x := btrfsMember{number, d, d.life, nil}
+	if leaf != nil {
+		x.pool = leaf.Pool
+	}
+	list := m.btrfs[uuid]
+	for i := range list {
+		if list[i].number == number {
+			list[i] = x // the kernel believes who comes last
+			return nil
+		}
+	}
+	m.btrfs[uuid] = append(list, x)
+	return nil
+}
+
+// BtrfsReady implements machine.Storage.
+func (m *Machine) BtrfsReady(name string) (bool, error) {
+	d := m.disks[name]
+	if d == nil {
+		return false, fmt.Errorf("ask btrfs of %s: %w", name, fs.ErrNotExist)
+	}
+	uuid, devices, _, ok := btrfsHead(d)
+	if !ok {
+		return true, nil
+	}
+	if err := m.BtrfsScan(name); err != nil { // the ioctl does both
+		return false, err
+	}
+	return uint64(len(m.btrfs[uuid])) >= devices, nil
+}
+
+// mountPool checks the devices of a btrfs that is being mounted and returns
+// the filesystem.
+func (m *Machine) mountPool(d, leaf *Disk, options string) (fsys *Disk, whole bool, err error) {
+	if err := m.BtrfsScan(d.node()); err != nil {
+		return nil, false, err
+	}
+	uuid, devices, _, _ := btrfsHead(d)
+	have := 0
+	whole = true
+	for _, x := range m.btrfs[uuid] {
+		if x.life != x.device.life || !x.device.there {
+			continue
+		}
+		have++
+		whole = whole && x.pool == leaf.Pool
+	}
+	missing := int(devices) - have
+	degraded := strings.Contains(","+options+",", ",degraded,")
+	if missing > 0 && (!degraded || missing > leaf.Pool.Spare) {
+		return nil, false, unix.EINVAL
+	}
+	return leaf.Pool.Filesystem, whole, nil
+}
