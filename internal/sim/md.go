@@ -312,7 +312,7 @@ func (a *array) write(by string) {
 }
 
 // locate follows a byte of the array to the members that have it.
-func (a *array) locate(off int64, key []byte, depth int) place {
+func (a *array) locate(off int64, key *keys, depth int) place {
 	if a.slots == nil {
 		return place{n: 1 << 40}
 	}
@@ -337,7 +337,7 @@ func (a *array) locate(off int64, key []byte, depth int) place {
 
 // rebuild computes what a missing member had from the others, which must all
 // have parts of the same thing.
-func (a *array) rebuild(off, at, run int64, key []byte, depth int) place {
+func (a *array) rebuild(off, at, run int64, key *keys, depth int) place {
 	var of *Disk
 	have := 0
 	for slot, x := range a.slots {

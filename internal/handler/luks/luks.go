@@ -158,13 +158,13 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 			Try: "give it another name: rd.luks.name=" + e.Property("ID_FS_UUID") + "=NAME"})
 		return ueventd.WaitFor(text, udevd.TopicDevice, handler.TopicRetry)
 	}
-	if other := h.twin(e); other != "" {
+	err := h.unlock(t, e, v)
+	if other := h.twin(e); other != "" && err != nil {
 		text := e.Devname() + " and " + other + " have the same LUKS header"
 		w.SetFact(key, goal.Fact{Subject: "encrypted device " + e.Devname(), Condition: goal.Blocked, Text: text,
 			Try: "unplug the copy, or give one of them another UUID (cryptsetup luksUUID)"})
 		return ueventd.WaitFor(text, udevd.TopicDevice)
 	}
-	err := h.unlock(t, e, v)
 	var stay *stayLocked
 	switch {
 	case err == nil:
@@ -179,6 +179,10 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	w.SetFact(key, goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: err.Error()})
 	return ueventd.WaitFor(err.Error(), handler.TopicRetry, "changed "+e.Devname())
 }
+
+// errTwin says that there is a copy of a device, and that neither is opened. It
+// may come while a key is waited for or a person is asked.
+var errTwin = errors.New("another device has the same LUKS header")
 
 // stayLocked says why a device is left locked although nothing is broken.
 type stayLocked struct{ why, try string }

@@ -9,6 +9,7 @@ package gen
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -235,6 +236,40 @@ func (m *Machine) Below(id int) []*Node {
 		}
 	}
 	return list
+}
+
+// Valid says whether a description makes sense: everything lies on something
+// that is there and that nothing else lies on.
+func (m *Machine) Valid() bool {
+	if r := m.root(); r == nil || strings.Contains(r.Files["/etc/fstab"], " /usr ") && m.usr() == nil {
+		return false
+	}
+	for i := range m.Nodes {
+		n := &m.Nodes[i]
+		users, parts := 0, 0
+		for _, a := range m.Above(n.ID) {
+			switch {
+			case a.Kind == Part:
+				parts++
+			case n.Kind == Group:
+			case a.Kind == LV: // on a physical volume of its group
+				if g := m.Node(a.On[0]); g == nil || !slices.Contains(g.On, n.ID) {
+					return false
+				}
+			default:
+				users++
+			}
+		}
+		if users > 1 || users > 0 && parts > 0 || n.Kind == LV && len(n.On) < 2 {
+			return false
+		}
+		for j, on := range n.On {
+			if m.Node(on) == nil || slices.Contains(n.On[:j], on) || (n.Kind == LV && j == 0) != (m.Node(on).Kind == Group) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Depth is how many layers lie below a node, itself counted; a group and its

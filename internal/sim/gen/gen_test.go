@@ -15,6 +15,9 @@ func TestSameSeedSameMachine(t *testing.T) {
 		if !reflect.DeepEqual(a, a.Clone()) {
 			t.Fatalf("seed %d: the clone differs", seed)
 		}
+		if !a.Valid() {
+			t.Fatalf("seed %d makes no sense", seed)
+		}
 		text, err := json.Marshal(a)
 		if err != nil {
 			t.Fatal(err)

@@ -2,7 +2,6 @@ package gen
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -85,7 +84,7 @@ type judge struct {
 func (m *Machine) Truth() Truth {
 	j := judge{m, map[int]standing{}}
 	root := m.root()
-	if root == nil || strings.Contains(root.Files["/etc/fstab"], " /usr ") && m.usr() == nil {
+	if root == nil {
 		return Truth{Verdict: May}
 	}
 	t := Truth{Verdict: Boots, Root: root.ID}
@@ -136,7 +135,7 @@ func (m *Machine) Truth() Truth {
 	if t.Verdict == May && (m.Has(Jump) || resume != no || r.state != no && !m.Has(Fails)) {
 		t.Names = nil
 	}
-	t.Quiet = t.Verdict == Boots && len(m.Faults) == 0 && t.By == 0 && m.Latency <= 20 && m.Gap <= 30 && len(m.Order) < 30 && m.Person.Wrong == 0
+	t.Quiet = t.Verdict == Boots && len(m.Faults) == 0 && t.By == 0 && m.Latency <= 20 && m.Gap <= 30 && len(m.Order) < 30 && (m.Param(Unlock) == nil || m.Person == Person{})
 	return t
 }
 

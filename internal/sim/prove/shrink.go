@@ -34,7 +34,7 @@ func Shrink(m *gen.Machine, rule string, tries int) *gen.Machine {
 func smaller(m *gen.Machine) []*gen.Machine {
 	var list []*gen.Machine
 	try := func(change func(c *gen.Machine) bool) {
-		if c := m.Clone(); change(c) {
+		if c := m.Clone(); change(c) && c.Valid() {
 			list = append(list, c)
 		}
 	}
