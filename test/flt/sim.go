@@ -70,7 +70,7 @@ func tellFailure(f prove.Failure, brief bool) {
 		return
 	}
 	fmt.Printf("== seed %d\n%s", f.Seed, f.Result)
-	small := prove.Shrink(f.Result.Machine, v.Rule, 3000)
+	small := prove.Shrink(f.Result.Machine, v.Rule, 400)
 	text, err := json.Marshal(small)
 	if err != nil {
 		text = []byte(err.Error())

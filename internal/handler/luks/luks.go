@@ -161,7 +161,7 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	err := h.unlock(t, e, v)
 	if other := h.twin(e); other != "" && err != nil {
 		text := e.Devname() + " and " + other + " have the same LUKS header"
-		w.SetFact(key, goal.Fact{Subject: "encrypted device " + e.Devname(), Condition: goal.Blocked, Text: text,
+		w.SetFact(key, goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: text,
 			Try: "unplug the copy, or give one of them another UUID (cryptsetup luksUUID)"})
 		return ueventd.WaitFor(text, udevd.TopicDevice)
 	}

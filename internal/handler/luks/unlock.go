@@ -69,7 +69,7 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v volume) error {
 	}
 	if v.options.TryEmptyPassword {
 		if err := h.try(t, e, v, hdr, "the empty passphrase", []byte{}); err == nil || err == errTwin {
-			return nil
+			return err
 		}
 	}
 	if v.options.Headless {

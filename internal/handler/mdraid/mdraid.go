@@ -9,6 +9,7 @@
 package mdraid
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -104,6 +105,8 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 			return ueventd.Outcome{}
 		}
 		a.overdue = true
+		// What could not be read may be readable now: better than without it.
+		maps.DeleteFunc(a.members, func(_ string, m *member) bool { return m.err != nil })
 	}
 	h.look(t, a)
 	return h.judge(t, a)

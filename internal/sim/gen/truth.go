@@ -115,7 +115,6 @@ func (m *Machine) Truth() Truth {
 		return t
 	case resume == maybe:
 		t.Verdict = May
-		return t
 	case r.asks:
 		t.Verdict = Asks
 		if r.state != no {
@@ -132,7 +131,10 @@ func (m *Machine) Truth() Truth {
 	if m.Has(Fails) {
 		t.Names = append(t.Names, Broken)
 	}
-	if t.Verdict == May && (m.Has(Jump) || resume != no || r.state != no && !m.Has(Fails)) {
+	if m.Has(Copy) {
+		t.Names = append(t.Names, "have this name", "the same LUKS header", "both have slot", "the same member", " is on /dev/")
+	}
+	if t.Verdict == May && (m.Has(Jump) || resume != no || r.state == maybe || r.state == yes && !m.Has(Fails)) {
 		t.Names = nil
 	}
 	t.Quiet = t.Verdict == Boots && len(m.Faults) == 0 && t.By == 0 && m.Latency <= 20 && m.Gap <= 30 && len(m.Order) < 30 && (m.Param(Unlock) == nil || m.Person == Person{})
@@ -325,8 +327,14 @@ func (j judge) disk(n *Node) standing {
 		}
 		switch f.Trouble {
 		case Missing:
+			if j.m.has(n.ID, Copy) {
+				return standing{state: maybe}
+			}
 			return standing{}
 		case Unread:
+			if j.m.has(n.ID, Copy) {
+				return standing{state: maybe}
+			}
 			return standing{names: []string{"input/output error"}}
 		case Late:
 			s.by = max(s.by, ms(f.At))
@@ -451,7 +459,12 @@ func (j judge) array(n *Node) standing {
 	if awaited {
 		out.by += j.patience()
 	}
-	out.asks = out.asks && out.state != yes
+	if out.asks && lost > 0 {
+		// A member may come out of the question that stands: it is waited for.
+		out.state = no
+	} else {
+		out.asks = false
+	}
 	return out
 }
 

@@ -61,7 +61,13 @@ func Boot(d *gen.Machine) *Result {
 // limit is when there is nothing left to see: whoever gave up by then shows
 // his screen every five minutes.
 func (t *trial) limit() time.Duration {
-	asked := time.Duration(max(t.d.Person.After, 0)*4*(1+len(t.d.Nodes))) * time.Second
+	questions := 0
+	for _, p := range t.d.Params {
+		if p.Subject == gen.Unlock {
+			questions += 4
+		}
+	}
+	asked := time.Duration(max(t.d.Person.After, 0)*questions) * time.Second
 	return 2*t.d.Deadline() + asked + t.d.Margin() + 10*time.Minute
 }
 
@@ -153,9 +159,13 @@ func (t *trial) happens(f gen.Fault, n *gen.Node, disk *sim.Disk, there time.Dur
 		}
 	case gen.Flaps:
 		until := max(time.Duration(f.Until)*time.Millisecond, at)
-		m.At(at, func() { m.Unplug(disk) })
+		was := false
+		m.At(at, func() {
+			was = disk.There()
+			m.Unplug(disk)
+		})
 		m.At(until, func() {
-			if !disk.There() {
+			if was && !disk.There() {
 				m.Plug(disk)
 			}
 		})

@@ -90,7 +90,7 @@ func (b *built) disk(n *gen.Node) {
 	}
 	if len(parts) > 0 {
 		d.Size = int64(2*tableRoom + len(parts)*diskSize)
-		d.Put(content.GPT(content.UUIDText(uint64(n.ID), b.d.Seed), d.Size, parts)...)
+		d.Put(content.GPT(content.UUIDText(uint64(n.ID)<<32, b.d.Seed), d.Size, parts)...)
 	}
 }
 
@@ -120,7 +120,7 @@ func (b *built) array(n *gen.Node) {
 	events, lost, split, dirty := b.history(n)
 	for slot, on := range n.On {
 		member := b.disks[on]
-		md := content.MD{Version: "1.2", UUID: n.UUID, Device: content.UUIDText(uint64(n.ID)<<8|uint64(slot), b.d.Seed+1), Name: "any:" + n.Name,
+		md := content.MD{Version: "1.2", UUID: n.UUID, Device: content.UUIDText(uint64(n.ID)<<32|uint64(slot), b.d.Seed+1), Name: "any:" + n.Name,
 			Level: n.Level, Slots: slots, Slot: slot, Events: 40, Made: 1700000000, Data: data, Dirty: dirty, Lost: lost}
 		switch n.Level {
 		case 0, 5, 6, 10:
@@ -179,7 +179,7 @@ func (b *built) group(n *gen.Node) {
 	index := map[int]int{}
 	users := map[int]int64{}
 	for i, pv := range n.On {
-		id := lvmID(content.UUIDText(uint64(n.ID)<<8|uint64(i), b.d.Seed+2))
+		id := lvmID(content.UUIDText(uint64(n.ID)<<32|uint64(i), b.d.Seed+2))
 		b.pvs[pv] = content.LVMUUID(id)
 		b.groups[b.pvs[pv]] = n.Name
 		index[pv] = i
@@ -241,7 +241,7 @@ func (b *built) btrfs(n *gen.Node) {
 	}
 	for i, id := range n.On {
 		on := b.disks[id]
-		fs := content.Btrfs{UUID: n.UUID, Device: content.UUIDText(uint64(n.ID)<<8|uint64(i), b.d.Seed+3), Label: n.Label,
+		fs := content.Btrfs{UUID: n.UUID, Device: content.UUIDText(uint64(n.ID)<<32|uint64(i), b.d.Seed+3), Label: n.Label,
 			Devices: len(n.On), Number: i + 1, Size: on.Size}
 		on.Put(fs.Pieces()...)
 		if on.FSType = "btrfs"; len(n.On) > 1 {
@@ -256,7 +256,7 @@ func (b *built) btrfs(n *gen.Node) {
 // there is none, or of another one.
 func (b *built) ambiguous(n *gen.Node) {
 	on := b.disks[n.ID]
-	on.Put(content.Piece{Data: content.XFS(content.UUIDText(uint64(n.ID), b.d.Seed+4), "old")})
+	on.Put(content.Piece{Data: content.XFS(content.UUIDText(uint64(n.ID)<<32, b.d.Seed+4), "old")})
 }
 
 // bus is a bus for a disk, with its controller.

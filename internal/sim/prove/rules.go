@@ -100,6 +100,7 @@ func (t *trial) look() {
 
 // decided is called with an operation that the core has just begun.
 func (t *trial) decided(what string) {
+	t.look()
 	switch {
 	case strings.HasPrefix(what, "start RAID array "):
 		t.startsArray(what)
@@ -170,7 +171,10 @@ func (t *trial) whole(what string, n *gen.Node, given, copies int) {
 	}
 	now := t.sim.Now()
 	known, since := t.seen.members[n.UUID]-copies, t.seen.since[n.UUID]
-	if given < min(known, len(n.On)) && now-since > t.patience() {
+	unread := slices.ContainsFunc(t.d.Faults, func(f gen.Fault) bool {
+		return f.Trouble == gen.Fails && f.N != 1 && strings.HasPrefix("read the RAID superblock", f.What)
+	})
+	if given < min(known, len(n.On)) && now-since > t.patience() && !unread {
 		t.w.broken(degraded, now, "%s: %d members are there since %v", what, known, since)
 	}
 	if given < len(n.On) && now-since < t.d.Degraded() {
