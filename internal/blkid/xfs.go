@@ -51,8 +51,9 @@ func xfsValid(b []byte) bool {
 const (
 	xfsLogMinSize = 10 << 20
 	xfsLogSearch  = 256 << 10
-	xfsLogPiece   = 16 << 10 // is looked at at a time
+	xfsLogPiece   = 4 << 10 // is looked at at a time
 	xfsLogMagic   = 0xfeedbabe
+	xfsMagic      = 'X'<<24 | 'F'<<16 | 'S'<<8 | 'B'
 )
 
 func probeXFSLog(p *probe, _ *magic) bool {
@@ -62,14 +63,15 @@ func probeXFSLog(p *probe, _ *magic) bool {
 			return false
 		}
 		for ; len(b) >= 512; b = b[512:] {
-			if string(b[:4]) == "XFSB" {
+			switch be.Uint32(b) {
+			case xfsMagic:
 				return false // a filesystem that starts later
-			}
-			version, length, format := be.Uint32(b[8:]), be.Uint32(b[12:]), be.Uint32(b[300:])
-			if be.Uint32(b) == xfsLogMagic && version != 0 && version&^3 == 0 &&
-				length != 0 && length <= 1<<31-1 && format >= 1 && format <= 3 {
-				p.uuidAs("LOGUUID", b[304:])
-				return true
+			case xfsLogMagic:
+				version, length, format := be.Uint32(b[8:]), be.Uint32(b[12:]), be.Uint32(b[300:])
+				if version != 0 && version&^3 == 0 && length != 0 && length <= 1<<31-1 && format >= 1 && format <= 3 {
+					p.uuidAs("LOGUUID", b[304:])
+					return true
+				}
 			}
 		}
 	}

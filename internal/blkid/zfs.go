@@ -1,8 +1,6 @@
 package blkid
 
 import (
-	"encoding/binary"
-
 	"firstlight/internal/blktext"
 )
 
@@ -34,11 +32,10 @@ func probeZFS(p *probe, _ *magic) bool {
 		if !p.d.Has(off, zfsLabel) {
 			return false
 		}
-		ring := p.bytes(off+zfsRing, zfsLabel-zfsRing)
-		if ring == nil {
+		n, version, ok := p.zfsUberblocks(off + zfsRing)
+		if !ok {
 			return false
 		}
-		n, version := zfsUberblocks(ring)
 		if found += n; n > 0 && found >= zfsWant {
 			p.version(utoa(version))
 			p.zfsNames(off &^ (zfsLabel - 1))
@@ -48,18 +45,25 @@ func probeZFS(p *probe, _ *magic) bool {
 	return false
 }
 
-// zfsUberblocks counts the uberblocks of a ring and returns the version of
-// the last one.
-func zfsUberblocks(ring []byte) (n int, version uint64) {
-	for ; len(ring) >= 1024; ring = ring[1024:] {
-		for _, order := range [...]binary.ByteOrder{le, be} {
-			if order.Uint64(ring) == zfsUberMagic {
-				n++
-				version = order.Uint64(ring[8:])
+// zfsUberblocks counts the uberblocks of the ring at off and returns the
+// version of the last one; ok is false if it cannot be read.
+func (p *probe) zfsUberblocks(off uint64) (n int, version uint64, ok bool) {
+	const piece = 4 << 10 // is looked at at a time
+	for end := off + zfsLabel - zfsRing; off < end; off += piece {
+		b := p.bytes(off, piece)
+		if b == nil {
+			return 0, 0, false
+		}
+		for ; len(b) >= 1024; b = b[1024:] {
+			switch uint64(zfsUberMagic) {
+			case le.Uint64(b):
+				n, version = n+1, le.Uint64(b[8:])
+			case be.Uint64(b):
+				n, version = n+1, be.Uint64(b[8:])
 			}
 		}
 	}
-	return n, version
+	return n, version, true
 }
 
 // zfsNames takes what is wanted from the list of a label. An entry, big-

@@ -276,6 +276,10 @@ func (c *Core) Journal() []byte { return c.log.Take() }
 // World gives the state to whoever shows it; it must not be changed.
 func (c *Core) World() *handler.World { return c.w }
 
+// Close ends what is still going on, after the last input: for who runs many
+// boots in one process. What was left by then is not looked at any more.
+func (c *Core) Close() { c.sched.Close() }
+
 // Stats returns what the boot has cost so far.
 func (c *Core) Stats() ueventd.Stats {
 	s := c.sched.Stats()

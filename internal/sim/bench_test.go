@@ -76,6 +76,7 @@ func BenchmarkMedianBoots(b *testing.B) {
 		if m.Started == nil {
 			b.Fatalf("seed %d did not boot:\n%s\n%s", i, m.SaidText(), m.Journal)
 		}
+		m.Close()
 	}
 	b.ReportMetric(float64(b.N)/(cpu()-start).Seconds(), "boots/cpu-s")
 }

@@ -38,8 +38,24 @@ type Device struct {
 // start, with all that its driver would find if that is built in.
 func (m *Machine) Attach(d *Device) {
 	m.init()
+	m.give(d)
 	m.attach(d, rootOf(d.Subsystem))
-	m.devices = append(m.devices, d)
+	if !slices.Contains(m.devices, d) {
+		m.devices = append(m.devices, d)
+	}
+}
+
+// give notes the disks behind a device.
+func (m *Machine) give(d *Device) {
+	for _, c := range d.Disks {
+		c.Bus = d
+		if !slices.Contains(m.given, c) {
+			m.given = append(m.given, c)
+		}
+	}
+	for _, c := range d.Children {
+		m.give(c)
+	}
 }
 
 func rootOf(subsystem string) string {
@@ -54,12 +70,6 @@ func (m *Machine) attach(d *Device, under string) {
 		under += "/" + d.Subsystem
 	}
 	d.path, d.there = under+"/"+d.Name, true
-	for _, c := range d.Disks {
-		c.Bus = d
-		if !slices.Contains(m.given, c) {
-			m.given = append(m.given, c)
-		}
-	}
 	text := ""
 	for _, k := range sortedKeys(d.Props) {
 		text += k + "=" + d.Props[k] + "\n"

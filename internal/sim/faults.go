@@ -213,6 +213,10 @@ func (m *Machine) disturbDisk(f *Fault, d *Disk) {
 	case DiskCopied:
 		c := d.clone(map[*Disk]*Disk{})
 		c.Name, c.Label, c.Bus = "", "copy of "+d.label(), nil
+		if f.At == 0 {
+			m.Plug(c)
+			return
+		}
 		m.At(f.At, func() { m.Plug(c) })
 	case DiskStale:
 		d.makeStale()

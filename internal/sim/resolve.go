@@ -167,9 +167,10 @@ func (d *Disk) read(p []byte, off int64) (int, error) {
 func (at *place) fill(p []byte, off int64) {
 	switch {
 	case at.garbage:
-		for i := range p {
-			x := uint64(off+int64(i)) * 0x9e3779b97f4a7c15
-			p[i] = byte(x>>29) ^ byte(x>>53)
+		// The noise ends at a multiple of its step, and so goes on at its
+		// beginning.
+		for from := off % noiseStep; len(p) > 0; from = 0 {
+			p = p[copy(p, noise()[from:]):]
 		}
 	default:
 		n := copy(p, at.data)

@@ -107,6 +107,8 @@ type Machine struct {
 	queue      []event
 	seq        uint64
 	current    *operation
+	underWay   []*operation
+	idle       []*worker
 	asked      map[string]*operation
 
 	devLinks map[string]string
@@ -131,8 +133,9 @@ type event struct {
 // person.
 type operation struct {
 	what   string
-	next   func() (struct{}, bool)
-	yield  func(struct{}) bool
+	run    func()
+	on     *worker // runs it, once it was begun
+	ended  bool
 	woken  bool
 	err    error // with which its question was withdrawn
 	resume func()
@@ -195,6 +198,7 @@ func (m *Machine) Boot(limit time.Duration) error {
 		Rules:    udevd.NewTable(tab, cfg.Params, m.matches, missing),
 		Handlers: m.Handlers, Start: m.now})
 	m.world = m
+	m.Journal = make([]byte, 0, 24<<10)
 	if m.Wrap != nil {
 		m.world = m.Wrap(m)
 	}
@@ -259,9 +263,9 @@ func (m *Machine) start(op ueventd.Operation) {
 	var value any
 	var err error
 	o := &operation{what: op.What}
-	o.next, _ = iter.Pull(func(yield func(struct{}) bool) {
-		o.yield = yield
+	o.run = func() {
 		defer func() {
+			o.ended = true
 			if p := recover(); p != nil {
 				err = fmt.Errorf("internal error: %v", p)
 			}
@@ -279,15 +283,23 @@ func (m *Machine) start(op ueventd.Operation) {
 			panic("injected")
 		}
 		value, err = op.Run(m.world)
-	})
+	}
 	step := func() {
-		m.current = o
-		_, more := o.next()
-		m.current = nil
-		if !more {
-			m.Finished = append(m.Finished, op.What)
-			m.Core.Finish(op.ID, value, err)
+		if o.on == nil {
+			o.on = m.worker()
+			o.on.job = o
+			m.underWay = append(m.underWay, o)
 		}
+		m.current = o
+		o.on.next()
+		m.current = nil
+		if !o.ended {
+			return
+		}
+		m.idle = append(m.idle, o.on)
+		m.underWay = slices.DeleteFunc(m.underWay, func(x *operation) bool { return x == o })
+		m.Finished = append(m.Finished, op.What)
+		m.Core.Finish(op.ID, value, err)
 	}
 	takes := m.latency(op.What)
 	if f := m.fault(OperationSlow, op.What); f != nil {
@@ -310,7 +322,47 @@ func (m *Machine) sleep(d time.Duration) {
 			}
 		})
 	}
-	o.yield(struct{}{})
+	if !o.on.yield(struct{}{}) {
+		panic("sim: the machine was closed")
+	}
+}
+
+// worker is a coroutine that carries out operations, one after the other.
+type worker struct {
+	job   *operation
+	next  func() (struct{}, bool)
+	stop  func()
+	yield func(struct{}) bool
+}
+
+func (m *Machine) worker() *worker {
+	if n := len(m.idle); n > 0 {
+		w := m.idle[n-1]
+		m.idle = m.idle[:n-1]
+		return w
+	}
+	w := &worker{}
+	w.next, w.stop = iter.Pull(func(yield func(struct{}) bool) {
+		w.yield = yield
+		for w.job.run(); yield(struct{}{}); w.job.run() {
+		}
+	})
+	return w
+}
+
+// Close ends what is still going on after Boot and gives its memory back: for
+// who boots many machines. The core must not be asked for anything after it.
+func (m *Machine) Close() {
+	for _, o := range m.underWay {
+		o.on.stop()
+	}
+	for _, w := range m.idle {
+		w.stop()
+	}
+	m.underWay, m.idle = nil, nil
+	if m.Core != nil {
+		m.Core.Close()
+	}
 }
 
 // SaidText is all that was said loudly, one after the other.

@@ -10,7 +10,8 @@ import (
 
 // tree is a sysfs in memory. It implements sysfs.FS.
 type tree struct {
-	root node
+	root  node
+	fresh []node // to be used
 	// watch is called with each attribute that is read, before it is.
 	watch func(p string)
 }
@@ -58,7 +59,16 @@ func (t *tree) place(p string) *node {
 		}
 		i, ok := n.find(name)
 		if !ok {
-			n.kids = slices.Insert(n.kids, i, &node{name: name})
+			if len(t.fresh) == 0 {
+				t.fresh = make([]node, 128)
+			}
+			kid := &t.fresh[0]
+			t.fresh = t.fresh[1:]
+			kid.name = name
+			if n.kids == nil {
+				n.kids = make([]*node, 0, 8)
+			}
+			n.kids = slices.Insert(n.kids, i, kid)
 		}
 		n = n.kids[i]
 	}

@@ -3,7 +3,7 @@ package ueventd
 import (
 	"fmt"
 	"iter"
-	"runtime/debug"
+	"runtime"
 	"slices"
 	"strconv"
 	"time"
@@ -17,8 +17,9 @@ type Task struct {
 	s        *Scheduler
 	q        *queue
 	e        *entry
-	next     func() (struct{}, bool)
-	yield    func(struct{}) bool
+	handler  Handler
+	on       *worker // runs it, once it was begun
+	ended    bool
 	outcome  Outcome
 	topics   []string
 	deadline *timer
@@ -33,12 +34,75 @@ type Task struct {
 }
 
 func newTask(s *Scheduler, q *queue, e *entry, h Handler) *Task {
-	t := &Task{s: s, q: q, e: e, cause: e.ev.Cause, waits: e.waits}
-	t.next, _ = iter.Pull(func(yield func(struct{}) bool) {
-		t.yield = yield
-		t.outcome = h(t, e.ev)
+	return &Task{s: s, q: q, e: e, handler: h, cause: e.ev.Cause, waits: e.waits}
+}
+
+// worker is a coroutine that runs tasks, one after the other: a stack that has
+// grown for one serves the next.
+type worker struct {
+	task  *Task
+	next  func() (struct{}, bool)
+	stop  func()
+	yield func(struct{}) bool
+}
+
+// worker returns one that is idle.
+func (s *Scheduler) worker() *worker {
+	if n := len(s.idle); n > 0 {
+		w := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		return w
+	}
+	w := &worker{}
+	w.next, w.stop = iter.Pull(func(yield func(struct{}) bool) {
+		w.yield = yield
+		for w.task.run(); yield(struct{}{}); w.task.run() {
+		}
 	})
-	return t
+	return w
+}
+
+// run handles the event. A panic ends the task as a failure: one broken
+// handler must not take the machine's only way to boot with it.
+func (t *Task) run() {
+	defer func() {
+		t.ended = true
+		if p := recover(); p != nil && !t.s.closed {
+			t.s.stats.Panics++
+			t.outcome = Outcome{Verdict: Failed, Reason: fmt.Sprintf("internal error: %v", p)}
+			t.s.rec.Record(t.because(), "panic", t.q.name, fmt.Sprintf("%v%s", p, callers()))
+		}
+	}()
+	t.outcome = t.handler(t, t.e.ev)
+}
+
+// callers is where a panic came from, innermost first. Unlike the runtime's
+// own text it has no addresses, so that equal boots have equal journals.
+func callers() (text string) {
+	var pcs [24]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(4, pcs[:])])
+	for {
+		f, more := frames.Next()
+		text += "\n" + f.Function + ":" + strconv.Itoa(f.Line)
+		if !more {
+			return text
+		}
+	}
+}
+
+// Close ends all tasks where they are, after the last input: for who runs many
+// boots in one process.
+func (s *Scheduler) Close() {
+	s.closed = true
+	for _, q := range s.queues {
+		if t := q.running; t != nil && t.on != nil {
+			t.on.stop()
+		}
+	}
+	for _, w := range s.idle {
+		w.stop()
+	}
+	s.idle = nil
 }
 
 // step lets a task run until it waits for something or ends.
@@ -61,20 +125,20 @@ func (s *Scheduler) step(t *Task) {
 	s.next(t.q)
 }
 
-// resume runs the coroutine and says whether it wants to go on later. A
-// panic ends the task as a failure: one broken handler must not take the
-// machine's only way to boot with it.
+// resume lets a worker run the task and says whether it wants to go on later.
 func (t *Task) resume() (more bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			t.s.stats.Panics++
-			t.outcome = Outcome{Verdict: Failed, Reason: fmt.Sprintf("internal error: %v", p)}
-			t.s.rec.Record(t.because(), "panic", t.q.name, fmt.Sprintf("%v\n%s", p, debug.Stack()))
-			more = false
-		}
-	}()
-	_, more = t.next()
-	return more
+	if t.on == nil {
+		t.on = t.s.worker()
+		t.on.task = t
+	}
+	t.on.next()
+	if !t.ended {
+		return true
+	}
+	t.on.task = nil
+	t.s.idle = append(t.s.idle, t.on)
+	t.on = nil
+	return false
 }
 
 func (s *Scheduler) conclude(t *Task) {
@@ -161,7 +225,7 @@ func (t *Task) Record(kind, text string, fields ...string) {
 }
 
 func (t *Task) pause() {
-	if !t.yield(struct{}{}) {
+	if !t.on.yield(struct{}{}) {
 		panic("ueventd: task resumed after its end")
 	}
 }

@@ -113,6 +113,8 @@ type Scheduler struct {
 	inputs   uint64            // counts what came in from outside
 	stats    Stats
 	current  *Task
+	idle     []*worker
+	closed   bool
 	input    uint64 // the record of the input that is being taken in, 0 for none
 	after    func()
 }
