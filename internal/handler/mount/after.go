@@ -57,6 +57,8 @@ func (h *Handler) wantedByFstab(t *ueventd.Task) []fstab.Entry {
 	})
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
+			// A /usr that it names would be missed without a reason.
+			h.w.SetFact("fstab", goal.Fact{Subject: "/etc/fstab of the root", Condition: goal.Blocked, Text: err.Error()})
 			h.w.Say(handler.Normal, err.Error())
 		}
 		return nil

@@ -127,6 +127,15 @@ func (m *Machine) Truth() Truth {
 	}
 	if t.Verdict == GivesUp || t.Verdict == May {
 		t.By = max(deadline, t.By) + margin
+		if m.usr() != nil && t.Verdict == May {
+			t.By += m.Deadline()
+		}
+	}
+	if late {
+		t.Names = append(t.Names, j.spelled(root, m.Param(Root))...)
+		if u := m.usr(); u != nil {
+			t.Names = append(t.Names, u.UUID, u.Label)
+		}
 	}
 	if m.Has(Fails) {
 		t.Names = append(t.Names, Broken)
@@ -198,7 +207,7 @@ func (j judge) mount(n *Node, p *Param) standing {
 		}
 	}
 	if s.state != no && m.has(n.On[0], Signature) {
-		s.state, s.names = no, []string{"more than one signature", "not found", "has not appeared", "which cannot be mounted", j.spelled(n)}
+		s.state, s.names = no, append(j.spelled(n, p), "more than one signature", "which cannot be mounted")
 	}
 	return j.named(n, p, s)
 }
@@ -206,21 +215,26 @@ func (j judge) mount(n *Node, p *Param) standing {
 // named adds what the goal itself says: the name under which it is wanted.
 func (j judge) named(n *Node, p *Param, s standing) standing {
 	if s.state == no && len(s.names) == 0 {
-		on := j.m.Node(n.On[0])
-		s.names = []string{n.UUID, n.Label}
-		if p.By == "path" {
-			s.names = []string{j.m.Path(on), on.Name}
-			if on.Kind == LUKS {
-				s.names = append(s.names, j.m.MappingName(on))
-			}
-		} else if p.By == "partuuid" || p.By == "partlabel" {
-			s.names = []string{on.UUID, on.Name}
-		}
+		s.names = j.spelled(n, p)
 	}
 	return s
 }
 
-func (j judge) spelled(n *Node) string { return n.UUID }
+// spelled are the words by which a parameter names a filesystem.
+func (j judge) spelled(n *Node, p *Param) []string {
+	on := j.m.Node(n.On[0])
+	switch p.By {
+	case "path":
+		names := []string{j.m.Path(on), on.Name}
+		if on.Kind == LUKS {
+			names = append(names, j.m.MappingName(on))
+		}
+		return names
+	case "partuuid", "partlabel":
+		return []string{on.UUID, on.Name}
+	}
+	return []string{n.UUID, n.Label}
+}
 
 // members sums up a btrfs filesystem on several devices.
 func (j judge) members(n *Node) standing {
@@ -318,6 +332,13 @@ func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
 
 func (j judge) disk(n *Node) standing {
 	s := standing{state: yes, seen: true}
+	if j.m.has(n.ID, Missing) {
+		if j.m.has(n.ID, Copy) {
+			s.state = maybe
+			return s
+		}
+		return standing{}
+	}
 	for _, f := range j.m.Faults {
 		if f.Trouble == NoDriver && f.What == n.Bus {
 			return standing{}
@@ -326,14 +347,12 @@ func (j judge) disk(n *Node) standing {
 			continue
 		}
 		switch f.Trouble {
-		case Missing:
-			if j.m.has(n.ID, Copy) {
-				return standing{state: maybe}
-			}
-			return standing{}
 		case Unread:
 			if j.m.has(n.ID, Copy) {
 				return standing{state: maybe}
+			}
+			if j.m.has(n.ID, Late) || j.m.has(n.ID, Flaps) || j.m.Has(NoDriver) {
+				return standing{} // it may not even be seen
 			}
 			return standing{names: []string{"input/output error"}}
 		case Late:
@@ -368,7 +387,17 @@ func (j judge) together(id int) bool {
 		return false
 	}
 	for _, f := range j.m.Faults {
-		if f.Node == n.ID && (f.Trouble == Copy && f.At > 0 || f.Trouble == Late || f.Trouble == Flaps) {
+		if f.Node == n.ID && (f.Trouble == Copy && f.At > 0 || f.Trouble == Late || f.Trouble == Flaps || f.Trouble == Missing || f.Trouble == Unread) {
+			return false
+		}
+	}
+	return true
+}
+
+// atOnce says whether all that a node lies on is there from the start.
+func (j judge) atOnce(n *Node) bool {
+	for _, b := range j.m.Below(n.ID) {
+		if b.Kind == LUKS || b.Kind == Disk && !j.together(b.ID) {
 			return false
 		}
 	}
@@ -431,7 +460,7 @@ func (j judge) array(n *Node) standing {
 	}
 	if m.has(n.ID, Split) && len(n.On) > 1 {
 		switch {
-		case fates[0] == yes && fates[1] == yes && unsure == 0:
+		case fates[0] == yes && fates[1] == yes && unsure == 0 && j.atOnce(n):
 			return j.refused(n, out)
 		case fates[0] != no && fates[1] != no:
 			unsure++
@@ -439,8 +468,8 @@ func (j judge) array(n *Node) standing {
 			unsure++ // what is left believes that the other one is lost
 		}
 	}
-	if len(stale) > 0 && awaited {
-		// The newest member may be the one that is missing.
+	if len(stale) > 0 && (awaited || !j.atOnce(n)) {
+		// The newest members may be those that are missing, or late.
 		unsure++
 	}
 	can := enough(n.Level, len(n.On), lost)
@@ -497,6 +526,9 @@ func (j judge) volume(n *Node) standing {
 		switch {
 		case !uses && s.state == no:
 			partial = true
+			if s.asks {
+				out.state, out.asks = no, true
+			}
 		case !uses && s.state == maybe:
 			partial = true
 			out.state = min(out.state, maybe)
@@ -535,7 +567,7 @@ func (j judge) locked(n *Node) standing {
 	}
 	asked := slices.ContainsFunc(m.Params, func(p Param) bool { return p.Subject == Unlock && p.Node == n.ID })
 	if !asked || j.off(LUKS) {
-		return standing{state: min(no, s.state), by: s.by, seen: true, names: []string{n.UUID}}
+		return j.closed(n, s)
 	}
 	if j.copied(n.On[0]) {
 		if !j.together(n.On[0]) {
@@ -547,8 +579,17 @@ func (j judge) locked(n *Node) standing {
 	case m.Person.After < 0:
 		return standing{state: no, by: s.by, seen: true, asks: true, names: []string{n.UUID}}
 	case m.Person.Refuses || m.Person.Wrong >= 3:
-		return standing{state: min(no, s.state), by: s.by, seen: true, names: []string{n.UUID}}
+		return j.closed(n, s)
 	}
 	s.seen = true
+	return s
+}
+
+// closed is an encrypted device that stays so. If it comes at all, it is named.
+func (j judge) closed(n *Node, under standing) standing {
+	s := standing{state: no, by: under.by, seen: true}
+	if under.state == yes {
+		s.names = []string{n.UUID}
+	}
 	return s
 }
