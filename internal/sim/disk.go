@@ -161,12 +161,12 @@ func (m *Machine) Plug(d *Disk) {
 	} else {
 		m.nameOnBus(d)
 	}
-	m.plugged(d, "disk")
+	m.plugged(d)
 }
 
 // plugged makes a block device of which the path and numbers are known
 // appear, with its partitions.
-func (m *Machine) plugged(d *Disk, _ string) {
+func (m *Machine) plugged(d *Disk) {
 	d.there = true
 	m.sys.device(d.devpath, "block", d.ueventText())
 	m.sys.link("/block/"+d.Name, d.devpath)

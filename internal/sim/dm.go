@@ -26,7 +26,6 @@ type dmTable struct {
 	views    []view
 	uses     []*Disk
 	readOnly bool
-	secrets  [][]byte
 }
 
 // mapper implements the part of devmapper.Mapper that a boot uses.
@@ -76,7 +75,7 @@ func (d mapper) Create(name, uuid string) (devmapper.Info, error) {
 	d.m.sys.set(disk.devpath+"/dm/name", name)
 	d.m.sys.set(disk.devpath+"/dm/uuid", uuid)
 	d.m.sys.set(disk.devpath+"/dm/suspended", "0")
-	d.m.plugged(disk, "disk")
+	d.m.plugged(disk)
 	return x.info, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -23,7 +22,6 @@ type array struct {
 	slots   []*member // in use, by slot; nil where one is missing
 	level   mdsuper.Level
 	stripe  Stripe
-	minor   int
 }
 
 // member is a device that was given to an array.
@@ -98,7 +96,7 @@ func (m *Machine) makeArray(name string) error {
 	d := &Disk{Name: name, Size: 1, major: 9, minor: minor, devpath: "/devices/virtual/block/" + name}
 	d.array = &array{m: m, disk: d, version: "none", state: "clear"}
 	m.sys.set(d.devpath+"/md/array_state", "clear")
-	m.plugged(d, "disk")
+	m.plugged(d)
 	m.sys.set(d.devpath+"/size", "0")
 	return nil
 }
@@ -325,15 +323,15 @@ func (a *array) locate(off int64, key *keys, depth int) place {
 		}
 		return place{gone: true, n: 1}
 	}
-	slots, copies, at, run := a.stripe.physical(off)
-	for _, s := range slots[:copies] {
-		if x := a.slots[s]; x.alive() {
-			p := x.d.locate(int64(x.super.DataOffset)*mdsuper.SectorSize+at, key, depth+1)
+	spots, copies, run := a.stripe.physical(off)
+	for _, s := range spots[:copies] {
+		if x := a.slots[s.slot]; x.alive() {
+			p := x.d.locate(int64(x.super.DataOffset)*mdsuper.SectorSize+s.off, key, depth+1)
 			p.n = min(p.n, run)
 			return p
 		}
 	}
-	return a.rebuild(off, at, run, key, depth)
+	return a.rebuild(off, spots[0].off, run, key, depth)
 }
 
 // rebuild computes what a missing member had from the others, which must all
@@ -391,9 +389,4 @@ func (d *Disk) striped(off int64, key *keys, depth int) *Extent {
 		return e.Disk.striped(e.From+off-e.At, key, depth+1)
 	}
 	return nil
-}
-
-// uses says whether the array has the disk as a member.
-func (a *array) uses(d *Disk) bool {
-	return slices.ContainsFunc(a.members, func(x *member) bool { return x.d == d && x.alive() })
 }

@@ -42,6 +42,6 @@ func (m *Machine) partition(d *Disk) {
 		m.sys.set(p.devpath+"/partition", strconv.Itoa(e.Number))
 		m.sys.set(p.devpath+"/start", strconv.FormatInt(e.Start/512, 10))
 		d.parts = append(d.parts, p)
-		m.plugged(p, "partition")
+		m.plugged(p)
 	}
 }

@@ -54,9 +54,15 @@ func (s *Stripe) logical(off int64) (at, run int64, ok bool) {
 	return chunk*s.Chunk + in, run, true
 }
 
-// physical is where a byte of the whole is: on which slots, and at which byte
-// of their parts.
-func (s *Stripe) physical(at int64) (slots [2]int, copies int, off, run int64) {
+// spot is a byte of the part that a slot has.
+type spot struct {
+	slot int
+	off  int64
+}
+
+// physical is where a byte of the whole is, in one copy or two, and how many
+// bytes follow it there.
+func (s *Stripe) physical(at int64) (spots [2]spot, copies int, run int64) {
 	chunk, in := at/s.Chunk, at%s.Chunk
 	run = s.Chunk - in
 	n := int64(s.Slots)
@@ -68,11 +74,12 @@ func (s *Stripe) physical(at int64) (slots [2]int, copies int, off, run int64) {
 	case 6:
 		i = (n - 1 - row%n + 2 + i) % n
 	case 10:
-		first := 2 * chunk
-		row, i = first/n, first%n
+		// The second of two near copies may be in the next row.
+		second := 2*chunk + 1
+		spots[1] = spot{int(second % n), second/n*s.Chunk + in}
+		row, i = 2*chunk/n, 2*chunk%n
 		copies = 2
-		slots[1] = int((first + 1) % n)
 	}
-	slots[0] = int(i)
-	return slots, copies, row*s.Chunk + in, run
+	spots[0] = spot{int(i), row*s.Chunk + in}
+	return spots, copies, run
 }
