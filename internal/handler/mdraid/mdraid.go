@@ -247,7 +247,7 @@ func (h *Handler) ready(a *array, v *mdsuper.Array) bool {
 		if len(v.Awaited()) == 0 || a.overdue {
 			return true
 		}
-		f := goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v),
+		f := goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v) + a.unread(),
 			Try: "connect the missing member"}
 		if f.Until = h.await(a); f.Until != 0 {
 			f.AtExpiry = "it is started without the missing member"
@@ -256,7 +256,7 @@ func (h *Handler) ready(a *array, v *mdsuper.Array) bool {
 		return false
 	case mdsuper.Incomplete:
 		h.rest(a)
-		w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v), Try: advice(v)})
+		w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v) + a.unread(), Try: advice(v)})
 		return false
 	}
 	h.rest(a)

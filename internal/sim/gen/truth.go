@@ -200,7 +200,7 @@ func (j judge) mount(n *Node, p *Param) standing {
 		return j.named(n, p, j.members(n))
 	}
 	s := j.device(n.On[0])
-	if s.state != no && j.copied(n.On[0]) && (p.By != "path") {
+	if s.state != no && j.copied(n.On[0]) && p.By != "path" && !m.has(n.On[0], Signature) {
 		s.state = maybe
 		if j.together(n.On[0]) {
 			s.state, s.names = no, []string{"have this name"}
@@ -429,7 +429,7 @@ func (j judge) array(n *Node) standing {
 	fates := make([]state, len(n.On))
 	for slot, on := range n.On {
 		s := j.device(on)
-		out.by, out.asks, out.seen = max(out.by, s.by), out.asks || s.asks, out.seen || s.state == yes
+		out.by, out.asks, out.seen = max(out.by, s.by), out.asks || s.asks && !stale[slot], out.seen || s.state == yes
 		out.names = append(out.names, s.names...)
 		if m.has(on, Signature) {
 			s.state = min(s.state, maybe)

@@ -14,9 +14,9 @@ import (
 )
 
 // TestGeneratedMachinesBoot boots as many generated machines as
-// FIRSTLIGHT_SEEDS says, 2,000 without it. `make sim` cuts down what fails.
+// FIRSTLIGHT_SEEDS says, 1,000 without it. `make sim` cuts down what fails.
 func TestGeneratedMachinesBoot(t *testing.T) {
-	n := uint64(2000)
+	n := uint64(1000)
 	if testing.Short() {
 		n = 300
 	}

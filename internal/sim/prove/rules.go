@@ -150,7 +150,7 @@ func (t *trial) startsArray(what string) {
 		_, list, _ := strings.Cut(what, " of ")
 		given := len(strings.Fields(list))
 		t.whole(what, n, given, 0)
-		if given < len(n.On) && t.w.asking > 0 && t.locked(n) {
+		if given < len(n.On) && t.w.asking > 0 && t.locked(n) && !t.d.Has(gen.Stale) {
 			t.w.broken(degraded, t.sim.Now(), "%s: a passphrase is being typed, and a member is encrypted", what)
 		}
 	}
