@@ -472,6 +472,9 @@ func (j judge) array(n *Node) standing {
 		// The newest members may be those that are missing, or late.
 		unsure++
 	}
+	if lost > 0 && n.Level >= 4 && slices.ContainsFunc(m.Below(n.ID), func(b *Node) bool { return b.Kind == Array && b.ID != n.ID }) {
+		unsure++ // the simulated machine computes no parity through two arrays
+	}
 	can := enough(n.Level, len(n.On), lost)
 	dirty := m.has(n.ID, Dirty) && n.Level >= 4 && n.Level <= 6
 	switch {
@@ -488,10 +491,12 @@ func (j judge) array(n *Node) standing {
 	if awaited {
 		out.by += j.patience()
 	}
-	if out.asks && lost > 0 {
+	switch {
+	case unsure > 0:
+	case out.asks && lost > 0:
 		// A member may come out of the question that stands: it is waited for.
 		out.state = no
-	} else {
+	default:
 		out.asks = false
 	}
 	return out
