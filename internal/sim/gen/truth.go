@@ -582,6 +582,9 @@ func (j judge) locked(n *Node) standing {
 	}
 	switch {
 	case m.Person.After < 0:
+		if s.state == maybe {
+			return standing{state: maybe, by: s.by, asks: true}
+		}
 		return standing{state: no, by: s.by, seen: true, asks: true, names: []string{n.UUID}}
 	case m.Person.Refuses || m.Person.Wrong >= 3:
 		return j.closed(n, s)
