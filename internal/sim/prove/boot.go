@@ -232,6 +232,10 @@ func (t *trial) answer(p machine.Prompt) (string, time.Duration, error) {
 func (t *trial) step() {
 	m := t.sim
 	t.w.step(m.Journal)
+	if t.w.hot {
+		m.Stopped = machine.Halt // it would go on for long
+		return
+	}
 	t.look()
 	for ; t.writes < len(m.Writes); t.writes++ {
 		t.wrote(m.Writes[t.writes])

@@ -13,7 +13,8 @@ import (
 type watch struct {
 	read    int // bytes of the journal that were looked at
 	found   []Violation
-	crashes int // panics that were injected
+	crashes int  // panics that were injected
+	hot     bool // something is done over and over
 
 	busy    map[string]uint64 // the operation under way of each queue
 	queueOf map[uint64]string // of operations under way, by their record
@@ -151,6 +152,7 @@ func (w *watch) operation(number uint64, queue, what string, at time.Duration) {
 	key := queue + "\x00" + what
 	w.same[key]++
 	if n := w.same[key]; n == 12+4*w.devices {
+		w.hot = true
 		w.broken("no hot loop", at, "%s: %q was done %d times in a second with %d events of devices", queue, what, n, w.devices)
 	}
 	if w.inWindow == 400+60*w.nodes {
