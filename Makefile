@@ -7,9 +7,15 @@ export FIRSTLIGHT_CACHE
 
 GOFLAGS_BUILD = -trimpath -ldflags '-s -w' -buildvcs=false
 # /init is in every image and read into memory at every boot: functions are
-# neither inlined nor aligned in it, which makes it a tenth smaller and costs
-# under two per cent of a boot's instructions.
-GOFLAGS_INIT  = -gcflags=all=-l -ldflags '-s -w -funcalign=1'
+# neither inlined nor aligned in it, and a make() of a length that is not known
+# gets no second copy of its code for the stack, which makes it a tenth smaller
+# and costs under two per cent of a boot's instructions. The runtime alone is
+# inlined as usual: that is a hundredth of the size and takes a quarter off the
+# instructions of starting.
+GOFLAGS_INIT  = -gcflags='all=-l -d=variablemakethreshold=0' -gcflags='runtime=-d=variablemakethreshold=0' -ldflags '-s -w -funcalign=1'
+# It collects garbage once in a long boot or never: the smaller of the two
+# collectors will do, where the toolchain still has the choice.
+GOEXPERIMENT_INIT := $(shell GOEXPERIMENT=nogreenteagc go list -f ok cmp 2>/dev/null | sed s/ok/nogreenteagc/)
 STATICCHECK   = $(FIRSTLIGHT_CACHE)/bin/staticcheck
 FLT           = go run ./test/flt
 
@@ -34,7 +40,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 
 build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
-	CGO_ENABLED=0 go build -trimpath $(GOFLAGS_INIT) -buildvcs=false -o bin/init ./cmd/init
+	GOEXPERIMENT=$(GOEXPERIMENT_INIT) CGO_ENABLED=0 go build -trimpath $(GOFLAGS_INIT) -buildvcs=false -o bin/init ./cmd/init
 
 # apt is asked for what is missing and for nothing else.
 setup:

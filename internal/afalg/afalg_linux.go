@@ -8,11 +8,11 @@ package afalg
 
 import (
 	"errors"
-	"fmt"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/luks"
 )
 

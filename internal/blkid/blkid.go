@@ -13,12 +13,12 @@
 package blkid
 
 import (
-	"fmt"
 	"io"
 	"strings"
 
 	"firstlight/internal/blkread"
 	"firstlight/internal/blktext"
+	"firstlight/internal/fmt"
 )
 
 // Pair is one property: libblkid's name and its value, raw as stored (a

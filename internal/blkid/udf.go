@@ -2,9 +2,9 @@ package blkid
 
 import (
 	"bytes"
-	"fmt"
 
 	"firstlight/internal/blktext"
+	"firstlight/internal/fmt"
 )
 
 // UDF (ECMA-167 and OSTA's UDF 2.60), little-endian. From 32 KiB on, one

@@ -2,10 +2,10 @@ package blkid
 
 import (
 	"bytes"
-	"fmt"
 
 	"firstlight/internal/blktext"
 	"firstlight/internal/bootsector"
+	"firstlight/internal/fmt"
 )
 
 // probeFAT handles FAT12, FAT16 and FAT32. The boot sector's own fields are

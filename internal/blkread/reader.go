@@ -11,8 +11,9 @@ package blkread
 
 import (
 	"errors"
-	"fmt"
 	"io"
+
+	"firstlight/internal/fmt"
 )
 
 const (

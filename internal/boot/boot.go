@@ -60,9 +60,13 @@ type Core struct {
 	lastEvent      time.Duration // when something last came in, of use or not
 	looked         time.Duration // when it was last looked whether there is something to explain
 	revision       uint64        // what was known then
-	explained      string        // the explanation that was last shown
+	explained      string        // the explanation that was last shown, by its signature
+	others         []byte        // the drivers that the image has not; nil until they are needed
+	gone           *udevd.Entry  // the last device with content that went away
+	goneAt         time.Duration
 	failing        bool
-	shell          bool // a person has the emergency shell
+	offered        bool // a person is offered the emergency shell
+	shell          bool // a person has it
 	progressTimers int
 	noted          []goal.State // of each goal, as last recorded
 	lastGoal       uint64       // the record of the last change of a goal
@@ -211,6 +215,7 @@ func (c *Core) publish(t *ueventd.Task, e *udevd.Entry, action string) {
 	}
 	if e.Subsystem() == "block" {
 		c.w.Revision++
+		c.noteGone(e, action)
 		c.sched.Notify("changed " + e.Devname())
 	}
 }

@@ -30,3 +30,13 @@ func recordContent(t *ueventd.Task, e *udevd.Entry, action string) {
 	}
 	t.Record("content", content, fields...)
 }
+
+// noteGone remembers the last device with content that went away, until it
+// returns.
+func (c *Core) noteGone(e *udevd.Entry, action string) {
+	if action == "remove" && e.Property("ID_FS_TYPE") != "" {
+		c.gone, c.goneAt = e, c.sched.Now()
+	} else if c.gone != nil && c.gone.Devname() == e.Devname() {
+		c.gone = nil
+	}
+}

@@ -2,12 +2,11 @@ package boot
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"
@@ -27,8 +26,7 @@ const topicShell = "shell left"
 // goes on by itself.
 func (c *Core) failure(t *ueventd.Task) ueventd.Outcome {
 	f := c.opt.Config.Failure
-	head := "The system cannot be started."
-	c.say(handler.Loud, head+"\n"+strings.Join(c.situation().Explain(), "\n")+"\n"+c.nextStep())
+	c.screen(t, "The system cannot be started.", "\n"+c.nextStep())
 	switch {
 	case f.Shell:
 		c.emergency(t)
@@ -48,12 +46,21 @@ func (c *Core) failure(t *ueventd.Task) ueventd.Outcome {
 	return ueventd.Outcome{}
 }
 
-// emergency gives a person the shell; without one it does what is left.
+// emergency offers a person the shell; without one it does what is left.
+//
+// A shell opens when somebody at a console asks for it, and not before: as
+// long as nobody has, the boot goes on by itself when it can. Once open it
+// belongs to that person and is never taken away.
 func (c *Core) emergency(t *ueventd.Task) {
-	c.shell = true
-	err := handler.Shell(t, "emergency shell")
-	c.shell = false
+	c.offered = true
+	err := ueventd.Act(t, "offer the emergency shell", func(m machine.Machine) error { return m.OfferShell() })
+	c.offered, c.shell = false, err == nil
 	c.sched.Notify(topicShell)
+	if err == nil {
+		err = handler.Shell(t, "emergency shell")
+		c.shell = false
+		c.sched.Notify(topicShell)
+	}
 	if err == nil || errors.Is(err, machine.ErrDismissed) {
 		return
 	}
@@ -82,7 +89,7 @@ func (c *Core) nextStep() string {
 	f := c.opt.Config.Failure
 	switch {
 	case f.Shell:
-		return "Next:    a shell, if this image has one; leaving it tries again"
+		return "Next:    a shell, if this image has one; devices that come now still count"
 	case f.Action != bootcmd.ActionDefault:
 		return fmt.Sprintf("Next:    %s, as rd.emergency asks", power(f.Action))
 	case f.PanicSet && f.Panic != 0:

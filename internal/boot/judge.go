@@ -1,19 +1,16 @@
 package boot
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"firstlight/internal/bootcmd"
-	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/handler/mount"
 	"firstlight/internal/machine"
-	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
 )
 
@@ -23,6 +20,8 @@ const (
 	kindGo     = "go"     // all conditions hold
 	kindFail   = "fail"   // a goal was given up
 	kindReboot = "reboot" // Ctrl-Alt-Del
+
+	kindExplain = "explain" // the boot has waited for long
 )
 
 // judge looks at the goals: do all hold, has one run out of time, is it time
@@ -42,7 +41,7 @@ func (c *Core) judge() {
 			c.sched.Push(ueventd.Event{Queue: g.Owner, Kind: filter.Deadline, Cause: n})
 			continue
 		}
-		g.State, g.Reason = goal.GivenUp, "it did not come in time"
+		g.State = goal.GivenUp
 		c.sched.Caused(n, c.noteGoals)
 	}
 	if slices.ContainsFunc(c.w.Goals.Open(), func(g *goal.Goal) bool { return g.State == goal.GivenUp }) {
@@ -67,18 +66,17 @@ func (c *Core) inform(now time.Duration) {
 		return
 	}
 	if at := c.explainAt(); at > 0 && at <= now {
-		lines := c.situation().Explain()
 		c.revision, c.looked = c.w.Revision, now
-		if sig := signature(lines); sig != c.explained {
+		if sig := strings.Join(c.situation(true).Explain(), "\n"); sig != c.explained {
 			c.progressTimers++
 			c.explained, c.said = sig, now
-			c.say(handler.Loud, "Still waiting.\n"+strings.Join(lines, "\n"))
+			c.sched.Push(ueventd.Event{Queue: filter.Boot + " explain", Kind: kindExplain, Cause: c.lastGoal})
 		}
 	}
 	if at := c.progressAt(); at > 0 && at <= now {
 		c.progressTimers++
 		c.said = now
-		c.say(handler.Loud, c.situation().Progress())
+		c.say(handler.Loud, c.situation(false).Progress())
 	}
 }
 
@@ -111,24 +109,6 @@ func (c *Core) explainAt() time.Duration {
 	return max(at, c.looked+wait)
 }
 
-// signature is an explanation without its times.
-func signature(lines []string) string {
-	var b strings.Builder
-	for _, l := range lines {
-		if strings.HasPrefix(l, "Doing:") {
-			break // what is under way comes and goes
-		}
-		for _, cut := range [...]string{", since ", "; ", " since ", "given up after"} {
-			if i := strings.Index(l, cut); i >= 0 {
-				l = l[:i]
-			}
-		}
-		b.WriteString(l)
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
 // NextDeadline returns when the core must be called although nothing has
 // happened.
 func (c *Core) NextDeadline() (at time.Duration, ok bool) {
@@ -154,93 +134,6 @@ func (c *Core) NextDeadline() (at time.Duration, ok bool) {
 	return at, ok
 }
 
-// situation collects what an explanation is made from.
-func (c *Core) situation() goal.Situation {
-	s := goal.Situation{Now: c.sched.Now(), Set: c.w.Goals, Facts: c.w.Facts(), Drivers: c.w.Missing, Doing: c.sched.Busy()}
-	waiting := c.w.Devices.Unidentified()
-	for _, e := range c.w.Devices.Block() {
-		d := goal.Device{Name: e.Devname(), Type: e.Property("ID_FS_TYPE"), UUID: e.Property("ID_FS_UUID"), Label: e.Property("ID_FS_LABEL")}
-		if d.Type == "" {
-			if pt := e.Property("ID_PART_TABLE_TYPE"); pt != "" {
-				d.Type = pt + " partition table"
-			}
-		}
-		if e.Err != nil {
-			d.Note = e.Err.Error()
-		}
-		if since, ok := waiting[e.Devpath()]; ok {
-			d.Note = "being identified for " + goal.Seconds(s.Now-since)
-		}
-		if e.Property("ID_FS_AMBIVALENT") != "" {
-			d.Note = "more than one signature: " + e.Property("ID_FS_AMBIVALENT")
-		}
-		if emptyRAMDisk(d) {
-			continue
-		}
-		s.Devices = append(s.Devices, d)
-	}
-	s.Try = c.advice(s)
-	return s
-}
-
-// emptyRAMDisk leaves out the devices that drivers make in advance.
-func emptyRAMDisk(d goal.Device) bool {
-	return d.Type == "" && (strings.HasPrefix(d.Name, "/dev/loop") || strings.HasPrefix(d.Name, "/dev/ram") ||
-		strings.HasPrefix(d.Name, "/dev/zram") || strings.HasPrefix(d.Name, "/dev/nbd"))
-}
-
-// advice is what can be said from the whole of the situation: a name that is
-// nearly right, no disks at all, an encrypted device that nobody unlocks.
-func (c *Core) advice(s goal.Situation) []string {
-	var out []string
-	spec := c.opt.Config.Root.Device
-	if len(s.Devices) == 0 {
-		return append(out, "no disk was found: the image may lack the driver of the disk's controller, or the disk is not connected")
-	}
-	if g := c.w.Goals.Get("root"); g == nil || g.State == goal.Met || len(c.w.Find(spec)) > 0 {
-		return out
-	}
-	for _, d := range s.Devices {
-		switch {
-		case d.Type == "crypto_LUKS" && !c.unlocked(d.UUID) && !slices.ContainsFunc(s.Facts, func(f goal.Fact) bool { return strings.Contains(f.Subject, d.UUID) }):
-			out = append(out, fmt.Sprintf("%s is encrypted and nothing asks to unlock it: add rd.luks.uuid=%s", d.Name, d.UUID))
-		case spec.Kind == devspec.UUID && d.UUID != "" && near(spec.Value, d.UUID):
-			out = append(out, fmt.Sprintf("%s has UUID %s, nearly the one asked for: correct root=", d.Name, d.UUID))
-		case spec.Kind == devspec.Label && d.Label != "" && near(spec.Value, d.Label):
-			out = append(out, fmt.Sprintf("%s has the label %q, nearly the one asked for: correct root=", d.Name, d.Label))
-		}
-	}
-	// What is still being done, and be it that a passphrase is tried, or goes
-	// on by itself in a while, may well bring the root: then nothing is wrong
-	// with the command line.
-	if slices.ContainsFunc(s.Facts, func(f goal.Fact) bool { return f.Condition == goal.Working || f.Until > s.Now }) {
-		return out
-	}
-	return append(out, "check root= on the kernel command line against the devices above, and that every disk is connected")
-}
-
-// unlocked says whether a mapping of the encrypted device is there: its UUID
-// in the device mapper has that of the device, without dashes.
-func (c *Core) unlocked(uuid string) bool {
-	plain := "-" + strings.ReplaceAll(uuid, "-", "") + "-"
-	return slices.ContainsFunc(c.w.Devices.Block(), func(e *udevd.Entry) bool { return strings.Contains(e.Property("DM_UUID"), plain) })
-}
-
-// near says whether two names differ in at most two characters, or in case.
-func near(a, b string) bool {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	if len(a) != len(b) || a == b {
-		return a == b
-	}
-	diff := 0
-	for i := range len(a) {
-		if a[i] != b[i] {
-			diff++
-		}
-	}
-	return diff <= 2
-}
-
 // handle handles the events of the boot as a whole.
 func (c *Core) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	switch ev.Kind {
@@ -248,6 +141,11 @@ func (c *Core) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		return c.begin(t)
 	case kindGo:
 		return c.start(t)
+	case kindExplain:
+		if !c.failing && !c.ended {
+			c.screen(t, "Still waiting.", "")
+		}
+		return ueventd.Outcome{}
 	case kindReboot:
 		c.say(handler.Loud, "Ctrl-Alt-Del: rebooting")
 		c.halt(t, machine.Reboot)
@@ -258,16 +156,20 @@ func (c *Core) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 
 // start gives the machine to the real system.
 func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
-	if c.shell {
-		c.say(handler.Loud, "Everything is there now. Leave the shell to start the system.")
-		// Nobody need know the shell's password any more.
-		ueventd.Act(t, "withdraw the shell's question", func(m machine.Machine) error {
+	if c.offered {
+		// Nobody has come for the shell, and nobody need come any more. Whoever
+		// does so at this very moment keeps it.
+		ueventd.Act(t, "withdraw the offer of a shell", func(m machine.Machine) error {
 			m.Dismiss(machine.ShellPrompt)
 			return nil
 		})
-		if c.shell {
-			return ueventd.WaitFor("the person at the shell", topicShell)
+		if c.offered {
+			return ueventd.WaitFor("the offer of a shell to be withdrawn", topicShell)
 		}
+	}
+	if c.shell {
+		c.say(handler.Loud, "Everything is there now. Leave the shell to start the system.")
+		return ueventd.WaitFor("the person at the shell", topicShell)
 	}
 	c.w.Break(t, bootcmd.StageCleanup)
 	c.w.Break(t, bootcmd.StageSwitchRoot)
@@ -282,7 +184,7 @@ func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
 	}
 	c.ended = c.stopped
 	g := c.w.Goals.Get(mount.InitGoal)
-	g.State, g.Reason = goal.GivenUp, "the real system could not be started: "+err.Error()
+	g.State, g.Reason = goal.GivenUp, "it could not be started: "+err.Error()
 	return ueventd.Fail(err)
 }
 

@@ -225,6 +225,7 @@ type Log struct {
 	Debug     bool      // rd.debug, debug: record everything
 	UdevDebug bool      // rd.udev.log_level=debug and older spellings
 	Targets   LogTarget // rd.log=; 0: not given
+	Journal   string    // rd.firstlight.journal=: a device that gets the journal too
 }
 
 // Action is what to do when the boot has failed and no shell is left.

@@ -115,29 +115,36 @@ func (p *parser) luksData() {
 	}
 }
 
+// ParseLuksHeader reads where a detached header is, as header= in crypttab(5)
+// says it too: "/path" in the image, "/path:DEVICE" in the filesystem on a
+// device, "/dev/…" for a device that is a header.
+func ParseLuksHeader(text string) (h LuksHeader, ok bool) {
+	file, devs := splitDevices(text)
+	if len(devs) > 1 || !strings.HasPrefix(file, "/") {
+		return h, false
+	}
+	h.Path = file
+	if len(devs) == 0 {
+		if !strings.HasPrefix(file, "/dev/") {
+			return h, true
+		}
+		h.Path, devs = "", []string{file}
+	}
+	var err error
+	h.Device, err = devspec.Parse(devs[0])
+	return h, err == nil && h.Device.IsDevice()
+}
+
 func (p *parser) luksHeader() {
 	sel, rest, ok := cutUUID(p.arg.Value)
 	if !ok || rest == "" {
 		p.malformed("not of the form UUID=PATH or UUID=PATH:DEVICE")
 		return
 	}
-	file, devs := splitDevices(rest)
-	var h LuksHeader
-	switch {
-	case len(devs) > 1 || !strings.HasPrefix(file, "/"):
+	h, ok := ParseLuksHeader(rest)
+	if !ok {
 		p.malformed("not of the form UUID=PATH or UUID=PATH:DEVICE")
 		return
-	case len(devs) == 1:
-		if h.Device, ok = p.blockSpec(devs[0]); !ok {
-			return
-		}
-		h.Path = file
-	case strings.HasPrefix(file, "/dev/"):
-		if h.Device, ok = p.blockSpec(file); !ok {
-			return
-		}
-	default:
-		h.Path = file
 	}
 	p.volume(sel).Header = h
 }

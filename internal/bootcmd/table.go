@@ -176,6 +176,7 @@ var table = [...]struct {
 	{"rd.debug", func(p *parser) { p.bool(&p.c.Log.Debug) }},
 	{"booster.debug", func(p *parser) { p.bool(&p.c.Log.Debug) }},
 	{"rd.info", func(p *parser) { p.bool(&p.c.Log.Info) }},
+	{"rd.firstlight.journal", func(p *parser) { p.c.Log.Journal = p.arg.Value }},
 	{"rd.log", (*parser).logTargets},
 	{"rdlog", (*parser).logTargets},
 	{"booster.log", (*parser).boosterLog},

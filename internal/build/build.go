@@ -314,6 +314,7 @@ func (b *builder) identity() error {
 			}
 		}
 	}
+	info += b.lvmIdentity()
 	if err := b.tree.File("etc/firstlight/image", 0o644, []byte(info), "what this image is"); err != nil {
 		return err
 	}

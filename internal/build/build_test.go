@@ -293,6 +293,15 @@ func TestOwnContent(t *testing.T) {
 	if len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "crypttab:3: the key /etc/swap.key of swap is not in the image") {
 		t.Error(r.Notes)
 	}
+	headers := "a PARTUUID=1 none luks,header=/etc/a.hdr\nb PARTUUID=2 none header=/b.hdr:LABEL=stick\nc PARTUUID=3 none header=/dev/sdx\nd PARTUUID=4 none header=/etc/root.key\n"
+	if err := os.WriteFile(tab, []byte(headers), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r, _ = mustBuild(t, o)
+	if len(r.Notes) != 2 || !strings.Contains(r.Notes[0], "crypttab:1: the header /etc/a.hdr of a is not in the image") ||
+		!strings.Contains(r.Notes[1], "crypttab:2: the header of b is read from /b.hdr on LABEL=stick") {
+		t.Errorf("notes on headers: %q", r.Notes)
+	}
 	if err := os.Chmod(key, 0o400); err != nil {
 		t.Fatal(err)
 	}

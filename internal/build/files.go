@@ -233,8 +233,26 @@ func (b *builder) crypttab() error {
 			b.note("%s:%d: the key %s of %s is not in the image; whoever can read the image could read it there. To put it in: --include %s",
 				name, n+1, f[2], f[0], f[2])
 		}
+		if len(f) > 3 {
+			b.header(fmt.Sprintf("%s:%d", name, n+1), f[0], f[3])
+		}
 	}
 	return b.tree.Replace(image.Entry{Path: "etc/crypttab", Mode: cpio.TypeRegular | 0o600, Data: text, Why: "crypttab"})
+}
+
+// header says what the image lacks of a LUKS header that is not on its device.
+func (b *builder) header(where, name, options string) {
+	for o := range strings.SplitSeq(options, ",") {
+		h, ok := strings.CutPrefix(o, "header=")
+		if !ok || strings.HasPrefix(h, "/dev/") {
+			continue
+		}
+		if file, device, elsewhere := strings.Cut(h, ":"); elsewhere {
+			b.note("%s: the header of %s is read from %s on %s; the image needs the drivers of that device and of its filesystem, as features if they are not those of the root", where, name, file, device)
+		} else if b.tree.Get(h) == nil && !b.included(h) {
+			b.note("%s: the header %s of %s is not in the image, and without it %s stays locked. To put it in: --include %s", where, h, name, name, h)
+		}
+	}
 }
 
 func (b *builder) included(name string) bool {

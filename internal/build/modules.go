@@ -161,6 +161,9 @@ func (b *builder) modules(ctx context.Context, need *detect.Need) error {
 	if err != nil {
 		return err
 	}
+	if err := c.otherDrivers(mods); err != nil {
+		return err
+	}
 	return b.addModules(ctx, mods)
 }
 

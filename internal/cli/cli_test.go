@@ -55,7 +55,7 @@ func TestManPages(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, b)
 		}
 	}
-	for _, name := range []string{"man8/firstlight-feature-show.8", "man8/firstlight-trace-timeline.8", "man7/firstlight.7", "man7/firstlight-cmdline.7"} {
+	for _, name := range []string{"man8/firstlight-feature-show.8", "man8/firstlight-trace-critical-path.8", "man7/firstlight.7", "man7/firstlight-cmdline.7"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)
 		}
@@ -100,38 +100,46 @@ func TestCompletions(t *testing.T) {
 	}
 }
 
-func TestQemuArgs(t *testing.T) {
+// bootLine runs firstlight boot --print with a made-up image.
+func bootLine(t *testing.T, args ...string) (string, int) {
+	t.Helper()
 	dir := t.TempDir()
-	raw, qcow := filepath.Join(dir, "a,b.img"), filepath.Join(dir, "c.qcow2")
-	for name, text := range map[string]string{raw: "raw", qcow: "QFI\xfb...."} {
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+	for name, text := range map[string]string{"a,b.img": "raw", "c.qcow2": "QFI\xfb....", "vmlinuz": "k", "image": "\x00\x00\x00\x00"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	f := bootFlags{disks: []string{raw, qcow}, memory: "512", cpus: 1, accel: "tcg", bus: "virtio-blk", append: []string{"root=/dev/vda", "quiet"}}
-	argv, err := qemuArgs("img", "vmlinuz", &f)
-	if err != nil {
-		t.Fatal(err)
+	for i, a := range args {
+		args[i] = strings.ReplaceAll(a, "DIR/", dir+"/")
 	}
-	got := strings.Join(argv, " ")
-	for _, want := range []string{
-		"format=raw,snapshot=on,cache=unsafe,file=" + dir + "/a,,b.img",
-		"format=qcow2,snapshot=on,cache=unsafe,file=" + qcow,
-		"-append console=ttyS0 panic=-1 root=/dev/vda quiet", "-accel tcg", "virtio-blk-pci,drive=disk1,serial=disk1",
-	} {
-		if !strings.Contains(got, want) {
-			t.Errorf("no %q in %s", want, got)
+	var out, errs bytes.Buffer
+	code := Main(append([]string{"boot", dir + "/image", "--print"}, args...), &out, &errs)
+	return strings.ReplaceAll(out.String()+errs.String(), dir, "DIR"), code
+}
+
+func TestBootCommandLine(t *testing.T) {
+	got, code := bootLine(t, "--kernel", "DIR/vmlinuz", "--disk", "DIR/a,b.img", "--disk", "DIR/c.qcow2", "--append", "root=/dev/vda", "--append", "quiet", "--memory", "512")
+	for _, want := range []string{"driver=raw,file.driver=file", "driver=qcow2,file.driver=file", "snapshot=on", "-kernel DIR/vmlinuz", "-m 512",
+		"rd.firstlight.journal=/dev/ttyS1 root=/dev/vda quiet", "-accel tcg", "virtio-blk-pci,drive=disk1,serial=disk1"} {
+		if code != ExitOK || !strings.Contains(got, want) {
+			t.Errorf("code %d, no %q in %s", code, want, got)
 		}
 	}
-	for _, bad := range []bootFlags{
-		{memory: "much", cpus: 1, accel: "tcg", bus: "nvme"},
-		{memory: "1", cpus: 0, accel: "tcg", bus: "nvme"},
-		{memory: "1", cpus: 1, accel: "xen", bus: "nvme"},
-		{memory: "1", cpus: 1, accel: "tcg", bus: "ide"},
-		{memory: "1", cpus: 1, accel: "tcg", bus: "nvme", disks: []string{"/no/disk"}},
+	for _, bad := range [][]string{
+		{"--memory", "much"}, {"--cpus", "0"}, {"--accel", "xen"}, {"--bus", "ide"}, {"--disk", "DIR/a,b.img", "--host-disks"},
+		{"--timeout", "-1s"}, {"--interactive", "--passphrase-file", "DIR/c.qcow2"},
 	} {
-		if _, err := qemuArgs("img", "vmlinuz", &bad); err == nil {
-			t.Errorf("%+v accepted", bad)
+		if got, code := bootLine(t, append(bad, "--kernel", "DIR/vmlinuz")...); code != ExitUsage {
+			t.Errorf("%q: code %d: %s", bad, code, got)
+		}
+	}
+	if got, code := bootLine(t, "--kernel", "DIR/vmlinuz", "--disk", "/no/disk"); code != ExitMissing {
+		t.Errorf("code %d: %s", code, got)
+	}
+	// A script must not take an image that was not tried for one that fails.
+	for _, args := range [][]string{{"--kernel", "/no/kernel"}, {"--kernel", "DIR/vmlinuz", "--disk", "/no/disk"}} {
+		if got, code := bootLine(t, append(args, "--test")...); code != 2 || !strings.Contains(got, "/no/") {
+			t.Errorf("code %d: %s", code, got)
 		}
 	}
 }

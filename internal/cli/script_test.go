@@ -28,6 +28,7 @@ import (
 //	same FILE FILE          the two files have the same bytes
 //	mode MODE FILE          as ls -l prints it
 //	missing FILE            the file does not exist
+//	fixture FILE            copy a file, named from testdata, into the directory
 func TestScripts(t *testing.T) {
 	testtool.Need(t, "zstd", "cpio", "mkswap", "sfdisk")
 	files, err := filepath.Glob("testdata/*.txt")
@@ -144,6 +145,12 @@ func (s *script) line(w []string) string {
 		if st.Mode().String() != w[1] {
 			return "it is " + st.Mode().String()
 		}
+	case "fixture":
+		b, err := os.ReadFile(filepath.Join(filepath.Dir(s.goldenDir), w[1]))
+		if err != nil {
+			return err.Error()
+		}
+		s.write(filepath.Base(w[1]), b)
 	case "missing":
 		if exists(w[1]) {
 			return "it exists"

@@ -2,12 +2,10 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,55 +16,53 @@ import (
 	"firstlight/internal/trace"
 )
 
-// journalFile is where a boot leaves its journal for the real system.
-const journalFile = "/run/firstlight/journal"
-
 type traceFlags struct {
-	file            string
-	asJSON          bool
-	kinds, subjects []string
-	since           string
-	lines, width    int
-	all             bool
+	file, boot, kept string
+	asJSON           bool
+	kinds, subjects  []string
+	since            string
+	width            int
+	all              bool
+	records          bool
+	by, format       string
+	epoch, output    string
 }
 
 func traceCommand() *cobra.Command {
 	var f traceFlags
 	c := &cobra.Command{
-		Use:   "trace [list|timeline|waits|explain|summary]",
+		Use:   "trace [list|show|blame|critical-path|why|plot|export|compare|waits|explain|summary]",
 		Short: "Look into the journal of a boot",
 		Long: `Look into the journal that Firstlight keeps of every boot: what happened when,
 why, what it waited for, and where the time went. Without a command it prints
-the summary. The journal of the last boot is ` + journalFile + `; another one is
-given by --file or as the last argument. docs/journal.md describes the format.
+the summary.
+
+It is the running system's boot, ` + journalFile + `, or if that is not there the
+newest of those kept in ` + keptDir + `. --boot names another of these,
+--file or the last argument any journal. What can be read of a damaged journal is
+shown; the lines that cannot be read are named, and the exit code is 3.
+docs/trace.md shows what each command prints, docs/journal.md describes the format.
 
 ` + exitText,
 		Example: `  firstlight trace
-  firstlight trace timeline
-  firstlight trace list --kind do,result --since 2.5
-  firstlight trace waits
-  firstlight trace explain 118`,
-		Args: args(0, 0, "one of the commands list, timeline, waits, explain, summary"),
-		RunE: func(c *cobra.Command, _ []string) error { return f.run(c, f.file, f.summary) },
+  firstlight trace show
+  firstlight trace critical-path
+  firstlight trace blame --by kind
+  firstlight trace why root
+  firstlight trace why /dev/sda2 --boot -2
+  firstlight trace plot --output boot.svg
+  firstlight trace compare -- -2 -1`,
+		Args: args(0, 0, "one of its commands"),
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c, nil, f.summary) },
 	}
 	fl := c.PersistentFlags()
-	fl.StringVar(&f.file, "file", journalFile, "the journal to read")
+	fl.StringVar(&f.file, "file", "", "the journal to read")
+	fl.StringVar(&f.boot, "boot", "", "the kept boot to read: its number, -1 for the newest, -2 for the one before, or current")
+	fl.StringVar(&f.kept, "kept", keptDir, "the directory in which boots are kept")
 	fl.BoolVar(&f.asJSON, "json", false, "print JSON; list prints one record a line")
 	fl.IntVar(&f.width, "width", 0, "columns (default those of the terminal, else 100)")
-	timeline := f.view("timeline", "Draw the boot over time, with what decided its length",
-		`Draw what happened over time: a line for each device, array, volume and goal,
-below what led to it. Lines on the critical path are marked with a star; that
-is the chain of causes from the decision to start the real system back to the
-first event. Devices for which nothing was to be done are left out and counted.`, f.timeline)
-	waits := f.view("waits", "Say what waited for what, for how long, and who woke it",
-		`List every wait in order: who waited, for how long, for what, and which device,
-volume or goal ended the wait, or that a deadline did.`, f.waits)
-	waits.Flags().BoolVar(&f.all, "all", false, "also those that ended at once")
-	timeline.Flags().IntVar(&f.lines, "lines", trace.DefaultLines, "subjects to show at most")
-	timeline.Flags().BoolVar(&f.all, "all", false, "show every subject")
-	c.AddCommand(f.listCommand(), timeline,
-		waits,
-		f.explainCommand(),
+	c.AddCommand(f.listCommand(), f.showCommand(), f.blameCommand(), f.criticalPathCommand(), f.whyCommand(), f.plotCommand(),
+		f.exportCommand(), f.compareCommand(), f.waitsCommand(), f.explainCommand(),
 		f.view("summary", "Print the figures of a boot and its longest operations",
 			`Print when the boot began and ended, how its goals fared, the longest
 operations, what went wrong, and how many records there are of each kind.`, f.summary))
@@ -77,86 +73,81 @@ operations, what went wrong, and how many records there are of each kind.`, f.su
 func (f *traceFlags) view(name, short, long string, show func(*cobra.Command, *trace.Boot) error) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " [FILE]", Short: short, Long: long + "\n\n" + exitText,
-		Example: "  firstlight trace " + name + "\n  firstlight trace " + name + " --json",
+		Example: "  firstlight trace " + name + "\n  firstlight trace " + name + " --boot -2\n  firstlight trace " + name + " --json boot.journal",
 		Args:    args(0, 1, "at most one journal"),
 		RunE: func(c *cobra.Command, a []string) error {
-			return f.run(c, f.named(a), show)
+			return f.run(c, a, show)
 		},
 	}
 }
 
-func (f *traceFlags) named(a []string) string {
-	if len(a) > 0 {
-		return a[0]
+// pick returns the journal to read: the argument, --file, --boot, or that of
+// the running system.
+func (f *traceFlags) pick(a []string) (string, error) {
+	chosen := 0
+	for _, is := range []bool{len(a) > 0, f.file != "", f.boot != ""} {
+		if is {
+			chosen++
+		}
 	}
-	return f.file
-}
-
-func (f *traceFlags) listCommand() *cobra.Command {
-	c := f.view("list", "List the records",
-		`List the records of a journal in order: number, seconds since the start of the
-kernel, the record that caused it, kind, subject and text.`, f.list)
-	c.Example = `  firstlight trace list --subject vda
-  firstlight trace list --kind decision,goal,switch-root
-  firstlight trace list --json | jq -r 'select(.kind == "warning") | .text'`
-	fl := c.Flags()
-	fl.StringSliceVar(&f.kinds, "kind", nil, "only records of this kind; may be repeated, or several with commas")
-	fl.StringArrayVar(&f.subjects, "subject", nil, "only records whose subject contains this; may be repeated")
-	fl.StringVar(&f.since, "since", "", "only records from this time on: seconds since the start of the kernel, or +SECONDS since that of /init")
-	return c
-}
-
-func (f *traceFlags) explainCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "explain RECORD [FILE]",
-		Short: "Say why a record came about",
-		Long: `Print the chain of causes of a record, from the first event to the record, with
-the time that passed between, and what the record led to.
-
-` + exitText,
-		Example: "  firstlight trace explain 118\n  firstlight trace explain $(firstlight trace list --json | jq 'select(.kind == \"switch-root\").number')",
-		Args:    args(1, 2, "the number of a record, and at most one journal"),
-		RunE: func(c *cobra.Command, a []string) error {
-			n, err := strconv.ParseUint(strings.TrimPrefix(a[0], "#"), 10, 64)
-			if err != nil || n == 0 {
-				return usagef("%q is not the number of a record", a[0])
-			}
-			return f.run(c, f.named(a[1:]), func(c *cobra.Command, b *trace.Boot) error { return f.explain(c, b, n) })
-		},
+	switch {
+	case chosen > 1:
+		return "", usagef("more than one journal is named; give one of FILE, --file and --boot")
+	case len(a) > 0:
+		return a[0], nil
+	case f.file != "":
+		return f.file, nil
 	}
+	return findJournal(journalFile, f.kept, f.boot)
 }
 
 // run reads the journal and shows it.
-func (f *traceFlags) run(c *cobra.Command, name string, show func(*cobra.Command, *trace.Boot) error) error {
-	records, err := readJournal(name, c.ErrOrStderr())
+func (f *traceFlags) run(c *cobra.Command, a []string, show func(*cobra.Command, *trace.Boot) error) error {
+	name, err := f.pick(a)
 	if err != nil {
 		return err
 	}
-	return show(c, trace.New(records))
+	records, damaged, err := readJournal(name, c.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	if err := show(c, trace.New(records)); err != nil {
+		return err
+	}
+	if damaged {
+		return exitError(ExitInvalid)
+	}
+	return nil
 }
 
-// readJournal reads a journal; a record that a crash has cut off is said and
-// left out.
-func readJournal(name string, stderr io.Writer) ([]journal.Record, error) {
+// readJournal reads what can be read of a journal and says what cannot.
+// damaged says that there is more to it than the end that a crash cut off.
+func readJournal(name string, stderr io.Writer) (records []journal.Record, damaged bool, err error) {
 	file, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) && name == journalFile {
-		return nil, fmt.Errorf("%w: this system was not started by Firstlight, or /run was emptied since", err)
-	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer file.Close()
-	records, cut, err := journal.ReadCut(file)
+	records, problems, err := journal.Salvage(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, false, fmt.Errorf("%s: %w", name, err)
 	}
-	if cut {
-		fmt.Fprintf(stderr, "firstlight: %s: its last record was cut off and is left out\n", name)
+	const most = 5
+	for i, p := range problems {
+		damaged = damaged || !p.Cut
+		switch {
+		case p.Cut:
+			fmt.Fprintf(stderr, "firstlight: %s: its last record was cut off and is left out\n", name)
+		case i < most:
+			fmt.Fprintf(stderr, "firstlight: %s:%d: %s; left out\n", name, p.Line, p.Why)
+		case i == most:
+			fmt.Fprintf(stderr, "firstlight: %s: %d problems more; what can be read is shown\n", name, len(problems)-most)
+		}
 	}
 	if len(records) == 0 {
-		return nil, fmt.Errorf("%s: it holds no record: %w", name, journal.ErrFormat)
+		return nil, false, fmt.Errorf("%s: it holds no record: %w", name, journal.ErrFormat)
 	}
-	return records, nil
+	return records, damaged, nil
 }
 
 // style is how to write to where the output goes.
@@ -167,6 +158,15 @@ func (f *traceFlags) style(c *cobra.Command) trace.Style {
 		if w, _, err := term.GetSize(int(out.Fd())); err == nil && s.Width == 0 {
 			s.Width = w
 		}
+	}
+	return s
+}
+
+// wide is style with a width.
+func (f *traceFlags) wide(c *cobra.Command) trace.Style {
+	s := f.style(c)
+	if s.Width == 0 {
+		s.Width = 100
 	}
 	return s
 }
@@ -213,18 +213,11 @@ func (f *traceFlags) timeline(c *cobra.Command, b *trace.Boot) error {
 	if f.asJSON {
 		return printJSON(c, t)
 	}
-	if f.lines < 1 {
-		return usagef("--lines %d: it is at least 1", f.lines)
+	lines, err := f.most(c)
+	if err != nil {
+		return err
 	}
-	lines := f.lines
-	if f.all {
-		lines = 0
-	}
-	s := f.style(c)
-	if s.Width == 0 {
-		s.Width = 100
-	}
-	return printText(c, t.Text(s, lines))
+	return printText(c, t.Text(f.wide(c), lines))
 }
 
 func (f *traceFlags) waits(c *cobra.Command, b *trace.Boot) error {

@@ -8,7 +8,6 @@ package console
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 )
 

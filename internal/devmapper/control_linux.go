@@ -2,10 +2,11 @@ package devmapper
 
 import (
 	"errors"
-	"fmt"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"firstlight/internal/fmt"
 )
 
 // Control is the kernel's device mapper. It is safe for concurrent use: the

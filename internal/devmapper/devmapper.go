@@ -12,8 +12,9 @@ package devmapper
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
+
+	"firstlight/internal/fmt"
 )
 
 // Limits of the interface, in bytes without the terminating zero.

@@ -1,8 +1,9 @@
 package devmapper
 
 import (
-	"fmt"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 // Mangle turns a name into the one that the kernel gets: every byte outside

@@ -2,10 +2,11 @@ package devmapper
 
 import (
 	"encoding/hex"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 // KeyRef is the key of a crypt target: either a key in the kernel's keyring

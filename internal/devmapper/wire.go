@@ -3,7 +3,8 @@ package devmapper
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
+
+	"firstlight/internal/fmt"
 )
 
 // Layout of struct dm_ioctl (uapi/linux/dm-ioctl.h), in native byte order.

@@ -14,6 +14,7 @@ import (
 // are followed by a blank and what identifies it.
 const (
 	MD     = "md"     // one array: its UUID
+	Clean  = "clean"  // the same, once it runs: its device (the md handler pushes these)
 	PV     = "pv"     // one physical volume: its node
 	VG     = "vg"     // one volume group: its name (the pv handler pushes these)
 	LUKS   = "luks"   // one encrypted device: its LUKS UUID

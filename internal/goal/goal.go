@@ -3,13 +3,7 @@
 // missing. It is pure.
 package goal
 
-import (
-	"fmt"
-	"slices"
-	"sort"
-	"strings"
-	"time"
-)
+import "time"
 
 // State is how far a goal has come.
 type State uint8
@@ -35,6 +29,9 @@ type Goal struct {
 	// Owner is the queue that is told when the deadline passes, instead of
 	// the goal being given up: "" for none.
 	Owner string
+	// Last says that nobody is told of this goal while there are others to be
+	// met, since nothing can be done about it before.
+	Last bool
 }
 
 // Condition says of a fact how it stands to the goals.
@@ -43,13 +40,14 @@ type Condition uint8
 // Conditions of a fact, from good to bad.
 const (
 	Present    Condition = iota // there, and usable
+	LeftAlone                   // there, and not to be used by this boot
 	Working                     // something is being done
 	Incomplete                  // waits for something that may still come
 	Blocked                     // cannot go on as things are
 )
 
 func (c Condition) String() string {
-	return [...]string{"there", "working", "incomplete", "blocked"}[c]
+	return [...]string{"there", "left alone", "working", "incomplete", "blocked"}[c]
 }
 
 // Fact is what a handler knows of one object on the way to a goal.
@@ -105,6 +103,18 @@ func (s *Set) Open() []*Goal {
 	return open
 }
 
+// Told returns the goals that are not met and that a person is told of.
+func (s *Set) Told() []*Goal {
+	open := s.Open()
+	var out []*Goal
+	for _, g := range open {
+		if !g.Last || len(open) == 1 {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
 // Pause stops the clocks of all goals, because a person is being asked.
 func (s *Set) Pause(now time.Duration) {
 	if s.paused < 0 {
@@ -138,167 +148,4 @@ func (s *Set) Next() *Goal {
 		}
 	}
 	return first
-}
-
-// Device is a block device as an explanation shows it.
-type Device struct {
-	Name, Type, UUID, Label string
-	Note                    string // "in use", "no answer for 8 s"
-}
-
-// Situation is all that an explanation is made from.
-type Situation struct {
-	Now     time.Duration
-	Set     *Set
-	Facts   []Fact
-	Devices []Device
-	Try     []string // advice that belongs to no single fact
-	Drivers []string // what could not be loaded
-	Doing   []string // operations under way
-}
-
-// maxDevices bounds the list of devices on a screen.
-const maxDevices = 16
-
-// Explain writes the one screen that says what was wanted, what it needs,
-// what of that is there, what is missing, since when, and what to try.
-func (s Situation) Explain() []string {
-	var out []string
-	line := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
-	for _, g := range s.Set.Open() {
-		line("Wanted:  %s", g.Want)
-		switch {
-		case g.State == GivenUp:
-			line("         given up after %s: %s", Seconds(s.Now-g.Since), g.Reason)
-		case g.Deadline > 0:
-			line("         since %s; %s in %s", Seconds(s.Now-g.Since), g.OnExpiry, Seconds(g.Deadline-s.Now))
-		default:
-			line("         since %s", Seconds(s.Now-g.Since))
-		}
-	}
-	facts := slices.Clone(s.Facts)
-	sort.SliceStable(facts, func(i, j int) bool { return facts[i].Condition > facts[j].Condition })
-	for i, f := range facts {
-		head := "         "
-		if i == 0 {
-			head = "Needs:   "
-		}
-		text := fmt.Sprintf("%s%s: %s", head, f.Subject, f.Text)
-		if f.Since > 0 && f.Condition != Present {
-			text += ", since " + Seconds(s.Now-f.Since)
-		}
-		if f.Until > s.Now {
-			text += fmt.Sprintf("; %s in %s", f.AtExpiry, Seconds(f.Until-s.Now))
-		}
-		out = append(out, text)
-	}
-	if len(s.Devices) == 0 {
-		line("There:   no block device at all")
-	}
-	for i, d := range s.Devices {
-		head := "         "
-		if i == 0 {
-			head = "There:   "
-		}
-		if i == maxDevices {
-			line("%s… and %d more", head, len(s.Devices)-i)
-			break
-		}
-		var parts []string
-		for _, p := range [...]string{d.Type, prefixed("UUID=", d.UUID), prefixed("LABEL=", d.Label), d.Note} {
-			if p != "" {
-				parts = append(parts, p)
-			}
-		}
-		if len(parts) == 0 {
-			parts = []string{"nothing recognised on it"}
-		}
-		line("%s%-14s %s", head, d.Name, strings.Join(parts, " "))
-	}
-	for i, d := range s.Drivers {
-		head := "         "
-		if i == 0 {
-			head = "Drivers: "
-		}
-		line("%s%s", head, d)
-	}
-	for i, d := range s.Doing {
-		head := "         "
-		if i == 0 {
-			head = "Doing:   "
-		}
-		line("%s%s", head, d)
-	}
-	tries := slices.Clone(s.Try)
-	for _, f := range facts {
-		if f.Try != "" && !slices.Contains(tries, f.Try) {
-			tries = append(tries, f.Try)
-		}
-	}
-	for i, t := range tries {
-		head := "         "
-		if i == 0 {
-			head = "Try:     "
-		}
-		line("%s%s", head, t)
-	}
-	return out
-}
-
-// Progress writes the one line that is shown while the boot waits.
-func (s Situation) Progress() string {
-	open := s.Set.Open()
-	if len(open) == 0 {
-		return ""
-	}
-	g := open[0]
-	for _, o := range open { // one that stands still is waited for; the others follow from it
-		if o.State == Unmet && o.Deadline > 0 {
-			g = o
-			break
-		}
-	}
-	text := "waiting for " + g.Want
-	worst := -1
-	for i, f := range s.Facts {
-		if f.Condition != Present && (worst < 0 || f.Condition > s.Facts[worst].Condition) {
-			worst = i
-		}
-	}
-	if worst >= 0 {
-		f := s.Facts[worst]
-		text += ": " + f.Subject + ": " + f.Text
-		if f.Until > s.Now {
-			return text + fmt.Sprintf(" (for %s; %s in %s)", Seconds(s.Now-g.Since), f.AtExpiry, Seconds(f.Until-s.Now))
-		}
-	}
-	if worst < 0 && len(s.Doing) > 0 {
-		text += ": " + s.Doing[0]
-	}
-	text += " (for " + Seconds(s.Now-g.Since)
-	if g.Deadline > s.Now {
-		text += "; " + g.OnExpiry + " in " + Seconds(g.Deadline-s.Now)
-	}
-	return text + ")"
-}
-
-func prefixed(prefix, v string) string {
-	if v == "" {
-		return ""
-	}
-	return prefix + v
-}
-
-// Seconds writes a duration the way it is shown to people: "0.4 s", "12 s",
-// "3 min 5 s".
-func Seconds(d time.Duration) string {
-	d = max(d, 0)
-	switch {
-	case d < 10*time.Second:
-		return fmt.Sprintf("%.1f s", d.Seconds())
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()+0.5))
-	}
-	s := int(d.Seconds() + 0.5)
-	return fmt.Sprintf("%d min %d s", s/60, s%60)
 }

@@ -43,12 +43,16 @@ const SysRoot = "/sysroot"
 // Image is what the handlers need to know of the image itself.
 type Image struct {
 	Version   string
-	Kernel    string // release
+	Kernel    string // release that the modules belong to
+	Running   string // release of the kernel that runs, "" if that is not known
 	Features  []string
 	Crypttab  string // text of /etc/crypttab, "" for none
 	MdadmConf string // text of mdadm.conf, "" for none
 	Hostname  string
-	MachineID string
+	// SystemID is who this machine is to LVM, "" for nobody, and
+	// ExtraSystemIDs are whose volume groups it may use besides.
+	SystemID       string
+	ExtraSystemIDs []string
 }
 
 // Has says whether the image was built with a feature.
@@ -90,6 +94,9 @@ type World struct {
 	// Extra are the devices that the real root's fstab wants before the real
 	// system starts; see Want.
 	Extra []devspec.Spec
+	// Sought are devices that handlers look for besides those of Wanted, for
+	// explanations.
+	Sought []Seek
 	// Missing are the drivers that were wanted and are not in the image.
 	Missing []string
 	// Revision counts the changes of what an explanation is made from.
@@ -98,6 +105,18 @@ type World struct {
 	facts   map[string]*goal.Fact
 	order   []string
 	stopped map[bootcmd.Stage]bool // stages at which there was a shell
+}
+
+// Seek is a device that is looked for. By is what names it, up to the name:
+// "root=", "rd.luks.uuid=".
+type Seek struct {
+	Spec *devspec.Spec
+	By   string
+}
+
+// Seek notes for explanations that a device is looked for.
+func (w *World) Seek(by string, spec *devspec.Spec) {
+	w.Sought = append(w.Sought, Seek{spec, by})
 }
 
 // SetFact records what a handler knows of an object; key identifies it. The

@@ -4,11 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"time"
+
+	"firstlight/internal/fmt"
 )
 
 // ErrFormat is wrapped by every error that Read returns for bytes that are

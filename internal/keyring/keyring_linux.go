@@ -6,10 +6,11 @@ package keyring
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"firstlight/internal/fmt"
 )
 
 // ErrUnavailable is wrapped by the error when the kernel has no keyrings, or

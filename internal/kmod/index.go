@@ -2,10 +2,11 @@ package kmod
 
 import (
 	"errors"
-	"fmt"
 	"math/bits"
 	"strings"
 	"unsafe"
+
+	"firstlight/internal/fmt"
 )
 
 const (

@@ -111,7 +111,9 @@ func (f *few[T]) insert(at int, v T) {
 	if f.many == nil {
 		f.many = append(f.many, f.buf[:]...)
 	}
-	f.many = slices.Insert(f.many, at, v)
+	f.many = append(f.many, v)
+	copy(f.many[at+1:], f.many[at:])
+	f.many[at] = v
 	f.n++
 }
 

@@ -2,8 +2,9 @@ package kmod
 
 import (
 	"errors"
-	"fmt"
 	"slices"
+
+	"firstlight/internal/fmt"
 )
 
 // ErrUnknown is returned for a name that is neither a module nor an alias.

@@ -4,11 +4,12 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"slices"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 // ErrTooBig is returned for a table that exceeds the limits of its format.

@@ -2,10 +2,11 @@ package kmod
 
 import (
 	"cmp"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 // entry is a pattern in its compiled form and what it stands for.

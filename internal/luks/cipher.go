@@ -5,9 +5,9 @@ import (
 	"crypto/cipher"
 	"crypto/subtle"
 	"encoding/binary"
-	"fmt"
 	"strings"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/luksfmt"
 )
 

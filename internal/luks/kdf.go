@@ -1,19 +1,18 @@
 package luks
 
 import (
-	"context"
 	"encoding"
-	"fmt"
 	"hash"
 
 	"golang.org/x/crypto/argon2"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/luksfmt"
 	"firstlight/internal/luksfmt/hashname"
 )
 
 // derive turns the passphrase into the key of the slot's area.
-func derive(ctx context.Context, k *luksfmt.Keyslot, pass []byte, o *Options) ([]byte, error) {
+func derive(ctx Cancellation, k *luksfmt.Keyslot, pass []byte, o *Options) ([]byte, error) {
 	f := &k.KDF
 	switch f.Type {
 	case "pbkdf2":
@@ -54,7 +53,7 @@ const checkEvery = 1 << 13
 
 // pbkdf2 derives size bytes (RFC 8018, 5.2). The standard library's cannot
 // be cancelled, and brings hashes along that nothing else here needs.
-func pbkdf2(ctx context.Context, hashName string, pass, salt []byte, iterations, size int) ([]byte, error) {
+func pbkdf2(ctx Cancellation, hashName string, pass, salt []byte, iterations, size int) ([]byte, error) {
 	newH, err := newHash(hashName)
 	if err != nil {
 		return nil, err

@@ -11,13 +11,12 @@
 package luks
 
 import (
-	"context"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/luksfmt"
 )
 
@@ -85,6 +84,19 @@ func (k *VolumeKey) Wipe() {
 	}
 }
 
+// Cancellation says whether work is still wanted. A context.Context is one;
+// /init, which never cancels, does not pay for the times in it.
+type Cancellation interface {
+	// Err is nil for as long as the work is wanted.
+	Err() error
+}
+
+// ToTheEnd is the Cancellation of work that is always wanted.
+type ToTheEnd struct{}
+
+// Err returns nil.
+func (ToTheEnd) Err() error { return nil }
+
 // Open tries the passphrase on the keyslots until one gives the volume key.
 // area is where the header was read from. Open ends early with ctx's error:
 // between keyslots, and within PBKDF2 (argon2 runs to its end). The
@@ -93,7 +105,7 @@ func (k *VolumeKey) Wipe() {
 // The error wraps ErrWrongPassphrase if at least one keyslot was tried and
 // none was opened; errors of slots that could not be tried (ErrUnsupported,
 // *MemoryError, read errors) are joined to it.
-func Open(ctx context.Context, h *luksfmt.Header, area io.ReaderAt, passphrase []byte, o Options) (*VolumeKey, error) {
+func Open(ctx Cancellation, h *luksfmt.Header, area io.ReaderAt, passphrase []byte, o Options) (*VolumeKey, error) {
 	d, err := h.VolumeDigest()
 	if err != nil {
 		return nil, fmt.Errorf("unlock %s: %w", h.UUID, err)
@@ -123,7 +135,7 @@ func Open(ctx context.Context, h *luksfmt.Header, area io.ReaderAt, passphrase [
 		}
 	}
 	if tried {
-		failed = slices.Insert(failed, 0, ErrWrongPassphrase)
+		failed = append([]error{ErrWrongPassphrase}, failed...)
 	}
 	if len(failed) == 0 {
 		failed = []error{ErrNoKeyslot}
@@ -160,7 +172,7 @@ func chosen(h *luksfmt.Header, d *luksfmt.Digest, ids []int) ([]*luksfmt.Keyslot
 var errMismatch = errors.New("key does not match")
 
 // openSlot returns the volume key of one slot, or errMismatch.
-func openSlot(ctx context.Context, k *luksfmt.Keyslot, d *luksfmt.Digest, area io.ReaderAt, pass []byte, o *Options) ([]byte, error) {
+func openSlot(ctx Cancellation, k *luksfmt.Keyslot, d *luksfmt.Digest, area io.ReaderAt, pass []byte, o *Options) ([]byte, error) {
 	// What cannot work is found out before the slow part.
 	dec, err := newSectors(k.Encryption, k.AreaKeySize, o.Ciphers)
 	if err != nil {
@@ -201,7 +213,7 @@ func openSlot(ctx context.Context, k *luksfmt.Keyslot, d *luksfmt.Digest, area i
 }
 
 // matches says whether key is the one that the digest was made from.
-func matches(ctx context.Context, d *luksfmt.Digest, key []byte) (bool, error) {
+func matches(ctx Cancellation, d *luksfmt.Digest, key []byte) (bool, error) {
 	sum, err := pbkdf2(ctx, d.Hash, key, d.Salt, d.Iterations, len(d.Digest))
 	if err != nil {
 		return false, fmt.Errorf("digest %d: %w", d.ID, err)
@@ -211,7 +223,7 @@ func matches(ctx context.Context, d *luksfmt.Digest, key []byte) (bool, error) {
 
 // CheckKey says whether a volume key that came from elsewhere (a token, a
 // file) is that of the header. Its error is that of the header or the hash.
-func CheckKey(ctx context.Context, h *luksfmt.Header, key []byte) (bool, error) {
+func CheckKey(ctx Cancellation, h *luksfmt.Header, key []byte) (bool, error) {
 	d, err := h.VolumeDigest()
 	if err != nil {
 		return false, err

@@ -1,11 +1,11 @@
 package luks
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
 	"firstlight/internal/devmapper"
+	"firstlight/internal/fmt"
 	"firstlight/internal/luksfmt"
 )
 

@@ -11,11 +11,11 @@ package luksfmt
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/luksfmt/jsontree"
 )
 

@@ -3,7 +3,8 @@ package luksfmt
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
+
+	"firstlight/internal/fmt"
 )
 
 // Layout of the LUKS1 header (specification 1.2.3, figure 1), big endian.

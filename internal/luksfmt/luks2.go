@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/luksfmt/hashname"
 	"firstlight/internal/luksfmt/jsontree"
 )

@@ -2,12 +2,12 @@ package luksfmt
 
 import (
 	"encoding/base64"
-	"fmt"
 	"math"
 	"slices"
 	"sort"
 	"strconv"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/luksfmt/jsontree"
 )
 

@@ -2,10 +2,10 @@ package lvmmeta
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"firstlight/internal/devmapper"
+	"firstlight/internal/fmt"
 )
 
 // Activation is what device-mapper is to be told of an LV.

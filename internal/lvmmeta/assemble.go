@@ -1,10 +1,11 @@
 package lvmmeta
 
 import (
-	"fmt"
 	"slices"
 	"sort"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 // Seen is a physical volume and the caller's name for its device.

@@ -3,8 +3,9 @@ package lvmmeta
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
+
+	"firstlight/internal/fmt"
 )
 
 const (

@@ -1,9 +1,10 @@
 package lvmmeta
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 // maxDepth bounds the nesting of sections; LVM's own texts have four levels.
@@ -266,6 +267,27 @@ func unescape(s string) string {
 	return string(b)
 }
 
+// isDecimal says whether a word is a decimal number with a point or an
+// exponent, as strtod(3) has it. No value is wanted of those.
+func isDecimal(word string) bool {
+	mantissa, exponent := word, "0"
+	if at := strings.IndexAny(word, "eE"); at >= 0 {
+		mantissa, exponent = word[:at], unsigned(word[at+1:])
+	}
+	before, after, _ := strings.Cut(unsigned(mantissa), ".")
+	return before+after != "" && digits(before) && digits(after) && exponent != "" && digits(exponent)
+}
+
+// unsigned takes one sign off.
+func unsigned(s string) string {
+	if s != "" && (s[0] == '+' || s[0] == '-') {
+		return s[1:]
+	}
+	return s
+}
+
+func digits(s string) bool { return strings.Trim(s, "0123456789") == "" }
+
 func (p *parser) number(n *node) error {
 	start := p.pos
 	for p.pos < len(p.text) && strings.IndexByte("+-.eE0123456789", p.text[p.pos]) >= 0 {
@@ -273,7 +295,7 @@ func (p *parser) number(n *node) error {
 	}
 	word := p.text[start:p.pos]
 	if strings.ContainsAny(word, ".eE") {
-		if _, err := strconv.ParseFloat(word, 64); err != nil {
+		if !isDecimal(word) {
 			return p.errorAt(start, "%q is not a number", word)
 		}
 		n.kind, n.str = kindFloat, word

@@ -106,6 +106,9 @@ type Files interface {
 	SetNode(devname string, uid, gid *int, mode *fs.FileMode) error
 	// WriteSysfs writes to an attribute; path is relative to /sys.
 	WriteSysfs(path, value string) error
+	// WaitSysfs waits until an attribute reads value. It must be one of
+	// those of which the driver tells every change (sysfs_notify).
+	WaitSysfs(path, value string) error
 	// Mkdir makes a directory and its parents.
 	Mkdir(path string, mode fs.FileMode) error
 }
@@ -159,7 +162,8 @@ type Prompt struct {
 	Echo bool   // show what is typed instead of asterisks
 }
 
-// ShellPrompt is the ID of the question for the emergency shell's password.
+// ShellPrompt is the ID of the question whether somebody wants the emergency
+// shell, and of that for its password.
 const ShellPrompt = "emergency"
 
 // Errors of Ask.
@@ -179,9 +183,14 @@ type Console interface {
 	Ask(Prompt) ([]byte, error)
 	// Dismiss withdraws a question: its Ask returns ErrDismissed.
 	Dismiss(id string)
-	// Shell gives the consoles a shell and returns when it ends. It may ask
-	// for a password first, as ShellPrompt; when that is withdrawn it returns
-	// ErrDismissed.
+	// OfferShell says on every console that there is a shell, and returns
+	// when a person wants it and has given the password, where one is asked
+	// for. The offer is the question ShellPrompt: when that is withdrawn it
+	// returns ErrDismissed.
+	OfferShell() error
+	// Shell gives the consoles a shell and returns when it ends. It asks for
+	// the password first, as ShellPrompt, unless OfferShell has let the
+	// person in.
 	Shell() error
 }
 
@@ -201,6 +210,8 @@ const (
 	PowerOff Power = "poweroff"
 	Halt     Power = "halt"
 )
+
+func (p Power) String() string { return string(p) }
 
 // ErrNoImage says that the kernel found no hibernation image.
 var ErrNoImage = errors.New("no hibernation image")

@@ -17,9 +17,10 @@ package md
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/mdsuper"
 	"firstlight/internal/sysfs"
 )
@@ -105,7 +106,7 @@ func Plan(a *mdsuper.Array, kernel string, devnum func(device string) (string, e
 	case a.State == mdsuper.Incomplete:
 		return fail(ErrIncomplete)
 	case a.State == mdsuper.Degraded && !o.Degraded:
-		return nil, fmt.Errorf("md: %s: %w: slots %v are missing", kernel, ErrDegraded, a.Missing())
+		return nil, fmt.Errorf("md: %s: %w: slots %v are missing", kernel, ErrDegraded, numbers(a.Missing()))
 	}
 	dir := "/block/" + kernel + "/md"
 	steps := []Step{
@@ -137,6 +138,18 @@ func Plan(a *mdsuper.Array, kernel string, devnum func(device string) (string, e
 		steps = append(steps, Step{Op: ForbidDirty, Path: dirty, Value: "0"})
 	}
 	return steps, nil
+}
+
+// numbers writes a list as "[0 2]".
+func numbers(list []int) string {
+	b := []byte{'['}
+	for i, n := range list {
+		if i > 0 {
+			b = append(b, ' ')
+		}
+		b = strconv.AppendInt(b, int64(n), 10)
+	}
+	return string(append(b, ']'))
 }
 
 // Execute carries out the steps of Plan. Failures of optional steps are

@@ -2,11 +2,11 @@ package md
 
 import (
 	"encoding/binary"
-	"fmt"
 	"path"
 	"strconv"
 	"strings"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/mdsuper"
 )
 

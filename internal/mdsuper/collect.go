@@ -1,10 +1,11 @@
 package mdsuper
 
 import (
-	"fmt"
 	"slices"
 	"sort"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 // Member is a superblock and the caller's name for the device it is on.
@@ -308,7 +309,7 @@ func (a *Array) apart(newer []Member, m *Member) bool {
 			return true
 		}
 		if !m.Super.slotAlive(int(n.Super.Role)) && n.Super.InSync() {
-			a.leave(*m, Stale, "%s is left out: it takes the member of slot %d (%s) for failed", m.Device, n.Super.Role, n.Device)
+			a.leave(*m, Stale, "%s is left out: it takes the member of slot %d (%s) for failed", m.Device, int(n.Super.Role), n.Device)
 			return true
 		}
 	}
@@ -334,7 +335,7 @@ func (a *Array) seat(m *Member) {
 		return
 	}
 	if int(s.Role) >= len(a.Slots) {
-		a.reason(Mismatch, "%s has slot %d of an array with %d", m.Device, s.Role, len(a.Slots))
+		a.reason(Mismatch, "%s has slot %d of an array with %d", m.Device, int(s.Role), len(a.Slots))
 		return
 	}
 	slot := &a.Slots[s.Role]
@@ -346,13 +347,13 @@ func (a *Array) seat(m *Member) {
 		seat = &slot.Rebuilding
 	}
 	if *seat != nil {
-		a.reason(DuplicateRole, "%s and %s both have slot %d", (*seat).Device, m.Device, s.Role)
+		a.reason(DuplicateRole, "%s and %s both have slot %d", (*seat).Device, m.Device, int(s.Role))
 		return
 	}
 	if *seat = m; seat == &slot.Active && !a.Super.slotAlive(int(s.Role)) {
 		// An event difference of one: it was being thrown out.
 		*seat = nil
-		a.leave(*m, RejectedByRole, "%s: the newest member says that slot %d has failed", m.Device, s.Role)
+		a.leave(*m, RejectedByRole, "%s: the newest member says that slot %d has failed", m.Device, int(s.Role))
 	}
 }
 

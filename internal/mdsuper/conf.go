@@ -1,9 +1,10 @@
 package mdsuper
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 // Conf is what mdadm.conf(5) says.

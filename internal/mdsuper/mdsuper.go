@@ -14,9 +14,10 @@ package mdsuper
 import (
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 // SectorSize is the unit of all sector counts of this package, in bytes.
@@ -71,7 +72,7 @@ func ParseUUID(s string) (UUID, error) {
 		case strings.IndexByte(":-. ", c) >= 0:
 			continue
 		default:
-			return UUID{}, fmt.Errorf("md: UUID %q: bad digit %q", s, c)
+			return UUID{}, fmt.Errorf("md: UUID %q: bad digit %q", s, s[i:i+1])
 		}
 		if n == 32 {
 			return UUID{}, fmt.Errorf("md: UUID %q has more than 32 digits", s)

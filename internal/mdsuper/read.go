@@ -3,9 +3,10 @@ package mdsuper
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 const (

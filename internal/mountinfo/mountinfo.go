@@ -3,10 +3,11 @@
 package mountinfo
 
 import (
-	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"firstlight/internal/fmt"
 )
 
 // Mount is one line of the table.

@@ -2,10 +2,10 @@ package parttable
 
 import (
 	"bytes"
-	"fmt"
 	"hash/crc32"
 
 	"firstlight/internal/blktext"
+	"firstlight/internal/fmt"
 )
 
 // The GUID partition table: UEFI specification 2.10, chapter 5.3. The header

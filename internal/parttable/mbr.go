@@ -2,9 +2,9 @@ package parttable
 
 import (
 	"bytes"
-	"fmt"
 
 	"firstlight/internal/bootsector"
+	"firstlight/internal/fmt"
 )
 
 // The master boot record, the first sector of a disk:

@@ -9,10 +9,10 @@ package parttable
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 
 	"firstlight/internal/blkread"
+	"firstlight/internal/fmt"
 )
 
 var le = binary.LittleEndian

@@ -1,9 +1,7 @@
 package pid1
 
 import (
-	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -12,7 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
+	"firstlight/internal/sysfile"
 	"firstlight/internal/sysfs"
 )
 
@@ -64,8 +64,8 @@ func (c *children) start(p string, argv []string, attr *syscall.ProcAttr) (int, 
 
 // HasProgram implements machine.Programs.
 func (*children) HasProgram(p string) bool {
-	st, err := os.Stat(p)
-	return err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0
+	st, err := sysfile.Stat(p)
+	return err == nil && st.Mode.IsRegular() && st.Mode&0o111 != 0
 }
 
 // maxOutput bounds what is kept of a program's output, in bytes.
@@ -79,7 +79,7 @@ func (c *children) Run(p machine.Program) (machine.Exit, error) {
 	}
 	env := append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}, p.Env...)
 	_, ended, err := c.start(p.Path, append([]string{p.Path}, p.Args...),
-		&syscall.ProcAttr{Env: env, Files: []uintptr{in.child.Fd(), out.child.Fd(), out.child.Fd()}, Sys: &syscall.SysProcAttr{Setsid: true}})
+		&syscall.ProcAttr{Env: env, Files: []uintptr{uintptr(in.child.FD()), uintptr(out.child.FD()), uintptr(out.child.FD())}, Sys: &syscall.SysProcAttr{Setsid: true}})
 	in.child.Close()
 	out.child.Close()
 	if err != nil {
@@ -105,13 +105,13 @@ func exitCode(st unix.WaitStatus) int {
 }
 
 // pipe is a pipe with its two ends named by who holds them.
-type pipe struct{ ours, child *os.File }
+type pipe struct{ ours, child *sysfile.File }
 
 func (*children) pipes(p machine.Program) (in, out pipe, err error) {
-	if in.child, in.ours, err = os.Pipe(); err != nil {
+	if in.child, in.ours, err = sysfile.Pipe(); err != nil {
 		return in, out, fmt.Errorf("run %s: %w", p.Path, err)
 	}
-	if out.ours, out.child, err = os.Pipe(); err != nil {
+	if out.ours, out.child, err = sysfile.Pipe(); err != nil {
 		in.child.Close()
 		in.ours.Close()
 		return in, out, fmt.Errorf("run %s: %w", p.Path, err)
@@ -155,10 +155,10 @@ func userProcesses() []int {
 	var out []int
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
-		if err != nil || pid == os.Getpid() {
+		if err != nil || pid == unix.Getpid() {
 			continue
 		}
-		cmd, err := os.ReadFile("/proc/" + name + "/cmdline")
+		cmd, err := sysfile.ReadFile("/proc/" + name + "/cmdline")
 		if err != nil || len(cmd) == 0 || strings.HasPrefix(string(cmd), "@") {
 			continue // a kernel thread has no command line
 		}

@@ -1,11 +1,11 @@
 package pid1
 
 import (
-	"fmt"
-	"os"
 	"slices"
 	"strings"
 
+	"firstlight/internal/fmt"
+	"firstlight/internal/sysfile"
 	"firstlight/internal/udevd"
 )
 
@@ -19,7 +19,7 @@ const databaseDir = "/run/udev/data"
 // device-mapper device can say; without it systemd waits for devices that are
 // there.
 func writeDatabase(m *udevd.Manager) {
-	if err := os.MkdirAll(databaseDir, 0o755); err != nil {
+	if err := sysfile.MkdirAll(databaseDir, 0o755); err != nil {
 		kmsg(4, err.Error())
 		return
 	}
@@ -55,7 +55,7 @@ func writeDatabase(m *udevd.Manager) {
 		}
 		b.WriteString("V:1\n")
 		name := fmt.Sprintf("%s/b%d:%d", databaseDir, major, minor)
-		if err := os.WriteFile(name, []byte(b.String()), 0o644); err != nil {
+		if err := sysfile.WriteFile(name, []byte(b.String()), 0o644); err != nil {
 			kmsg(4, err.Error())
 		}
 	}

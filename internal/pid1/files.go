@@ -2,16 +2,16 @@ package pid1
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
+	"firstlight/internal/sysfile"
 	"firstlight/internal/sysfs"
 )
 
@@ -21,7 +21,7 @@ type files struct{ sys sysfs.Dir }
 func (files) ReadFile(name string, max int64) ([]byte, error) { return readBounded(name, max) }
 
 func readBounded(name string, max int64) ([]byte, error) {
-	f, err := os.Open(name)
+	f, err := sysfile.Open(name)
 	if err != nil {
 		return nil, err
 	}
@@ -31,10 +31,10 @@ func readBounded(name string, max int64) ([]byte, error) {
 
 // readMax reads a file that may be a key: a buffer that grows would leave
 // copies of it in memory, so that one that has to is wiped.
-func readMax(f *os.File, name string, max int64) ([]byte, error) {
+func readMax(f *sysfile.File, name string, max int64) ([]byte, error) {
 	size := int64(512)
-	if st, err := f.Stat(); err == nil && st.Size() > 0 {
-		size = st.Size()
+	if st, err := f.Stat(); err == nil && st.Size > 0 {
+		size = st.Size
 	}
 	b := make([]byte, 0, min(size, max)+1)
 	for int64(len(b)) <= max {
@@ -62,7 +62,7 @@ func readMax(f *os.File, name string, max int64) ([]byte, error) {
 
 // openIn opens p inside root as a process with that root directory would:
 // openat2(2) with RESOLVE_IN_ROOT.
-func openIn(root, p string, flags uint64) (*os.File, error) {
+func openIn(root, p string, flags uint64) (*sysfile.File, error) {
 	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", root, err)
@@ -76,7 +76,7 @@ func openIn(root, p string, flags uint64) (*os.File, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open %s in %s: %w", p, root, err)
 		}
-		return os.NewFile(uintptr(fd), path.Join(root, p)), nil
+		return sysfile.New(fd, path.Join(root, p)), nil
 	}
 }
 
@@ -90,14 +90,14 @@ func (files) InRoot(root, p string) (machine.FileInfo, error) {
 	if err != nil {
 		return machine.FileInfo{}, err
 	}
-	real, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+	real, err := sysfile.Readlink(fmt.Sprintf("/proc/self/fd/%d", f.FD()))
 	if err != nil {
 		return machine.FileInfo{}, err
 	}
 	if inside, ok := strings.CutPrefix(real, root); ok && root != "/" {
 		real = "/" + strings.TrimPrefix(inside, "/")
 	}
-	return machine.FileInfo{Path: real, Mode: st.Mode(), Size: st.Size()}, nil
+	return machine.FileInfo{Path: real, Mode: st.Mode, Size: st.Size}, nil
 }
 
 func (files) ReadInRoot(root, p string, max int64) ([]byte, error) {
@@ -113,14 +113,14 @@ func (files) WriteFile(name string, data []byte, mode fs.FileMode) error {
 	if !strings.HasPrefix(path.Clean(name), "/run/") {
 		return fmt.Errorf("write %s: only files below /run are written", name)
 	}
-	if err := os.MkdirAll(path.Dir(name), 0o755); err != nil {
+	if err := sysfile.MkdirAll(path.Dir(name), 0o755); err != nil {
 		return err
 	}
 	tmp := name + ".new"
-	if err := os.WriteFile(tmp, data, mode); err != nil {
+	if err := sysfile.WriteFile(tmp, data, mode); err != nil {
 		return err
 	}
-	return os.Rename(tmp, name)
+	return sysfile.Rename(tmp, name)
 }
 
 func underDev(p string) error {
@@ -134,45 +134,45 @@ func (files) Link(target, p string) error {
 	if err := underDev(p); err != nil {
 		return fmt.Errorf("link: %w", err)
 	}
-	if st, err := os.Lstat(p); err == nil && st.Mode()&fs.ModeSymlink == 0 {
+	if st, err := sysfile.Lstat(p); err == nil && st.Mode&fs.ModeSymlink == 0 {
 		return fmt.Errorf("link %s: a device node has that name", p)
 	}
-	err := os.Symlink(target, p)
+	err := sysfile.Symlink(target, p)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(path.Dir(p), 0o755); err != nil {
+		if err = sysfile.MkdirAll(path.Dir(p), 0o755); err != nil {
 			return err
 		}
-		err = os.Symlink(target, p)
+		err = sysfile.Symlink(target, p)
 	}
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	tmp := p + ".firstlight"
-	os.Remove(tmp)
-	if err := os.Symlink(target, tmp); err != nil {
+	sysfile.Remove(tmp)
+	if err := sysfile.Symlink(target, tmp); err != nil {
 		return err
 	}
-	return os.Rename(tmp, p)
+	return sysfile.Rename(tmp, p)
 }
 
 func (files) Unlink(p string) error {
 	if err := underDev(p); err != nil {
 		return fmt.Errorf("unlink: %w", err)
 	}
-	st, err := os.Lstat(p)
+	st, err := sysfile.Lstat(p)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if st.Mode()&fs.ModeSymlink == 0 {
+	if st.Mode&fs.ModeSymlink == 0 {
 		return fmt.Errorf("unlink %s: not a link", p)
 	}
-	if err := os.Remove(p); err != nil {
+	if err := sysfile.Remove(p); err != nil {
 		return err
 	}
-	for dir := path.Dir(p); dir != "/dev" && os.Remove(dir) == nil; dir = path.Dir(dir) {
+	for dir := path.Dir(p); dir != "/dev" && sysfile.Remove(dir) == nil; dir = path.Dir(dir) {
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func (files) SetNode(name string, uid, gid *int, mode *fs.FileMode) error {
 		return fmt.Errorf("set owner: %w", err)
 	}
 	if mode != nil {
-		if err := os.Chmod(name, *mode); err != nil {
+		if err := sysfile.Chmod(name, *mode); err != nil {
 			return err
 		}
 	}
@@ -196,9 +196,11 @@ func (files) SetNode(name string, uid, gid *int, mode *fs.FileMode) error {
 	if gid != nil {
 		g = *gid
 	}
-	return os.Lchown(name, u, g)
+	return sysfile.Lchown(name, u, g)
 }
 
 func (f files) WriteSysfs(p, value string) error { return f.sys.Write(p, value) }
 
-func (files) Mkdir(p string, mode fs.FileMode) error { return os.MkdirAll(p, mode) }
+func (f files) WaitSysfs(p, value string) error { return f.sys.Wait(p, value) }
+
+func (files) Mkdir(p string, mode fs.FileMode) error { return sysfile.MkdirAll(p, mode) }

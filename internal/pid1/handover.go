@@ -1,8 +1,9 @@
 package pid1
 
 import (
-	"fmt"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 // handOver leaves what the real system needs of this boot in /run, and the

@@ -2,7 +2,6 @@ package pid1
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/boot"
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 	"firstlight/internal/mountinfo"
 	"firstlight/internal/sysfs"
@@ -68,15 +68,21 @@ func (l *loop) run() {
 		unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGABRT, unix.SIGTRAP, unix.SIGTSTP, unix.SIGPWR)
 
 	l.core.Start()
-	timer := time.NewTimer(time.Hour)
+	// A timer with a channel of times would bring the formatting of times and
+	// the reading of time zones into the program.
+	wake := make(chan struct{}, 1)
+	timer := time.AfterFunc(time.Hour, func() {
+		select {
+		case wake <- struct{}{}:
+		default:
+		}
+	})
 	dropped := 0
 	for {
 		contained(l.core.Run)
 		l.carryOut()
-		var wake <-chan time.Time
 		if at, ok := l.core.NextDeadline(); ok {
 			timer.Reset(max(at-now(), 0))
-			wake = timer.C
 		}
 		select {
 		case in := <-events:

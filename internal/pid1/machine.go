@@ -53,4 +53,7 @@ func (w *world) Coldplug() ([]*uevent.Message, error) {
 }
 
 // Shell implements machine.Console.
-func (w *world) Shell() error { return w.shell.run(w) }
+func (w *world) Shell() error { return w.shell.run() }
+
+// OfferShell implements machine.Console.
+func (w *world) OfferShell() error { return w.shell.offer() }

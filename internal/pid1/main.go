@@ -7,7 +7,8 @@
 package pid1
 
 import (
-	"fmt"
+	"errors"
+	"io/fs"
 	"os"
 	"path"
 	"runtime/debug"
@@ -19,10 +20,12 @@ import (
 	"firstlight/internal/boot"
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/console"
+	"firstlight/internal/fmt"
 	"firstlight/internal/handler"
 	"firstlight/internal/kmod"
 	"firstlight/internal/kmod/load"
 	"firstlight/internal/mountinfo"
+	"firstlight/internal/sysfile"
 	"firstlight/internal/sysfs"
 	"firstlight/internal/udevd"
 	"firstlight/internal/udevd/rules"
@@ -44,7 +47,7 @@ const (
 // Main runs the boot and does not return. handlers are what this program can
 // do.
 func Main(handlers []boot.Register) {
-	began, mono := time.Now(), now()
+	began, mono := time.Now().UnixMicro(), now()
 	// A boot allocates a few megabytes in all; collecting them would cost
 	// more than they do. The limit keeps a long wait for a person bounded.
 	debug.SetGCPercent(-1)
@@ -65,14 +68,15 @@ func Main(handlers []boot.Register) {
 	if err != nil {
 		die(err)
 	}
-	if rel := kernelRelease(); image.Kernel != "" && rel != image.Kernel {
+	image.Running = kernelRelease()
+	if rel := image.Running; image.Kernel != "" && rel != image.Kernel {
 		cons.Print(fmt.Sprintf("This image was made for kernel %s, but %s is running: its modules will not load.\n"+
 			"Boot the kernel that the image belongs to, or rebuild the image for this one.", image.Kernel, rel))
 	}
 	spawn := newChildren()
 	mods := newModules(index, cfg.Modules, load.Linux{})
 	sys := sysfs.Dir("/sys")
-	out := openOutput(cons, cfg.Log.Quiet, cfg.Log.Debug)
+	out := openOutput(cons, cfg.Log)
 	sw := &switcher{began: began, mono: mono, spawn: spawn}
 	w := &world{storage: storage{modules: mods}, modules: mods, files: files{sys}, children: spawn, Console: cons, switcher: sw,
 		shell: shell{console: cons, spawn: spawn, password: image.password}}
@@ -108,12 +112,15 @@ func survive() {
 	die(fmt.Errorf("internal error: %v\n%s", p, debug.Stack()))
 }
 
+// complain writes a line to standard error.
+func complain(text string) { sysfile.New(2, "stderr").Write([]byte(text + "\n")) }
+
 // die says why the boot cannot even begin, and waits for a person. With
 // panic= it reboots.
 func die(err error) {
 	text := "firstlight cannot start: " + err.Error()
 	kmsg(3, text)
-	fmt.Fprintln(os.Stderr, text)
+	complain(text)
 	cfg, _ := commandLine()
 	if f := cfg.Failure; f.PanicSet && f.Panic != 0 {
 		time.Sleep(time.Duration(max(f.Panic, 0)) * time.Second)
@@ -184,6 +191,10 @@ func readImage() imageInfo {
 			info.Features = strings.FieldsFunc(v, func(r rune) bool { return r == ' ' || r == ',' })
 		case "hostname":
 			info.Hostname = v
+		case "system_id":
+			info.SystemID = v
+		case "extra_system_ids":
+			info.ExtraSystemIDs = strings.Fields(v)
 		}
 	}
 	info.Crypttab = optional("/etc/crypttab")
@@ -196,7 +207,7 @@ func readImage() imageInfo {
 func optional(p string) string {
 	b, err := readBounded(p, maxConfig)
 	if err != nil {
-		if !os.IsNotExist(err) {
+		if !errors.Is(err, fs.ErrNotExist) {
 			kmsg(4, err.Error())
 		}
 		return ""

@@ -1,8 +1,6 @@
 package pid1
 
 import (
-	"fmt"
-	"os"
 	"strings"
 
 	"firstlight/internal/kmod/load"
@@ -20,7 +18,7 @@ func Modprobe(args []string) int {
 	}
 	index, err := readIndex()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+		complain(err.Error())
 		return 1
 	}
 	cfg, _ := commandLine()

@@ -2,10 +2,10 @@ package pid1
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"firstlight/internal/bootcmd"
+	"firstlight/internal/fmt"
 	"firstlight/internal/kmod"
 	"firstlight/internal/kmod/load"
 	"firstlight/internal/machine"

@@ -3,11 +3,12 @@ package pid1
 import (
 	"crypto/subtle"
 	"encoding/base64"
-	"fmt"
 	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
+
+	"firstlight/internal/fmt"
 )
 
 // maxPasswordMemory bounds what a password's hash may ask for, in KiB.

@@ -1,10 +1,10 @@
 package pid1
 
 import (
-	"fmt"
-	"os"
-
 	"golang.org/x/sys/unix"
+
+	"firstlight/internal/fmt"
+	"firstlight/internal/sysfile"
 )
 
 // apiMount is a filesystem of the kernel's that everything else stands on.
@@ -32,7 +32,7 @@ func apiMounts() []apiMount {
 func setup() error {
 	unix.Umask(0o022)
 	for _, m := range apiMounts() {
-		if err := os.MkdirAll(m.target, 0o755); err != nil {
+		if err := sysfile.MkdirAll(m.target, 0o755); err != nil {
 			return fmt.Errorf("setup: %w", err)
 		}
 		if err := unix.Mount(m.source, m.target, m.fstype, m.flags, m.data); err != nil && err != unix.EBUSY {
@@ -44,10 +44,10 @@ func setup() error {
 	}
 	for link, target := range map[string]string{"/dev/fd": "/proc/self/fd", "/dev/stdin": "/proc/self/fd/0",
 		"/dev/stdout": "/proc/self/fd/1", "/dev/stderr": "/proc/self/fd/2"} {
-		os.Symlink(target, link)
+		sysfile.Symlink(target, link)
 	}
 	for _, dir := range []string{runDir, "/run/initramfs", "/run/lock"} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := sysfile.MkdirAll(dir, 0o755); err != nil {
 			return fmt.Errorf("setup: %w", err)
 		}
 	}

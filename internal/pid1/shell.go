@@ -13,6 +13,7 @@ type shell struct {
 	console  *console.Console
 	spawn    *children
 	password string
+	admitted bool // the password was given; the next shell is for that person
 }
 
 // shells are looked for in this order.
@@ -27,22 +28,47 @@ var errRefused = errors.New("the password was wrong")
 // attempts is how often the password is asked for.
 const attempts = 3
 
-func (s *shell) run(*world) error {
-	var program string
-	for _, p := range shells {
-		if s.spawn.HasProgram(p) {
-			program = p
-			break
-		}
-	}
-	if program == "" {
+// offer waits for a person who wants the shell. What is typed is not shown:
+// it may be a passphrase that was meant for a question that is gone.
+func (s *shell) offer() error {
+	if s.program() == "" {
 		return errNoShell
 	}
 	if s.password != "" {
+		s.admitted = false
+		err := s.allowed()
+		s.admitted = err == nil
+		return err
+	}
+	typed, err := s.console.Ask(machine.Prompt{ID: machine.ShellPrompt, Text: "Press Enter for a shell"})
+	clear(typed)
+	if errors.Is(err, machine.ErrCancelled) {
+		return nil // whoever presses Ctrl-C wants something, too
+	}
+	return err
+}
+
+// program is the shell of the image, "" if there is none.
+func (s *shell) program() string {
+	for _, p := range shells {
+		if s.spawn.HasProgram(p) {
+			return p
+		}
+	}
+	return ""
+}
+
+func (s *shell) run() error {
+	program := s.program()
+	if program == "" {
+		return errNoShell
+	}
+	if s.password != "" && !s.admitted {
 		if err := s.allowed(); err != nil {
 			return err
 		}
 	}
+	s.admitted = false
 	tty, restore, err := s.console.Lend()
 	if err != nil {
 		return err

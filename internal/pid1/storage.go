@@ -1,20 +1,20 @@
 package pid1
 
 import (
-	"fmt"
 	"io"
-	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
+	"firstlight/internal/sysfile"
 	"firstlight/internal/udevd/builtin/sgio"
 )
 
 // blockDevice is an open block device.
 type blockDevice struct {
-	*os.File
+	*sysfile.File
 	size   int64
 	sector int
 }
@@ -33,7 +33,7 @@ func (storage) OpenBlock(name string) (machine.Block, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
-	f := os.NewFile(uintptr(fd), name)
+	f := sysfile.New(fd, name)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		f.Close()

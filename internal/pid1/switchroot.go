@@ -3,7 +3,6 @@ package pid1
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path"
@@ -14,12 +13,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
+	"firstlight/internal/sysfile"
 )
 
 // switcher starts the real system: the last act of this program.
 type switcher struct {
-	began  time.Time     // when this program started, for the real system's records
+	began  int64         // when this program started, in microseconds since 1970, for the real system
 	mono   time.Duration // the same on the monotonic clock
 	before func()        // flushes and closes what must not reach the real system
 	spawn  *children
@@ -94,7 +95,7 @@ func (s *switcher) move(root string) (err error) {
 	}()
 	for _, from := range carried {
 		to := path.Join(root, from)
-		if st, err := os.Lstat(to); err != nil || !st.IsDir() {
+		if st, err := sysfile.Lstat(to); err != nil || !st.Mode.IsDir() {
 			// A read-only or bare root without the directory: it is better to
 			// start without that mount than not at all.
 			kmsg(4, to+" is missing in the real root: "+from+" is not carried over")
@@ -280,7 +281,7 @@ func (s *switcher) systemdArgs() []string {
 	if err != nil {
 		return nil
 	}
-	text := fmt.Sprintf("initrd-timestamp=%d %d\n\n", s.began.UnixMicro(), s.mono.Microseconds())
+	text := fmt.Sprintf("initrd-timestamp=%d %d\n\n", s.began, s.mono.Microseconds())
 	if _, err := unix.Write(fd, []byte(text)); err != nil {
 		unix.Close(fd)
 		return nil

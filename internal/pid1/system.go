@@ -2,8 +2,6 @@ package pid1
 
 import (
 	"errors"
-	"fmt"
-	"os"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -11,16 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/afalg"
+	"firstlight/internal/fmt"
 	"firstlight/internal/keyring"
 	"firstlight/internal/luks"
 	"firstlight/internal/machine"
+	"firstlight/internal/sysfile"
 )
 
 // mounts implements machine.Mounts.
 type mounts struct{}
 
 func (mounts) Mount(m machine.Mount) error {
-	if err := os.MkdirAll(m.Target, 0o755); err != nil {
+	if err := sysfile.MkdirAll(m.Target, 0o755); err != nil {
 		return err
 	}
 	err := unix.Mount(m.Source, m.Target, m.FSType, m.Flags, m.Data)
@@ -51,11 +51,11 @@ type system struct{}
 
 func (system) Resume(major, minor uint32, offset uint64) error {
 	if offset != 0 {
-		if err := os.WriteFile("/sys/power/resume_offset", []byte(strconv.FormatUint(offset, 10)), 0); err != nil {
+		if err := sysfile.WriteFile("/sys/power/resume_offset", []byte(strconv.FormatUint(offset, 10)), 0); err != nil {
 			return fmt.Errorf("resume offset: %w", err)
 		}
 	}
-	err := os.WriteFile("/sys/power/resume", fmt.Appendf(nil, "%d:%d", major, minor), 0)
+	err := sysfile.WriteFile("/sys/power/resume", fmt.Appendf(nil, "%d:%d", major, minor), 0)
 	if err != nil {
 		return fmt.Errorf("resume from %d:%d: %w", major, minor, err)
 	}
@@ -80,7 +80,7 @@ func (system) WithKey(description string, key []byte, f func() error) error {
 }
 
 func (system) Memory() (uint64, error) {
-	b, err := os.ReadFile("/proc/meminfo")
+	b, err := sysfile.ReadFile("/proc/meminfo")
 	if err != nil {
 		return 0, err
 	}

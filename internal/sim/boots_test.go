@@ -167,7 +167,7 @@ func TestLostRootIsExplainedThenGivenUpThenBootsWhenItComes(t *testing.T) {
 	boot(t, m)
 	started(t, m, "/dev/vdb")
 	said := m.SaidText()
-	for _, want := range []string{"waiting for", "Still waiting.", `labelled "root"`, "/dev/vda", "nearly the one asked for", "The system cannot be started"} {
+	for _, want := range []string{"waiting for", "Still waiting.", `labelled "root"`, "vda ", "differs in the last character", "The system cannot be started"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q was not said:\n%s", want, said)
 		}
@@ -213,7 +213,7 @@ func TestRootWithoutInitIsExplainedAndLookedAtAgainAfterTheShell(t *testing.T) {
 	m := machineWith("root=LABEL=root", d)
 	m.ShellFor = time.Minute
 	m.At(30*time.Second, func() {
-		if m.Shells != 1 || !strings.Contains(m.SaidText(), "can be executed in the mounted root") {
+		if m.Shells != 1 || !strings.Contains(m.SaidText(), "none of /sbin/init, /etc/init, /bin/init, /bin/sh") {
 			t.Errorf("%d shells; said:\n%s", m.Shells, m.SaidText())
 		}
 		m.Core.Mounts([]string{"/", "/sysroot"}) // a mount elsewhere looks for nothing
@@ -396,6 +396,32 @@ func TestEverythingThereWhileTheShellIsOpenWaitsForThePerson(t *testing.T) {
 	started(t, m, "/dev/vda")
 	if !strings.Contains(m.SaidText(), "Leave the shell") || m.Now() < 5*time.Minute {
 		t.Errorf("at %v said:\n%s", m.Now(), m.SaidText())
+	}
+}
+
+func TestShellThatNobodyAsksForDoesNotHoldTheBoot(t *testing.T) {
+	m := machineWith("root=LABEL=root rd.timeout=10")
+	m.ShellFor, m.NobodyAtShell = time.Hour, true
+	m.At(3*time.Minute, func() { m.Plug(rootDisk()) })
+	boot(t, m)
+	started(t, m, "/dev/vda")
+	if m.Now() > 3*time.Minute+time.Second || m.Shells != 0 || strings.Contains(m.SaidText(), "Leave the shell") {
+		t.Errorf("%d shells, started at %v; said:\n%s", m.Shells, m.Now(), m.SaidText())
+	}
+}
+
+func TestPersonWhoComesForTheShellWhenAllIsThereKeepsIt(t *testing.T) {
+	// The offer is taken at the very moment at which the root appears.
+	for ms := range 40 {
+		m := machineWith("root=LABEL=root rd.timeout=10")
+		m.ShellFor, m.NobodyAtShell = time.Minute, true
+		m.At(20*time.Second, func() { m.Plug(rootDisk()) })
+		m.At(20*time.Second+time.Duration(ms)*5*time.Millisecond, func() { m.PressEnter() })
+		boot(t, m)
+		started(t, m, "/dev/vda")
+		if stayed := m.Now() >= 80*time.Second; stayed != (m.Shells == 1) {
+			t.Errorf("%d ms: %d shells, started at %v", ms*5, m.Shells, m.Now())
+		}
 	}
 }
 

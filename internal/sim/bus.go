@@ -80,12 +80,12 @@ func (m *Machine) attach(d *Device, under string) {
 	if text == "" {
 		text = "SUBSYSTEM=" + d.Subsystem
 	}
-	m.sys.device(d.path, d.Subsystem, strings.TrimSuffix(text, "\n"))
+	dir := m.sys.device(d.path, d.Subsystem, strings.TrimSuffix(text, "\n"))
 	if d.Modalias != "" {
-		m.sys.set(d.path+"/modalias", d.Modalias)
+		m.sys.put(dir, "/modalias", d.Modalias)
 	}
 	for _, k := range sortedKeys(d.Attrs) {
-		m.sys.set(d.path+"/"+k, d.Attrs[k])
+		m.sys.put(dir, "/"+k, d.Attrs[k])
 	}
 	m.tellDevice("add", d)
 	m.drive(d)
@@ -137,6 +137,8 @@ func (m *Machine) drive(d *Device) {
 func (m *Machine) driven(d *Device) {
 	d.driven = true
 	if d.Modalias != "" {
+		m.sys.link(d.path+"/driver", "/bus/"+d.Subsystem+"/drivers/simulated")
+		m.sys.device("/bus/"+d.Subsystem+"/drivers/simulated", "drivers", "")
 		m.tellDevice("bind", d)
 	}
 	for _, c := range d.Children {

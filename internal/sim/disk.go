@@ -184,13 +184,14 @@ func (m *Machine) appear(d *Disk) {
 	if d.ReadOnly {
 		ro = "1"
 	}
-	m.sys.set(d.devpath+"/size", strconv.FormatInt(d.Size>>9, 10))
-	m.sys.set(d.devpath+"/ro", ro)
+	dir := m.sys.place(d.devpath)
+	m.sys.put(dir, "/size", strconv.FormatInt(d.Size>>9, 10))
+	m.sys.put(dir, "/ro", ro)
 	if d.number == 0 {
-		m.sys.set(d.devpath+"/removable", "0")
+		m.sys.put(dir, "/removable", "0")
 	}
 	for _, k := range sortedKeys(d.Attrs) {
-		m.sys.set(d.devpath+"/"+k, d.Attrs[k])
+		m.sys.put(dir, "/"+k, d.Attrs[k])
 	}
 	m.disks[d.node()] = d
 	m.numbers[devnum{d.major, d.minor}] = d

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"io/fs"
+	"time"
 
 	"firstlight/internal/luks"
 	"firstlight/internal/machine"
@@ -70,6 +71,20 @@ func (m *Machine) WriteSysfs(p, value string) error {
 	if ok, err := m.writeMD(p, value); ok {
 		return err
 	}
+	return m.sys.Write(p, value)
+}
+
+// WaitSysfs implements machine.Files: the attribute changes when AttrAfter
+// says, or never.
+func (m *Machine) WaitSysfs(p, value string) error {
+	if now, err := m.sys.Read(p); err != nil || now == value {
+		return err
+	}
+	after := time.Duration(-1)
+	if m.AttrAfter != nil {
+		after = m.AttrAfter(p, value)
+	}
+	m.sleep(after)
 	return m.sys.Write(p, value)
 }
 

@@ -52,8 +52,13 @@ type Machine struct {
 	Faults []Fault
 	// ShellFor is how long a person stays in a shell; 0: there is no shell.
 	ShellFor time.Duration
+	// NobodyAtShell: there is a shell, and nobody comes to use it.
+	NobodyAtShell bool
 	// Files are the contents of the image's files by their path.
 	Files map[string]string
+	// AttrAfter is how long it takes until an attribute of sysfs that is
+	// waited for reads a value; nil or less than 0 means that it never does.
+	AttrAfter func(path, value string) time.Duration
 	// Programs are helpers of the image by their path.
 	Programs map[string]func(m *Machine, args []string) machine.Exit
 	// Wrap returns what operations see instead of the machine, which it is
@@ -365,12 +370,13 @@ func (m *Machine) Close() {
 	}
 }
 
-// SaidText is all that was said loudly, one after the other.
+// SaidText is all that was said loudly, one after the other. Sentences that
+// were broken to fit a screen are whole.
 func (m *Machine) SaidText() string {
 	var b strings.Builder
 	for _, l := range m.Said {
 		if l.Urgency == handler.Loud {
-			b.WriteString(l.Text + "\n")
+			b.WriteString(strings.ReplaceAll(l.Text, "\n           ", " ") + "\n")
 		}
 	}
 	return b.String()

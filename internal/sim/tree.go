@@ -49,8 +49,10 @@ func (n *node) find(name string) (int, bool) {
 
 // place returns the node at an absolute path without links, making the
 // directories on the way.
-func (t *tree) place(p string) *node {
-	n := &t.root
+func (t *tree) place(p string) *node { return t.below(&t.root, p) }
+
+// below is place, from a directory on; the path begins with a slash.
+func (t *tree) below(n *node, p string) *node {
 	for rest := p; rest != ""; {
 		var name string
 		name, rest, _ = strings.Cut(rest[1:], "/")
@@ -81,6 +83,12 @@ func (t *tree) set(p, value string) {
 	n.kind, n.text = attribute, value
 }
 
+// put is set below a directory.
+func (t *tree) put(dir *node, p, value string) {
+	n := t.below(dir, p)
+	n.kind, n.text = attribute, value
+}
+
 // link makes a link to an absolute path.
 func (t *tree) link(p, target string) {
 	n := t.place(p)
@@ -89,16 +97,20 @@ func (t *tree) link(p, target string) {
 
 // device makes the directory of a device. A subsystem that has a bus is one
 // of /bus, the others are classes.
-func (t *tree) device(devpath, subsystem, uevent string) {
-	t.set(devpath+"/uevent", uevent)
-	name := path.Base(devpath)
+func (t *tree) device(devpath, subsystem, uevent string) (dir *node) {
+	dir = t.place(devpath)
+	t.put(dir, "/uevent", uevent)
+	name := devpath[strings.LastIndexByte(devpath, '/')+1:]
+	link := t.below(dir, "/subsystem")
+	link.kind = symlink
 	if buses[subsystem] {
-		t.link(devpath+"/subsystem", "/bus/"+subsystem)
+		link.text = "/bus/" + subsystem
 		t.link("/bus/"+subsystem+"/devices/"+name, devpath)
-		return
+		return dir
 	}
-	t.link(devpath+"/subsystem", "/class/"+subsystem)
+	link.text = "/class/" + subsystem
 	t.link("/class/"+subsystem+"/"+name, devpath)
+	return dir
 }
 
 // remove takes away a path and all below it; the directories above stay.

@@ -1,12 +1,13 @@
 package sysfs
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"firstlight/internal/fmt"
 )
 
 // Dir is the tree below a directory of the running system: Dir("/sys"), or a
@@ -62,6 +63,25 @@ func (d Dir) Write(p, value string) error {
 		}
 		return nil
 	}
+}
+
+// Wait waits until an attribute reads value. The driver has to tell its
+// changes: then poll(2) returns from a file that was read before them.
+func (d Dir) Wait(p, value string) error {
+	fd, err := open(string(d)+p, unix.O_RDONLY)
+	if err == nil {
+		defer unix.Close(fd)
+		var buf [256]byte
+		for n := 0; err == nil || err == unix.EINTR; {
+			if n, err = unix.Pread(fd, buf[:], 0); err == nil {
+				if strings.TrimRight(string(buf[:n]), "\n") == value {
+					return nil
+				}
+				_, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLPRI}}, -1)
+			}
+		}
+	}
+	return fmt.Errorf("sysfs: wait for %s: %w", p, err)
 }
 
 // Readlink implements FS.

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,17 +57,17 @@ func (b *Boot) lastOf(subject string) uint64 {
 }
 
 // maker returns the operation of a queue that is no device's which is under
-// way at t, or the end of one that has just ended.
+// way at t, or the end of one that has just ended. Those that ended long ago
+// are forgotten, so that a long journal is not walked for each device.
 func (b *Boot) maker(t time.Duration) uint64 {
-	for i := len(b.Operations) - 1; i >= 0; i-- {
-		o := b.Operations[i]
-		switch {
-		case strings.HasPrefix(o.Subject, devPrefix):
+	for n := len(b.makers); n > 0; n = len(b.makers) {
+		switch o := b.makers[n-1]; {
 		case o.Result == 0:
 			return o.Record
 		case t-o.End <= kernelLag:
 			return o.Result
 		}
+		b.makers = b.makers[:n-1]
 	}
 	return 0
 }
@@ -92,10 +93,12 @@ type Link struct {
 
 // Chain returns the causes of a record from the first to the record itself.
 // Causes have lower numbers, so that it ends.
-func (b *Boot) Chain(number uint64) []Link {
+func (b *Boot) Chain(number uint64) []Link { return b.chain(number, b.Cause) }
+
+func (b *Boot) chain(number uint64, cause func(*journal.Record) (*journal.Record, bool)) []Link {
 	var back []Link
 	for r := b.Record(number); r != nil; {
-		c, inferred := b.Cause(r)
+		c, inferred := cause(r)
 		l := Link{Record: r, Inferred: inferred}
 		if c != nil {
 			l.After = r.Time - c.Time
@@ -103,9 +106,7 @@ func (b *Boot) Chain(number uint64) []Link {
 		back = append(back, l)
 		r = c
 	}
-	for i, j := 0, len(back)-1; i < j; i, j = i+1, j-1 {
-		back[i], back[j] = back[j], back[i]
-	}
+	slices.Reverse(back)
 	return back
 }
 
@@ -115,71 +116,6 @@ func (b *Boot) Effects(number uint64) []*journal.Record {
 	for i := range b.Records {
 		if c, _ := b.Cause(&b.Records[i]); c != nil && c.Number == number {
 			out = append(out, &b.Records[i])
-		}
-	}
-	return out
-}
-
-// Critical is the chain of causes that decided when the real system was
-// started. Of a boot that did not get there it is the chain to the last
-// change of a goal, or to the last record.
-func (b *Boot) Critical() []Link {
-	if b.Switched != 0 {
-		return b.Chain(b.Switched)
-	}
-	for i := len(b.Records) - 1; i >= 0; i-- {
-		if b.Records[i].Kind == kindGoal {
-			return b.Chain(b.Records[i].Number)
-		}
-	}
-	if n := len(b.Records); n > 0 {
-		return b.Chain(b.Records[n-1].Number)
-	}
-	return nil
-}
-
-// Step is a part of a chain that took time.
-type Step struct {
-	Record   uint64        `json:"record"` // at its end
-	Begin    time.Duration `json:"begin_ns"`
-	Took     time.Duration `json:"took_ns"`
-	Subject  string        `json:"subject"`
-	What     string        `json:"what"`
-	Inferred bool          `json:"inferred,omitempty"`
-	Person   bool          `json:"person,omitempty"`
-}
-
-// Steps says what took the time along a chain: the kernel before /init, then
-// each operation, wait or other pause of at least the given length.
-func (b *Boot) Steps(chain []Link, least time.Duration) []Step {
-	var out []Step
-	for _, l := range chain {
-		r := l.Record
-		s := Step{Record: r.Number, Begin: r.Time - l.After, Took: l.After, Subject: r.Subject, Inferred: l.Inferred}
-		switch {
-		case r.Kind == kindStart:
-			s.Begin, s.Took, s.Subject, s.What = 0, r.Time, "kernel", "from its start to /init"
-		case r.Kind == kindResult:
-			if o := b.ops[r.Number]; o != nil {
-				s.What, s.Person = o.What, o.Person
-			}
-		case r.Kind == kindQueue && l.Inferred:
-			s.What = "the kernel's event: " + r.Text
-			if c, _ := b.Cause(r); c != nil && b.ops[c.Number] != nil && b.ops[c.Number].Record == c.Number {
-				s.Subject = c.Subject
-				s.What = b.ops[c.Number].What + ", until the kernel's event: " + Label(r.Subject) + " " + r.Text
-			}
-		case r.Kind == kindQueue:
-			s.What = r.Text
-		case r.Kind == kindWake:
-			s.What = "waiting for: " + r.Text
-		case r.Kind == kindDeadline:
-			s.What = "until the deadline"
-		default:
-			s.What = "turn of the queue: " + r.Text
-		}
-		if s.Took >= least {
-			out = append(out, s)
 		}
 	}
 	return out

@@ -90,7 +90,7 @@ func (t *Timeline) Text(s Style, lines int) string {
 	if !t.Switched {
 		end = "the end of the journal: the real system was not started"
 	}
-	fmt.Fprintf(&b, "%s from the start of the kernel to %s\n", span(t.Ended), end)
+	b.WriteString(prose(span(t.Ended)+" from the start of the kernel to "+end, w))
 	b.WriteString(strings.TrimRight(pad("", label+1)+sc.axis(), " ") + "\n")
 	line := func(name, bar, took, color string) {
 		fmt.Fprintf(&b, "%s %s %*s\n", s.paint(color, pad(cut(clean(name), label), label)), s.colorBar(bar), timeColumn, took)
@@ -117,14 +117,18 @@ func (t *Timeline) Text(s Style, lines int) string {
 	}
 	b.WriteString("\n")
 	if quiet+brief > 0 {
-		fmt.Fprintf(&b, "Not shown: %d devices for which nothing was to be done, %d subjects that took less than the others.\n", quiet, brief)
+		b.WriteString(prose(fmt.Sprintf("Not shown: %d devices for which nothing was to be done, %d subjects that took less than the others.", quiet, brief), w))
 	}
 	if sc.compressed() {
 		fmt.Fprintf(&b, "The kernel's part (~) is drawn short; elsewhere a column is %s.\n", span(sc.perColumn()))
 	} else {
 		fmt.Fprintf(&b, "A column is %s.\n", span(sc.perColumn()))
 	}
-	b.WriteString("= an operation ran   ? a person was asked   . it waited   - between its first and last record\n")
+	legend := "= an operation ran   ? a person was asked   . it waited   - between its first and last record"
+	if width(legend) > w {
+		legend = strings.Replace(legend, "   -", "\n-", 1)
+	}
+	b.WriteString(legend + "\n")
 	b.WriteString("* on the critical path, the chain of causes that decided when the boot ended:\n\n")
 	b.WriteString(t.criticalText(s, w))
 	return b.String()

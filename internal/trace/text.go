@@ -16,7 +16,7 @@ type Style struct {
 }
 
 func (s Style) paint(code, text string) string {
-	if !s.Color || text == "" {
+	if !s.Color || code == "" || text == "" {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
@@ -24,15 +24,23 @@ func (s Style) paint(code, text string) string {
 
 // Colours: what matters is bright, what is context is faint.
 const (
-	faint  = "2"
-	strong = "1"
-	red    = "31"
-	yellow = "33"
-	green  = "32"
+	faint   = "2"
+	strong  = "1"
+	red     = "31"
+	yellow  = "33"
+	green   = "32"
+	magenta = "35"
 )
 
 // seconds writes a time of the journal.
 func seconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
+
+// Span writes a length of time with three digits or so.
+func Span(d time.Duration) string { return span(d) }
+
+// Clean makes text safe to show on a terminal: whatever it could take for an
+// order is spelled out.
+func Clean(s string) string { return clean(s) }
 
 // span writes a length of time with three digits or so.
 func span(d time.Duration) string {
@@ -52,7 +60,7 @@ func span(d time.Duration) string {
 func clean(s string) string {
 	safe := true
 	for _, r := range s {
-		safe = safe && r >= ' ' && r != 0x7f && (r < 0x80 || r > 0x9f) && r != utf8.RuneError
+		safe = safe && !unsafe(r) && r != utf8.RuneError
 	}
 	if safe {
 		return s
@@ -67,7 +75,9 @@ func clean(s string) string {
 			b.WriteString(`\t`)
 		case r == utf8.RuneError && n == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r < ' ' || r >= 0x7f && r <= 0x9f:
+		case unsafe(r) && r > 0xff:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		case unsafe(r):
 			fmt.Fprintf(&b, `\x%02x`, r)
 		default:
 			b.WriteRune(r)
@@ -75,6 +85,13 @@ func clean(s string) string {
 		i += n
 	}
 	return b.String()
+}
+
+// unsafe says whether a character orders something: a control character, one
+// that turns the direction of writing, or one that XML does not allow.
+func unsafe(r rune) bool {
+	return r < ' ' || r >= 0x7f && r <= 0x9f || r == 0x200e || r == 0x200f || r >= 0x202a && r <= 0x202e ||
+		r >= 0x2066 && r <= 0x2069 || r == 0xfffe || r == 0xffff
 }
 
 // width counts columns as characters, which holds for what journals contain.

@@ -3,10 +3,12 @@
 // causes led to the real system.
 //
 // It is pure: records come in, values and text come out. It goes by kinds,
-// causes and fields (docs/journal.md), never by the wording of a text.
+// causes and fields (docs/journal.md). Only where operations of two boots are
+// matched, or like ones are added up, does it look at the words of a text.
 package trace
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,19 +19,24 @@ import (
 
 // Kinds of records that the analysis knows by name.
 const (
-	kindStart    = "start"
-	kindQueue    = "queue"
-	kindDo       = "do"
-	kindAsk      = "ask"
-	kindResult   = "result"
-	kindOutcome  = "outcome"
-	kindWait     = "wait"
-	kindWake     = "wake"
-	kindDeadline = "deadline"
-	kindGoal     = "goal"
-	kindContent  = "content"
-	kindSwitch   = "switch-root"
-	kindPanic    = "panic"
+	kindStart     = "start"
+	kindQueue     = "queue"
+	kindDo        = "do"
+	kindAsk       = "ask"
+	kindResult    = "result"
+	kindOutcome   = "outcome"
+	kindWait      = "wait"
+	kindWake      = "wake"
+	kindDeadline  = "deadline"
+	kindGoal      = "goal"
+	kindContent   = "content"
+	kindSwitch    = "switch-root"
+	kindPanic     = "panic"
+	kindSay       = "say"
+	kindFact      = "fact"
+	kindDecision  = "decision"
+	kindNote      = "note"
+	kindParameter = "parameter"
 )
 
 // Operation is one thing that the boot asked of the machine, or of a person.
@@ -81,12 +88,40 @@ type Boot struct {
 	ops      map[uint64]*Operation // by the record of begin and of end
 	latest   map[string][]int      // indices of the records of each subject
 	inferred map[uint64]uint64
+	makers   []*Operation       // those of queues that are no device's, as far as they can still be the cause of an event
+	waits    map[uint64]*Wait   // by the record of begin and of end
+	devices  map[string]*Device // by subject
+	subjects *subjects
+}
+
+// subjects holds operations and waits by subject.
+type subjects struct {
+	operations map[string][]*Operation
+	waits      map[string][]*Wait
+}
+
+func (b *Boot) bySubject() *subjects {
+	if b.subjects != nil {
+		return b.subjects
+	}
+	s := &subjects{map[string][]*Operation{}, map[string][]*Wait{}}
+	for _, o := range b.Operations {
+		s.operations[o.Subject] = append(s.operations[o.Subject], o)
+	}
+	for _, w := range b.Waits {
+		s.waits[w.Subject] = append(s.waits[w.Subject], w)
+	}
+	b.subjects = s
+	return s
 }
 
 // New relates the records of one boot, which are in order of their numbers.
+// A time before that of an earlier record, which no clock of a kernel gives,
+// counts as that one.
 func New(records []journal.Record) *Boot {
-	b := &Boot{Records: records, ops: map[uint64]*Operation{}, latest: map[string][]int{}, inferred: map[uint64]uint64{}}
-	waits := map[uint64]*Wait{}
+	records = inOrder(records)
+	b := &Boot{Records: records, ops: map[uint64]*Operation{}, latest: map[string][]int{}, inferred: map[uint64]uint64{},
+		waits: map[uint64]*Wait{}, devices: map[string]*Device{}}
 	if n := len(records); n > 0 {
 		b.Started, b.Ended = records[0].Time, records[n-1].Time
 	}
@@ -98,6 +133,9 @@ func New(records []journal.Record) *Boot {
 		case kindDo, kindAsk:
 			o := &Operation{Record: r.Number, Subject: r.Subject, What: r.Text, Begin: r.Time, End: b.Ended, Person: r.Kind == kindAsk}
 			b.Operations, b.ops[r.Number] = append(b.Operations, o), o
+			if !strings.HasPrefix(r.Subject, devPrefix) {
+				b.makers = append(b.makers, o)
+			}
 		case kindResult:
 			if o := b.ops[r.Cause]; o != nil {
 				o.End, o.Result = r.Time, r.Number
@@ -116,10 +154,11 @@ func New(records []journal.Record) *Boot {
 			if r.Kind == kindOutcome {
 				w.Reason, w.Parked = reason, true
 			}
-			b.Waits, waits[r.Number] = append(b.Waits, w), w
+			b.Waits, b.waits[r.Number] = append(b.Waits, w), w
 		case kindWake, kindDeadline:
 			n, _ := strconv.ParseUint(r.Field("wait"), 10, 64)
-			if w := waits[n]; w != nil && w.Ended == 0 {
+			if w := b.waits[n]; w != nil && w.Ended == 0 {
+				b.waits[r.Number] = w
 				w.End, w.Ended, w.Topic, w.Expired = r.Time, r.Number, r.Text, r.Kind == kindDeadline
 				if w.Expired {
 					w.Topic = ""
@@ -130,23 +169,29 @@ func New(records []journal.Record) *Boot {
 		case kindSwitch:
 			b.Switched = r.Number
 		}
+		b.learn(r)
 		b.infer(i)
 		b.latest[r.Subject] = append(b.latest[r.Subject], i)
 	}
 	return b
 }
 
+// inOrder returns the records with times that never go back.
+func inOrder(records []journal.Record) []journal.Record {
+	byTime := func(a, b journal.Record) int { return cmp.Compare(a.Time, b.Time) }
+	if slices.IsSortedFunc(records, byTime) {
+		return records
+	}
+	records = slices.Clone(records)
+	for i := range records[1:] {
+		records[i+1].Time = max(records[i+1].Time, records[i].Time)
+	}
+	return records
+}
+
 // Record returns the record of that number, or nil.
 func (b *Boot) Record(number uint64) *journal.Record {
-	i, ok := slices.BinarySearchFunc(b.Records, number, func(r journal.Record, n uint64) int {
-		switch {
-		case r.Number < n:
-			return -1
-		case r.Number > n:
-			return 1
-		}
-		return 0
-	})
+	i, ok := slices.BinarySearchFunc(b.Records, number, func(r journal.Record, n uint64) int { return cmp.Compare(r.Number, n) })
 	if !ok {
 		return nil
 	}

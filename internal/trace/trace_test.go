@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -153,7 +154,7 @@ func TestTimelineOfALargeMachine(t *testing.T) {
 			t.Error("not all are shown when all are asked for")
 		}
 	}
-	text := New(large(2000).records).Timeline().Text(Style{}, DefaultLines)
+	text := New(large(2000).records).Timeline().Text(Style{Width: 120}, DefaultLines)
 	if !strings.Contains(text, "Not shown: 1799 devices for which nothing was to be done") {
 		t.Errorf("the elided devices are not counted:\n%s", text)
 	}
@@ -221,7 +222,9 @@ func TestTextIsHarmless(t *testing.T) {
 	b := New(m.records)
 	s := Style{Width: 100}
 	for name, text := range map[string]string{"list": List(b.Records, s), "timeline": b.Timeline().Text(s, 0), "waits": b.WaitTable(s, true),
-		"explain": b.Explain(3, s), "summary": b.Summary(5).Text(s)} {
+		"explain": b.Explain(3, s), "summary": b.Summary(5).Text(s), "critical-path": b.CriticalPath().Text(s, true), "blame": b.Blame(ByOperation).Text(s, 0),
+		"why":     b.Why(Target{Subject: evil, Goal: true}).Text(s) + b.Why(Target{Subject: "dev /devices/" + evil}).Text(s),
+		"compare": Compare(b, b).Text(s, 0, evil, evil), "plot": b.SVG(0)} {
 		if strings.ContainsAny(text, "\x1b\a\x7f\u009b") || !utf8.ValidString(text) {
 			t.Errorf("%s: %q", name, text)
 		}
@@ -252,6 +255,18 @@ func FuzzViews(f *testing.F) {
 		}
 		b := New(records)
 		s := Style{Width: 80}
+		if p := b.CriticalPath(); len(p.Steps) > 0 && p.Total != p.Steps[len(p.Steps)-1].End() {
+			t.Errorf("the critical path does not add up: %+v", p)
+		}
+		_ = b.CriticalPath().Text(s, false) + b.Blame(ByKind).Text(s, 5) + b.SVG(20) + Compare(b, b).Text(s, 5, "a", "b")
+		if _, err := json.Marshal([]any{b.Export(), b.Perfetto(), b.OTLP(time.Unix(0, 0))}); err != nil {
+			t.Error(err)
+		}
+		for _, r := range records[:min(len(records), 20)] {
+			for _, x := range b.Find(r.Subject) {
+				_ = b.Why(x).Text(s)
+			}
+		}
 		_ = List(b.Records, s) + b.Timeline().Text(s, 20) + b.WaitTable(s, true) + b.Summary(5).Text(s)
 		for _, r := range records[:min(len(records), 20)] {
 			if chain := b.Chain(r.Number); len(chain) == 0 || chain[len(chain)-1].Record.Number != r.Number {
@@ -260,4 +275,23 @@ func FuzzViews(f *testing.F) {
 			b.Explain(r.Number, s)
 		}
 	})
+}
+
+// Every view keeps to the width of the terminal; at 80 columns too.
+func TestViewsKeepToTheWidth(t *testing.T) {
+	for _, name := range fixtures {
+		b := fixture(t, name)
+		for _, w := range []int{80, 100, 160} {
+			s := Style{Width: w}
+			for view, text := range map[string]string{"blame": b.Blame(ByOperation).Text(s, 10), "blame by kind": b.Blame(ByKind).Text(s, 10),
+				"critical path": b.CriticalPath().Text(s, false), "timeline": b.Timeline().Text(s, 20), "why": b.Why(Target{Subject: "root", Goal: true}).Text(s)} {
+				for l := range strings.SplitSeq(text, "\n") {
+					// What the console said is shown as it was said.
+					if width(l) > w && !strings.HasPrefix(l, "  Wanted:") && !strings.HasPrefix(l, "  Try:") {
+						t.Errorf("%s: %s: %d columns of %d: %s", name, view, width(l), w, l)
+					}
+				}
+			}
+		}
+	}
 }

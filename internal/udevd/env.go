@@ -2,7 +2,6 @@ package udevd
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"runtime"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"firstlight/internal/blkid"
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/device"
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 	"firstlight/internal/parttable"
 	"firstlight/internal/udevd/builtin/ident"

@@ -2,13 +2,13 @@ package udevd
 
 import (
 	"encoding/binary"
-	"fmt"
 	"io"
 	"path"
 	"strconv"
 	"strings"
 
 	"firstlight/internal/device"
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 	"firstlight/internal/md"
 	"firstlight/internal/mdsuper"
@@ -22,24 +22,27 @@ import (
 // names begin with a dot, the real system is not told of them.
 const (
 	BtrfsDevices = ".BTRFS_DEVICES" // how many devices the filesystem has
+	BtrfsNumber  = ".BTRFS_DEVID"   // which of them this one is
 	BtrfsSeed    = ".BTRFS_SEED"    // "1": other filesystems may need this one
 )
 
 // btrfsShape is what a superblock says of its filesystem.
 type btrfsShape struct {
 	devices uint64
+	number  uint64
 	seed    bool
 }
 
 // readBtrfs reads the superblock at 64 KiB (include/uapi/linux/btrfs_tree.h):
-// the flags are at 0x38, bit 32 of which marks a seed, and the number of
-// devices is at 0x88, both 64 bits, little-endian.
+// the flags are at 0x38, bit 32 of which marks a seed, the number of devices
+// is at 0x88, and that of this device at 0xc9, each 64 bits, little-endian.
 func readBtrfs(r io.ReaderAt) btrfsShape {
-	var b [0x90]byte
+	var b [0xd1]byte
 	if _, err := r.ReadAt(b[:], 64<<10); err != nil {
 		return btrfsShape{}
 	}
-	return btrfsShape{binary.LittleEndian.Uint64(b[0x88:]), binary.LittleEndian.Uint64(b[0x38:])>>32&1 == 1}
+	le := binary.LittleEndian
+	return btrfsShape{le.Uint64(b[0x88:]), le.Uint64(b[0xc9:]), le.Uint64(b[0x38:])>>32&1 == 1}
 }
 
 func (s btrfsShape) set(dev *device.Device) {
@@ -47,6 +50,7 @@ func (s btrfsShape) set(dev *device.Device) {
 		return
 	}
 	dev.SetProperty(BtrfsDevices, strconv.FormatUint(s.devices, 10))
+	dev.SetProperty(BtrfsNumber, strconv.FormatUint(s.number, 10))
 	if s.seed {
 		dev.SetProperty(BtrfsSeed, "1")
 	}

@@ -21,8 +21,9 @@ func TestNameOfAnArrayInTheMap(t *testing.T) {
 }
 
 func TestShapeOfABtrfs(t *testing.T) {
-	b := make([]byte, 64<<10+0x90)
+	b := make([]byte, 64<<10+0xd1)
 	binary.LittleEndian.PutUint64(b[64<<10+0x88:], 3)
+	binary.LittleEndian.PutUint64(b[64<<10+0xc9:], 2)
 	for _, c := range []struct {
 		content       []byte
 		devices, seed string
@@ -36,7 +37,7 @@ func TestShapeOfABtrfs(t *testing.T) {
 	b[64<<10+0x38+4] = 1
 	dev := device.New(nil, "/devices/virtual/block/vda", map[string]string{})
 	readBtrfs(bytes.NewReader(b)).set(dev)
-	if dev.Property(BtrfsSeed) != "1" {
-		t.Error("a seed is not seen")
+	if dev.Property(BtrfsSeed) != "1" || dev.Property(BtrfsNumber) != "2" {
+		t.Errorf("seed %q, number %q", dev.Property(BtrfsSeed), dev.Property(BtrfsNumber))
 	}
 }

@@ -9,10 +9,11 @@ package uevent
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"path"
 	"strconv"
 	"strings"
+
+	"firstlight/internal/fmt"
 )
 
 // Message is one uevent.

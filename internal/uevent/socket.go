@@ -2,10 +2,12 @@ package uevent
 
 import (
 	"errors"
-	"fmt"
 	"sync/atomic"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"firstlight/internal/fmt"
 )
 
 // Socket is the kernel's uevent socket. Open it before Walk, so that nothing
@@ -67,18 +69,28 @@ var ErrEmpty = errors.New("no uevent is waiting")
 // come from the kernel, or are malformed, are counted and passed over.
 func (s *Socket) Receive() (*Message, error) {
 	for {
-		n, oobn, flags, from, err := unix.Recvmsg(s.fd, s.buf, s.oob, 0)
-		switch {
-		case err == unix.EINTR:
+		// recvmsg(2) without package unix, which would allocate for each
+		// message and know the addresses of every family.
+		var from unix.RawSockaddrNetlink
+		part := unix.Iovec{Base: &s.buf[0]}
+		part.SetLen(len(s.buf))
+		msg := unix.Msghdr{Name: (*byte)(unsafe.Pointer(&from)), Namelen: unix.SizeofSockaddrNetlink,
+			Iov: &part, Iovlen: 1, Control: &s.oob[0]}
+		msg.SetControllen(len(s.oob))
+		n, _, errno := unix.Syscall(unix.SYS_RECVMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&msg)), 0)
+		switch errno {
+		case 0:
+		case unix.EINTR:
 			continue
-		case err == unix.EAGAIN:
+		case unix.EAGAIN:
 			return nil, ErrEmpty
-		case err == unix.ENOBUFS:
+		case unix.ENOBUFS:
 			return nil, ErrOverflow
-		case err != nil:
-			return nil, fmt.Errorf("uevent: receive: %w", err)
+		default:
+			return nil, fmt.Errorf("uevent: receive: %w", errno)
 		}
-		if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 || !fromKernel(from, s.oob[:oobn]) {
+		if msg.Flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 || msg.Namelen != unix.SizeofSockaddrNetlink ||
+			!fromKernel(&from, s.oob[:msg.Controllen]) {
 			s.dropped.Add(1)
 			continue
 		}
@@ -93,9 +105,8 @@ func (s *Socket) Receive() (*Message, error) {
 
 // fromKernel checks that the sender is the kernel: port 0, the kernel's
 // multicast group, and credentials of the superuser.
-func fromKernel(from unix.Sockaddr, oob []byte) bool {
-	nl, ok := from.(*unix.SockaddrNetlink)
-	if !ok || nl.Pid != 0 || nl.Groups != kernelGroup {
+func fromKernel(from *unix.RawSockaddrNetlink, oob []byte) bool {
+	if from.Family != unix.AF_NETLINK || from.Pid != 0 || from.Groups != kernelGroup {
 		return false
 	}
 	msgs, err := unix.ParseSocketControlMessage(oob)

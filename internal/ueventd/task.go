@@ -1,13 +1,13 @@
 package ueventd
 
 import (
-	"fmt"
 	"iter"
 	"runtime"
 	"slices"
 	"strconv"
 	"time"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 )
 
@@ -192,7 +192,9 @@ func (s *Scheduler) park(t *Task, o Outcome) {
 		s.stats.Panics++
 		return
 	}
-	e.topics = slices.Compact(slices.Sorted(slices.Values(o.Topics)))
+	e.topics = slices.Clone(o.Topics)
+	slices.Sort(e.topics)
+	e.topics = slices.Compact(e.topics)
 	for _, topic := range e.topics {
 		s.parked[topic] = append(s.parked[topic], e)
 	}

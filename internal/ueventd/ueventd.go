@@ -15,13 +15,13 @@ package ueventd
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"sort"
 	"strconv"
 	"time"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 )
 

@@ -97,6 +97,9 @@ type MD struct {
 	Metadata string // "0.90", "1.0", "1.1", "1.2"
 	On       []string
 	Spare    []string
+	// Dirty leaves it as one of which nobody knows whether its members are
+	// the same: all of it is copied when it is next written to.
+	Dirty bool
 }
 
 // VG makes a volume group of physical volumes.
@@ -125,6 +128,9 @@ type LUKS struct {
 	Label      string
 	SectorSize int    // 0 is 512
 	Cipher     string // "" is aes-xts-plain64 with 512 bits of key
+	// Header is where the header goes, a file of the guest or "{NAME}" of a
+	// device; "" is the start of On.
+	Header string
 }
 
 // FS makes a filesystem and fills it.

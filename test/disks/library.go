@@ -98,6 +98,24 @@ var (
 	}}
 )
 
+// LUKSApart and LUKSRawApart have nothing but the data in the encrypted
+// partition: the header is a file on another disk, or another partition.
+var (
+	LUKSApart = Layout{Name: "luks-apart", Disks: []Disk{{Name: "d0", MiB: 128}, {Name: "h0", MiB: 64}}, Steps: []Step{
+		GPT{On: "d0", Parts: []Part{{Name: "data"}}},
+		GPT{On: "h0", Parts: []Part{{Name: "heads"}}},
+		LUKS{Name: "crypt", On: "data", Version: 2, Passphrase: Passphrase, KDF: "cheap", Header: "/tmp/cr.hdr"},
+		FS{On: "crypt", Type: "ext4", Content: tiny},
+		FS{On: "heads", Type: "ext4", Content: Content{Files: []File{{Path: "boot", Dir: true}}}},
+		Tool{Argv: []string{"debugfs", "-w", "-R", "write /tmp/cr.hdr boot/cr.hdr", "{heads}"}},
+	}}
+	LUKSRawApart = Layout{Name: "luks-raw-apart", Disks: one(128), Steps: []Step{
+		GPT{On: "d0", Parts: []Part{{Name: "head", MiB: 8}, {Name: "data"}}},
+		LUKS{Name: "crypt", On: "data", Version: 1, Passphrase: Passphrase, KDF: "cheap", Header: "{head}"},
+		FS{On: "crypt", Type: "ext4", Content: tiny},
+	}}
+)
+
 // LVMLinear has a root that begins on one physical volume and ends on the
 // other; LVMStriped one that is spread over both; LVMHyphens names that
 // device-mapper has to escape.
@@ -135,7 +153,11 @@ func raid(name, level, metadata string, disks []Disk) Layout {
 
 // Arrays of each level and version of metadata.
 var (
-	RAID1         = raid("raid1", "1", "1.2", two(96))
+	RAID1      = raid("raid1", "1", "1.2", two(96))
+	RAID1Dirty = Layout{Name: "raid1-dirty", Disks: two(96), Steps: []Step{
+		MD{Name: "array", Level: "1", Metadata: "1.2", On: []string{"d0", "d1"}, Dirty: true},
+		FS{On: "array", Type: "ext4", Content: tiny},
+	}}
 	RAID5         = raid("raid5", "5", "1.2", blank(64, "d0", "d1", "d2"))
 	RAIDMeta090   = raid("raid-meta-0.90", "1", "0.90", two(96))
 	RAIDMeta10    = raid("raid-meta-1.0", "1", "1.0", two(96))

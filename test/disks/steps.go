@@ -141,6 +141,10 @@ func (s MD) plan(p *planner) error {
 	}
 	p.do(append(argv, nodes...)...)
 	p.undo("mdadm", "--stop", dev)
+	if s.Dirty {
+		p.undo(append([]string{"mdadm", "--assemble", "--readonly", "--update=resync", dev}, nodes...)...)
+		p.undo("mdadm", "--stop", dev)
+	}
 	return p.name(s.Name, dev)
 }
 
@@ -195,6 +199,14 @@ func (s LUKS) plan(p *planner) error {
 	if s.SectorSize != 0 {
 		argv = append(argv, "--sector-size", strconv.Itoa(s.SectorSize))
 	}
+	open := []string{"cryptsetup", "open", "--key-file", "-"}
+	if s.Header != "" {
+		header := s.Header
+		for name, node := range p.nodes {
+			header = strings.ReplaceAll(header, "{"+name+"}", node)
+		}
+		argv, open = append(argv, "--header", header), append(open, "--header", header)
+	}
 	kdf, err := s.kdf()
 	if err != nil {
 		return err
@@ -216,7 +228,7 @@ func (s LUKS) plan(p *planner) error {
 			plan.Command{Argv: append(append([]string{"cryptsetup", "luksAddKey", "--batch-mode", "--key-file", "-"}, kdf...), node, "/tmp/key"), Stdin: keys[0]})
 	}
 	mapped := fmt.Sprintf("%s-%s", p.layout.Name, s.Name)
-	p.commands = append(p.commands, plan.Command{Argv: []string{"cryptsetup", "open", "--key-file", "-", node, mapped}, Stdin: keys[0]})
+	p.commands = append(p.commands, plan.Command{Argv: append(open, node, mapped), Stdin: keys[0]})
 	p.undo("cryptsetup", "close", mapped)
 	return p.name(s.Name, "/dev/mapper/"+mapped)
 }

@@ -92,6 +92,7 @@ func (c *comparison) ending() {
 		if !slices.Contains(c.notes, "resumed") {
 			c.problem("the hibernated system did not come back")
 		}
+	case w.Builds:
 	case w.Debian && c.debian == nil:
 		c.problem("Debian did not report")
 	case !w.Debian && c.boot == nil:

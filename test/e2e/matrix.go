@@ -122,6 +122,7 @@ func encrypted() []Scenario {
 		return Want{Root: "/dev/(dm-0|mapper/cr) ext4",
 			Mapped: []string{"cr CRYPT-LUKS" + version + "-" + strings.ReplaceAll(l.UUID("crypt"), "-", "") + "-cr"}}
 	}
+	apart, rawApart := disks.LUKSApart, disks.LUKSRawApart
 	late := mapped(key, "2")
 	late.Timers = true
 	name := func(l disks.Layout) string { return "rd.luks.name=" + l.UUID("crypt") + "=cr " }
@@ -149,6 +150,15 @@ func encrypted() []Scenario {
 			Append: "ro " + name(key) + "rd.luks.key=" + key.UUID("crypt") + "=/keys/root.key:UUID=" + kd.FSUUID("keys") +
 				" rd.luks.options=keyfile-timeout=60s root=/dev/mapper/cr",
 			Boots: []Boot{{Do: []Action{{When: waitingText, After: 5 * time.Second, Attach: "k0"}}, Want: late}}},
+		// The header is a file of another disk, as crypttab(5) says it …
+		{Name: "luks2-header-on-disk", For: small("ext4", "luks"), Layouts: on(apart), Append: "ro " + uuid(apart.FSUUID("crypt")),
+			Include: []Include{{"/etc/crypttab", "cr PARTUUID=" + apart.PartUUID("data") + " none luks,header=/boot/cr.hdr:UUID=" + apart.FSUUID("heads") + "\n"}}, Secret: true,
+			Boots: typed(mapped(apart, "2"), disks.Passphrase)},
+		// … or a partition of its own, as systemd's parameters do.
+		{Name: "luks1-header-device", For: small("ext4", "luks"), Layouts: on(rawApart), Trixie: true,
+			Append: "ro " + name(rawApart) + "rd.luks.data=" + rawApart.UUID("crypt") + "=PARTUUID=" + rawApart.PartUUID("data") +
+				" rd.luks.options=" + rawApart.UUID("crypt") + "=header=/dev/disk/by-partuuid/" + rawApart.PartUUID("head") + " root=/dev/mapper/cr",
+			Boots: typed(mapped(rawApart, "1"), disks.Passphrase)},
 	}
 }
 
@@ -186,6 +196,11 @@ func arrays() []Scenario {
 	return append(list,
 		Scenario{Name: "raid-partition", For: small("ext4", "md-raid1"), Layouts: on(part), Append: "ro rd.md.uuid=" + part.MDUUID("array") + " " + uuid(part.FSUUID("root")),
 			Boots: once(Want{Root: `/dev/md\S*p2 ext4`, Arrays: []string{`md\S* raid1 .* 0`}})},
+		// What is on the second member is not known; the real init, which powers
+		// off at once, is not started before all of it was copied.
+		Scenario{Name: "raid1-waitclean", For: small("ext4", "md-raid1"), Layouts: on(disks.RAID1Dirty),
+			Append: "ro rd.md.waitclean loglevel=7 " + uuid(disks.RAID1Dirty.FSUUID("array")),
+			Boots:  once(Want{Arrays: []string{`md\S* raid1 \S+ 0`}, Console: []Seen{see(`(?s)resync of RAID array.*resync done.*reboot: `)}})},
 		Scenario{Name: "raid1-degraded", For: small("ext4", "md-raid1"), Layouts: on(disks.RAID1), Absent: []string{"d1"}, Append: "ro " + uuid(disks.RAID1.FSUUID("array")),
 			Boots: once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* raid1 .* 1`}, Timers: true,
 				Console: []Seen{see("degraded|1 of 2|missing")}})},
@@ -252,6 +267,19 @@ func trouble() []Scenario {
 		{Name: "found-after-the-screen", For: small("ext4"), Layouts: on(plain), Detached: []string{"d0"}, Append: "ro " + uuid(plain.FSUUID("root")) + " rd.timeout=15 panic=120",
 			Boots: []Boot{{Do: []Action{{When: "cannot be started", Attach: "d0"}},
 				Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("cannot be started")}}}}},
+		// A shell that nobody asks for does not hold the machine.
+		{Name: "shell-untouched", Layouts: on(plain), For: small("ext4"), Features: []string{"shell"}, Detached: []string{"d0"},
+			Append: "ro " + uuid(plain.FSUUID("root")) + " rd.timeout=15 rd.shell",
+			Boots: []Boot{{Do: []Action{{When: "Press Enter for a shell", Attach: "d0"}},
+				Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("cannot be started")}}}}},
+		// A shell that somebody asks for is theirs until they leave it.
+		{Name: "shell-asked-for", Layouts: on(plain), For: small("ext4"), Features: []string{"shell"}, Detached: []string{"d0"},
+			Append: "ro " + uuid(plain.FSUUID("root")) + " rd.timeout=15 rd.shell",
+			Boots: []Boot{{Do: []Action{
+				{When: "Press Enter for a shell", Type: "\r"},
+				{When: "firstlight# ", Attach: "d0"},
+				{When: "Leave the shell to start the system", Type: "exit\r"},
+			}, Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("cannot be started")}}}}},
 		// The disk comes while a person is at the shell, behind a password;
 		// the system starts when the shell is left, and not before.
 		{Name: "emergency-shell", Layouts: on(plain), For: small("ext4"), Features: []string{"shell"}, Detached: []string{"d0"}, Secret: true,
@@ -281,5 +309,5 @@ func debians() []Scenario {
 		return Scenario{Name: suite + "-plain", Layouts: on(l), Memory: 1024, TrixieOnly: suite == "trixie", Append: "ro " + uuid(l.FSUUID("root")),
 			Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true}}}}
 	}
-	return []Scenario{plain("bookworm"), plain("trixie"), stack("bookworm"), stack("trixie")}
+	return append(hostBuilt(), plain("bookworm"), plain("trixie"), stack("bookworm"), stack("trixie"))
 }

@@ -82,6 +82,13 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 	if err != nil {
 		return err
 	}
+	if s.HostBuild {
+		more, err := r.buildDisks(ctx, k, res.Dir)
+		if err != nil {
+			return err
+		}
+		attached = append(attached, more...)
+	}
 	boots := s.Boots
 	if len(boots) == 0 {
 		return errors.New("the scenario has no boots")
@@ -92,6 +99,9 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 			return err
 		}
 		m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: s.Memory, Disks: attached, Log: log, Append: s.cmdline()}
+		if b.Want.Builds {
+			m.Append += hostBuildArgs
+		}
 		booted, problems := bootOnce(ctx, m, b, res.Dir, i)
 		log.Close()
 		for _, p := range problems {
@@ -100,6 +110,11 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		res.Boots = append(res.Boots, booted)
 		if len(problems) > 0 {
 			return nil // later boots build on this one
+		}
+		if b.Want.Builds {
+			if image, err = builtImage(s, res.Dir); err != nil {
+				return err
+			}
 		}
 	}
 	return r.disksAfter(ctx, s, attached, bases, res)
@@ -258,7 +273,7 @@ func actOne(ctx context.Context, v *vm.VM, m vm.Machine, a Action) error {
 
 // disksAfter checks what the boots left on the disks.
 func (r *Runner) disksAfter(ctx context.Context, s Scenario, attached []vm.Disk, bases []string, res *Result) error {
-	for i, d := range attached {
+	for i, d := range attached[:len(bases)] {
 		if s.Unchanged {
 			same, err := vm.Same(ctx, bases[i], d.File)
 			if err != nil {

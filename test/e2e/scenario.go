@@ -56,6 +56,12 @@ type Scenario struct {
 	Append   string // the kernel's command line after what all have
 	Memory   int    // MiB; 0 is 512
 
+	// HostBuild says that the guest of the first boot builds an image for
+	// itself, with which the later boots start. Detects are facts that it
+	// must find of itself.
+	HostBuild bool
+	Detects   []string
+
 	// Boots are what happens, in order, on the same disks. Most scenarios
 	// have one.
 	Boots []Boot
@@ -143,6 +149,8 @@ type Want struct {
 	NoBoot bool
 	// Debian says that a whole system boots and reports.
 	Debian bool
+	// Builds says that the boot ends when the guest has built an image.
+	Builds bool
 	// Resumed says that this boot brings back an earlier one's memory.
 	Resumed bool
 	// Hibernates says that this boot ends by writing its memory to disk.

@@ -95,7 +95,8 @@ func prepareRun(ctx context.Context, suite string) (*prepared, error) {
 		return nil, err
 	}
 	fmt.Printf("%s: %.1f MB, built in %.2f s\n", r.image, float64(st.Size())/1e6, time.Since(start).Seconds())
-	r.cmdline = "console=ttyS0 quiet panic=-1 no_timer_check ro rd.luks.name=" + layout.UUID("crypt") + "=cryptroot root=/dev/mapper/cryptroot"
+	// On a busy host an emulated machine takes minutes to derive a key.
+	r.cmdline = "console=ttyS0 quiet panic=-1 no_timer_check rd.timeout=600 ro rd.luks.name=" + layout.UUID("crypt") + "=cryptroot root=/dev/mapper/cryptroot"
 	return r, nil
 }
 
@@ -144,7 +145,7 @@ func (r *prepared) unattended(ctx context.Context, m vm.Machine) error {
 		return err
 	}
 	fmt.Println("\n== timeline")
-	if _, err := (host.Cmd{Argv: []string{r.firstlight, "trace", "timeline", journal}, Log: os.Stdout}).Run(ctx); err != nil {
+	if _, err := (host.Cmd{Argv: []string{r.firstlight, "trace", "show", journal}, Log: os.Stdout}).Run(ctx); err != nil {
 		return err
 	}
 	fmt.Printf("\n== systemd\n%s\nsystemctl is-system-running: %s\nsystemctl --failed: %s\n", d.Analyze, d.State, orNone(d.Failed))
@@ -159,7 +160,7 @@ func (r *prepared) unattended(ctx context.Context, m vm.Machine) error {
 func (r *prepared) interactive(ctx context.Context, m vm.Machine) error {
 	m.Interactive = true
 	m.Append += " fltest.stay"
-	fmt.Printf("== the passphrase is %q; log in as root without a password; poweroff ends it\n", disks.Passphrase)
+	fmt.Printf("== the passphrase is %q; log in as root without a password; poweroff ends it, or Ctrl-A X\n", disks.Passphrase)
 	v, err := vm.Run(ctx, m)
 	if err != nil {
 		return err

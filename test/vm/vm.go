@@ -144,7 +144,8 @@ func (m Machine) args(dir string) []string {
 		a = append(a, "-icount", "shift=1,sleep=on")
 	}
 	if m.Interactive {
-		a = append(a, "-chardev", "stdio,id=console,signal=off")
+		// Ctrl-A X ends the machine, whatever state it is in.
+		a = append(a, "-chardev", "stdio,id=console,mux=on,signal=off", "-mon", "chardev=console,mode=readline")
 	} else {
 		a = append(a, "-chardev", "socket,id=console,path="+dir+"/console")
 	}

@@ -4,7 +4,6 @@
 package btrfs
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"
@@ -129,7 +129,7 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	}
 	fact := goal.Fact{Subject: subject(e), Condition: goal.Incomplete, Text: f.describe(), Try: "connect the missing device"}
 	if fact.Until = h.await(f); fact.Until != 0 {
-		fact.AtExpiry = "it is mounted without the missing device (degraded)"
+		fact.AtExpiry = "mounted degraded"
 	}
 	w.SetFact(f.key, fact)
 	return ueventd.Outcome{}
@@ -234,7 +234,10 @@ func (h *Handler) await(f *filesystem) time.Duration {
 // describe says what of the filesystem is there.
 func (f *filesystem) describe() string {
 	var names []string
-	for name := range f.members {
+	for name, e := range f.members {
+		if id := e.Property(udevd.BtrfsNumber); id != "" {
+			name += " is devid " + id
+		}
 		names = append(names, name)
 	}
 	slices.Sort(names)

@@ -3,6 +3,7 @@ package btrfs
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,7 +94,7 @@ func TestBothMembersInAnyOrder(t *testing.T) {
 			t.Fatalf("%v: a mount waits for %q", order, topic)
 		}
 		f := b.Fact("btrfs filesystem two " + uuid)
-		if f.Condition != goal.Incomplete || f.Text != "1 of 2 devices (/dev/"+first.Name+")" || f.Until != handlertest.Start+15*time.Second || f.AtExpiry == "" {
+		if f.Condition != goal.Incomplete || f.Text != fmt.Sprintf("1 of 2 devices (/dev/%s is devid %d)", first.Name, order[0]+1) || f.Until != handlertest.Start+15*time.Second || f.AtExpiry == "" {
 			t.Errorf("fact %+v", f)
 		}
 		b.Add(second)
@@ -161,7 +162,7 @@ func TestMissingMemberLeadsToADegradedMount(t *testing.T) {
 		t.Fatalf("after the quiet period: %q %q", topic, options)
 	}
 	b.Run()
-	if !b.Said("btrfs filesystem " + uuid + ": 1 of 2 devices (/dev/vdb). Mounting it degraded") {
+	if !b.Said("btrfs filesystem " + uuid + ": 1 of 2 devices (/dev/vdb is devid 2). Mounting it degraded") {
 		t.Error("nothing was said of it")
 	}
 	// What comes before the mount makes it whole.

@@ -4,11 +4,11 @@
 package fsck
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"firstlight/internal/bootcmd"
+	"firstlight/internal/fmt"
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"
 	"firstlight/internal/udevd"

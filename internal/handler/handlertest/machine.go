@@ -27,6 +27,10 @@ type Machine struct {
 	// one fail.
 	Writes     []string
 	WriteError func(path, value string) error
+	// Waits are "PATH = VALUE" for each value of an attribute that was waited
+	// for; it comes at once, unless WaitError says otherwise.
+	Waits     []string
+	WaitError func(path, value string) error
 	// Scanned are the devices that btrfs was told of; Ready says what the
 	// kernel answers.
 	Scanned []string
@@ -170,6 +174,15 @@ func (m *Machine) WriteSysfs(path, value string) error {
 	case attr == "array_state" && value == "clear":
 		m.events = append(m.events, func() { m.b.Sys.Remove("/devices/virtual/block/" + name); m.b.announce("remove", name, nil) })
 		m.b.Sys.Remove("/block/" + name)
+	}
+	return nil
+}
+
+// WaitSysfs implements machine.Files.
+func (m *Machine) WaitSysfs(path, value string) error {
+	m.Waits = append(m.Waits, path+" = "+value)
+	if m.WaitError != nil {
+		return m.WaitError(path, value)
 	}
 	return nil
 }

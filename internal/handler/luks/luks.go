@@ -6,7 +6,7 @@ package luks
 
 import (
 	"errors"
-	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -17,6 +17,8 @@ import (
 	"firstlight/internal/filter"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
+	"firstlight/internal/luks"
+	"firstlight/internal/luksfmt"
 	"firstlight/internal/machine"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
@@ -29,6 +31,7 @@ type Handler struct {
 	asking  bool // a person is being asked, or the answer is being tried
 	cookies uint16
 	prompt  string // the question that a person is asked, "" for none: its ID
+	apart   []*volume
 }
 
 // topicTurn is notified when the next question may be asked.
@@ -45,36 +48,73 @@ func New(w *handler.World) *Handler {
 // Start reads the image's crypttab.
 func (h *Handler) Start() {
 	w := h.w
-	if !w.Config.Luks.Crypttab || !w.Config.HostOnly || w.Image.Crypttab == "" {
-		return
+	l := &w.Config.Luks
+	for i := range l.Volumes {
+		// A device may be named by less than its UUID.
+		switch v := &l.Volumes[i]; {
+		case !v.Wanted || !l.Enabled:
+		case v.Select.By == bootcmd.ByDevice:
+			w.Seek("encrypted device ", &v.Select.Device)
+		case v.Select.By == bootcmd.ByUUID && len(v.Select.Value) == uuidLen:
+			w.Seek("encrypted device ", &devspec.Spec{Kind: devspec.UUID, Value: v.Select.Value})
+		}
 	}
-	entries, problems := crypttab.Parse("/etc/crypttab", w.Image.Crypttab)
-	for _, p := range problems {
-		w.Say(handler.Loud, p.Error())
+	if l.Crypttab && w.Config.HostOnly && w.Image.Crypttab != "" {
+		entries, problems := crypttab.Parse("/etc/crypttab", w.Image.Crypttab)
+		for _, p := range problems {
+			w.Say(handler.Loud, p.Error())
+		}
+		h.table = entries
+		for i := range entries {
+			if spec, err := devspec.Parse(entries[i].Device); err == nil && ours(&entries[i]) {
+				w.Seek("/etc/crypttab: ", &spec)
+			}
+		}
 	}
-	h.table = entries
+	h.detached()
 }
+
+// uuidLen is the length of a whole UUID.
+const uuidLen = 36
 
 // volume is what is to be done with one encrypted device.
 type volume struct {
+	key     string // of its fact: the queue that handles it
 	name    string
 	keys    []bootcmd.LuksKey
 	header  bootcmd.LuksHeader
 	options crypttab.Options
+
+	// Of a volume whose header is not on its device:
+	data devspec.Spec // what the device is called
+	uuid string       // of the header as far as it is known, for a check
+	from *udevd.Entry // the device of the header, nil for a file of the image
+	file []byte       // the header, if it is a file, once it was read
 }
 
 // wanted says whether the device is to be unlocked, and how. The command line
 // counts before the crypttab, which fills in what that leaves open.
-func (h *Handler) wanted(e *udevd.Entry) (volume, bool) {
+func (h *Handler) wanted(e *udevd.Entry) (*volume, bool) {
 	w := h.w
 	uuid := e.Property("ID_FS_UUID")
 	v := w.Config.Luks.Lookup(bootcmd.LuksIdentity{UUID: uuid, PartUUID: e.Property("ID_PART_ENTRY_UUID"),
 		Serial: e.Property("ID_SERIAL_SHORT"), Is: func(s devspec.Spec) bool { return s.Matches(e) }})
 	tab := h.inTable(e)
 	if !w.Config.Luks.Enabled || !v.Wanted && tab == nil && !w.Config.Auto {
-		return volume{}, false
+		return nil, false
 	}
-	out := volume{name: v.Name, keys: v.Keys, header: v.Header}
+	out := h.describe(&v, tab, e.Devname())
+	out.key = filter.LUKS + " " + uuid
+	if out.name == "" {
+		out.name = "luks-" + uuid
+	}
+	return out, true
+}
+
+// describe puts together what the command line and the crypttab say of a
+// volume; device is what a message calls it.
+func (h *Handler) describe(v *bootcmd.LuksVolume, tab *crypttab.Entry, device string) *volume {
+	out := &volume{name: v.Name, keys: v.Keys, header: v.Header}
 	list := strings.Join(v.Options, ",")
 	if tab != nil {
 		if out.name == "" {
@@ -83,32 +123,29 @@ func (h *Handler) wanted(e *udevd.Entry) (volume, bool) {
 		if len(out.keys) == 0 && tab.KeyFile != "" {
 			out.keys = []bootcmd.LuksKey{keyOf(tab.KeyFile)}
 		}
-		if out.header == (bootcmd.LuksHeader{}) && tab.Options.Header != "" {
-			k := keyOf(tab.Options.Header)
-			out.header = bootcmd.LuksHeader{Path: k.Path, Device: k.Device}
-		}
 		list = strings.Trim(strings.Join(tab.Options.List, ",")+","+list, ",")
 	}
-	options, problems := crypttab.ParseOptions("options of "+e.Devname(), list)
+	options, problems := crypttab.ParseOptions("options of "+device, list)
 	if tab == nil {
 		for _, p := range problems {
-			w.Say(handler.Loud, p.Error())
+			h.w.Say(handler.Loud, p.Error())
 		}
 	}
 	out.options = options
-	if out.name == "" {
-		out.name = "luks-" + uuid
+	if !out.apart() && options.Header != "" {
+		var ok bool
+		if out.header, ok = bootcmd.ParseLuksHeader(options.Header); !ok {
+			h.w.Say(handler.Loud, "options of "+device+": header="+options.Header+" names no file or device")
+		}
 	}
-	return out, true
+	return out
 }
 
-// inTable returns the crypttab's entry of a device, or nil. Entries that are
-// for later (noauto, swap with a random key, another format) are not ours.
+// inTable returns the crypttab's entry of a device, or nil.
 func (h *Handler) inTable(e *udevd.Entry) *crypttab.Entry {
 	for i := range h.table {
 		t := &h.table[i]
-		o := &t.Options
-		if o.NoAuto || o.Swap && randomKey(t.KeyFile) || o.Tmp != "" || o.Type != crypttab.Auto && o.Type != crypttab.LUKS {
+		if !ours(t) {
 			continue
 		}
 		if spec, err := devspec.Parse(t.Device); err == nil && spec.Matches(e) {
@@ -134,6 +171,9 @@ func keyOf(file string) bootcmd.LuksKey {
 func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	w := h.w
 	key := ev.Queue
+	if ev.Value != nil {
+		return h.handleApart(t, ev)
+	}
 	if ev.Kind == filter.Remove {
 		w.DropFact(key)
 		return ueventd.Outcome{}
@@ -148,6 +188,16 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if !ok {
 		t.Record("decision", e.Devname()+" is encrypted, and nothing asks to unlock it")
 		return ueventd.Outcome{}
+	}
+	if by := h.claimed(e); by != "" {
+		t.Record("decision", e.Devname()+" is a part of "+by)
+		return ueventd.Outcome{}
+	}
+	if v.header.Device.IsDevice() {
+		var wait ueventd.Outcome
+		if v.from, wait = h.part(v, "the device of its header", v.header.Device); v.from == nil {
+			return wait
+		}
 	}
 	if other := h.open(v.name); other != nil {
 		if holds(other, e) {
@@ -165,19 +215,41 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 			Try: "unplug the copy, or give one of them another UUID (cryptsetup luksUUID)"})
 		return ueventd.WaitFor(text, udevd.TopicDevice)
 	}
-	var stay *stayLocked
-	switch {
-	case err == nil:
-		w.DropFact(key)
+	return h.outcome(v, e, err)
+}
+
+// outcome says how to go on after an attempt to open a volume.
+func (h *Handler) outcome(v *volume, e *udevd.Entry, err error) ueventd.Outcome {
+	w := h.w
+	if err == nil {
+		w.DropFact(v.key)
 		w.Progress()
 		return ueventd.Outcome{}
-	case errors.As(err, &stay):
-		w.SetFact(key, goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: stay.why, Try: stay.try})
-		return ueventd.WaitFor(stay.why, handler.TopicRetry)
 	}
-	w.Say(handler.Loud, fmt.Sprintf("%s cannot be unlocked: %v", e.Devname(), err))
-	w.SetFact(key, goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: err.Error()})
-	return ueventd.WaitFor(err.Error(), handler.TopicRetry, "changed "+e.Devname())
+	f := goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: err.Error()}
+	topics := []string{handler.TopicRetry}
+	if stay, ok := err.(*stayLocked); ok {
+		f.Try = stay.try
+	} else {
+		w.Say(handler.Loud, e.Devname()+" cannot be unlocked: "+f.Text)
+		f.Try = advice(err)
+		topics = append(topics, "changed "+e.Devname())
+	}
+	w.SetFact(v.key, f)
+	return ueventd.WaitFor(f.Text, topics...)
+}
+
+// advice is what a person can do about a device that cannot be unlocked.
+func advice(err error) string {
+	switch {
+	case errors.Is(err, luksfmt.ErrRefused):
+		return "unlock it in a rescue system with cryptsetup"
+	case errors.Is(err, luksfmt.ErrNoLUKS), errors.Is(err, luksfmt.ErrCorrupt):
+		return "restore the header from a backup (cryptsetup luksHeaderRestore) in a rescue system"
+	case errors.Is(err, luks.ErrUnsupported), errors.Is(err, fs.ErrNotExist):
+		return "rebuild the image with the kernel modules of its cipher and hash"
+	}
+	return "look at the kernel's messages (dmesg) for the reason"
 }
 
 // errTwin says that there is a copy of a device, and that neither is opened. It
@@ -189,8 +261,12 @@ type stayLocked struct{ why, try string }
 
 func (s *stayLocked) Error() string { return s.why }
 
-func subject(e *udevd.Entry, v volume) string {
-	return "encrypted device " + known(e) + " (" + v.name + ", " + e.Property("ID_FS_UUID") + ")"
+func subject(e *udevd.Entry, v *volume) string {
+	name, uuid := v.name, e.Property("ID_FS_UUID")
+	if uuid != "" && name != "luks-"+uuid {
+		name += ", " + uuid
+	}
+	return "encrypted device " + known(e) + " (" + name + ")"
 }
 
 // open returns the mapping of that name, or nil.
@@ -216,9 +292,13 @@ func holds(mapping, e *udevd.Entry) bool {
 // withdraw takes back the question for a device that is gone. It has a queue
 // of its own, since that of the device waits for the answer.
 func (h *Handler) withdraw(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
-	id := promptID(strings.TrimPrefix(ev.Queue, filter.Asked+" "))
+	id := filter.LUKS + strings.TrimPrefix(ev.Queue, filter.Asked)
 	if h.prompt != id {
 		return ueventd.Outcome{}
+	}
+	// Of a volume whose header is elsewhere no filter tells the end.
+	if ev.Value != nil && h.w.Devices.ByName(ev.Name) != nil {
+		return ueventd.WaitFor("an answer, or the end of "+ev.Name, udevd.TopicDevice)
 	}
 	return outcome(ueventd.Act(t, "withdraw the question for "+ev.Name, func(m machine.Machine) error {
 		m.Dismiss(id)
@@ -233,8 +313,6 @@ func outcome(err error) ueventd.Outcome {
 	return ueventd.Outcome{}
 }
 
-func promptID(uuid string) string { return "luks " + uuid }
-
 // twin returns another device with the same LUKS UUID, "" if there is none.
 // Layers of one disk (a RAID1 member with its superblock at the end) are not
 // seen as LUKS, so that whatever is found is a copy.
@@ -248,7 +326,7 @@ func (h *Handler) twin(e *udevd.Entry) string {
 }
 
 // label is how a person knows the device.
-func label(e *udevd.Entry, v volume) string {
+func label(e *udevd.Entry, v *volume) string {
 	name := known(e)
 	if l := e.Property("ID_FS_LABEL"); l != "" {
 		return name + " " + l + " (" + v.name + ")"

@@ -2,9 +2,7 @@ package luks
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"slices"
@@ -13,6 +11,8 @@ import (
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devmapper"
+	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/luks"
@@ -36,7 +36,7 @@ var errNoFile = errors.New("there is no such file")
 const maxKeyFile = 8 << 20
 
 // unlock gets a key and maps the device.
-func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v volume) error {
+func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
 	if h.twin(e) != "" {
 		return errTwin
 	}
@@ -47,6 +47,9 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v volume) error {
 	if err := hdr.Refusal(); err != nil {
 		return err
 	}
+	if alone(v, e, hdr) {
+		return &stayLocked{"it is a header whose data is on another device", "say which: rd.luks.data=" + hdr.UUID + "=DEVICE"}
+	}
 	h.locked(e, v, "is being unlocked")
 	h.loadDrivers(t, hdr)
 	keys := slices.DeleteFunc(slices.Clone(v.keys), func(k bootcmd.LuksKey) bool {
@@ -56,6 +59,7 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v volume) error {
 	if !named {
 		keys = usualKeys(v.name)
 	}
+	why := ""
 	for _, k := range keys {
 		err := h.byKeyFile(t, e, v, hdr, k)
 		if err == nil || err == errTwin {
@@ -64,6 +68,7 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v volume) error {
 		if !named && errors.Is(err, errNoFile) {
 			continue
 		}
+		why = " (" + describeKey(k) + ": " + err.Error() + ")"
 		t.Record("decision", "key "+describeKey(k)+": "+err.Error())
 		h.w.Say(handler.Loud, fmt.Sprintf("%s: key %s: %v", e.Devname(), describeKey(k), err))
 	}
@@ -73,7 +78,7 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v volume) error {
 		}
 	}
 	if v.options.Headless {
-		return &stayLocked{"no key opens it, and nobody may be asked (headless)", ""}
+		return &stayLocked{"no key opens it" + why + ", and nobody may be asked (headless)", "check the key file, or take headless from its options to be asked"}
 	}
 	return h.byPassphrase(t, e, v, hdr)
 }
@@ -100,45 +105,30 @@ func describeKey(k bootcmd.LuksKey) string {
 
 // header reads the LUKS header, from the device itself or from where a
 // detached one is.
-func (h *Handler) header(t *ueventd.Task, e *udevd.Entry, v volume) (*luksfmt.Header, error) {
-	return ueventd.Do(t, "read the LUKS header of "+e.Devname(), func(m machine.Machine) (*luksfmt.Header, error) {
-		var hdr *luksfmt.Header
-		err := withArea(m, e.Devname(), v.header, func(area io.ReaderAt) (err error) {
-			hdr, err = luksfmt.Read(area)
-			return err
-		})
-		return hdr, err
+func (h *Handler) header(t *ueventd.Task, e *udevd.Entry, v *volume) (*luksfmt.Header, error) {
+	own := *v
+	got, err := ueventd.Do(t, "read the LUKS header of "+e.Devname(), func(m machine.Machine) (*source, error) {
+		return own.read(m, e.Devname())
 	})
-}
-
-// withArea calls f with what holds the header and the keyslots.
-func withArea(m machine.Machine, devname string, header bootcmd.LuksHeader, f func(io.ReaderAt) error) error {
-	if header.Path != "" && !header.Device.IsDevice() {
-		b, err := m.ReadFile(header.Path, 32<<20)
-		if err != nil {
-			return fmt.Errorf("detached header: %w", err)
-		}
-		return f(strings.NewReader(string(b)))
-	}
-	b, err := m.OpenBlock(devname)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer b.Close()
-	return f(b)
+	v.file = got.file
+	return got.hdr, nil
 }
 
 // loadDrivers loads dm-crypt and the ciphers, so that the kernel need not ask
 // for them one by one. What is missing shows when the table is loaded.
 func (h *Handler) loadDrivers(t *ueventd.Task, hdr *luksfmt.Header) {
 	names := []string{"dm-mod", "dm-crypt"}
+	drivers := names
 	if s, err := hdr.DataSegment(); err == nil {
 		names = append(names, cipherModules(s.Encryption)...)
 	}
-	ueventd.Act(t, "load "+strings.Join(names, " "), func(m machine.Machine) error {
+	h.w.AddMissingDriver(ueventd.Act(t, "load "+strings.Join(names, " "), func(m machine.Machine) error {
 		m.Load(names...)
-		return nil
-	})
+		return m.Load(drivers...)
+	}))
 }
 
 // cipherModules are the aliases of a cipher in dm-crypt's spelling,
@@ -156,7 +146,7 @@ func cipherModules(spec string) []string {
 
 // byKeyFile unlocks with a file of the image, a file of another device, or
 // the bytes of another device.
-func (h *Handler) byKeyFile(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.Header, k bootcmd.LuksKey) error {
+func (h *Handler) byKeyFile(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.Header, k bootcmd.LuksKey) error {
 	var from *udevd.Entry
 	if k.Device.IsDevice() {
 		var err error
@@ -183,7 +173,7 @@ func (h *Handler) byKeyFile(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luks
 }
 
 // keyDevice waits for the device that holds the key.
-func (h *Handler) keyDevice(t *ueventd.Task, e *udevd.Entry, v volume, k bootcmd.LuksKey) (*udevd.Entry, error) {
+func (h *Handler) keyDevice(t *ueventd.Task, e *udevd.Entry, v *volume, k bootcmd.LuksKey) (*udevd.Entry, error) {
 	w := h.w
 	patience := keyPatience
 	if v.options.KeyFileTimeout > 0 {
@@ -201,8 +191,9 @@ func (h *Handler) keyDevice(t *ueventd.Task, e *udevd.Entry, v volume, k bootcmd
 		if len(devs) > 1 {
 			return nil, fmt.Errorf("%d devices are %s", len(devs), k.Device)
 		}
-		w.SetFact("luks "+e.Property("ID_FS_UUID"), goal.Fact{Subject: subject(e, v), Condition: goal.Incomplete,
-			Text: "its key is on " + k.Device.Describe() + ", which has not appeared", Until: until, AtExpiry: "the passphrase is asked for"})
+		w.SetFact(v.key, goal.Fact{Subject: subject(e, v), Condition: goal.Incomplete,
+			Text: "its key is on " + k.Device.Describe() + ", which has not appeared", Until: until, AtExpiry: "the passphrase is asked for",
+			Try: "connect the device of the key"})
 		if until == 0 {
 			t.Wait("the device of the key, "+k.Device.String(), udevd.TopicDevice)
 		} else if t.WaitUntil(until, "the device of the key, "+k.Device.String(), udevd.TopicDevice) {
@@ -271,7 +262,7 @@ func part(b []byte, offset, size uint64) ([]byte, error) {
 // byPassphrase tries what was typed before, then asks. One question stands at
 // a time, and an answer that opened another device is tried here before the
 // person is asked again.
-func (h *Handler) byPassphrase(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.Header) error {
+func (h *Handler) byPassphrase(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.Header) error {
 	w := h.w
 	tries := defaultTries
 	if v.options.TriesSet {
@@ -290,8 +281,8 @@ func (h *Handler) byPassphrase(t *ueventd.Task, e *udevd.Entry, v volume, hdr *l
 			continue
 		}
 		if tries > 0 && asked >= tries {
-			return &stayLocked{fmt.Sprintf("no passphrase in %d tries opened it", asked),
-				"leave the shell, or reboot, to be asked again"}
+			return &stayLocked{fmt.Sprintf("the passphrase was wrong %d times", asked),
+				"reboot, or take and leave the shell, to be asked again"}
 		}
 		h.locked(e, v, "the passphrase is being asked for")
 		err := h.inTurn(func() error { return h.ask(t, e, v, hdr) })
@@ -315,17 +306,20 @@ func (h *Handler) inTurn(f func() error) error {
 	return f()
 }
 
-func (h *Handler) locked(e *udevd.Entry, v volume, text string) {
-	h.w.SetFact("luks "+e.Property("ID_FS_UUID"), goal.Fact{Subject: subject(e, v), Condition: goal.Working, Text: text})
+func (h *Handler) locked(e *udevd.Entry, v *volume, text string) {
+	h.w.SetFact(v.key, goal.Fact{Subject: subject(e, v), Condition: goal.Working, Text: text})
 }
 
-func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.Header) error {
+func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.Header) error {
 	if now := h.w.Devices.ByName(e.Devname()); now == nil || now.Property("ID_FS_UUID") != e.Property("ID_FS_UUID") {
 		return &stayLocked{"the device is gone", ""} // while another question was answered
 	}
 	text := "Passphrase for " + label(e, v)
-	h.prompt = promptID(e.Property("ID_FS_UUID"))
+	h.prompt = v.key
 	id := h.prompt
+	if v.data.IsDevice() {
+		h.w.Sched.Push(ueventd.Event{Queue: filter.Asked + strings.TrimPrefix(id, filter.LUKS), Name: e.Devname(), Value: true})
+	}
 	secret, err := ueventd.Ask(t, "ask for the passphrase of "+e.Devname(), func(m machine.Machine) ([]byte, error) {
 		return m.Ask(machine.Prompt{ID: id, Text: text})
 	})
@@ -334,9 +328,9 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.He
 	case errors.Is(err, machine.ErrDismissed):
 		return &stayLocked{"the device is gone", ""}
 	case errors.Is(err, machine.ErrCancelled):
-		return &stayLocked{"no passphrase was given", "leave the shell, or reboot, to be asked again"}
+		return &stayLocked{"no passphrase was given", "reboot, or take and leave the shell, to be asked again"}
 	case err != nil:
-		return &stayLocked{"its passphrase could not be asked for: " + err.Error(), ""}
+		return &stayLocked{"its passphrase could not be asked for: " + err.Error(), "connect a keyboard or a serial console (console=), or give it a key file"}
 	}
 	h.w.Progress()
 	err = h.try(t, e, v, hdr, "the passphrase", secret)
@@ -351,7 +345,7 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.He
 
 // try unlocks and maps the device with one secret. what says which, for the
 // person who waits: deriving a key takes its time.
-func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.Header, what string, secret []byte) error {
+func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.Header, what string, secret []byte) error {
 	if h.twin(e) != "" {
 		return errTwin
 	}
@@ -363,7 +357,7 @@ func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.He
 	readOnly, _ := e.Attr("ro")
 	major, minor, _ := e.Devnum()
 	o := v.options
-	job := mapping{hdr: hdr, header: v.header, devname: e.Devname(), name: name, cookie: h.cookie(),
+	job := mapping{hdr: hdr, volume: v, devname: e.Devname(), name: name, cookie: h.cookie(),
 		readOnly: readOnly == "1" || o.ReadOnly, options: luks.MapOptions{
 			Device: fmt.Sprintf("%d:%d", major, minor), AllowDiscards: o.Discard, SameCPUCrypt: o.SameCPUCrypt,
 			SubmitFromCryptCPUs: o.SubmitFromCryptCPUs, NoReadWorkqueue: o.NoReadWorkqueue, NoWriteWorkqueue: o.NoWriteWorkqueue}}
@@ -382,7 +376,7 @@ func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v volume, hdr *luksfmt.He
 // mapping is one attempt to open a device.
 type mapping struct {
 	hdr      *luksfmt.Header
-	header   bootcmd.LuksHeader
+	volume   *volume
 	devname  string
 	name     string
 	cookie   devmapper.Cookie
@@ -399,9 +393,9 @@ func (j mapping) run(m machine.Machine, secret []byte) error {
 	j.options.DeviceSize = uint64(data.Size())
 	data.Close()
 	var key *luks.VolumeKey
-	err = withArea(m, j.devname, j.header, func(area io.ReaderAt) error {
+	err = j.volume.withArea(m, j.devname, func(area io.ReaderAt) error {
 		memory, _ := m.Memory()
-		key, err = luks.Open(context.Background(), j.hdr, area, secret,
+		key, err = luks.Open(luks.ToTheEnd{}, j.hdr, area, secret,
 			luks.Options{Keyslots: j.slots, MemAvailable: memory, FreeMemory: m.FreeMemory, Ciphers: m.Ciphers()})
 		return err
 	})
@@ -429,5 +423,8 @@ func (j mapping) activate(mapper devmapper.Mapper, ref devmapper.KeyRef, key *lu
 	}
 	defer devmapper.Wipe(table)
 	_, err = devmapper.Activate(mapper, j.name, luks.DMUUID(j.hdr, j.name), table, j.readOnly, j.cookie)
+	if s, herr := j.hdr.DataSegment(); err != nil && herr == nil {
+		err = fmt.Errorf("%w (its cipher is %s)", err, s.Encryption)
+	}
 	return err
 }

@@ -6,12 +6,12 @@ package lvm
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"firstlight/internal/devmapper"
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/lvmmeta"
@@ -155,14 +155,8 @@ func (h *Handler) gather(t *ueventd.Task) []lvmmeta.Seen {
 // assemble puts the volume groups together and returns the one of that name.
 func (h *Handler) assemble(t *ueventd.Task, name string) *lvmmeta.Group {
 	host := lvmmeta.Host{}
-	// What the image knows of this host is what lvmsystemid(7) makes its
-	// system ID from, unless the administrator made one up.
 	if i := h.w.Image; h.w.Config.HostOnly {
-		for _, id := range []string{i.Hostname, i.MachineID} {
-			if id != "" {
-				host.Extra = append(host.Extra, id)
-			}
-		}
+		host = lvmmeta.Host{SystemID: i.SystemID, Extra: i.ExtraSystemIDs}
 	}
 	return lvmmeta.Assemble(h.gather(t), host).Group(name)
 }
@@ -201,7 +195,7 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if len(p.activate) == 0 && len(p.tool) == 0 && p.waits == "" {
 		t.Record("decision", "nothing of volume group "+name+" is wanted: "+p.why)
 		w.Sched.CancelDeadline(ev.Queue)
-		w.DropFact(ev.Queue)
+		w.SetFact(ev.Queue, goal.Fact{Subject: subject(g), Condition: goal.LeftAlone, Text: "left alone: " + p.why})
 		return ueventd.WaitFor("more of volume group "+name+" to be wanted", handler.TopicWanted)
 	}
 	if text, refused := g.Refused(); refused {
@@ -248,7 +242,7 @@ func (h *Handler) report(key string, g *lvmmeta.Group, p plan, failed error) uev
 		f.Condition, f.Text, f.Try = goal.Incomplete, p.waits, "connect the missing disk"
 		if p.timed {
 			if f.Until = h.await(key); f.Until != 0 {
-				f.AtExpiry = "the volumes that lie on the others alone are activated"
+				f.AtExpiry = "what lies on the others alone is activated"
 			}
 		}
 		w.SetFact(key, f)
@@ -256,6 +250,9 @@ func (h *Handler) report(key string, g *lvmmeta.Group, p plan, failed error) uev
 		w.Sched.CancelDeadline(key)
 		f.Condition, f.Text = goal.Blocked, strings.Join(p.tool, "; ")
 		f.Try = "rebuild the image with LVM's own tool in it, or move the root to a linear or striped volume"
+		if p.absent {
+			f.Try = "correct the name of the volume in root= or rd.lvm.lv="
+		}
 		w.SetFact(key, f)
 	default:
 		w.Sched.CancelDeadline(key)

@@ -236,11 +236,26 @@ func TestRefusedGroups(t *testing.T) {
 			t.Errorf("%s: active %v, fact %+v", c.name, active(b), f)
 		}
 	}
-	// The host's own system ID is its name.
-	b := handlertest.New(t, "root=LABEL=x", handler.Image{Hostname: "elsewhere"}, register)
+	// The image says who the host is.
+	b := handlertest.New(t, "root=LABEL=x", handler.Image{SystemID: "elsewhere"}, register)
 	b.Add(disks(t, "foreign", 2)...)
 	if got := active(b); len(got) != 1 {
 		t.Errorf("own group: active %v", got)
+	}
+	b = handlertest.New(t, "root=LABEL=x", handler.Image{SystemID: "here", ExtraSystemIDs: []string{"elsewhere"}}, register)
+	b.Add(disks(t, "foreign", 2)...)
+	if got := active(b); len(got) != 1 {
+		t.Errorf("a group of one of the other hosts: active %v", got)
+	}
+	// What the image knows of the host does not count with rd.hostonly=0, nor
+	// does the host's name without a word of lvm.conf.
+	for cmdline, image := range map[string]handler.Image{
+		"root=LABEL=x rd.hostonly=0": {SystemID: "elsewhere"}, "root=LABEL=x": {Hostname: "elsewhere"}} {
+		b = handlertest.New(t, cmdline, image, register)
+		b.Add(disks(t, "foreign", 2)...)
+		if got := active(b); len(got) != 0 {
+			t.Errorf("%s: active %v", cmdline, got)
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ type plan struct {
 	timed    bool     // the wait ends: some volumes need nothing of what is missing
 	partial  bool     // activate although the group is incomplete
 	why      string   // nothing is wanted, because
+	absent   bool     // of tool, some volumes do not exist
 }
 
 // plan decides which volumes of a group are activated. overdue says that the
@@ -59,7 +60,8 @@ func (h *Handler) plan(g *lvmmeta.Group, overdue bool) plan {
 		if p.partial {
 			p.waits = "it has no volume " + name + "; missing: " + missing(lost)
 		} else {
-			p.tool = append(p.tool, "it has no volume "+name)
+			p.tool = append(p.tool, "it has no volume "+name+", but "+volumes(g.VG))
+			p.absent = true
 		}
 	}
 	if !all {
@@ -75,6 +77,15 @@ func (h *Handler) plan(g *lvmmeta.Group, overdue bool) plan {
 		p.waits = "missing: " + missing(lost)
 	}
 	return p
+}
+
+// volumes names the volumes of a group.
+func volumes(vg *lvmmeta.VG) string {
+	var names []string
+	for i := range vg.LVs {
+		names = append(names, vg.LVs[i].Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 // wanted says which volumes of a group the boot wants: those that are named,
@@ -177,7 +188,7 @@ func advice(g *lvmmeta.Group) string {
 		case lvmmeta.Exported:
 			return "import the group (vgimport) in a rescue system"
 		case lvmmeta.Foreign:
-			return "take the group over (vgchange --systemid) in a rescue system, if it is this host's"
+			return "if it is this host's: rebuild the image where lvm.conf or lvmlocal.conf says so, or take the group over (vgchange --systemid) in a rescue system"
 		case lvmmeta.DuplicatePV, lvmmeta.Conflict:
 			return "disconnect the copy"
 		case lvmmeta.DuplicateName:

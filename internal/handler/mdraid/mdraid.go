@@ -63,6 +63,7 @@ type given struct {
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w, conf: &mdsuper.Conf{}, arrays: map[string]*array{}}
 	w.Sched.Route(filter.MD, h.handle)
+	w.Sched.Route(filter.Clean, h.clean)
 	return h
 }
 
@@ -218,7 +219,7 @@ func (h *Handler) judge(t *ueventd.Task, a *array) ueventd.Outcome {
 		if why != "" {
 			t.Record("decision", subject(v)+" is left alone: "+why)
 			h.rest(a)
-			w.DropFact(a.key)
+			w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.LeftAlone, Text: "left alone: " + why, Try: "if the root is on it, add rd.md.uuid=" + v.UUID.String()})
 			return ueventd.Outcome{}
 		}
 		if !h.ready(a, v) {
@@ -250,7 +251,7 @@ func (h *Handler) ready(a *array, v *mdsuper.Array) bool {
 		f := goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v) + a.unread(),
 			Try: "connect the missing member"}
 		if f.Until = h.await(a); f.Until != 0 {
-			f.AtExpiry = "it is started without the missing member"
+			f.AtExpiry = "starts degraded"
 		}
 		w.SetFact(a.key, f)
 		return false
@@ -347,6 +348,7 @@ func (h *Handler) start(t *ueventd.Task, a *array, v *mdsuper.Array, line *mdsup
 // running notes that the kernel has the array.
 func (h *Handler) running(a *array, kernel string) {
 	a.kernel = kernel
+	h.awaitClean(kernel)
 	for name := range a.members {
 		a.used[name] = true
 	}

@@ -1,13 +1,13 @@
 package mdraid
 
 import (
-	"fmt"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
 
 	"firstlight/internal/devmapper"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/machine"
 	"firstlight/internal/md"

@@ -2,7 +2,6 @@ package mount
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"
@@ -12,6 +11,7 @@ import (
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/fstab"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
@@ -83,6 +83,14 @@ type extra struct {
 	spec  devspec.Spec
 }
 
+// by says what asks for the filesystem.
+func (x *extra) by() string {
+	if x.entry.Line == 0 {
+		return "the command line"
+	}
+	return "/etc/fstab of the root"
+}
+
 // want makes a filesystem a goal of the boot, and looks whether its device is
 // there already.
 func (h *Handler) want(key string, x extra) {
@@ -121,7 +129,8 @@ func (h *Handler) extra(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		return h.got(t, ev.Queue)
 	}
 	if len(w.Find(x.spec)) == 0 {
-		w.SetFact(ev.Queue, goal.Fact{Subject: x.entry.File, Condition: goal.Incomplete, Text: x.spec.Describe() + " has not appeared"})
+		w.SetFact(ev.Queue, goal.Fact{Subject: x.entry.File, Condition: goal.Incomplete, Text: x.by() + " asks for " + x.spec.String() + ", which has not appeared",
+			Try: "connect the disk of " + x.entry.File + ", or correct its line (nofail lets the boot go on without it)"})
 		return ueventd.WaitFor(x.spec.Describe(), deviceTopic)
 	}
 	e, out := h.choose(t, ev.Queue, x.entry.File, x.spec)
@@ -133,7 +142,7 @@ func (h *Handler) extra(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	}
 	target, err := h.target(t, x.entry.File)
 	if err != nil {
-		w.SetFact(ev.Queue, goal.Fact{Subject: x.entry.File, Condition: goal.Blocked, Text: err.Error()})
+		w.SetFact(ev.Queue, goal.Fact{Subject: x.entry.File, Condition: goal.Blocked, Text: err.Error(), Try: "correct it in the root, or the line in its /etc/fstab"})
 		return ueventd.WaitFor(err.Error(), handler.TopicRetry)
 	}
 	o := x.entry.Options
@@ -250,7 +259,7 @@ func (h *Handler) findInit(t *ueventd.Task) ueventd.Outcome {
 		case err != nil:
 			why = err.Error()
 			if errors.Is(err, fs.ErrNotExist) {
-				why = "does not exist in " + handler.SysRoot
+				why = "does not exist in the root"
 			} else {
 				broken = ": " + why
 			}

@@ -4,7 +4,7 @@ package mount
 
 import (
 	"errors"
-	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +12,7 @@ import (
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/fstab"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
@@ -67,13 +68,12 @@ func (h *Handler) Start() {
 		OnExpiry: "given up"})
 	switch root.Kind {
 	case devspec.None:
-		w.SetFact(RootGoal, goal.Fact{Subject: "root=", Condition: goal.Blocked, Text: "is not on the kernel command line",
-			Try: "add root=UUID=… or root=/dev/… to the kernel command line"})
+		w.SetFact(RootGoal, goal.Fact{Subject: "root= on the kernel command line", Condition: goal.Blocked, Text: "missing"})
 	case devspec.Other:
 		w.SetFact(RootGoal, goal.Fact{Subject: "root=" + root.Value, Condition: goal.Blocked,
-			Text: "names no local block device, and this image can start from nothing else"})
+			Text: "names no local block device, and this image can start from nothing else", Try: "name a local block device with root="})
 	}
-	w.Goals.Add(goal.Goal{Name: InitGoal, Want: "an init in the real root", Since: now})
+	w.Goals.Add(goal.Goal{Name: InitGoal, Want: "an init in the real root", Since: now, Last: true})
 }
 
 // root handles events of devices that may be the root.
@@ -233,7 +233,12 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 			return ueventd.Outcome{}, true
 		}
 	}
-	return h.blocked(t, r, e, "cannot be mounted: "+last.Error(), mountAdvice(last, types)), false
+	if noDriver(last) {
+		return h.blocked(t, r, e, "filesystem type "+strings.Join(types, ", ")+" has no driver in this image",
+			"rebuild the image with it: firstlight build --feature "+types[0]), false
+	}
+	return h.blocked(t, r, e, "cannot be mounted: "+last.Error(),
+		"look at the kernel's messages (dmesg) for the reason; check rootflags= and rootfstype="), false
 }
 
 // check runs the filesystem's checker where the policy and the image have
@@ -248,7 +253,7 @@ func (h *Handler) check(t *ueventd.Task, e *udevd.Entry, r request, typ string) 
 }
 
 func (h *Handler) blocked(t *ueventd.Task, r request, e *udevd.Entry, text, try string) ueventd.Outcome {
-	h.w.SetFact(r.goal, goal.Fact{Subject: e.Devname() + " for " + r.target, Condition: goal.Blocked, Text: text, Try: try})
+	h.w.SetFact(r.goal, goal.Fact{Subject: e.Devname() + " for " + path.Clean("/"+strings.TrimPrefix(r.target, handler.SysRoot)), Condition: goal.Blocked, Text: text, Try: try})
 	// Whatever changes the device (another disk, a repair in the shell) makes
 	// an event, and that is the time to try again.
 	return ueventd.WaitFor(e.Devname()+" "+text, "changed "+e.Devname(), handler.TopicRetry)
@@ -290,12 +295,8 @@ func kernelType(typ string) string {
 	return typ
 }
 
-func mountAdvice(err error, types []string) string {
-	if strings.Contains(err.Error(), "no such device") {
-		return "the driver of " + strings.Join(types, ", ") + " is neither in the kernel nor in this image: rebuild the image with it"
-	}
-	return "look at the kernel's messages (dmesg) for the reason; check rootflags= and rootfstype="
-}
+// noDriver says whether the kernel does not know the type (ENODEV).
+func noDriver(err error) bool { return strings.Contains(err.Error(), "no such device") }
 
 func joinOptions(a, b string) string {
 	switch {

@@ -5,13 +5,13 @@ package resume
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
 
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"
@@ -53,7 +53,7 @@ func (h *Handler) Start() {
 	// not run while a passphrase is being typed, behind which the device may
 	// well be.
 	now := h.w.Sched.Now()
-	h.w.Goals.Add(goal.Goal{Name: GoalName, Want: "a look at " + r.Device.Describe() + ", which may hold a hibernated system", Since: now,
+	h.w.Goals.Add(goal.Goal{Name: GoalName, Want: "a look for a hibernated system on " + r.Device.String(), Since: now,
 		Deadline: now + min(Patience, h.w.Config.Wait.Deadline), OnExpiry: "the boot goes on without resuming", Owner: filter.Resume})
 	h.w.SetFact(GoalName, goal.Fact{Subject: "resume device " + r.Device.String(), Condition: goal.Incomplete,
 		Text: r.Device.Describe() + " has not appeared"})
@@ -131,7 +131,7 @@ func (h *Handler) ambiguous(t *ueventd.Task, spec devspec.Spec, devs []*udevd.En
 func (h *Handler) refuse(t *ueventd.Task, devs []*udevd.Entry) {
 	t.Record("decision", "not booted: one of several devices may hold an image of a hibernated system")
 	g := h.w.Goals.Get(GoalName)
-	g.State, g.Reason = goal.GivenUp, strconv.Itoa(len(devs))+" devices have the name of the resume device, and a hibernated system may be on one of them"
+	g.State, g.Reason = goal.GivenUp, strconv.Itoa(len(devs))+" devices have this name"
 	h.w.Sched.Notify(handler.TopicGoals)
 }
 

@@ -2,10 +2,11 @@ package load
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"firstlight/internal/fmt"
 )
 
 // ErrCompressed is returned for a compressed module that the kernel cannot

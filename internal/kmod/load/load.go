@@ -8,12 +8,12 @@ package load
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/kmod"
 
 	"golang.org/x/sys/unix"
@@ -37,9 +37,8 @@ type Event struct {
 	Step kmod.Step
 	// Already says that the module had been there.
 	Already bool
-	// Began is when its turn came, Took how long the kernel needed.
-	Began time.Time
-	Took  time.Duration
+	// Took is how long the kernel needed.
+	Took time.Duration
 	// Err is an *Error if it failed, also if it could not be tried.
 	Err error
 }
@@ -338,12 +337,13 @@ func (l *Loader) end(j *job, err *Error) (ready []*run) {
 
 // try loads one module.
 func (l *Loader) try(j *job) (ev Event, failed *Error) {
-	ev = Event{Step: j.step, Began: time.Now()}
+	began := time.Now()
+	ev = Event{Step: j.step}
 	defer func() {
 		if p := recover(); p != nil {
 			failed = &Error{Module: j.step.Name, Err: fmt.Errorf("panic: %v", p)}
 		}
-		ev.Took = time.Since(ev.Began)
+		ev.Took = time.Since(began)
 		if failed != nil {
 			ev.Err = failed
 		}

@@ -7,13 +7,14 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"errors"
-	"fmt"
 	"hash"
 	"strings"
 
 	"golang.org/x/crypto/blake2b"
 	//lint:ignore SA1019 headers made with it have to be opened
 	"golang.org/x/crypto/ripemd160"
+
+	"firstlight/internal/fmt"
 )
 
 // ErrUnknown is wrapped by the error for a hash that is not built in.

@@ -10,10 +10,11 @@ package jsontree
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"firstlight/internal/fmt"
 )
 
 // Kind is the kind of a value.

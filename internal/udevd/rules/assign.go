@@ -2,11 +2,11 @@ package rules
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/udevd/escape"
 	"firstlight/internal/udevd/rules/tab"
 )

@@ -3,11 +3,11 @@ package rules
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"firstlight/internal/device"
+	"firstlight/internal/fmt"
 	"firstlight/internal/udevd/rules/tab"
 )
 

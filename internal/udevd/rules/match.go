@@ -2,12 +2,12 @@ package rules
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"strings"
 
 	"firstlight/internal/device"
+	"firstlight/internal/fmt"
 	"firstlight/internal/udevd/escape"
 	"firstlight/internal/udevd/glob"
 	"firstlight/internal/udevd/rules/tab"

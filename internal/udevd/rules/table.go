@@ -15,9 +15,9 @@ package rules
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 
+	"firstlight/internal/fmt"
 	"firstlight/internal/udevd/rules/tab"
 )
 

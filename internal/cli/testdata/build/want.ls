@@ -5,6 +5,7 @@ drwxr-xr-x         0 etc/firstlight/cmdline.d
 -rw-r--r-- SIZE etc/firstlight/cmdline.d/config.conf
 -rw-r--r-- SIZE etc/firstlight/image
 -rw-r--r-- SIZE etc/firstlight/modules.idx
+-rw-r--r-- SIZE etc/firstlight/other-drivers
 -rw-r--r-- SIZE etc/firstlight/rules.tab
 -rw-r--r-- SIZE etc/initrd-release
 drwxr-xr-x         0 lib

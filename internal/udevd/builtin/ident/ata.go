@@ -2,11 +2,11 @@ package ident
 
 import (
 	"encoding/binary"
-	"fmt"
 	"strconv"
 	"strings"
 
 	"firstlight/internal/device"
+	"firstlight/internal/fmt"
 	"firstlight/internal/udevd/escape"
 	"firstlight/internal/udevd/sysdev"
 )

@@ -1,11 +1,11 @@
 package ident
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
 	"firstlight/internal/device"
+	"firstlight/internal/fmt"
 )
 
 // dmFlags are what the upper half of a device-mapper cookie says, from its

@@ -1,11 +1,11 @@
 package ident
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
 	"firstlight/internal/device"
+	"firstlight/internal/fmt"
 	"firstlight/internal/udevd/sysdev"
 )
 
@@ -174,7 +174,7 @@ func (w *where) tape(p *device.Device) {
 			continue
 		}
 		if rest != "" && strings.IndexByte("lma", rest[0]) >= 0 {
-			w.add("%s%c", prefix, rest[0])
+			w.add("%s%s", prefix, rest[:1])
 		}
 		return
 	}

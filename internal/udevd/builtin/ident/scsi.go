@@ -1,11 +1,11 @@
 package ident
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
 	"firstlight/internal/device"
+	"firstlight/internal/fmt"
 	"firstlight/internal/udevd/escape"
 	"firstlight/internal/udevd/sysdev"
 )

@@ -5,11 +5,12 @@ package sgio
 
 import (
 	"errors"
-	"fmt"
 	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"firstlight/internal/fmt"
 )
 
 // Disks sends commands to the disks of this machine. Each call opens and

@@ -1,0 +1,371 @@
+package boot
+
+import (
+	"strconv"
+	"strings"
+
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/devspec"
+	"firstlight/internal/goal"
+	"firstlight/internal/handler"
+	"firstlight/internal/machine"
+	"firstlight/internal/spell"
+	"firstlight/internal/udevd"
+	"firstlight/internal/ueventd"
+)
+
+// Explain returns the lines that say how the boot stands now: what is wanted,
+// what it needs, what of that is there, what is missing, and what to try. They
+// are at most goal.Height lines of goal.Width columns.
+func (c *Core) Explain() []string { return c.situation(false).Explain() }
+
+// screen shows an explanation on every console, between two lines that say
+// why and what comes next, and records it.
+func (c *Core) screen(t *ueventd.Task, head, next string) {
+	if c.others == nil {
+		// Only a boot in trouble asks which drivers it has not.
+		c.others, _ = ueventd.Do(t, "read which drivers are not in this image", func(m machine.Machine) ([]byte, error) {
+			return m.ReadFile(OtherDrivers, 1<<20)
+		})
+	}
+	text := strings.Join(c.Explain(), "\n") + next
+	t.Record("explanation", head, strings.Split("line="+strings.ReplaceAll(text, "\n", "\nline="), "\n")...)
+	c.messages = append(c.messages, Message{handler.Loud, head + "\n" + text})
+}
+
+// situation collects what an explanation is made from. Of two moments at which
+// nothing is different but the time, the timeless ones are equal.
+func (c *Core) situation(timeless bool) *goal.Situation {
+	s := &goal.Situation{Now: c.sched.Now(), Set: c.w.Goals, Facts: c.w.Facts(), Timeless: timeless}
+	e := explainer{Core: c, s: s, blocks: c.w.Devices.Block()}
+	g := c.w.Goals.Get("root")
+	e.lost = g != nil && g.State != goal.Met && len(c.w.Find(c.opt.Config.Root.Device)) == 0
+	e.look()
+	e.drivers()
+	for i := range c.opt.Problems {
+		if p := &c.opt.Problems[i]; p.Kind == bootcmd.Malformed || p.Nearest != "" && p.Kind == bootcmd.Unknown {
+			s.Add(goal.Cmdline, p.String())
+		}
+	}
+	if !timeless { // what is under way comes and goes
+		for _, what := range c.sched.Busy() {
+			s.Add(goal.Doing, what)
+		}
+	}
+	e.advise()
+	return s
+}
+
+// explainer writes one explanation.
+type explainer struct {
+	*Core
+	s      *goal.Situation
+	blocks []*udevd.Entry
+	lost   bool // no device is the root that is asked for
+}
+
+// look says what was looked for in vain, and what is there instead.
+func (x *explainer) look() {
+	notes := make([]string, len(x.blocks))
+	root := &x.opt.Config.Root.Device
+	if x.lost {
+		x.seek("root=", root, notes)
+		for i := range x.w.Sought {
+			x.seek(x.w.Sought[i].By, x.w.Sought[i].Spec, notes)
+		}
+	}
+	for i := range x.w.Extra {
+		x.seek("", &x.w.Extra[i], notes)
+	}
+	if !x.w.ResumeSettled {
+		x.seek("", &x.opt.Config.Resume.Device, notes)
+	}
+	for i, e := range x.blocks {
+		note := notes[i]
+		switch {
+		case e.Err != nil:
+			note = e.Err.Error()
+			x.s.Add(goal.Try, "check the disk "+short(e)+" and its cable: it cannot be read")
+		case e.Property("ID_FS_AMBIVALENT") != "":
+			note = "more than one signature: " + e.Property("ID_FS_AMBIVALENT")
+			x.s.Add(goal.Try, "in a rescue system remove the signature that is wrong (wipefs "+e.Devname()+" lists them)")
+		case note == "" && x.lost:
+			note = x.unused(e)
+		}
+		if notes[i] = note; note != "" {
+			x.s.Add(goal.Seen, describe(e, root.Kind, note))
+		}
+	}
+	// On a machine of many disks those that something is to be said of come
+	// first.
+	for i, e := range x.blocks {
+		if notes[i] == "" && !empty(e) {
+			x.s.Add(goal.Seen, describe(e, root.Kind, ""))
+		}
+	}
+	if e := x.gone; e != nil {
+		text := describe(e, root.Kind, "went away")
+		if !x.s.Timeless {
+			text += " " + goal.Seconds(x.s.Now-x.goneAt) + " ago"
+		}
+		x.s.Add(goal.Gone, text)
+		x.s.Add(goal.Try, "check the disk "+short(e)+" and its cable: it went away")
+	}
+}
+
+// properties are what devices are named by. tag is how a person writes it.
+var properties = [...]struct {
+	kind     devspec.Kind
+	key, tag string
+}{
+	{devspec.UUID, "ID_FS_UUID", "UUID="},
+	{devspec.Label, "ID_FS_LABEL", "LABEL="},
+	{devspec.PartUUID, "ID_PART_ENTRY_UUID", "PARTUUID="},
+	{devspec.PartLabel, "ID_PART_ENTRY_NAME", "PARTLABEL="},
+	{devspec.Serial, "ID_SERIAL_SHORT", "SERIAL="},
+	{devspec.None, "ID_FS_UUID_SUB", "UUID_SUB="},
+}
+
+// seek notes that nothing is the device that is looked for, if so, and of each
+// device whether it is nearly that. by is what names it, "" where a handler
+// says itself that it is missing.
+func (x *explainer) seek(by string, spec *devspec.Spec, notes []string) {
+	if !spec.IsDevice() || len(x.w.Find(*spec)) > 0 {
+		return
+	}
+	if by != "" {
+		text := by + spec.String() + " was not found"
+		if vg, _, ok := spec.LogicalVolume(); ok && spec.Kind == devspec.LV && x.opt.Config.LVM.Enabled && !x.spokenOf("volume group "+vg) {
+			text += ": no disk of volume group " + vg + " was seen"
+		}
+		x.s.Add(goal.Needs, text)
+	}
+	for i, e := range x.blocks {
+		note, name := hint(spec, e)
+		if note == "" || notes[i] != "" {
+			continue
+		}
+		notes[i] = note
+		x.s.Add(goal.Try, "if "+short(e)+" is meant, write "+name+" instead of "+spec.String())
+	}
+}
+
+// hint says whether a device is nearly the one that is looked for, and by
+// which name it can be asked for.
+func hint(spec *devspec.Spec, e *udevd.Entry) (note, name string) {
+	if spec.Kind == devspec.Path {
+		// Another driver gives other names, and the same number.
+		name := strings.TrimPrefix(spec.Value, "/dev/")
+		number := name[len(strings.TrimRight(name, "0123456789")):]
+		uuid := e.Property("ID_FS_UUID")
+		if len(name) < 3 || !contains("sd vd hd xv nv mm", name[:2]) || uuid == "" || e.Property("PARTN") != number || e.Property("DM_NAME") != "" {
+			return "", ""
+		}
+		return "may be what was called " + spec.Value, "UUID=" + uuid
+	}
+	for i := range properties {
+		p := &properties[i]
+		v := e.Property(p.key)
+		if v == "" {
+			continue
+		}
+		d := ""
+		if p.kind == spec.Kind {
+			d = difference(strings.ToLower(spec.Value), strings.ToLower(v))
+		} else if strings.EqualFold(v, spec.Value) {
+			d = "this is its " + p.tag[:len(p.tag)-1]
+		}
+		if d != "" && p.kind == devspec.None {
+			return d, "UUID=" + e.Property("ID_FS_UUID")
+		} else if d != "" {
+			return d, p.tag + v
+		}
+	}
+	return "", ""
+}
+
+// difference says in what two names differ that are nearly the same, "" of
+// others.
+func difference(a, b string) string {
+	n := spell.Distance(a, b)
+	switch {
+	case n == 0:
+		return "differs in upper and lower case"
+	case n > 2 || 3*n > len(a):
+		return ""
+	case n == 2:
+		return "differs in 2 characters"
+	case len(a) == len(b) && a[:len(a)-1] == b[:len(b)-1]:
+		return "differs in the last character"
+	}
+	return "differs in 1 character"
+}
+
+// describe says what a person knows a device by. kind is that of the name by
+// which the root is looked for; note is said at the end.
+func describe(e *udevd.Entry, kind devspec.Kind, note string) string {
+	text := short(e)
+	if pad := 7 - len(text); pad > 0 {
+		text += "       "[:pad]
+	}
+	add := func(prefix, v string) {
+		if v != "" {
+			text += " " + prefix + v
+		}
+	}
+	size, _ := e.Attr("size")
+	if n, err := strconv.ParseUint(size, 10, 54); err == nil {
+		add("", goal.Bytes(n*512))
+	}
+	if e.Devtype() == "disk" {
+		model, _ := e.Attr("device/model")
+		add("", strings.TrimSpace(model))
+	}
+	typ := e.Property("ID_FS_TYPE")
+	add("", typ)
+	if pt := e.Property("ID_PART_TABLE_TYPE"); typ == "" && pt != "" {
+		text += " " + pt + " partition table"
+	} else if typ+note == "" {
+		text += " nothing recognised on it"
+	}
+	for i := range properties {
+		if p := &properties[i]; p.kind == kind || p.kind == devspec.UUID || p.kind == devspec.Label {
+			add(p.tag, e.Property(p.key))
+		}
+	}
+	on, _ := e.Sys().List(e.Devpath() + "/slaves")
+	add("on ", strings.Join(on, ", "))
+	if note != "" {
+		text += ": " + note
+	}
+	return text
+}
+
+// short is the name of a device without /dev/.
+func short(e *udevd.Entry) string {
+	if dm := e.Property("DM_NAME"); dm != "" {
+		return "mapper/" + dm
+	}
+	return strings.TrimPrefix(e.Devname(), "/dev/")
+}
+
+// empty leaves out the devices that drivers make in advance.
+func empty(e *udevd.Entry) bool {
+	name := strings.TrimRight(strings.TrimPrefix(e.Devname(), "/dev/"), "0123456789")
+	return e.Property("ID_FS_TYPE") == "" && contains("loop ram zram nbd fd sr", name)
+}
+
+// contains says whether a word is in a list of words.
+func contains(list, word string) bool {
+	return word != "" && strings.Contains(" "+list+" ", " "+word+" ")
+}
+
+// foreign are the layers that nothing here starts, as blkid names them.
+const foreign = "bcache zfs_member mpath_member drbd BitLocker LVM1_member DM_snapshot_cow DM_integrity " +
+	"DM_verity_hash VMFS_volume_member ceph_bluestore vdo stratis"
+
+// unused says why nothing comes of what a device holds, where that is certain.
+func (x *explainer) unused(e *udevd.Entry) string {
+	typ, uuid, cfg := e.Property("ID_FS_TYPE"), e.Property("ID_FS_UUID"), x.opt.Config
+	off := ""
+	switch {
+	case typ == "":
+		if e.Property("ID_PART_TABLE_TYPE") == "" || e.Devtype() != "disk" {
+			return ""
+		}
+		for _, p := range x.blocks {
+			if strings.HasPrefix(p.Devpath(), e.Devpath()+"/") {
+				return ""
+			}
+		}
+		x.s.Add(goal.Try, "look at the partition table of "+short(e)+" in a rescue system (fdisk -l)")
+		return "the kernel found no partition in it"
+	case typ == "linux_raid_member":
+		if !cfg.MD.Enabled {
+			off = "rd.md=0"
+		}
+	case typ == "LVM2_member":
+		if !cfg.LVM.Enabled {
+			off = "rd.lvm=0"
+		}
+	case typ == "crypto_LUKS":
+		switch {
+		case !cfg.Luks.Enabled:
+			off = "rd.luks=0"
+		case uuid != "" && !held(e) && !x.spokenOf(uuid):
+			x.s.Add(goal.Try, "if the root is in "+short(e)+", add rd.luks.uuid="+uuid)
+			return "nothing asks to unlock it"
+		}
+	case strings.HasSuffix(typ, "_raid_member") || contains(foreign, typ):
+		x.s.Add(goal.Try, "have the root on a plain filesystem, LUKS, LVM, MD RAID or btrfs")
+		return "Firstlight cannot start this"
+	}
+	if off == "" {
+		return ""
+	}
+	x.s.Add(goal.Try, "take "+off+" off the command line")
+	return "left alone, as " + off + " says"
+}
+
+// spokenOf says whether a handler says something of an object.
+func (x *explainer) spokenOf(name string) bool {
+	for i := range x.s.Facts {
+		if strings.Contains(x.s.Facts[i].Subject, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// unnamed helps a person who has not said what the root is.
+func (x *explainer) unnamed() {
+	for i := range x.opt.Config.Params {
+		if p := &x.opt.Config.Params[i]; p.HasValue && spell.Distance(p.Name, "root") == 1 {
+			x.s.Add(goal.Cmdline, p.Name+"= means nothing; did you mean root=?")
+		}
+	}
+	name := "UUID=…"
+	for _, e := range x.blocks {
+		if contains("ext4 ext3 ext2 xfs btrfs f2fs bcachefs jfs", e.Property("ID_FS_TYPE")) {
+			name = "UUID=" + e.Property("ID_FS_UUID") + " if " + short(e) + " is the root"
+			break
+		}
+	}
+	x.s.Add(goal.Try, "add root="+name)
+}
+
+// advise adds what can be said from the whole of the situation.
+func (x *explainer) advise() {
+	if len(x.w.Missing) > 0 {
+		x.s.Add(goal.Try, "rebuild the image with the drivers that could not be loaded")
+	}
+	switch {
+	case x.opt.Config.Root.Device.IsZero():
+		x.unnamed()
+		return
+	case !x.lost || x.s.Has(goal.Try):
+		return
+	case len(x.blocks) == 0:
+		x.s.Add(goal.Try, "check that the disk is connected; else this image may lack the driver of its controller")
+		return
+	}
+	// What is still being done, and be it that a passphrase is tried, or goes
+	// on by itself in a while, may well bring the root: then nothing is wrong
+	// with the command line.
+	for i := range x.s.Facts {
+		if f := &x.s.Facts[i]; f.Condition == goal.Working || f.Until > x.s.Now || f.Try != "" {
+			return
+		}
+	}
+	if x.s.Has(goal.Doing) {
+		x.s.Add(goal.Try, "look at the kernel's messages (dmesg): what is being done takes very long")
+		return
+	}
+	x.s.Add(goal.Try, "check root= on the kernel command line against the devices above, and that every disk is connected")
+}
+
+// held says whether something lies on a device: an open mapping of it.
+func held(e *udevd.Entry) bool {
+	list, _ := e.Sys().List(e.Devpath() + "/holders")
+	return len(list) > 0
+}

@@ -1,0 +1,110 @@
+// Hostbuild runs in a real Debian, from the disk of tools that is mounted where
+// it lies: it does what a person does who tries Firstlight on an installed
+// machine. It asks firstlight what the machine needs, builds an image for it,
+// carries the image out on a disk of its own and powers the machine off.
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"firstlight/test/guest/report"
+
+	"golang.org/x/sys/unix"
+)
+
+// outDisk takes the image: its length in 8 bytes, big endian, then itself.
+const outDisk = "/dev/disk/by-id/virtio-out"
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "hostbuild:", err)
+	}
+	exec.Command("systemctl", "poweroff", "--force").Run()
+}
+
+func run() (err error) {
+	w, err := report.Open("/dev/ttyS1")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			w.Send(report.Message{Note: err.Error()})
+		}
+		w.Drain()
+	}()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	tools := filepath.Dir(self)
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return err
+	}
+	release := unix.ByteSliceToString(u.Release[:])
+	// The installed kernel package, as far as its modules go.
+	modules := "/lib/modules/" + release
+	if err := os.MkdirAll(modules, 0o755); err != nil {
+		return err
+	}
+	if err := unix.Mount(filepath.Join(filepath.Dir(tools), "modules"), modules, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("bind %s: %w", modules, err)
+	}
+	firstlight := filepath.Join(tools, "firstlight")
+	need, err := output(firstlight, "detect", "--json")
+	if err != nil {
+		return err
+	}
+	if err := w.SendBytes("detect.json", need); err != nil {
+		return err
+	}
+	const image = "/run/firstlight-host.img"
+	said, err := output(firstlight, "build", "--kernel", release, "--host", "--no-cache", "--compression", "zstd:3", "--verbose", "--output", image)
+	if err != nil {
+		return err
+	}
+	if err := w.SendBytes("build.log", said); err != nil {
+		return err
+	}
+	if err := carry(image); err != nil {
+		return err
+	}
+	return w.Send(report.Message{Note: "done"})
+}
+
+// output is what a program prints.
+func output(argv ...string) ([]byte, error) {
+	cmd := exec.Command(argv[0], argv[1:]...)
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = fmt.Errorf("%w: %s", err, strings.TrimSpace(string(exit.Stderr)))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
+	}
+	return out, nil
+}
+
+func carry(image string) error {
+	data, err := os.ReadFile(image)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(outDisk, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if _, err := f.Write(append(binary.BigEndian.AppendUint64(nil, uint64(len(data))), data...)); err != nil {
+		return err
+	}
+	return f.Sync()
+}
