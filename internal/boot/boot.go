@@ -123,6 +123,7 @@ func (c *Core) prepare() {
 		}
 	}
 	c.noteGoals()
+	c.w.Looking = true
 	c.sched.Push(ueventd.Event{Queue: filter.Boot + " begin", Kind: kindBegin})
 }
 
@@ -168,6 +169,8 @@ func (c *Core) begin(t *ueventd.Task) ueventd.Outcome {
 			w.Devices.Add(msg)
 		}
 	}
+	w.Looking = false
+	c.sched.Notify(udevd.TopicDevice)
 	if later := append(slices.Clone(cfg.Modules.Load), cfg.Modules.Post...); len(later) > 0 {
 		w.LoadModules(t, later...)
 	}

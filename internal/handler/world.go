@@ -78,6 +78,9 @@ type World struct {
 	Goals   *goal.Set
 	Say     func(Urgency, string)
 
+	// Looking: the devices that were there before the first message of the
+	// kernel are still being looked for.
+	Looking bool
 	// Init is the real init, as seen from the real root, once it is known.
 	Init string
 	// ResumeSettled: no image can be resumed any more, so that disks may be
@@ -202,6 +205,9 @@ func (w *World) Want(spec devspec.Spec) {
 // first is used, but not for a device that does not answer: each is waited
 // for no longer than identifyPatience after it was announced.
 func (w *World) Identified(t *ueventd.Task) {
+	for w.Looking { // what is there already may have the name of what has come
+		t.Wait("the devices that are there already", udevd.TopicDevice)
+	}
 	for {
 		var names []string
 		var until time.Duration

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -310,7 +311,7 @@ func (a *array) write(by string) {
 }
 
 // locate follows a byte of the array to the members that have it.
-func (a *array) locate(off int64, key []byte, depth int) place {
+func (a *array) locate(off int64, key *keys, depth int) place {
 	if a.slots == nil {
 		return place{n: 1 << 40}
 	}
@@ -335,14 +336,14 @@ func (a *array) locate(off int64, key []byte, depth int) place {
 
 // rebuild computes what a missing member had from the others, which must all
 // have parts of the same thing.
-func (a *array) rebuild(off, at, run int64, key []byte, depth int) place {
+func (a *array) rebuild(off, at, run int64, key *keys, depth int) place {
 	var of *Disk
 	have := 0
 	for slot, x := range a.slots {
 		if !x.alive() {
 			continue
 		}
-		e := x.d.striped(int64(x.super.DataOffset)*mdsuper.SectorSize+at, depth)
+		e := x.d.striped(int64(x.super.DataOffset)*mdsuper.SectorSize+at, nil, depth)
 		if e == nil || e.Stripe.Slot != slot || of != nil && e.Disk != of {
 			return place{garbage: true, n: run}
 		}
@@ -359,24 +360,33 @@ func (a *array) rebuild(off, at, run int64, key []byte, depth int) place {
 
 // striped returns the part of something spread over several disks that a byte
 // belongs to; nil if it is of none.
-func (d *Disk) striped(off int64, depth int) *Extent {
+func (d *Disk) striped(off int64, key *keys, depth int) *Extent {
 	if depth > maxLayers || d.array != nil {
 		return nil
 	}
 	for i := range d.views {
-		if v := &d.views[i]; off >= v.at && off < v.at+v.n && v.on != nil && v.stripes == nil && v.key == nil {
-			return v.on.striped(v.from+off-v.at, depth+1)
+		if v := &d.views[i]; off >= v.at && off < v.at+v.n && v.on != nil && v.stripes == nil {
+			if v.key != nil {
+				key = &keys{v.key, key}
+			}
+			return v.on.striped(v.from+off-v.at, key, depth+1)
 		}
 	}
 	for i := range d.Holds {
 		e := &d.Holds[i]
-		if off < e.At || off >= e.At+e.length() || e.Disk == nil || e.Key != nil {
+		if off < e.At || off >= e.At+e.length() || e.Disk == nil {
 			continue
 		}
-		if e.Stripe != nil {
+		if e.Key != nil {
+			if key == nil || !bytes.Equal(e.Key, key.key) {
+				return nil
+			}
+			key = key.next
+		}
+		if e.Stripe != nil && key == nil {
 			return e
 		}
-		return e.Disk.striped(e.From+off-e.At, depth+1)
+		return e.Disk.striped(e.From+off-e.At, key, depth+1)
 	}
 	return nil
 }

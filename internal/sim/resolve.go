@@ -35,9 +35,16 @@ type place struct {
 // maxLayers bounds how deep devices may be stacked.
 const maxLayers = 32
 
-// locate follows a byte of a device through every layer. With a key it asks
-// for what is encrypted with that key there.
-func (d *Disk) locate(off int64, key []byte, depth int) place {
+// keys are those with which bytes are decrypted on their way up, the lowest
+// layer's first.
+type keys struct {
+	key  []byte
+	next *keys
+}
+
+// locate follows a byte of a device through every layer. With keys it asks
+// for what is encrypted with them there, one layer below the other.
+func (d *Disk) locate(off int64, key *keys, depth int) place {
 	if depth > maxLayers {
 		return place{gone: true, n: 1}
 	}
@@ -51,7 +58,7 @@ func (d *Disk) locate(off int64, key []byte, depth int) place {
 }
 
 // through follows a byte of a mapped device or partition.
-func (d *Disk) through(off int64, key []byte, depth int) place {
+func (d *Disk) through(off int64, key *keys, depth int) place {
 	for i := range d.views {
 		v := &d.views[i]
 		if off < v.at || off >= v.at+v.n {
@@ -75,14 +82,7 @@ func (d *Disk) through(off int64, key []byte, depth int) place {
 			return place{gone: true, n: left}
 		}
 		if v.key != nil {
-			// What is below is encrypted once more for whoever asks with a
-			// key: only one layer is undone at a time.
-			p := v.on.locate(v.from+rel, v.key, depth+1)
-			p.n = min(p.n, left)
-			if key != nil && !p.gone {
-				p = peel(p, key, depth)
-			}
-			return p
+			key = &keys{v.key, key}
 		}
 		p := v.on.locate(v.from+rel, key, depth+1)
 		p.n = min(p.n, left)
@@ -91,19 +91,8 @@ func (d *Disk) through(off int64, key []byte, depth int) place {
 	return place{n: 1 << 40}
 }
 
-// peel looks for an encrypted thing at a place that was found already.
-func peel(p place, key []byte, depth int) place {
-	if p.leaf == nil || p.garbage {
-		return place{garbage: true, n: p.n}
-	}
-	n := p.n
-	p = p.leaf.inside(p.off, key, depth+1)
-	p.n = min(p.n, n)
-	return p
-}
-
 // inside follows a byte of what is on a disk.
-func (d *Disk) inside(off int64, key []byte, depth int) place {
+func (d *Disk) inside(off int64, key *keys, depth int) place {
 	next := d.size()
 	if n := int64(len(d.Content)); off < n {
 		next = min(next, n)
@@ -126,10 +115,10 @@ func (d *Disk) inside(off int64, key []byte, depth int) place {
 			}
 			return place{leaf: d, off: off, data: e.Data[rel:], n: left}
 		case e.Key != nil:
-			if !bytes.Equal(e.Key, key) {
+			if key == nil || !bytes.Equal(e.Key, key.key) {
 				return place{garbage: true, n: left}
 			}
-			key = nil
+			key = key.next
 		}
 		at := e.From + rel
 		if s := e.Stripe; s != nil {

@@ -150,6 +150,9 @@ func (m *Manager) Rescan(found []*uevent.Message) {
 		case len(m.inHand[msg.Devpath]) > 0 && m.seen[msg.Devpath] == added && msg.Props["SUBSYSTEM"] != "block":
 			// An event of it is still to be handled, and reads what is there then.
 		case e == nil || m.seen[msg.Devpath] == departed:
+			if m.mapped(msg.Devpath) {
+				msg.Action, msg.Props["ACTION"] = "change", "change"
+			}
 			m.Add(msg)
 		case !sameKernelProps(e, msg) || msg.Props["SUBSYSTEM"] == "block":
 			msg.Action = "change"
@@ -177,6 +180,15 @@ func (m *Manager) Rescan(found []*uevent.Message) {
 		props["ACTION"] = "remove"
 		m.Add(&uevent.Message{Action: "remove", Devpath: devpath, Props: props})
 	}
+}
+
+// mapped says whether a device of the device mapper has its table already. It
+// is the change event of its activation that makes such a device usable, and
+// not that of its addition: where both were lost the former stands for both.
+func (m *Manager) mapped(devpath string) bool {
+	suspended, err := m.sys.Read(devpath + "/dm/suspended")
+	size, _ := m.sys.Read(devpath + "/size")
+	return err == nil && suspended == "0" && size != "0" && size != ""
 }
 
 // LookAgain takes up again every device that could not be looked at when its

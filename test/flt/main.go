@@ -25,6 +25,8 @@ var commands = map[string]struct {
 	"run":     {"boot a Debian from LUKS on LVM on RAID1", run},
 	"bench":   {"measure Firstlight beside its peers", measure},
 	"fuzz":    {"run every fuzz target for a time", fuzz},
+	"sim":     {"boot generated machines in the simulator", simulate},
+	"mutate":  {"break the rules on purpose and look who notices", mutate},
 	"roots":   {"make Debian roots of the named suites", roots},
 	"disks":   {"make the disks of the named layouts, or of all", makeDisks},
 }

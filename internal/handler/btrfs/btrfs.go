@@ -196,6 +196,9 @@ func (h *Handler) tell(t *ueventd.Task, f *filesystem, there []*udevd.Entry) err
 			news = append(news, e.Devname())
 		}
 	}
+	if len(news) > 0 {
+		f.overdue = false // who has come may not be the last
+	}
 	if len(news) == 0 && f.ready && len(f.members) == len(known) {
 		return nil
 	}

@@ -208,13 +208,14 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 			Try: "give it another name: rd.luks.name=" + e.Property("ID_FS_UUID") + "=NAME"})
 		return ueventd.WaitFor(text, udevd.TopicDevice, handler.TopicRetry)
 	}
-	if other := h.twin(e); other != "" {
+	err := h.unlock(t, e, v)
+	if other := h.twin(e); other != "" && err != nil {
 		text := e.Devname() + " and " + other + " have the same LUKS header"
 		w.SetFact(key, goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: text,
 			Try: "unplug the copy, or give one of them another UUID (cryptsetup luksUUID)"})
 		return ueventd.WaitFor(text, udevd.TopicDevice)
 	}
-	return h.outcome(v, e, h.unlock(t, e, v))
+	return h.outcome(v, e, err)
 }
 
 // outcome says how to go on after an attempt to open a volume.
@@ -250,6 +251,10 @@ func advice(err error) string {
 	}
 	return "look at the kernel's messages (dmesg) for the reason"
 }
+
+// errTwin says that there is a copy of a device, and that neither is opened. It
+// may come while a key is waited for or a person is asked.
+var errTwin = errors.New("another device has the same LUKS header")
 
 // stayLocked says why a device is left locked although nothing is broken.
 type stayLocked struct{ why, try string }

@@ -38,6 +38,9 @@ const maxKeyFile = 8 << 20
 
 // unlock gets a key and maps the device.
 func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
+	if h.twin(e) != "" {
+		return errTwin
+	}
 	hdr, err := h.header(t, e, v)
 	if err != nil {
 		return err
@@ -60,8 +63,8 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
 	why := ""
 	for _, k := range keys {
 		err := h.byKeyFile(t, e, v, hdr, k)
-		if err == nil {
-			return nil
+		if err == nil || err == errTwin {
+			return err
 		}
 		if !named && errors.Is(err, errNoFile) {
 			continue
@@ -71,8 +74,8 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
 		h.w.Say(handler.Loud, fmt.Sprintf("%s: key %s: %v", e.Devname(), describeKey(k), err))
 	}
 	if v.options.TryEmptyPassword {
-		if err := h.try(t, e, v, hdr, "the empty passphrase", []byte{}); err == nil {
-			return nil
+		if err := h.try(t, e, v, hdr, "the empty passphrase", []byte{}); err == nil || err == errTwin {
+			return err
 		}
 	}
 	if v.options.Headless {
@@ -344,6 +347,9 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.H
 // try unlocks and maps the device with one secret. what says which, for the
 // person who waits: deriving a key takes its time.
 func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.Header, what string, secret []byte) error {
+	if h.twin(e) != "" {
+		return errTwin
+	}
 	h.locked(e, v, what+" is being tried")
 	name, err := devmapper.Mangle(v.name)
 	if err != nil {

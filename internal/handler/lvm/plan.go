@@ -2,12 +2,14 @@ package lvm
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"firstlight/internal/devspec"
 	"firstlight/internal/handler"
 	"firstlight/internal/lvmmeta"
+	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
 )
 
@@ -111,7 +113,7 @@ func (h *Handler) wanted(vg *lvmmeta.VG) (named []string, all bool, why string) 
 		case !ok || spec.Kind == devspec.Mapper:
 			// A UUID says nothing of where it is, and /dev/mapper/luks-root may
 			// be an encrypted volume that lies on a logical one.
-			all = all || len(h.w.Find(spec)) == 0
+			all = all || !h.found(spec)
 		}
 	}
 	luks := h.w.Config.Luks
@@ -119,6 +121,25 @@ func (h *Handler) wanted(vg *lvmmeta.VG) (named []string, all bool, why string) 
 		all = true
 	}
 	return named, all || h.w.Config.Auto, "the boot needs none of its volumes"
+}
+
+// found says whether what spec names is there, all of it: the rest of a btrfs
+// filesystem on several devices may lie on a volume.
+func (h *Handler) found(spec devspec.Spec) bool {
+	devs := h.w.Find(spec)
+	if len(devs) == 0 {
+		return false
+	}
+	total, err := strconv.Atoi(devs[0].Property(udevd.BtrfsDevices))
+	if err != nil || total < 2 {
+		return true
+	}
+	for _, e := range h.w.Devices.Block() {
+		if e.Property("ID_FS_UUID") == devs[0].Property("ID_FS_UUID") {
+			total--
+		}
+	}
+	return total <= 0
 }
 
 // hidden says whether volumes of a kind are parts of others only, although

@@ -9,6 +9,7 @@
 package mdraid
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -105,6 +106,8 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 			return ueventd.Outcome{}
 		}
 		a.overdue = true
+		// What could not be read may be readable now: better than without it.
+		maps.DeleteFunc(a.members, func(_ string, m *member) bool { return m.err != nil })
 	}
 	h.look(t, a)
 	return h.judge(t, a)
@@ -245,7 +248,7 @@ func (h *Handler) ready(a *array, v *mdsuper.Array) bool {
 		if len(v.Awaited()) == 0 || a.overdue {
 			return true
 		}
-		f := goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v),
+		f := goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v) + a.unread(),
 			Try: "connect the missing member"}
 		if f.Until = h.await(a); f.Until != 0 {
 			f.AtExpiry = "starts degraded"
@@ -254,7 +257,7 @@ func (h *Handler) ready(a *array, v *mdsuper.Array) bool {
 		return false
 	case mdsuper.Incomplete:
 		h.rest(a)
-		w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v), Try: advice(v)})
+		w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v) + a.unread(), Try: advice(v)})
 		return false
 	}
 	h.rest(a)

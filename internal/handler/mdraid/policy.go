@@ -149,6 +149,8 @@ func (h *Handler) writeMap(t *ueventd.Task) {
 	h.writing = false
 	h.w.Sched.Notify(topicMap)
 	if err != nil {
+		// Whoever names an array by it waits for a link that nobody makes.
+		h.w.SetFact(MapFile, goal.Fact{Subject: MapFile, Condition: goal.Blocked, Text: err.Error()})
 		t.Record("warning", err.Error())
 	}
 }
@@ -209,9 +211,16 @@ func advice(v *mdsuper.Array) string {
 
 // unreadable is the fact on an array none of whose superblocks can be used.
 func (h *Handler) unreadable(a *array) goal.Fact {
-	var parts []string
+	return goal.Fact{Subject: "RAID array " + strings.TrimPrefix(a.key, "md "), Condition: goal.Blocked, Text: strings.TrimPrefix(a.unread(), "; ")}
+}
+
+// unread says which members' superblocks cannot be read, and why.
+func (a *array) unread() string {
+	text := ""
 	for _, name := range a.names() {
-		parts = append(parts, name+": "+a.members[name].err.Error())
+		if err := a.members[name].err; err != nil {
+			text += "; " + name + ": " + err.Error()
+		}
 	}
-	return goal.Fact{Subject: "RAID array " + strings.TrimPrefix(a.key, "md "), Condition: goal.Blocked, Text: strings.Join(parts, "; ")}
+	return text
 }

@@ -57,6 +57,8 @@ func (h *Handler) wantedByFstab(t *ueventd.Task) []fstab.Entry {
 	})
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
+			// A /usr that it names would be missed without a reason.
+			h.w.SetFact("fstab", goal.Fact{Subject: "/etc/fstab of the root", Condition: goal.Blocked, Text: err.Error()})
 			h.w.Say(handler.Normal, err.Error())
 		}
 		return nil
@@ -248,7 +250,7 @@ func (h *Handler) findInit(t *ueventd.Task) ueventd.Outcome {
 	if w.Config.Init != "" {
 		candidates = []string{w.Config.Init}
 	}
-	var why string
+	var why, broken string
 	for _, p := range candidates {
 		info, err := ueventd.Do(t, "look for init "+p, func(m machine.Machine) (machine.FileInfo, error) {
 			return m.InRoot(handler.SysRoot, p)
@@ -258,6 +260,8 @@ func (h *Handler) findInit(t *ueventd.Task) ueventd.Outcome {
 			why = err.Error()
 			if errors.Is(err, fs.ErrNotExist) {
 				why = "does not exist in the root"
+			} else {
+				broken = ": " + why
 			}
 		case !info.Mode.IsRegular():
 			why = "is not a regular file"
@@ -278,7 +282,7 @@ func (h *Handler) findInit(t *ueventd.Task) ueventd.Outcome {
 	now := w.Sched.Now()
 	g.Deadline = now + initPatience
 	g.OnExpiry = "given up"
-	text := "none of /sbin/init, /etc/init, /bin/init, /bin/sh can be executed in the mounted root"
+	text := "none of /sbin/init, /etc/init, /bin/init, /bin/sh can be executed in the mounted root" + broken
 	if w.Config.Init != "" {
 		text = w.Config.Init + " (init=) " + why
 	}

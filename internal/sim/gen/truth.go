@@ -1,0 +1,603 @@
+package gen
+
+import (
+	"slices"
+	"time"
+)
+
+// Verdict is what a boot must come to.
+type Verdict string
+
+// Verdicts.
+const (
+	Boots   Verdict = "boots"    // into the root
+	Resumes Verdict = "resumes"  // the hibernated system
+	GivesUp Verdict = "gives up" // inside the deadline, with a reason
+	Asks    Verdict = "asks"     // a question stands that nobody answers
+	May     Verdict = "may"      // any of these
+)
+
+// Truth is what is true of a machine, whatever a boot finds out.
+type Truth struct {
+	Verdict Verdict
+	Root    int // the filesystem to start from
+	Resume  int // the swap to resume from, 0 for none
+	// By is until when the boot has come to its end at the latest, without
+	// the time in which a person was asked.
+	By time.Duration
+	// Names are words of which one at least is in the explanation of a
+	// failure. None: there is no telling.
+	Names []string
+	// Quiet: nothing is wrong with this machine, and no timer fires.
+	Quiet bool
+	// MayResume: the image may be resumed from, although it need not.
+	MayResume bool
+}
+
+// Broken is in the text of every error that is injected.
+const Broken = "broken on purpose"
+
+// Margin is how much later than the bare times of a description something may
+// come: operations take their time, one after the other.
+func (m *Machine) Margin() time.Duration {
+	margin := 4*time.Second + time.Duration(150*m.Latency)*time.Millisecond
+	for _, f := range m.Faults {
+		switch f.Trouble {
+		case Slow:
+			margin += 12 * time.Duration(f.Until) * time.Millisecond
+		case Jump:
+			margin += time.Duration(max(f.Until-f.At, 0)) * time.Millisecond
+		case Shuffle:
+			margin += 20 * time.Duration(f.Until) * time.Millisecond
+		case Overflow:
+			margin += time.Duration(f.Until) * time.Millisecond
+		}
+	}
+	return margin + time.Duration(m.Gap*len(m.Order))*time.Millisecond
+}
+
+// state says whether something comes to be.
+type state int8
+
+const (
+	no state = iota
+	maybe
+	yes
+)
+
+// standing is what is known of a node.
+type standing struct {
+	state state
+	by    time.Duration
+	seen  bool     // something of it comes, whole or not
+	asks  bool     // a person that does not answer is asked on the way
+	names []string // what explains that it does not come
+}
+
+// judge works out what becomes of the nodes.
+type judge struct {
+	m    *Machine
+	memo map[int]standing
+}
+
+// Truth works out what a boot of the machine must come to.
+func (m *Machine) Truth() Truth {
+	j := judge{m, map[int]standing{}}
+	root := m.root()
+	if root == nil {
+		return Truth{Verdict: May}
+	}
+	t := Truth{Verdict: Boots, Root: root.ID}
+	deadline := m.Deadline()
+	r := j.mount(root, m.Param(Root))
+	t.By, t.Names = r.by, r.names
+	resume := j.resume(&t)
+	if u := m.usr(); u != nil && r.state == yes {
+		s := j.mount(u, &Param{By: "uuid"})
+		switch {
+		case s.state == no:
+			r.state, t.Names = no, append(s.names, u.UUID, u.Label)
+			deadline += t.By
+		case s.state == maybe:
+			r.state = maybe
+		}
+		r.asks = r.asks || s.asks
+		t.By = max(t.By, s.by)
+		r.by = t.By
+	}
+	margin := m.Margin()
+	late := max(t.By, r.by)+margin >= deadline
+	switch {
+	case m.Has(Fails) || m.Has(Jump):
+		t.Verdict = May
+	case resume == yes:
+		t.Verdict = Resumes
+		return t
+	case resume == maybe:
+		t.Verdict = May
+	case r.asks:
+		t.Verdict = Asks
+		if r.state != no {
+			t.Verdict = May
+		}
+	case r.state == no && deadline > 0:
+		t.Verdict = GivesUp
+	case r.state == maybe || late || deadline == 0:
+		t.Verdict = May
+	}
+	if t.Verdict == GivesUp || t.Verdict == May {
+		t.By = max(deadline, t.By) + margin
+		if m.usr() != nil && t.Verdict == May {
+			t.By += m.Deadline()
+		}
+	}
+	if late {
+		t.Names = append(t.Names, j.spelled(root, m.Param(Root))...)
+		if u := m.usr(); u != nil {
+			t.Names = append(t.Names, u.UUID, u.Label)
+		}
+	}
+	if m.Has(Fails) {
+		t.Names = append(t.Names, Broken)
+	}
+	if m.Has(Copy) {
+		t.Names = append(t.Names, "have this name", "the same LUKS header", "both have slot", "the same member", " is on /dev/")
+	}
+	if t.Verdict == May && (m.Has(Jump) || resume != no || r.state == maybe || r.state == yes && !m.Has(Fails)) {
+		t.Names = nil
+	}
+	t.Quiet = t.Verdict == Boots && len(m.Faults) == 0 && t.By == 0 && m.Latency <= 20 && m.Gap <= 30 && len(m.Order) < 30 && (m.Param(Unlock) == nil || m.Person == Person{})
+	return t
+}
+
+// resume settles whether the image is resumed.
+func (j judge) resume(t *Truth) state {
+	m := j.m
+	p := m.Param(Resume)
+	if p == nil || m.Param(NoResume) != nil {
+		return no
+	}
+	swap := m.Node(p.Node)
+	if swap == nil {
+		return no
+	}
+	patience := min(30*time.Second, m.Deadline())
+	if m.Deadline() == 0 {
+		patience = 30 * time.Second
+	}
+	s := j.device(swap.On[0])
+	ambiguous := j.copied(swap.On[0]) && p.By != "path"
+	if s.state == yes && m.has(swap.On[0], Signature) {
+		s.state = maybe
+	}
+	if s.asks {
+		t.Verdict = May
+		return maybe
+	}
+	if s.state == yes && !ambiguous && s.by+m.Margin() < patience {
+		t.By = max(t.By, s.by)
+		if swap.Image {
+			t.Resume, t.MayResume = swap.ID, true
+			return yes
+		}
+		return no
+	}
+	t.By = max(t.By, patience)
+	if !swap.Image {
+		return no
+	}
+	t.MayResume = s.state != no
+	if s.state == no && !ambiguous {
+		return no
+	}
+	return maybe
+}
+
+// mount says whether a filesystem comes to be mounted.
+func (j judge) mount(n *Node, p *Param) standing {
+	m := j.m
+	if n.Kind == Btrfs && len(n.On) > 1 {
+		return j.named(n, p, j.members(n))
+	}
+	s := j.device(n.On[0])
+	if s.state != no && j.copied(n.On[0]) && p.By != "path" && !m.has(n.On[0], Signature) {
+		s.state = maybe
+		if j.together(n.On[0]) {
+			s.state, s.names = no, []string{"have this name"}
+		}
+	}
+	if s.state != no && m.has(n.On[0], Signature) {
+		s.state, s.names = no, append(j.spelled(n, p), "more than one signature", "which cannot be mounted")
+	}
+	return j.named(n, p, s)
+}
+
+// named adds what the goal itself says: the name under which it is wanted.
+func (j judge) named(n *Node, p *Param, s standing) standing {
+	if s.state == no && len(s.names) == 0 {
+		s.names = j.spelled(n, p)
+	}
+	return s
+}
+
+// spelled are the words by which a parameter names a filesystem.
+func (j judge) spelled(n *Node, p *Param) []string {
+	on := j.m.Node(n.On[0])
+	switch p.By {
+	case "path":
+		names := []string{j.m.Path(on), on.Name}
+		if on.Kind == LUKS {
+			names = append(names, j.m.MappingName(on))
+		}
+		return names
+	case "partuuid", "partlabel":
+		return []string{on.UUID, on.Name}
+	}
+	return []string{n.UUID, n.Label}
+}
+
+// members sums up a btrfs filesystem on several devices.
+func (j judge) members(n *Node) standing {
+	m := j.m
+	out := standing{state: yes}
+	up, down := 0, 0
+	for _, on := range n.On {
+		s := j.device(on)
+		out.by, out.asks = max(out.by, s.by), out.asks || s.asks
+		out.names = append(out.names, s.names...)
+		if m.has(on, Signature) {
+			s.state = min(s.state, maybe)
+		}
+		switch {
+		case s.state == no:
+			down++
+		case s.state == maybe:
+			out.state = maybe
+		default:
+			up++
+			out.seen = true
+		}
+		if j.copied(on) && s.state != no {
+			out.state = min(out.state, maybe)
+		}
+	}
+	if out.state == maybe {
+		return out
+	}
+	for _, on := range n.On {
+		if j.copied(on) && j.together(on) {
+			return standing{state: no, by: out.by, seen: true, names: []string{n.UUID, "the same member"}}
+		}
+	}
+	switch {
+	case down == 0:
+	case up == 0:
+		out.state = no
+	case n.Profile == "raid1" && down == 1:
+		out.by += j.patience()
+	default:
+		out.state = no
+		out.names = append(out.names, n.UUID)
+	}
+	return out
+}
+
+// patience is how long members are waited for at most: what is typed
+// meanwhile and changes of the members that are there begin it anew.
+func (j judge) patience() time.Duration {
+	wait := j.m.Degraded()
+	for _, n := range j.m.Nodes {
+		if n.Kind == LUKS {
+			wait += j.m.Degraded()
+		}
+	}
+	return wait
+}
+
+func (j judge) off(k Kind) bool {
+	return slices.ContainsFunc(j.m.Params, func(p Param) bool { return p.Subject == Off && p.Kind == k })
+}
+
+// device says whether a block device comes to be.
+func (j judge) device(id int) standing {
+	if s, ok := j.memo[id]; ok {
+		return s
+	}
+	n := j.m.Node(id)
+	var s standing
+	if n != nil {
+		s = j.work(n)
+	}
+	j.memo[id] = s
+	return s
+}
+
+func (j judge) work(n *Node) standing {
+	switch n.Kind {
+	case Disk:
+		return j.disk(n)
+	case Part:
+		return j.device(n.On[0])
+	case Array:
+		return j.array(n)
+	case LV:
+		return j.volume(n)
+	case LUKS:
+		return j.locked(n)
+	}
+	return standing{}
+}
+
+func ms(n int) time.Duration { return time.Duration(n) * time.Millisecond }
+
+func (j judge) disk(n *Node) standing {
+	s := standing{state: yes, seen: true}
+	if j.m.has(n.ID, Missing) {
+		if j.m.has(n.ID, Copy) {
+			s.state = maybe
+			return s
+		}
+		return standing{}
+	}
+	for _, f := range j.m.Faults {
+		if f.Trouble == NoDriver && f.What == n.Bus {
+			return standing{}
+		}
+		if f.Node != n.ID {
+			continue
+		}
+		switch f.Trouble {
+		case Unread:
+			if j.m.has(n.ID, Copy) {
+				return standing{state: maybe}
+			}
+			if j.m.has(n.ID, Late) || j.m.has(n.ID, Flaps) || j.m.Has(NoDriver) {
+				return standing{} // it may not even be seen
+			}
+			return standing{names: []string{"input/output error"}}
+		case Late:
+			s.by = max(s.by, ms(f.At))
+		case Flaps:
+			s.state, s.by = maybe, max(s.by, ms(f.Until))
+		case Changes:
+			s.by = max(s.by, ms(f.At+100*f.N))
+		}
+	}
+	return s
+}
+
+// copied says whether the bytes on a device are there a second time: they lie
+// on a disk, through partitions alone, that has a copy.
+func (j judge) copied(id int) bool {
+	n := j.m.Node(id)
+	if n != nil && n.Kind == Part {
+		n = j.m.Node(n.On[0])
+	}
+	return n != nil && n.Kind == Disk && j.m.has(n.ID, Copy)
+}
+
+// together says whether the copy is there from the start, as the original is,
+// so that nothing is done before both are seen.
+func (j judge) together(id int) bool {
+	n := j.m.Node(id)
+	if n.Kind == Part {
+		n = j.m.Node(n.On[0])
+	}
+	if j.m.Gap > 0 || j.m.Drivers || j.m.Has(Slow) || j.m.Has(Overflow) || j.m.Has(Shuffle) {
+		return false
+	}
+	for _, f := range j.m.Faults {
+		if f.Node == n.ID && (f.Trouble == Copy && f.At > 0 || f.Trouble == Late || f.Trouble == Flaps || f.Trouble == Missing || f.Trouble == Unread) {
+			return false
+		}
+	}
+	return true
+}
+
+// atOnce says whether all that a node lies on is there from the start.
+func (j judge) atOnce(n *Node) bool {
+	for _, b := range j.m.Below(n.ID) {
+		if b.Kind == LUKS || b.Kind == Disk && !j.together(b.ID) {
+			return false
+		}
+	}
+	return true
+}
+
+// enough says whether an array of a level and size does without some members;
+// maybe where it depends on which.
+func enough(level, slots, lost int) state {
+	can := map[int]int{0: 0, 1: slots - 1, 5: 1, 6: 2, 10: 1}[level]
+	switch {
+	case lost <= can:
+		return yes
+	case level == 10 && lost <= slots/2:
+		return maybe
+	}
+	return no
+}
+
+func (j judge) array(n *Node) standing {
+	m := j.m
+	out := standing{state: yes}
+	lost, unsure, there := 0, 0, 0
+	stale := map[int]bool{}
+	for _, f := range m.faults(n.ID, Stale) {
+		stale[f.N] = true
+	}
+	awaited := false
+	fates := make([]state, len(n.On))
+	for slot, on := range n.On {
+		s := j.device(on)
+		out.by, out.asks, out.seen = max(out.by, s.by), out.asks || s.asks && !stale[slot], out.seen || s.state == yes
+		out.names = append(out.names, s.names...)
+		if m.has(on, Signature) {
+			s.state = min(s.state, maybe)
+		}
+		fates[slot] = s.state
+		switch {
+		case s.state == maybe:
+			unsure++
+		case s.state == no:
+			lost++
+			awaited = true
+		case stale[slot]:
+			lost++
+			there++
+		default:
+			there++
+		}
+		if s.state != no && j.copied(on) {
+			if !j.together(on) {
+				unsure++
+			} else {
+				return j.refused(n, out)
+			}
+		}
+	}
+	if j.off(Array) {
+		return standing{state: no, asks: out.asks}
+	}
+	if m.has(n.ID, Split) && len(n.On) > 1 {
+		switch {
+		case fates[0] == yes && fates[1] == yes && unsure == 0 && j.atOnce(n):
+			return j.refused(n, out)
+		case fates[0] != no && fates[1] != no:
+			unsure++
+		default:
+			unsure++ // what is left believes that the other one is lost
+		}
+	}
+	if len(stale) > 0 && (awaited || !j.atOnce(n)) {
+		// The newest members may be those that are missing, or late.
+		unsure++
+	}
+	if lost > 0 && n.Level >= 4 && slices.ContainsFunc(m.Below(n.ID), func(b *Node) bool { return b.Kind == Array && b.ID != n.ID }) {
+		unsure++ // the simulated machine computes no parity through two arrays
+	}
+	can := enough(n.Level, len(n.On), lost)
+	dirty := m.has(n.ID, Dirty) && n.Level >= 4 && n.Level <= 6
+	switch {
+	case unsure > 0:
+		out.state = maybe
+	case can == no || lost > 0 && dirty:
+		out.state = no
+		if there > 0 {
+			out.names = append(out.names, n.Name, n.UUID)
+		}
+	case can == maybe:
+		out.state = maybe
+	}
+	if awaited {
+		out.by += j.patience()
+	}
+	switch {
+	case unsure > 0:
+	case out.asks && lost > 0:
+		// A member may come out of the question that stands: it is waited for.
+		out.state = no
+	default:
+		out.asks = false
+	}
+	return out
+}
+
+func (j judge) refused(n *Node, s standing) standing {
+	return standing{state: no, by: s.by, seen: true, names: []string{n.Name, n.UUID}}
+}
+
+func (j judge) volume(n *Node) standing {
+	m := j.m
+	g := m.Node(n.On[0])
+	if len(n.On) < 2 || g == nil {
+		return standing{state: maybe} // no volume at all
+	}
+	out := standing{state: yes}
+	partial, missing := false, false
+	for _, pv := range g.On {
+		s := j.device(pv)
+		uses := slices.Contains(n.On[1:], pv)
+		if m.has(pv, Signature) {
+			s.state = min(s.state, maybe)
+		}
+		out.seen = out.seen || s.state == yes
+		if s.state != no && j.copied(pv) {
+			if !j.together(pv) {
+				out.state = min(out.state, maybe)
+			} else {
+				return standing{state: no, by: s.by, seen: true, names: []string{g.Name}}
+			}
+		}
+		switch {
+		case !uses && s.state == no:
+			partial = true
+			if s.asks {
+				out.state, out.asks = no, true
+			}
+		case !uses && s.state == maybe:
+			partial = true
+			out.state = min(out.state, maybe)
+		case uses && s.state != yes:
+			out.state = min(out.state, s.state)
+			missing = missing || s.state == no
+		}
+		if uses {
+			out.by, out.asks = max(out.by, s.by), out.asks || s.asks
+			out.names = append(out.names, s.names...)
+		}
+	}
+	if j.off(LV) {
+		return standing{state: no, asks: out.asks}
+	}
+	if missing {
+		out.state = no
+		if out.seen {
+			out.names = append(out.names, g.Name)
+		}
+	}
+	if partial {
+		out.by += j.patience()
+	}
+	return out
+}
+
+func (j judge) locked(n *Node) standing {
+	m := j.m
+	s := j.device(n.On[0])
+	if s.state == no {
+		return s
+	}
+	if m.has(n.On[0], Signature) {
+		return standing{state: maybe, by: s.by}
+	}
+	asked := slices.ContainsFunc(m.Params, func(p Param) bool { return p.Subject == Unlock && p.Node == n.ID })
+	if !asked || j.off(LUKS) {
+		return j.closed(n, s)
+	}
+	if j.copied(n.On[0]) {
+		if !j.together(n.On[0]) {
+			return standing{state: maybe, by: s.by}
+		}
+		return standing{state: no, by: s.by, seen: true, names: []string{"have the same LUKS header", n.UUID}}
+	}
+	switch {
+	case m.Person.After < 0:
+		if s.state == maybe {
+			return standing{state: maybe, by: s.by, asks: true}
+		}
+		return standing{state: no, by: s.by, seen: true, asks: true, names: []string{n.UUID}}
+	case m.Person.Refuses || m.Person.Wrong >= 3:
+		return j.closed(n, s)
+	}
+	s.seen = true
+	return s
+}
+
+// closed is an encrypted device that stays so. If it comes at all, it is named.
+func (j judge) closed(n *Node, under standing) standing {
+	s := standing{state: no, by: under.by, seen: true}
+	if under.state == yes {
+		s.names = []string{n.UUID}
+	}
+	return s
+}

@@ -1,0 +1,425 @@
+package prove
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"time"
+
+	"firstlight/internal/handler"
+	"firstlight/internal/machine"
+	"firstlight/internal/sim"
+	"firstlight/internal/sim/gen"
+	"firstlight/internal/udevd"
+)
+
+// Names of rules that are checked here; those of watch are in words there.
+const (
+	wrongRoot   = "the right root"
+	earlyWrite  = "resume comes before any write"
+	ambiguous   = "nothing ambiguous is activated"
+	degraded    = "nothing starts degraded too soon"
+	secret      = "secrets are kept"
+	verdict     = "the boot comes to what it should"
+	inTime      = "failures come inside the deadline"
+	tooEarly    = "deadlines are kept"
+	explanation = "the explanation names the fault"
+	quiet       = "no timer passes without trouble"
+	twiceDone   = "nothing is mounted twice"
+	lostImage   = "a hibernated system is resumed"
+)
+
+// sights is what of the devices was known to the core, and since when.
+type sights struct {
+	twins map[string]time.Duration // identities that are there twice, since when
+	// members is how many members of an array or filesystem are known, since
+	// when as many.
+	members map[string]int
+	since   map[string]time.Duration
+	last    uint64
+}
+
+func newSights() sights {
+	return sights{map[string]time.Duration{}, map[string]int{}, map[string]time.Duration{}, 0}
+}
+
+// identity is what a device claims to be, one of its kind.
+func identity(e *udevd.Entry) string {
+	typ, uuid := e.Property("ID_FS_TYPE"), e.Property("ID_FS_UUID")
+	if typ == "" || uuid == "" {
+		return ""
+	}
+	return typ + " " + uuid + " " + e.Property("ID_FS_UUID_SUB")
+}
+
+// look keeps up with what the core knows of the devices.
+func (t *trial) look() {
+	w := t.sim.Core.World()
+	if w.Revision == t.seen.last {
+		return
+	}
+	t.seen.last = w.Revision
+	now := t.sim.Now()
+	count, members := map[string]int{}, map[string]int{}
+	for _, e := range w.Devices.Block() {
+		id := identity(e)
+		if id == "" {
+			continue
+		}
+		count[id]++
+		if typ := e.Property("ID_FS_TYPE"); typ == "linux_raid_member" || typ == "btrfs" {
+			members[e.Property("ID_FS_UUID")]++
+		} else if typ == "LVM2_member" {
+			if group := t.built.groups[e.Property("ID_FS_UUID")]; group != "" && count[id] == 1 {
+				members[group]++
+			}
+		}
+	}
+	for id, n := range count {
+		if _, known := t.seen.twins[id]; n > 1 && !known {
+			t.seen.twins[id] = now
+		}
+	}
+	for id := range t.seen.twins {
+		if count[id] < 2 {
+			delete(t.seen.twins, id)
+		}
+	}
+	for id := range t.seen.members {
+		if members[id] == 0 {
+			members[id] = 0
+		}
+	}
+	for id, n := range members {
+		if t.seen.members[id] != n {
+			t.seen.members[id], t.seen.since[id] = n, now
+		}
+	}
+}
+
+// decided is called with an operation that the core has just begun.
+func (t *trial) decided(what string) {
+	t.look()
+	switch {
+	case strings.HasPrefix(what, "start RAID array "):
+		t.startsArray(what)
+	case strings.HasPrefix(what, "unlock "):
+		_, name, _ := strings.Cut(what, " as ")
+		for i := range t.d.Nodes {
+			if n := &t.d.Nodes[i]; n.Kind == gen.LUKS && t.d.MappingName(n) == name {
+				t.notTwice(what, "crypto_LUKS "+n.UUID+" ")
+			}
+		}
+	case strings.HasPrefix(what, "activate logical volume "):
+		name, _, _ := strings.Cut(strings.TrimPrefix(what, "activate logical volume "), "/")
+		for i := range t.d.Nodes {
+			if n := &t.d.Nodes[i]; n.Kind == gen.Group && n.Name == name {
+				t.wholeGroup(what, n)
+				for _, pv := range n.On {
+					t.notTwice(what, "LVM2_member "+t.built.pvs[pv]+" ")
+				}
+			}
+		}
+	case strings.HasPrefix(what, "mount "):
+		t.mounts(what)
+	}
+}
+
+// patience is how long the core may need until it acts on what it knows.
+func (t *trial) patience() time.Duration {
+	return 500*time.Millisecond + t.d.Margin() - 4*time.Second
+}
+
+func (t *trial) notTwice(what, identity string) {
+	for id, since := range t.seen.twins {
+		if strings.HasPrefix(id, identity) && t.sim.Now()-since > t.patience() {
+			t.w.broken(ambiguous, t.sim.Now(), "%s: %s is there twice since %v", what, id, since)
+		}
+	}
+}
+
+// startsArray checks a start of an array against the members that there are.
+func (t *trial) startsArray(what string) {
+	for i := range t.d.Nodes {
+		n := &t.d.Nodes[i]
+		if n.Kind != gen.Array || !strings.Contains(what, n.Name) {
+			continue
+		}
+		t.notTwice(what, "linux_raid_member "+n.UUID+" ")
+		_, list, _ := strings.Cut(what, " of ")
+		given := len(strings.Fields(list))
+		t.whole(what, n, given, 0)
+		if given < len(n.On) && t.w.asking > 0 && t.locked(n) && !t.d.Has(gen.Stale) {
+			t.w.broken(degraded, t.sim.Now(), "%s: a passphrase is being typed, and a member is encrypted", what)
+		}
+	}
+}
+
+// locked says whether a member of an array is encrypted.
+func (t *trial) locked(n *gen.Node) bool {
+	return slices.ContainsFunc(n.On, func(on int) bool { return t.d.Node(on).Kind == gen.LUKS })
+}
+
+// whole checks that what is started with some of its members leaves none out
+// that is there, and has waited for the others.
+func (t *trial) whole(what string, n *gen.Node, given, copies int) {
+	for _, f := range t.d.Faults {
+		if f.Node == n.ID && (f.Trouble == gen.Stale || f.Trouble == gen.Split) {
+			return // there are members that are not to be used
+		}
+	}
+	now := t.sim.Now()
+	known, since := t.seen.members[n.UUID]-copies, t.seen.since[n.UUID]
+	unread := slices.ContainsFunc(t.d.Faults, func(f gen.Fault) bool {
+		return f.Trouble == gen.Fails && f.N != 1 && strings.HasPrefix("read the RAID superblock", f.What)
+	})
+	if given < min(known, len(n.On)) && now-since > t.patience() && !unread {
+		t.w.broken(degraded, now, "%s: %d members are there since %v", what, known, since)
+	}
+	if given < len(n.On) && now-since < t.d.Degraded() {
+		t.w.broken(degraded, now, "%s: the last member came at %v, and %v are to be waited", what, since, t.d.Degraded())
+	}
+}
+
+// wholeGroup checks that volumes that nobody names are not activated while
+// disks of the group are still to come.
+func (t *trial) wholeGroup(what string, n *gen.Node) {
+	now := t.sim.Now()
+	known, since := t.seen.members[n.Name], t.seen.since[n.Name]
+	if known < len(n.On) && now-since < t.d.Degraded() && !t.volumesNamed() {
+		t.w.broken(degraded, now, "%s: the last disk of it came at %v, and %v are to be waited", what, since, t.d.Degraded())
+	}
+}
+
+// volumesNamed says whether the command line may name logical volumes: those
+// need not wait for the rest of their group.
+func (t *trial) volumesNamed() bool {
+	return slices.ContainsFunc(t.d.Params, func(p gen.Param) bool {
+		n := t.d.Node(p.Node)
+		if n == nil {
+			return false
+		}
+		return n.Kind == gen.LV || p.By == "path" && len(n.On) > 0 && t.d.Node(n.On[0]).Kind == gen.LV
+	})
+}
+
+// mounts checks a mount that was decided.
+func (t *trial) mounts(what string) {
+	var n *gen.Node
+	var p *gen.Param
+	switch {
+	case strings.Contains(what, " on "+handler.SysRoot+" as "):
+		p = t.d.Param(gen.Root)
+		n = t.d.Node(t.truth.Root)
+	default:
+		return
+	}
+	if n == nil {
+		return
+	}
+	if n.Kind == gen.Btrfs && len(n.On) > 1 {
+		t.notTwice(what, "btrfs "+n.UUID+" ")
+		if strings.Contains(what, "degraded") {
+			t.whole(what, n, t.seen.members[n.UUID], 0)
+		}
+		return
+	}
+	if p.By != "path" {
+		t.notTwice(what, string(n.Kind)+" "+n.UUID+" ")
+	}
+}
+
+// wrote checks a write: nothing may be written while a hibernated system may
+// still be resumed.
+func (t *trial) wrote(w sim.Write) {
+	p := t.d.Param(gen.Resume)
+	if p == nil || t.d.Param(gen.NoResume) != nil || t.tried {
+		return
+	}
+	swap := t.d.Node(p.Node)
+	if swap == nil {
+		return
+	}
+	patience := 30 * time.Second
+	if d := t.d.Deadline(); d > 0 {
+		patience = min(patience, d)
+	}
+	if t.d.Has(gen.Jump) || t.w.clock(w.At) >= patience {
+		return // it was waited for long enough
+	}
+	if !swap.Image && t.visible(swap) {
+		return
+	}
+	// What could not be read cannot be resumed either.
+	if t.d.Has(gen.Fails) || t.d.Has(gen.Unread) || t.d.Has(gen.Signature) {
+		return
+	}
+	t.w.broken(earlyWrite, w.At, "%s was written to by %s before it was known whether %s holds an image", w.Disk.Node(), w.By, p.Text)
+}
+
+// visible says whether the content of a swap can be read through a device
+// that is there.
+func (t *trial) visible(n *gen.Node) bool {
+	for _, e := range t.sim.Core.World().Devices.Block() {
+		if d := t.sim.DiskAt(e.Devname()); d != nil && t.shows(e.Devname(), n.UUID) {
+			return true
+		}
+	}
+	return false
+}
+
+// shows says whether the swap header on a device has that UUID.
+func (t *trial) shows(node, uuid string) bool {
+	b, err := t.sim.OpenBlock(node)
+	if err != nil {
+		return false
+	}
+	defer b.Close()
+	head := make([]byte, 4096)
+	if _, err := b.ReadAt(head, 0); err != nil {
+		return false
+	}
+	return bytes.Equal(head[1024+12:1024+28], sim.UUID(uuid))
+}
+
+// observed is the machine as operations see it, under watch.
+type observed struct {
+	machine.Machine
+	t *trial
+}
+
+// Mount notes how often the root is mounted.
+func (o observed) Mount(m machine.Mount) error {
+	err := o.Machine.Mount(m)
+	if err == nil && m.Target == handler.SysRoot {
+		if o.t.roots++; o.t.roots > 1 {
+			o.t.w.broken(twiceDone, o.t.sim.Now(), "the root, now from %s", m.Source)
+		}
+		o.t.rightRoot(m.Source)
+	}
+	return err
+}
+
+// rightRoot checks that what is mounted is the root that was asked for.
+func (t *trial) rightRoot(source string) {
+	d := t.sim.Mounted(handler.SysRoot)
+	if d == nil || t.truth.Root == 0 {
+		return
+	}
+	if mark := d.Files[rootMark]; mark != markOf(t.truth.Root) {
+		t.w.broken(wrongRoot, t.sim.Now(), "%s is mounted, which is %q, not %q", source, mark, markOf(t.truth.Root))
+	} else if !t.sim.MountedWhole(handler.SysRoot) {
+		t.w.broken(wrongRoot, t.sim.Now(), "%s is mounted, of which not all is what it should be", source)
+	}
+}
+
+// Resume notes that it was tried.
+func (o observed) Resume(major, minor uint32, offset uint64) error {
+	o.t.tried = true
+	return o.Machine.Resume(major, minor, offset)
+}
+
+// SwitchRoot checks what is left behind.
+func (o observed) SwitchRoot(s machine.SwitchRoot) error {
+	if o.t.sim.Core.World().Secrets != nil {
+		o.t.w.broken(secret, o.t.sim.Now(), "passphrases are still in memory when the real system starts")
+	}
+	return o.Machine.SwitchRoot(s)
+}
+
+// end checks what the boot came to.
+func (t *trial) end() {
+	m, w, truth := t.sim, t.w, t.truth
+	now := m.Now()
+	for _, s := range t.secrets() {
+		if bytes.Contains(m.Journal, []byte(s)) {
+			w.broken(secret, now, "%q is in the journal", s)
+		}
+		if slices.ContainsFunc(m.Said, func(l sim.Line) bool { return strings.Contains(l.Text, s) }) {
+			w.broken(secret, now, "%q was said", s)
+		}
+	}
+	t.came()
+	if m.Resumed != "" {
+		t.resumed()
+	}
+	if at, ok := w.givenUp["root"]; ok && !t.d.Has(gen.Jump) {
+		if g := m.Core.World().Goals.Get("root"); g != nil && at < t.d.Deadline()-time.Millisecond && w.fired["goal "] > 0 && g.Reason == "it did not come in time" {
+			w.broken(tooEarly, now, "the root was given up after %v of %v", at, t.d.Deadline())
+		}
+	}
+	if truth.Quiet {
+		if n := m.Core.Stats().Fired; n != 0 {
+			w.broken(quiet, now, "%d timers passed", n)
+		}
+	}
+	if t.r.Failed >= 0 {
+		t.failed()
+	}
+}
+
+// came compares how the boot ended with the truth.
+func (t *trial) came() {
+	m, w, truth := t.sim, t.w, t.truth
+	now := m.Now()
+	switch truth.Verdict {
+	case gen.Boots:
+		if m.Started == nil {
+			w.broken(verdict, now, "it was to start")
+		} else if t.r.Failed >= 0 {
+			w.broken(verdict, t.r.Failed, "it started, but gave up before")
+		}
+	case gen.Resumes:
+		if m.Resumed == "" {
+			w.broken(lostImage, now, "it was to resume")
+		}
+	case gen.GivesUp:
+		if m.Started != nil {
+			w.broken(verdict, now, "it was not to start")
+		} else if t.r.Failed < 0 {
+			w.broken(verdict, now, "it was to give up, with an explanation")
+		}
+	case gen.Asks:
+		if m.Started != nil {
+			w.broken(verdict, now, "it started although nobody typed")
+		}
+	case gen.May:
+		if m.Started == nil && m.Resumed == "" && t.r.Failed < 0 && w.asking == 0 && t.d.Deadline() > 0 {
+			w.broken(verdict, now, "it neither starts nor says why not")
+		}
+	}
+}
+
+func (t *trial) resumed() {
+	swap := t.d.Node(t.truth.Resume)
+	if p := t.d.Param(gen.Resume); swap == nil && p != nil {
+		swap = t.d.Node(p.Node)
+	}
+	if swap == nil || !t.truth.MayResume || !swap.Image || !t.shows(t.sim.Resumed, swap.UUID) {
+		t.w.broken(wrongRoot, t.sim.Now(), "resumed from %s", t.sim.Resumed)
+	}
+}
+
+// failed checks the failure screen.
+func (t *trial) failed() {
+	w, truth := t.w, t.truth
+	at := t.r.Failed
+	if truth.Verdict == gen.GivesUp || truth.Verdict == gen.May {
+		if limit := truth.By + w.asked; at > limit {
+			w.broken(inTime, at, "it was to be given up by %v", limit)
+		}
+	}
+	if truth.Verdict == gen.Boots || len(truth.Names) == 0 {
+		return
+	}
+	screen := strings.Join(strings.Fields(t.r.Screen), " ") // its lines are broken where they are full
+	if strings.Contains(screen, "… and ") {
+		// A screen has room for so much: what is known counts then.
+		for _, f := range t.sim.Core.World().Facts() {
+			screen += " " + f.Subject + " " + f.Text
+		}
+	}
+	if !slices.ContainsFunc(truth.Names, func(n string) bool { return n != "" && strings.Contains(screen, n) }) {
+		w.broken(explanation, at, "none of %q is in\n%s", truth.Names, t.r.Screen)
+	}
+}

@@ -1,0 +1,87 @@
+package prove
+
+import (
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"firstlight/internal/sim/gen"
+)
+
+// Failure is a seed whose boot broke a rule.
+type Failure struct {
+	Seed   uint64
+	Result *Result
+}
+
+// Seeds boots the machines of n seeds from start on, on as many goroutines as
+// workers says, and calls failed with those that break a rule, in the order
+// of the seeds. It ends early when failed returns false.
+func Seeds(start, n uint64, workers int, failed func(Failure) bool) {
+	const batch = 64
+	type part struct {
+		first    uint64
+		failures []Failure
+	}
+	var mu sync.Mutex
+	next, stop := start, false
+	done := map[uint64][]Failure{}
+	report := start
+	take := func() (uint64, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if stop || next-start >= n {
+			return 0, false
+		}
+		first := next
+		next += batch
+		return first, true
+	}
+	give := func(p part) {
+		mu.Lock()
+		defer mu.Unlock()
+		done[p.first] = p.failures
+		for {
+			list, ok := done[report]
+			if !ok {
+				return
+			}
+			delete(done, report)
+			report += batch
+			for _, f := range list {
+				if !stop && !failed(f) {
+					stop = true
+				}
+			}
+		}
+	}
+	var wait sync.WaitGroup
+	for range max(workers, 1) {
+		wait.Go(func() {
+			for first, ok := take(); ok; first, ok = take() {
+				p := part{first: first}
+				for seed := first; seed < min(first+batch, start+n); seed++ {
+					if r := One(seed); len(r.Violations) > 0 {
+						p.failures = append(p.failures, Failure{seed, r})
+					}
+				}
+				give(p)
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// One boots the machine of a seed. A panic of the core outside of a task, or
+// of the simulated machine, is a violation.
+func One(seed uint64) *Result { return Safe(gen.From(seed)) }
+
+// Safe is Boot for a machine whose boot may panic.
+func Safe(m *gen.Machine) (r *Result) {
+	defer func() {
+		if p := recover(); p != nil {
+			r = &Result{Machine: m, Failed: -1, Violations: []Violation{{Rule: "no panic", Text: fmt.Sprintf("%v\n%s", p, debug.Stack())}}}
+		}
+	}()
+	return Boot(m)
+}
