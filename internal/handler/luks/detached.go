@@ -186,7 +186,7 @@ func (v *volume) withArea(m machine.Machine, devname string, f func(io.ReaderAt)
 // source is a header, and the file that it is in, if it is in one.
 type source struct {
 	hdr  *luksfmt.Header
-	file []byte
+	file []byte `inputs:"-"` // keyslots are in it
 }
 
 // Header is for whoever carries out the reading: firstlight check, which
