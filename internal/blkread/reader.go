@@ -62,6 +62,12 @@ type Lender interface {
 	Return(b []byte)
 }
 
+// Prefetcher is a device that can be told what will be read, so that it begins
+// to read all of it at once. It is a hint: nothing comes of it but time.
+type Prefetcher interface {
+	Prefetch(off, n int64)
+}
+
 // Reader reads pieces of one device. It is not safe for concurrent use.
 type Reader struct {
 	r          io.ReaderAt
@@ -108,6 +114,15 @@ func (d *Reader) Release() {
 	d.pages, d.head, d.tail, d.size = nil, window{}, window{}, 0
 }
 
+// Sparse is New for a parser that looks at few places: only those are read.
+func Sparse(r io.ReaderAt, size int64) *Reader {
+	d := New(r, size)
+	if r != io.ReaderAt(d) {
+		d.head, d.tail = window{}, window{}
+	}
+	return d
+}
+
 // Size is the size of the device in bytes.
 func (d *Reader) Size() uint64 { return d.size }
 
@@ -147,6 +162,10 @@ func (d *Reader) Bytes(off, n uint64) []byte {
 		}
 		if !w.loaded {
 			w.loaded = true
+			if p, ok := d.r.(Prefetcher); ok && w == &d.head {
+				p.Prefetch(int64(d.head.off), int64(d.head.n))
+				p.Prefetch(int64(d.tail.off), int64(d.tail.n))
+			}
 			data, err := d.read(w.off, w.n)
 			w.data, w.failed = data, err != nil
 		}

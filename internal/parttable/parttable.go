@@ -100,7 +100,7 @@ func read(r io.ReaderAt, size int64, sectorSize int, logical bool) (*Table, erro
 	if sectorSize < 512 || sectorSize > 64<<10 || sectorSize&(sectorSize-1) != 0 {
 		return nil, fmt.Errorf("partition table: sector size %d is not a power of two from 512 to 65536", sectorSize)
 	}
-	p := &parser{d: blkread.New(r, size), sector: uint64(sectorSize)}
+	p := &parser{d: blkread.Sparse(r, size), sector: uint64(sectorSize)}
 	if r != io.ReaderAt(p.d) {
 		defer p.d.Release()
 	}

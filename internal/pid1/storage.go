@@ -23,6 +23,14 @@ type blockDevice struct {
 	sector int
 }
 
+// Prefetch implements blkread.Prefetcher.
+func (b *blockDevice) Prefetch(off, n int64) {
+	if n > 0 {
+		// Without it the reading itself says what went wrong.
+		_ = unix.Fadvise(b.FD(), off, n, unix.FADV_WILLNEED)
+	}
+}
+
 // buffers lends memory to what reads devices (blkread.Lender).
 type buffers struct {
 	mu   sync.Mutex
