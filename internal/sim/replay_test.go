@@ -14,6 +14,9 @@ import (
 // again, and holds no secret.
 func replays(t *testing.T, m *sim.Machine) {
 	t.Helper()
+	if !m.Record {
+		return
+	}
 	if bytes.Contains(m.Inputs, []byte(passphrase)) {
 		t.Error("the passphrase is in the inputs")
 	}

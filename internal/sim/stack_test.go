@@ -100,7 +100,7 @@ var stacks = []struct {
 
 // on makes a machine of disks that are attached by the way that i says.
 func on(i int, cmdline string, disks ...*sim.Disk) *sim.Machine {
-	m := &sim.Machine{Cmdline: cmdline, Handlers: all.Handlers(), Image: handler.Image{Version: "test"}, Modules: sim.Debian(),
+	m := &sim.Machine{Record: true, Cmdline: cmdline, Handlers: all.Handlers(), Image: handler.Image{Version: "test"}, Modules: sim.Debian(),
 		Person: &sim.Person{Knows: map[string]string{"": passphrase}, After: 3 * time.Second}}
 	for n, d := range disks {
 		d.Label = fmt.Sprint("disk ", n)

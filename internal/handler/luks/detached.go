@@ -72,7 +72,7 @@ func (h *Handler) detached() {
 // alone says whether a header on a device says that its data is not there:
 // one that cryptsetup made to be apart has data that begin where it does.
 func alone(v *volume, e *udevd.Entry, hdr *luksfmt.Header) bool {
-	if v.file != nil || v.from != nil && v.from != e {
+	if v.header.Path != "" || v.from != nil && v.from != e {
 		return false
 	}
 	s, err := hdr.DataSegment()
