@@ -295,7 +295,7 @@ func (b *builder) cmdline(name string, lines []string, why string) error {
 
 // identity adds /init and what says which image this is.
 func (b *builder) identity() error {
-	err := b.tree.Add(image.Entry{Path: "init", Mode: cpio.TypeRegular | 0o755, Source: b.o.Init, Group: "init", Why: "PID 1"})
+	err := b.tree.Add(initEntry(b.o.Init))
 	if err != nil {
 		return fmt.Errorf("the program for /init: %w", err)
 	}
@@ -355,14 +355,33 @@ func absolute(name string) string {
 	return name
 }
 
-// DefaultCompression is what is used for a mode unless told: a host image is
-// small, and the cache makes the strongest compression cheap. A generic image
-// is large, and the last tenth of its size is not worth minutes.
-func DefaultCompression(mode string) compress.Spec {
-	if mode == ModeGeneric {
-		return compress.Spec{Method: compress.Zstd, Level: 9}
+// DefaultCompression is what is used unless told. The last tenth of the size is
+// not worth twenty times the time, but for /init, which stays the same from
+// image to image: see initCompression.
+func DefaultCompression() compress.Spec { return compress.Spec{Method: compress.Zstd, Level: 9} }
+
+// initCompression is how /init is compressed unless told: as tightly as can be.
+// It comes from the cache, or with the programs.
+func initCompression() compress.Spec { return compress.Spec{Method: compress.Zstd, Level: 19} }
+
+// initEntry is /init.
+func initEntry(program string) image.Entry {
+	return image.Entry{Path: "init", Mode: cpio.TypeRegular | 0o755, Source: program, Group: "init", Why: "PID 1"}
+}
+
+// PackInit compresses the program for /init as every image by default has it,
+// and leaves it in the cache.
+func PackInit(ctx context.Context, program string, cache *image.Cache) error {
+	tree := image.NewTree()
+	if err := tree.Add(initEntry(program)); err != nil {
+		return fmt.Errorf("the program for /init: %w", err)
 	}
-	return compress.Spec{Method: compress.Zstd, Level: 19}
+	c, err := compress.New(ctx, initCompression())
+	if err != nil {
+		return err
+	}
+	_, err = image.Pack(ctx, tree, image.PackOptions{Compressor: c, Cache: cache})
+	return err
 }
 
 // Build makes an image and writes it to o.Output.
@@ -376,13 +395,10 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	report.Planned = time.Since(start)
-	spec := DefaultCompression(report.Mode)
+	spec := DefaultCompression()
 	groups := map[string]*compress.Compressor{}
-	if o.Config.Compression == "" && spec.Level < 19 {
-		// /init stays the same from image to image: once packed as tightly
-		// as can be it comes from the cache.
-		strong := compress.Spec{Method: spec.Method, Level: 19}
-		if groups["init"], err = compress.New(ctx, strong); err != nil {
+	if o.Config.Compression == "" {
+		if groups["init"], err = compress.New(ctx, initCompression()); err != nil {
 			return nil, err
 		}
 	}

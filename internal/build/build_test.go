@@ -516,3 +516,39 @@ func FuzzParseConfig(f *testing.F) {
 	f.Add([]byte("mode = \"generic\"\n[[file]]\nsource = \"/x\"\nmode = \"0600\"\n"))
 	f.Fuzz(func(t *testing.T, b []byte) { _, _ = ParseConfig("c.toml", b) })
 }
+
+// /init that was compressed when it was installed is taken from there, and only
+// from a directory that nobody else may write to.
+func TestPackedInitIsUsed(t *testing.T) {
+	o := options(t, "[root]\nbus = \"virtio_blk\"\nfstype = \"ext4\"\n")
+	for _, c := range []struct {
+		perm   os.FileMode
+		cached bool
+	}{{0o755, true}, {0o777, false}} {
+		packed := filepath.Join(t.TempDir(), image.PackedDir)
+		shipped, err := image.OpenCache(packed, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := PackInit(t.Context(), o.Init, shipped); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(packed, c.perm); err != nil {
+			t.Fatal(err)
+		}
+		if o.Cache, err = image.OpenCache(filepath.Join(t.TempDir(), "cache"), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		o.Cache.Ship(packed)
+		r, with := mustBuild(t, o)
+		for _, s := range r.Segments {
+			if want := s.Name == "init" && c.cached; s.Cached != want {
+				t.Errorf("mode %o: %s was compressed before: %v, want %v", c.perm, s.Name, s.Cached, want)
+			}
+		}
+		o.Cache = nil
+		if _, without := mustBuild(t, o); !bytes.Equal(with, without) {
+			t.Error("the image is another one with the packed /init")
+		}
+	}
+}

@@ -76,7 +76,7 @@ An image that holds secrets (files that only their owner may read) has mode
 	fl.StringArrayVarP(&f.includes, "include", "i", nil, "add a file or directory, SRC[:DST]; may be repeated")
 	fl.StringArrayVar(&f.cmdline, "cmdline", nil, "parameters to bake in; those of the real command line win; may be repeated")
 	fl.StringVar(&f.crypttab, "crypttab", "", "file to use as the image's /etc/crypttab")
-	fl.StringVar(&f.compression, "compression", "", "zstd, gzip, xz, lz4 or none, with a level as in zstd:19 (default zstd:19, with --generic zstd:9)")
+	fl.StringVar(&f.compression, "compression", "", "zstd, gzip, xz, lz4 or none, with a level as in zstd:19 (default zstd:9, /init zstd:19)")
 	fl.StringVar(&f.init, "init", "", "the /init program (default beside firstlight, or /usr/lib/firstlight/init)")
 	fl.StringVarP(&f.output, "output", "o", "", "the image to write")
 	fl.StringVar(&f.cacheDir, "cache-dir", "", "where compressed parts are kept for the next time (default "+cacheHelp()+")")
@@ -158,7 +158,9 @@ func (f *buildFlags) options(stderr io.Writer) (*build.Options, error) {
 	}
 	o.Detect = func() (*detect.Need, error) { return detect.Needs(detect.Host()) }
 	if !f.noCache {
-		o.Cache = openCache(f.cacheDir, stderr, f.quiet)
+		if o.Cache = openCache(f.cacheDir, stderr, f.quiet); o.Cache != nil {
+			o.Cache.Ship(filepath.Join(filepath.Dir(o.Init), image.PackedDir))
+		}
 	}
 	return o, nil
 }
@@ -234,6 +236,20 @@ func findInit(name string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("the program for /init is in none of %s; say where it is with --init", strings.Join(places, ", "))
+}
+
+// packInitCommand is for whoever installs or packages the programs.
+func packInitCommand() *cobra.Command {
+	return &cobra.Command{Use: "pack-init PROGRAM", Hidden: true, Args: args(1, 1, "the program for /init"),
+		Short:   "Compress /init once, beside it, for every image that is built later",
+		Example: "  firstlight pack-init /usr/lib/firstlight/init",
+		RunE: func(cmd *cobra.Command, a []string) error {
+			cache, err := image.OpenCache(filepath.Join(filepath.Dir(a[0]), image.PackedDir), time.Now())
+			if err != nil {
+				return err
+			}
+			return build.PackInit(cmd.Context(), a[0], cache)
+		}}
 }
 
 func openCache(dir string, stderr io.Writer, quiet bool) *image.Cache {

@@ -119,7 +119,7 @@ those that exist, of any maker.
 	})
 	root.AddCommand(
 		bootCommand(), bugReportCommand(), buildCommand(), catCommand(), checkCommand(), detectCommand(), extractCommand(), featureCommand(),
-		lsCommand(), manCommand(root), probeCommand(), traceCommand(), versionCommand(),
+		lsCommand(), manCommand(root), packInitCommand(), probeCommand(), traceCommand(), versionCommand(),
 	)
 	return root
 }

@@ -25,8 +25,28 @@ const cacheLimit = 256 << 20
 // removed at any time; it holds only what would be computed anyway, and never
 // a secret. Trouble with it is no trouble of the build: it is then not used.
 type Cache struct {
-	dir string
-	now time.Time
+	dir     string
+	shipped string // looked into too, never written; "" is none
+	now     time.Time
+}
+
+// PackedDir is the directory beside /init in which PackInit leaves it
+// compressed: the one part that is the same in every image, and takes longest.
+const PackedDir = "packed"
+
+// Ship makes the cache look into a directory that came with the programs too.
+// One that others may write to is left alone, as OpenCache would.
+func (c *Cache) Ship(dir string) {
+	if st, err := os.Stat(dir); err == nil && st.IsDir() && owned(st, 0) {
+		c.shipped = dir
+	}
+}
+
+// owned says whether a directory belongs to the user who runs the program, or
+// to another who is trusted anyway, and to nobody else.
+func owned(st os.FileInfo, trusted ...int) bool {
+	sys, ok := st.Sys().(*syscall.Stat_t)
+	return ok && slices.Contains(append(trusted, os.Geteuid()), int(sys.Uid)) && st.Mode().Perm()&0o022 == 0
 }
 
 // DefaultCacheDir is where the cache is kept unless told: /var/cache/firstlight
@@ -54,8 +74,7 @@ func OpenCache(dir string, now time.Time) (*Cache, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache %s: %w", dir, err)
 	}
-	sys, ok := st.Sys().(*syscall.Stat_t)
-	if !ok || int(sys.Uid) != os.Geteuid() || st.Mode().Perm()&0o022 != 0 || !st.IsDir() {
+	if !owned(st) || !st.IsDir() {
 		return nil, fmt.Errorf("cache %s: it must be a directory of yours that nobody else may write to", dir)
 	}
 	return &Cache{dir: dir, now: now}, nil
@@ -69,7 +88,14 @@ func cacheKey(ident string, raw []byte) string {
 }
 
 func (c *Cache) get(key string) ([]byte, bool) {
-	name := filepath.Join(c.dir, key)
+	frame, ok := c.read(filepath.Join(c.dir, key))
+	if !ok && c.shipped != "" {
+		frame, ok = c.read(filepath.Join(c.shipped, key))
+	}
+	return frame, ok
+}
+
+func (c *Cache) read(name string) ([]byte, bool) {
 	b, err := os.ReadFile(name)
 	if err != nil || len(b) < len(cacheMagic)+sha256.Size || !bytes.HasPrefix(b, []byte(cacheMagic)) {
 		return nil, false
