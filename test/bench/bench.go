@@ -36,6 +36,7 @@ import (
 type Options struct {
 	Runs  int      // of each boot by counted instructions
 	Walls int      // of each boot by the wall clock; they run alone
+	Least bool     // look for the least memory that boots the first row
 	Add   bool     // add to the figures that are in Out already
 	Rows  []string // names of rows; empty: all
 	Peers []string // names of peers; empty: all
@@ -198,7 +199,7 @@ func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, mad
 		}
 		f.Wall, f.Unpack = append(f.Wall, init), append(f.Unpack, unpack)
 	}
-	if r.name == "a" && o.Walls > 0 {
+	if r.name == "a" && o.Least {
 		f.MemoryMiB = smallest(ctx, k, image, f.KernelArgs, made)
 	}
 	return f

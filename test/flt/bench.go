@@ -16,6 +16,7 @@ func measure(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	runs := flags.Int("runs", 5, "boots of each image with counted instructions, two at a time")
 	walls := flags.Int("walls", 5, "boots of each image by the wall clock, on a host that does nothing else")
+	least := flags.Bool("memory", true, "look for the least memory that boots the first row")
 	add := flags.Bool("add", false, "add to the figures of the last run")
 	rows := flags.String("rows", "", "rows to measure, by letter, with commas between them")
 	peers := flags.String("peers", "", "peers to measure, by name, with commas between them")
@@ -27,5 +28,5 @@ func measure(ctx context.Context, args []string) error {
 		return err
 	}
 	list := func(s string) []string { return strings.FieldsFunc(s, func(r rune) bool { return r == ',' }) }
-	return bench.Run(ctx, bench.Options{Runs: *runs, Walls: *walls, Add: *add, Rows: list(*rows), Peers: list(*peers), Out: filepath.Join(cache, "bench")})
+	return bench.Run(ctx, bench.Options{Runs: *runs, Walls: *walls, Least: *least, Add: *add, Rows: list(*rows), Peers: list(*peers), Out: filepath.Join(cache, "bench")})
 }
