@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 // records of a boot, as they come through a serial line.
 var (
 	head     = "firstlight-journal 1\r\n1\t1000000\t0\tstart\tfirstlight 1\t6.1\r\n"
-	screen   = "2\t2000000\t1\tsay\t\tThe system cannot be started.\\nWanted:  a root\\nTry:     another\r\n"
+	screen   = "2\t2000000\t1\texplanation\tboot\tThe system cannot be started.\tline=Wanted:  a root\tline=Try:     another\r\n"
 	switched = head + "3\t3500000\t1\tswitch-root\tboot\t/sbin/init\r\n4\t3500100\t3\tdo\tboot\tswitch root to /sysroot /sbin/init\r\n"
 	refused  = switched + "5\t3600000\t4\tresult\tboot\texecute /sbin/init: exec format error\r\n"
 )

@@ -3,7 +3,6 @@ package trial
 import (
 	"bytes"
 	"fmt"
-	"strings"
 	"time"
 
 	"firstlight/internal/journal"
@@ -86,8 +85,8 @@ func judge(text []byte, ended string, late bool, timeout time.Duration) *Result 
 func (r *Result) Explanation() []string {
 	list := records(r.Journal)
 	for i := len(list) - 1; i >= 0; i-- {
-		if list[i].Kind == "say" && strings.Contains(list[i].Text, "\nWanted: ") {
-			return strings.Split(list[i].Text, "\n")
+		if list[i].Kind == "explanation" {
+			return append([]string{list[i].Text}, list[i].All("line")...)
 		}
 	}
 	return nil

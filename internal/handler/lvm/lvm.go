@@ -265,14 +265,23 @@ func (h *Handler) report(key string, g *lvmmeta.Group, p plan, failed error) uev
 // activate maps one logical volume.
 func (h *Handler) activate(t *ueventd.Task, g *lvmmeta.Group, lv *lvmmeta.LV) error {
 	readOnly := false
+	gone := ""
 	act, err := g.Activate(lv, func(device string) string {
-		e := h.pvs[device].entry
+		pv := h.pvs[device]
+		if pv == nil { // while another volume was mapped
+			gone = device
+			return ""
+		}
+		e := pv.entry
 		if ro, _ := e.Attr("ro"); ro == "1" {
 			readOnly = true
 		}
 		major, minor, _ := e.Devnum()
 		return devmapper.Devnum{Major: major, Minor: minor}.String()
 	})
+	if gone != "" {
+		return fmt.Errorf("the physical volume %s has gone away", gone)
+	}
 	if err != nil {
 		return err
 	}
