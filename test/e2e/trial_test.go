@@ -78,7 +78,7 @@ func testTrial(t *testing.T, r *Runner) {
 	}{
 		{"block device", device, "rw " + uuid(disks.Plain.FSUUID("root")), nil, 0, "started", ""},
 		{"passphrase", crypt, "rw rd.luks.name=" + disks.LUKS1.UUID("crypt") + "=cr root=/dev/mapper/cr", []string{"--passphrase-file", secret}, 0, "started", ""},
-		{"wrong root", plain, "rw root=LABEL=fl-rout rd.timeout=20", nil, 1, "failed", `nearly the one asked for`},
+		{"wrong root", plain, "rw root=LABEL=fl-rout rd.timeout=20", nil, 1, "failed", `if vda2 is meant, write LABEL=fl-root instead of LABEL=fl-rout`},
 		{"no kernel", plain, "ro", []string{"--kernel", filepath.Join(dir, "none")}, 2, "", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
