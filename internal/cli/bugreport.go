@@ -66,7 +66,7 @@ here has become part of the tests. Put it below internal/replay/testdata/cases.
 	fl := c.Flags()
 	fl.StringVarP(&f.output, "output", "o", "firstlight-report.tar.gz", "the archive to write")
 	fl.StringVar(&f.boot, "boot", runDir, "the records of the boot")
-	fl.StringVar(&f.boots, "boots", bootsDir, "where the records of boots are kept")
+	fl.StringVar(&f.boots, "boots", keptDir, "where the records of boots are kept")
 	fl.StringVar(&f.image, "image", "", "the image that was booted (default: looked for in /boot)")
 	fl.StringVar(&f.snapshot, "snapshot", "", "a snapshot of the machine that was taken before, or none")
 	fl.StringVar(&f.toCase, "to-case", "", "make a test case of a report in this directory")

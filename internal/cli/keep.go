@@ -12,11 +12,8 @@ import (
 	"firstlight/internal/postmortem"
 )
 
-// bootsDir is where the records of boots are kept.
-const bootsDir = "/var/lib/firstlight/boots"
-
 func keepCommand() *cobra.Command {
-	o := keep.Options{From: runDir, To: bootsDir, Count: 10,
+	o := keep.Options{From: runDir, To: keptDir, Count: 10,
 		Stores:    []string{"/sys/fs/pstore", "/var/lib/systemd/pstore"},
 		Variables: "/sys/firmware/efi/efivars"}
 	for _, dir := range []string{"/efi", "/boot/efi", "/boot"} {
@@ -25,7 +22,7 @@ func keepCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "keep",
 		Short: "Keep the records of this boot, and of those that failed before it",
-		Long: `Copy the records of this boot to ` + bootsDir + `, where the last
+		Long: `Copy the records of this boot to ` + keptDir + `, where the last
 ten boots are kept, and collect what boots that failed have left in the
 persistent store of the kernel (pstore), in a variable of the firmware or on
 the EFI system partition; see rd.firstlight.save= in docs/command-line.md.
