@@ -1,0 +1,203 @@
+package gen
+
+import (
+	"slices"
+)
+
+// enough says whether an array of a level and size does without some members;
+// maybe where it depends on which.
+func enough(level, slots, lost int) state {
+	can := map[int]int{0: 0, 1: slots - 1, 5: 1, 6: 2, 10: 1}[level]
+	switch {
+	case lost <= can:
+		return yes
+	case level == 10 && lost <= slots/2:
+		return maybe
+	}
+	return no
+}
+
+func (j judge) array(n *Node) standing {
+	m := j.m
+	out := standing{state: yes}
+	lost, unsure, there := 0, 0, 0
+	stale := map[int]bool{}
+	for _, f := range m.faults(n.ID, Stale) {
+		stale[f.N] = true
+	}
+	awaited := false
+	fates := make([]state, len(n.On))
+	for slot, on := range n.On {
+		s := j.device(on)
+		out.by, out.asks, out.seen = max(out.by, s.by), out.asks || s.asks && !stale[slot], out.seen || s.state == yes
+		out.names = append(out.names, s.names...)
+		if m.has(on, Signature) {
+			s.state = min(s.state, maybe)
+		}
+		fates[slot] = s.state
+		switch {
+		case s.state == maybe:
+			unsure++
+		case s.state == no:
+			lost++
+			awaited = true
+		case stale[slot]:
+			lost++
+			there++
+		default:
+			there++
+		}
+		if s.state != no && j.copied(on) {
+			if !j.together(on) {
+				unsure++
+			} else {
+				return j.refused(n, out)
+			}
+		}
+	}
+	if j.off(Array) {
+		return standing{state: no, asks: out.asks}
+	}
+	if m.has(n.ID, Split) && len(n.On) > 1 {
+		switch {
+		case fates[0] == yes && fates[1] == yes && unsure == 0 && j.atOnce(n):
+			return j.refused(n, out)
+		case fates[0] != no && fates[1] != no:
+			unsure++
+		default:
+			unsure++ // what is left believes that the other one is lost
+		}
+	}
+	if len(stale) > 0 && (awaited || !j.atOnce(n)) {
+		// The newest members may be those that are missing, or late.
+		unsure++
+	}
+	if lost > 0 && n.Level >= 4 && slices.ContainsFunc(m.Below(n.ID), func(b *Node) bool { return b.Kind == Array && b.ID != n.ID }) {
+		unsure++ // the simulated machine computes no parity through two arrays
+	}
+	can := enough(n.Level, len(n.On), lost)
+	dirty := m.has(n.ID, Dirty) && n.Level >= 4 && n.Level <= 6
+	switch {
+	case unsure > 0:
+		out.state = maybe
+	case can == no || lost > 0 && dirty:
+		out.state = no
+		if there > 0 {
+			out.names = append(out.names, n.Name, n.UUID)
+		}
+	case can == maybe:
+		out.state = maybe
+	}
+	if awaited {
+		out.by += j.patience()
+	}
+	switch {
+	case unsure > 0:
+	case out.asks && lost > 0:
+		// A member may come out of the question that stands: it is waited for.
+		out.state = no
+	default:
+		out.asks = false
+	}
+	return out
+}
+
+func (j judge) refused(n *Node, s standing) standing {
+	return standing{state: no, by: s.by, seen: true, names: []string{n.Name, n.UUID}}
+}
+
+func (j judge) volume(n *Node) standing {
+	m := j.m
+	g := m.Node(n.On[0])
+	if len(n.On) < 2 || g == nil {
+		return standing{state: maybe} // no volume at all
+	}
+	out := standing{state: yes}
+	partial, missing := false, false
+	for _, pv := range g.On {
+		s := j.device(pv)
+		uses := slices.Contains(n.On[1:], pv)
+		if m.has(pv, Signature) {
+			s.state = min(s.state, maybe)
+		}
+		out.seen = out.seen || s.state == yes
+		if s.state != no && j.copied(pv) {
+			if !j.together(pv) {
+				out.state = min(out.state, maybe)
+			} else {
+				return standing{state: no, by: s.by, seen: true, names: []string{g.Name}}
+			}
+		}
+		switch {
+		case !uses && s.state == no:
+			partial = true
+			if s.asks {
+				out.state, out.asks = no, true
+			}
+		case !uses && s.state == maybe:
+			partial = true
+			out.state = min(out.state, maybe)
+		case uses && s.state != yes:
+			out.state = min(out.state, s.state)
+			missing = missing || s.state == no
+		}
+		if uses {
+			out.by, out.asks = max(out.by, s.by), out.asks || s.asks
+			out.names = append(out.names, s.names...)
+		}
+	}
+	if j.off(LV) {
+		return standing{state: no, asks: out.asks}
+	}
+	if missing {
+		out.state = no
+		if out.seen {
+			out.names = append(out.names, g.Name)
+		}
+	}
+	if partial {
+		out.by += j.patience()
+	}
+	return out
+}
+
+func (j judge) locked(n *Node) standing {
+	m := j.m
+	s := j.device(n.On[0])
+	if s.state == no {
+		return s
+	}
+	if m.has(n.On[0], Signature) {
+		return standing{state: maybe, by: s.by}
+	}
+	asked := slices.ContainsFunc(m.Params, func(p Param) bool { return p.Subject == Unlock && p.Node == n.ID })
+	if !asked || j.off(LUKS) {
+		return j.closed(n, s)
+	}
+	if j.copied(n.On[0]) {
+		if !j.together(n.On[0]) {
+			return standing{state: maybe, by: s.by}
+		}
+		return standing{state: no, by: s.by, seen: true, names: []string{"have the same LUKS header", n.UUID}}
+	}
+	switch {
+	case m.Person.After < 0:
+		if s.state == maybe {
+			return standing{state: maybe, by: s.by, asks: true}
+		}
+		return standing{state: no, by: s.by, seen: true, asks: true, names: []string{n.UUID}}
+	case m.Person.Refuses || m.Person.Wrong >= 3:
+		return j.closed(n, s)
+	}
+	s.seen = true
+	return s
+}
+
+// closed is an encrypted device that stays so. If it comes at all, it is named.
+func (j judge) closed(n *Node, under standing) standing {
+	s := standing{state: no, by: under.by, seen: true}
+	if under.state == yes {
+		s.names = []string{n.UUID}
+	}
+	return s
+}
