@@ -504,7 +504,7 @@ func TestEveryOrderEndsInTheSameRoot(t *testing.T) {
 	} {
 		t.Run(l.name, func(t *testing.T) {
 			n := len(l.disks())
-			for order := range permutations(n) {
+			for order := range testtool.Permutations(n) {
 				for seed := range uint64(6) {
 					disks := l.disks()
 					m := machineWith(l.cmdline)
@@ -526,30 +526,5 @@ func TestEveryOrderEndsInTheSameRoot(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// permutations gives every order of n things.
-func permutations(n int) func(yield func([]int) bool) {
-	return func(yield func([]int) bool) {
-		p := make([]int, n)
-		for i := range p {
-			p[i] = i
-		}
-		var rec func(k int) bool
-		rec = func(k int) bool {
-			if k == n {
-				return yield(slices.Clone(p))
-			}
-			for i := k; i < n; i++ {
-				p[k], p[i] = p[i], p[k]
-				if !rec(k + 1) {
-					return false
-				}
-				p[k], p[i] = p[i], p[k]
-			}
-			return true
-		}
-		rec(0)
 	}
 }

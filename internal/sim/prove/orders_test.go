@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"firstlight/internal/sim/gen"
+	"firstlight/internal/testtool"
 )
 
 // layout is a machine of which every order of events is tried. Its command
@@ -139,7 +140,7 @@ func TestEveryOrderOfSevenEvents(t *testing.T) {
 			if want == gen.May || want == gen.Asks {
 				t.Fatalf("nothing is expected of it: %q", want)
 			}
-			for order := range permutations(len(l.events)) {
+			for order := range testtool.Permutations(len(l.events)) {
 				if tried++; os.Getenv("FIRSTLIGHT_SEEDS") == "" && tried%40 != 0 {
 					continue
 				}
@@ -156,30 +157,5 @@ func TestEveryOrderOfSevenEvents(t *testing.T) {
 				t.Errorf("%d orders", tried)
 			}
 		})
-	}
-}
-
-// permutations gives every order of n things.
-func permutations(n int) func(yield func([]int) bool) {
-	return func(yield func([]int) bool) {
-		p := make([]int, n)
-		for i := range p {
-			p[i] = i
-		}
-		var rec func(k int) bool
-		rec = func(k int) bool {
-			if k == n {
-				return yield(slices.Clone(p))
-			}
-			for i := k; i < n; i++ {
-				p[k], p[i] = p[i], p[k]
-				if !rec(k + 1) {
-					return false
-				}
-				p[k], p[i] = p[i], p[k]
-			}
-			return true
-		}
-		rec(0)
 	}
 }
