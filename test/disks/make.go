@@ -189,7 +189,11 @@ func makeInGuest(ctx context.Context, jobs []job) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(len(jobs)+1)*perLayout)
 	defer cancel()
-	v, err := vm.Run(ctx, vm.Machine{Kernel: k.Image(), Initrd: image, Append: "console=ttyS0 panic=-1 quiet no_timer_check", Memory: 1536, CPUs: 2, Disks: attached})
+	kernel, err := k.Unpacked()
+	if err != nil {
+		return err
+	}
+	v, err := vm.Run(ctx, vm.Machine{Kernel: kernel, Initrd: image, Append: "console=ttyS0 panic=-1 quiet no_timer_check", Memory: 1536, CPUs: 2, Disks: attached})
 	if err != nil {
 		return err
 	}

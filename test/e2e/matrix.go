@@ -73,7 +73,7 @@ func spellings() []Scenario {
 			Boots: once(Want{Root: "/dev/vda1 vfat", RootOptions: []string{"rw"}})},
 		Scenario{Name: "root-fat-id-lower", For: small("vfat"), Layouts: on(fat), Append: "rw " + uuid(strings.ToLower(fat.VolumeID("root"))),
 			Boots: once(Want{Root: "/dev/vda1 vfat"})},
-		Scenario{Name: "root-rw-flags", For: small("ext4"), Layouts: on(p), Append: "rw rootfstype=ext4 rootflags=noatime,data=journal init=/usr/sbin/init " +
+		Scenario{Name: "root-rw-flags", Packed: true, For: small("ext4"), Layouts: on(p), Append: "rw rootfstype=ext4 rootflags=noatime,data=journal init=/usr/sbin/init " +
 			uuid(fs) + " -- one two", Boots: once(Want{Root: "/dev/vda2 ext4", RootOptions: []string{"rw", "noatime", "data=journal"},
 			Argv: []string{"one", "two"}})},
 	)
@@ -233,7 +233,7 @@ func special() []Scenario {
 			Boots: once(Want{Root: "/dev/vda1 ext4", Usr: "/dev/vda2 ext4"})},
 		{Name: "fsck-dirty", Features: []string{"fsck"}, For: small("ext4"), Layouts: on(disks.Dirty), Append: "ro " + uuid(disks.Dirty.FSUUID("d0")), Repaired: "d0",
 			Boots: once(Want{Root: "/dev/vda ext4"})},
-		{Name: "hibernate", For: &Target{FS: "ext4", Needs: []string{"resume"}}, Layouts: on(hib), Append: resume, Boots: []Boot{
+		{Name: "hibernate", Packed: true, For: &Target{FS: "ext4", Needs: []string{"resume"}}, Layouts: on(hib), Append: resume, Boots: []Boot{
 			{Want: Want{Root: "/dev/vda1 ext4", Hibernates: true, Timers: true}},
 			{Want: Want{Resumed: true}},
 		}},
@@ -299,14 +299,14 @@ func trouble() []Scenario {
 func debians() []Scenario {
 	stack := func(suite string) Scenario {
 		l := disks.DebianStack(suite)
-		return Scenario{Name: suite + "-stack", Layouts: on(l), Memory: 1024, TrixieOnly: suite == "trixie",
+		return Scenario{Name: suite + "-stack", Packed: true, Layouts: on(l), Memory: 1024, TrixieOnly: suite == "trixie",
 			Append: "ro rd.luks.name=" + l.UUID("crypt") + "=cryptroot root=/dev/mapper/cryptroot",
 			Boots: []Boot{{Limit: 6 * time.Minute, Do: []Action{{When: promptText, Type: disks.Passphrase + "\r"}},
 				Want: Want{Debian: true, Prompts: 1, Mapped: []string{"cryptroot", "vg-crypt"}}}}}
 	}
 	plain := func(suite string) Scenario {
 		l := disks.DebianPlain(suite)
-		return Scenario{Name: suite + "-plain", Layouts: on(l), Memory: 1024, TrixieOnly: suite == "trixie", Append: "ro " + uuid(l.FSUUID("root")),
+		return Scenario{Name: suite + "-plain", Packed: true, Layouts: on(l), Memory: 1024, TrixieOnly: suite == "trixie", Append: "ro " + uuid(l.FSUUID("root")),
 			Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true}}}}
 	}
 	return append(hostBuilt(), plain("bookworm"), plain("trixie"), stack("bookworm"), stack("trixie"))

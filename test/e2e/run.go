@@ -89,6 +89,12 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		}
 		attached = append(attached, more...)
 	}
+	kernel := k.Image()
+	if !s.Packed {
+		if kernel, err = k.Unpacked(); err != nil {
+			return err
+		}
+	}
 	boots := s.Boots
 	if len(boots) == 0 {
 		return errors.New("the scenario has no boots")
@@ -98,7 +104,7 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		if err != nil {
 			return err
 		}
-		m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: s.Memory, Disks: attached, Log: log, Append: s.cmdline()}
+		m := vm.Machine{Kernel: kernel, Initrd: image, Memory: s.Memory, Disks: attached, Log: log, Append: s.cmdline()}
 		if b.Want.Builds {
 			m.Append += hostBuildArgs
 		}

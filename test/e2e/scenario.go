@@ -46,6 +46,9 @@ type Scenario struct {
 	// Trixie runs the scenario with that release's kernel too, TrixieOnly
 	// with no other.
 	Trixie, TrixieOnly bool
+	// Packed boots the kernel as a boot loader does, from its bzImage, and
+	// not from the quicker ELF file within.
+	Packed bool
 
 	// For describes the machine that the image is for; nil is any machine.
 	// The buses come from the disks. Where the point of a scenario is not the

@@ -175,7 +175,11 @@ func (r *Runner) boot(ctx context.Context, c Case, image string, k debian.Kernel
 		return "", err
 	}
 	defer log.Close()
-	m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: c.Base.Memory, Disks: attached, Log: log, Append: line}
+	kernel, err := k.Unpacked()
+	if err != nil {
+		return "", err
+	}
+	m := vm.Machine{Kernel: kernel, Initrd: image, Memory: c.Base.Memory, Disks: attached, Log: log, Append: line}
 	v, err := vm.Run(ctx, m)
 	if err != nil {
 		return "", err
@@ -295,7 +299,11 @@ func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite string) (str
 		return "", err
 	}
 	defer log.Close()
-	m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: max(s.Memory, 768), Disks: attached, Log: log,
+	kernel, err := k.Unpacked()
+	if err != nil {
+		return "", err
+	}
+	m := vm.Machine{Kernel: kernel, Initrd: image, Memory: max(s.Memory, 768), Disks: attached, Log: log,
 		Append: s.Cmdline() + " rd.break=cleanup rd.shell fltest.look=" + elsewhere}
 	v, err := vm.Run(ctx, m)
 	if err != nil {
