@@ -107,6 +107,13 @@ func (c *comparison) ending() {
 	}
 }
 
+// handedOver is what the kernel's first process has of each of these when it
+// begins: the real init must not notice that another was before it.
+var handedOver = map[string]string{
+	"Umask": "0022", "SigBlk": "0000000000000000", "SigIgn": "0000000000000000", "ShdPnd": "0000000000000000",
+	"NoNewPrivs": "0", "Seccomp": "0", "THP_enabled": "1", "OOM": "0", "Directory": "/", "Files": "",
+}
+
 // tiny compares what the test init saw.
 func (c *comparison) tiny(b *report.Boot) {
 	w := c.want
@@ -155,6 +162,11 @@ func (c *comparison) tiny(b *report.Boot) {
 	}
 	if len(b.Processes) > 0 {
 		c.problem("processes were left behind: %q", b.Processes)
+	}
+	for key, want := range handedOver {
+		if got, ok := b.Inherited[key]; !ok || got != want {
+			c.problem("init inherits %s %q, not %q as from the kernel", key, got, want)
+		}
 	}
 	if b.Journal <= 0 {
 		c.problem("no journal in /run/firstlight")

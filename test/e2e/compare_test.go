@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"maps"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,7 +18,7 @@ func (c fakeConsole) Lines() []vm.Line { return nil }
 
 // good is what a boot without trouble reports.
 func good() *report.Boot {
-	b := &report.Boot{PID: 1, Argv: []string{"/sbin/init"}, Journal: 100, Summary: map[string]string{firedKey: "0"}}
+	b := &report.Boot{PID: 1, Argv: []string{"/sbin/init"}, Journal: 100, Summary: map[string]string{firedKey: "0"}, Inherited: maps.Clone(handedOver)}
 	for _, dir := range []string{"/dev", "/proc", "/sys", "/run"} {
 		b.Mounts = append(b.Mounts, report.Mount{Dir: dir})
 	}
@@ -46,6 +47,9 @@ func TestCompareFindsWhatIsWrong(t *testing.T) {
 		"process":   {func(b *report.Boot, _ *Want) { b.Processes = []string{"7 sh"} }, "", "left behind"},
 		"arguments": {func(b *report.Boot, _ *Want) { b.Argv = append(b.Argv, "x") }, "", "arguments"},
 		"pid":       {func(b *report.Boot, _ *Want) { b.PID = 2 }, "", "process 2"},
+		"signals":   {func(b *report.Boot, _ *Want) { b.Inherited["SigIgn"] = "0000000000001000" }, "", "init inherits SigIgn"},
+		"files":     {func(b *report.Boot, _ *Want) { b.Inherited["Files"] = "/dev/kmsg " }, "", "init inherits Files"},
+		"no state":  {func(b *report.Boot, _ *Want) { b.Inherited = nil }, "", "init inherits"},
 		"no boot":   {func(_ *report.Boot, w *Want) { w.NoBoot = true }, "", "must not"},
 		"array":     {func(_ *report.Boot, w *Want) { w.Arrays = []string{"md0.*"} }, "", "arrays"},
 		"mapped":    {func(b *report.Boot, w *Want) { b.DM, w.Mapped = []string{"cr CRYPT-1"}, []string{"cr CRYPT-2"} }, "", "mapped"},

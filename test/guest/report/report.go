@@ -47,7 +47,10 @@ type Boot struct {
 	// mounts that are not the real system's.
 	OldRoot []string `json:"oldroot"`
 	Swaps   string   `json:"swaps"`
-	Uptime  string   `json:"uptime"`
+	// Inherited is what the process got from the one before it, by its name
+	// in /proc/self/status, and "Files": its open files beyond the first three.
+	Inherited map[string]string `json:"inherited"`
+	Uptime    string            `json:"uptime"`
 }
 
 // Mount is one line of /proc/self/mountinfo.

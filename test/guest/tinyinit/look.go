@@ -37,6 +37,7 @@ func look() *report.Boot {
 		name, _, _ := strings.Cut(line, " ")
 		b.Modules = append(b.Modules, name)
 	}
+	b.Inherited = inherited()
 	b.Processes = processes()
 	for _, d := range glob("/sys/block/dm-*/dm") {
 		b.DM = append(b.DM, read(d+"/name")+" "+read(d+"/uuid"))
@@ -85,6 +86,29 @@ func unescape(s string) string {
 		b.WriteByte(s[i])
 	}
 	return b.String()
+}
+
+// inherited reads what survives execve(2).
+func inherited() map[string]string {
+	got := map[string]string{"Files": "", "OOM": read("/proc/self/oom_score_adj")}
+	for line := range strings.Lines(read("/proc/self/status")) {
+		key, value, _ := strings.Cut(line, ":")
+		switch key {
+		case "Umask", "SigBlk", "SigIgn", "ShdPnd", "NoNewPrivs", "Seccomp", "THP_enabled":
+			got[key] = strings.TrimSpace(value)
+		}
+	}
+	got["Directory"], _ = os.Readlink("/proc/self/cwd")
+	for _, fd := range glob("/proc/self/fd/*") {
+		to, err := os.Readlink(fd)
+		n, _ := strconv.Atoi(filepath.Base(fd))
+		// What this program has opened itself: the runtime's, the report's.
+		if err != nil || n < 3 || strings.HasPrefix(to, "anon_inode:") || to == "/dev/ttyS1" || strings.HasPrefix(to, "/proc/") {
+			continue
+		}
+		got["Files"] += to + " "
+	}
+	return got
 }
 
 // processes lists the processes that have a program, other than this one:
