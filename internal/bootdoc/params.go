@@ -111,7 +111,7 @@ var sections = []section{
 		{"udev.log_level", "udev.log_level=LEVEL", "The same."},
 		{"rd-debug-udev", "rd-debug-udev[=BOOL]", "The same as rd.udev.log_level=debug."},
 		{"console", "console=DEVICE[,OPTIONS]", "A console. Messages and questions go to each of them."},
-		{"rd.ctty", "rd.ctty=DEVICE", "The terminal of the emergency shell."},
+		{"rd.ctty", "rd.ctty=DEVICE", "The terminal on which shells run. Default: the last console; so, too, where this one does not open. Questions are asked on the consoles all the same."},
 	}},
 	{"Stopping, and what happens on failure", "A shell needs the feature shell in the image.", []param{
 		{"rd.break", "rd.break[=STAGE]", "Stop for a shell at cmdline, pre-udev, pre-trigger, initqueue, pre-mount, mount, pre-pivot, cleanup or switch-root (the default). Leaving the shell goes on."},
