@@ -194,7 +194,7 @@ func (c *Console) begin(p *machine.Prompt) error {
 			last = err
 			continue
 		}
-		t.edit = editor{line: make([]byte, 0, MaxLine), show: p.Echo}
+		t.edit = editor{line: make([]byte, 0, MaxLine), show: p.Echo, silent: p.Silent}
 		usable++
 		t.write(t.line(p))
 	}

@@ -163,6 +163,8 @@ type Prompt struct {
 	ID   string // names the prompt for Dismiss
 	Text string // "Passphrase for disk sda2 (luks-1234…)"
 	Echo bool   // show what is typed instead of asterisks
+	// Silent shows nothing, so that nobody learns the length either.
+	Silent bool
 }
 
 // ShellPrompt is the ID of the question whether somebody wants the emergency
