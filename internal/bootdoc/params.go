@@ -23,7 +23,7 @@ var sections = []section{
 		{"hibernate", "hibernate=noresume", "The same as noresume. Other values are the kernel's."},
 	}},
 	{"The real init", "", []param{
-		{"init", "init=PATH", "The program to start in the real root, an absolute path. Default: the first of /sbin/init, /etc/init, /bin/init and /bin/sh that can be executed. What follows -- is passed to it."},
+		{"init", "init=PATH", "The program to start in the real root, an absolute path. Default: the first of /sbin/init, /etc/init, /bin/init and /bin/sh that can be executed. What follows -- is passed to it, that of the image's files after that of the kernel's command line."},
 	}},
 	{"Encrypted devices", "A device is unlocked if the command line or the image's /etc/crypttab asks for it, else not. UUID may be shortened, and may begin with luks-.", []param{
 		{"rd.luks", "rd.luks=BOOL", "With 0 nothing is unlocked. Default 1."},
@@ -49,20 +49,13 @@ var sections = []section{
 	}},
 	{"Volume groups and arrays", "", []param{
 		{"rd.lvm", "rd.lvm=BOOL", "With 0 no volume group is activated. Default 1."},
-		{"rd.lvm.conf", "rd.lvm.conf=BOOL", "With 0 an lvm.conf of the image is not used."},
+		{"rd.lvm.conf", "rd.lvm.conf=BOOL", "With 0 the system ID that the lvm.conf of the machine gave it when the image was built is not used: volume groups that have one are refused. Default 1."},
 		{"rd.lvm.vg", "rd.lvm.vg=NAME", "Activate this volume group, and none that is not named. May be repeated."},
 		{"rd.lvm.lv", "rd.lvm.lv=VG/LV", "Activate this volume, and none that is not named. May be repeated."},
-		{"rd.lvm.mergetags", "rd.lvm.mergetags=TAG[,TAG]…", "Tags of snapshots to merge."},
 		{"rd.md", "rd.md=BOOL", "With 0 no array is assembled. Default 1."},
-		{"rd.md.imsm", "rd.md.imsm=BOOL", "With 0 arrays with Intel's metadata are left alone."},
-		{"rd.md.ddf", "rd.md.ddf=BOOL", "With 0 arrays with DDF metadata are left alone."},
 		{"rd.md.conf", "rd.md.conf=BOOL", "With 0 the image's mdadm.conf is not used. Default 1."},
 		{"rd.md.waitclean", "rd.md.waitclean=BOOL", "Do not start the real system before every array that was assembled is in sync: neither resync, recovery nor reshape is under way or pending. There is no deadline. Default 0."},
 		{"rd.md.uuid", "rd.md.uuid=UUID", "Assemble this array, and none that is not named. May be repeated."},
-		{"rd.dm", "rd.dm=BOOL", "With 0 firmware RAID is left alone."},
-		{"rd.dm.uuid", "rd.dm.uuid=NAME", "The firmware RAID set to activate."},
-		{"nodmraid", "nodmraid", "The same as rd.dm=0."},
-		{"noiswmd", "noiswmd", "The same as rd.md.imsm=0."},
 		{"rd.auto", "rd.auto[=BOOL]", "Assemble, activate and unlock whatever is found, needed or not. Default 0."},
 	}},
 	{"Kernel modules", "MODULE.PARAMETER=VALUE sets a parameter of a module when Firstlight loads it.", []param{
