@@ -218,6 +218,9 @@ const (
 
 func (p Power) String() string { return string(p) }
 
+// ErrNoKeyring says that the kernel was built without keyrings.
+var ErrNoKeyring = errors.New("the kernel has no keyring")
+
 // ErrNoImage says that the kernel found no hibernation image.
 var ErrNoImage = errors.New("no hibernation image")
 
@@ -233,7 +236,8 @@ type System interface {
 	// Stop reboots, powers off or halts.
 	Stop(Power) error
 	// WithKey puts a key into the kernel's keyring under a description, calls
-	// f, and takes the key out again.
+	// f, and takes the key out again. Where the kernel has none it returns
+	// ErrNoKeyring, and f was not called.
 	WithKey(description string, key []byte, f func() error) error
 	// Memory returns the memory that is available now, in bytes.
 	Memory() (uint64, error)

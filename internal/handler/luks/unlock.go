@@ -449,9 +449,13 @@ func (j mapping) run(m machine.Machine, secret []byte) error {
 	if j.hdr.Version == 1 {
 		return j.activate(mapper, key.KeyRef(), key)
 	}
-	return m.WithKey(key.KeyDescription(j.hdr), key.Bytes(), func() error {
+	err = m.WithKey(key.KeyDescription(j.hdr), key.Bytes(), func() error {
 		return j.activate(mapper, key.KeyringRef(j.hdr), key)
 	})
+	if errors.Is(err, machine.ErrNoKeyring) {
+		return j.activate(mapper, key.KeyRef(), key)
+	}
+	return err
 }
 
 func (j mapping) activate(mapper devmapper.Mapper, ref devmapper.KeyRef, key *luks.VolumeKey) error {
