@@ -68,6 +68,10 @@ type Result struct {
 	// has to ask a person.
 	Ambiguous  bool
 	Signatures []Signature
+	// Damaged says, of a device on which nothing valid was found, whose mark
+	// is there all the same and where: "xfs at byte 0". What follows the mark
+	// is damaged or cut off, or the mark is what is left of something old.
+	Damaged string
 	// BytesRead and Reads count what the probe read from the device.
 	BytesRead uint64
 	Reads     int

@@ -58,6 +58,9 @@ type probe struct {
 	size uint64 // bytes
 
 	pairs []Pair // of the format being tried, then of the result
+	// marked is the first format whose magic was found without a superblock
+	// that holds, as Result.Damaged has it.
+	marked string
 	// wiped is set by a format whose tool clears the start of a device, up
 	// to this many bytes: a partition table found there came later.
 	wiped uint64
@@ -109,6 +112,9 @@ func (p *probe) run() *Result {
 		return res
 	}
 	table := p.table(typ)
+	if first == nil && table == nil {
+		res.Damaged = p.marked
+	}
 	if table != nil && p.wiped > 0 && table[len(table)-1].Value == parttable.MBR {
 		res.pairs, res.Signatures = nil, nil
 	}
@@ -163,7 +169,7 @@ func (p *probe) superblocks() (all []Signature, first *Signature, ambiguous bool
 
 // try looks for one format.
 func (p *probe) try(f *format) (Signature, bool) {
-	if p.size <= 1024 || p.size < f.minSize ||
+	if p.size <= 1024 ||
 		p.opt.Kind == Optical && (f.usage == raid || f.usage == other) ||
 		p.size <= tiny && f.usage == raid ||
 		p.opt.NoRAID && f.usage == raid {
@@ -174,8 +180,9 @@ func (p *probe) try(f *format) (Signature, bool) {
 		return Signature{}, false
 	}
 	p.pairs, p.wiped = nil, 0
-	if f.probe != nil && !f.probe(p, m) {
+	if p.size < f.minSize || f.probe != nil && !f.probe(p, m) {
 		p.wiped = 0
+		p.mark(f, m)
 		return Signature{}, false
 	}
 	p.set("TYPE", f.name)
@@ -183,6 +190,14 @@ func (p *probe) try(f *format) (Signature, bool) {
 	sig := Signature{Type: f.name, Usage: string(f.usage), Pairs: p.pairs}
 	sig.Version, _ = lookup(sig.Pairs, "VERSION")
 	return sig, true
+}
+
+// mark notes a magic without a superblock that holds. Two bytes are there by
+// chance too often.
+func (p *probe) mark(f *format, m *magic) {
+	if m != nil && len(m.bytes) > 3 && p.marked == "" {
+		p.marked = f.name + " at byte " + utoa(m.base+m.off)
+	}
 }
 
 // find returns the first magic of the format that is there. libblkid reads

@@ -209,6 +209,7 @@ func (c *Core) say(u handler.Urgency, text string) {
 // publish hands an identified device to the filters.
 func (c *Core) publish(t *ueventd.Task, e *udevd.Entry, action string) {
 	recordContent(t, e, action)
+	c.recordRules(t, e, action)
 	for _, ev := range filter.Classify(c.opt.Config, e.Device, action) {
 		ev.Cause = t.Cause()
 		c.w.Progress()

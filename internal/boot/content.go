@@ -1,6 +1,9 @@
 package boot
 
 import (
+	"maps"
+	"slices"
+
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
 )
@@ -29,6 +32,23 @@ func recordContent(t *ueventd.Task, e *udevd.Entry, action string) {
 		}
 	}
 	t.Record("content", content, fields...)
+}
+
+// recordRules records all that the rules made of a device, for the person who
+// asks why it has this link and not that one.
+func (c *Core) recordRules(t *ueventd.Task, e *udevd.Entry, action string) {
+	if !c.opt.Config.Log.UdevDebug {
+		return
+	}
+	props := e.Properties()
+	var fields []string
+	for _, k := range slices.Sorted(maps.Keys(props)) {
+		fields = append(fields, k+"="+props[k])
+	}
+	for _, l := range e.Links() {
+		fields = append(fields, "link=/dev/"+l)
+	}
+	t.Record("rules", action, fields...)
 }
 
 // noteGone remembers the last device with content that went away, until it

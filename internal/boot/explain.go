@@ -90,6 +90,9 @@ func (x *explainer) look() {
 		case e.Property("ID_FS_AMBIVALENT") != "":
 			note = "more than one signature: " + e.Property("ID_FS_AMBIVALENT")
 			x.s.Add(goal.Try, "in a rescue system remove the signature that is wrong (wipefs "+e.Devname()+" lists them)")
+		case e.Property(udevd.Damaged) != "":
+			note = "has the mark of " + e.Property(udevd.Damaged) + ", and no valid superblock there: damaged, or cut off"
+			x.s.Add(goal.Try, "if the root was on "+short(e)+", check the disk, and mend or restore what is on it in a rescue system")
 		case note == "" && x.lost:
 			note = x.unused(e)
 		}

@@ -181,6 +181,13 @@ func drives() []broken {
 			d.Holds = append(d.Holds[:1:1], d.Holds[3:]...) // nor is the copy whole
 			return d
 		}()),
+		drive("superblock-damaged", nil, func() *sim.Disk {
+			d := &sim.Disk{}
+			super := content.XFS(dataUUID, "root")
+			super[4] ^= 0xff // its block size
+			d.Put(content.Piece{Data: super})
+			return d
+		}()),
 		drive("two-signatures-on-the-root", nil, func() *sim.Disk {
 			d := root()
 			d.Put(content.Piece{Data: content.XFS(dataUUID, "old")})

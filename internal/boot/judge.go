@@ -174,7 +174,7 @@ func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
 	c.w.Break(t, bootcmd.StageCleanup)
 	c.w.Break(t, bootcmd.StageSwitchRoot)
 	c.wipeSecrets()
-	init, args := c.w.Init, c.opt.Args
+	init, args := c.w.Init, slices.Concat(c.opt.Args, c.opt.Config.InitArgs)
 	t.Record("switch-root", init)
 	err := ueventd.Act(t, "switch root to "+handler.SysRoot+" "+init, func(m machine.Machine) error {
 		return m.SwitchRoot(machine.SwitchRoot{Root: handler.SysRoot, Init: init, Args: args})

@@ -69,10 +69,10 @@ func TestWordsAsTheKernelReadsThem(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	c, problems := Parse()
 	want := &Config{
-		Root: Root{ReadOnly: true},
-		Luks: Luks{Enabled: true, Crypttab: true, Timeout: timespan.Forever},
-		LVM:  LVM{Enabled: true, Conf: true},
-		MD:   MD{Enabled: true, IMSM: true, DDF: true, Conf: true}, DMRaid: DMRaid{Enabled: true},
+		Root:     Root{ReadOnly: true},
+		Luks:     Luks{Enabled: true, Crypttab: true, Timeout: timespan.Forever},
+		LVM:      LVM{Enabled: true, Conf: true},
+		MD:       MD{Enabled: true, Conf: true},
 		Wait:     Wait{90 * time.Second, 15 * time.Second, 10 * time.Second, 5 * time.Second},
 		Failure:  Failure{Shell: true, Save: SavePstore},
 		UseFstab: true, HostOnly: true, Modules: Modules{Params: map[string][]string{}},
@@ -109,7 +109,7 @@ func TestUsualLines(t *testing.T) {
 func TestLaterSourcesWinAndListsGrow(t *testing.T) {
 	c, problems := Parse(
 		Source{"/etc/cmdline.d/10-a.conf", "# of the image\nroot=/dev/sda1 ro\nrd.driver.pre=a,b-c\n"},
-		Source{"/etc/cmdline", "rd.driver.pre=d rd.shell=0 -- one"},
+		Source{"/etc/cmdline", "rd.driver.pre=d rd.shell=0 -- one -- \"x=a b\""},
 		Source{"/proc/cmdline", "root=/dev/sdb1 rw #x rd.shell -- two three=\"a b\"\n"})
 	if len(problems) != 0 {
 		t.Errorf("%v", problems)
@@ -120,7 +120,7 @@ func TestLaterSourcesWinAndListsGrow(t *testing.T) {
 	if d := cmp.Diff([]string{"a", "b_c", "d"}, c.Modules.Pre); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]string{"one", "two", "three=a b"}, c.InitArgs); d != "" {
+	if d := cmp.Diff([]string{"one", "--", "x=a b"}, c.InitArgs); d != "" {
 		t.Error(d)
 	}
 }
@@ -149,9 +149,9 @@ func TestValues(t *testing.T) {
 		{"hibernate=noresume", func(c *Config) any { return c.Resume.Disabled }, true},
 		{"hibernate=nocompress", func(c *Config) any { return c.Resume.Disabled }, false},
 		{"root=/dev/sda1 rootfstype=xfs rootflags=a mount.usr=/dev/sda2", func(c *Config) any { return c.Usr },
-			Usr{spec(t, "/dev/sda2"), []string{"xfs"}, "a", true}},
+			Usr{spec(t, "/dev/sda2"), []string{"xfs"}, "a"}},
 		{"rootfstype=xfs usr=LABEL=u mount.usrfstype=ext4 mount.usrflags=ro", func(c *Config) any { return c.Usr },
-			Usr{spec(t, "LABEL=u"), []string{"ext4"}, "ro", true}},
+			Usr{spec(t, "LABEL=u"), []string{"ext4"}, "ro"}},
 
 		{"rd.luks=0", func(c *Config) any { return c.Luks.Enabled }, false},
 		{"luks=no", func(c *Config) any { return c.Luks.Enabled }, false},
@@ -203,8 +203,7 @@ func TestValues(t *testing.T) {
 		{"rd.lvm.lv=/dev/a/b", func(c *Config) any { return c.LVM.LVs }, []LogicalVolume{{"a", "b"}}},
 		{"rd.md.uuid=0a1b2c3d-0001-4002-8003-aabbccddeeff", func(c *Config) any { return c.MD.UUIDs }, []string{"0a1b2c3d:00014002:8003aabb:ccddeeff"}},
 		{"rd.md.uuid=0A1B2C3D:00014002:8003AABB:CCDDEEFF", func(c *Config) any { return c.MD.UUIDs }, []string{"0a1b2c3d:00014002:8003aabb:ccddeeff"}},
-		{"rd.md.imsm=0 rd.md.waitclean=1", func(c *Config) any { return []bool{c.MD.IMSM, c.MD.WaitClean} }, []bool{false, true}},
-		{"nodmraid noiswmd", func(c *Config) any { return c.DMRaid.Enabled || c.MD.IMSM }, false},
+		{"rd.md.imsm=0 rd.md.waitclean=1", func(c *Config) any { return c.MD.WaitClean }, true},
 
 		{"modprobe.blacklist=a,b blacklist=c module_blacklist=d rd.driver.blacklist=e-f", func(c *Config) any { return c.Modules.Blacklist }, []string{"a", "b", "c", "d", "e_f"}},
 		{"rd.modules-load=a modules_load=b rd.modules_force_load=c", func(c *Config) any { return c.Modules.Load }, []string{"a", "b", "c"}},
@@ -312,7 +311,8 @@ func TestProblems(t *testing.T) {
 		{"rd.luks.uuid=0a1b no_luks", "no_luks: encrypted devices are named as well, but this switches them all off"},
 		{"rd.lvm=0 rd.lvm.vg=a", "rd.lvm=0: volumes are named as well, but this switches them all off"},
 		{"rd.md rd.md=no rd.md.uuid=bc480eb5:7cf60b42:5f35ae0d:1f6f1e9f", "rd.md=no: arrays are named as well, but this switches them all off"},
-		{"rd.dm=0 rd.dm.uuid=x", "rd.dm=0: arrays are named as well, but this switches them all off"},
+		{"rd.dm.uuid=x rd.dm=0 rd.md.imsm=0 nodmraid noiswmd rd_NO_MDIMSM=0", "rd.dm.uuid=x: it concerns firmware RAID, which is not supported yet\nrd_NO_MDIMSM=0: an old spelling; write rd.md.imsm=0\nrd_NO_MDIMSM=1: it concerns firmware RAID, which is not supported yet"},
+		{"rd.lvm.mergetags=a", "rd.lvm.mergetags=a: it concerns LVM snapshots, which is not supported yet"},
 		{"rd.foo rd.foo rd.foo=1", "rd.foo: unknown parameter"},
 		{"rd.neednet=0 rd.plymouth=0 quiet rhgb net.ifnames=0 systemd.unit=x rd.systemd.unit=y foo.bar=1 Xyz=1", ""},
 	} {

@@ -23,7 +23,6 @@ type Config struct {
 	Luks    Luks
 	LVM     LVM
 	MD      MD
-	DMRaid  DMRaid
 	Modules Modules
 	Fsck    Fsck
 	Wait    Wait
@@ -33,9 +32,10 @@ type Config struct {
 	// Init is the real init that init= asks for, "" if not given. The last
 	// one wins.
 	Init string
-	// InitArgs is what follows "--", with the kernel's quotes taken off.
-	// The kernel hands it (and bare words it does not know) to /init as its
-	// arguments as well.
+	// InitArgs is what follows "--" in the files of the image, with the
+	// kernel's quotes taken off. What follows it on the kernel's own command
+	// line (and bare words that the kernel does not know) the kernel hands to
+	// /init as its arguments.
 	InitArgs []string
 
 	// Break lists the stages at which the boot stops for a shell, in the
@@ -92,11 +92,9 @@ type Root struct {
 	// FSTypes are the types of rootfstype=, in the order in which to try
 	// them; nil means that the content says it.
 	FSTypes []string
-	// Flags is rootflags=, mount options as in fstab; FlagsSet says that
-	// there is one, even an empty one, so that the real root's fstab is not
-	// asked.
-	Flags    string
-	FlagsSet bool
+	// Flags is rootflags=, mount options as in fstab. The real system applies
+	// those of its fstab itself, when it remounts the root.
+	Flags string
 	// ReadOnly is the last one of ro and rw, true by default. ReadOnlySet
 	// says that one of them was given.
 	ReadOnly, ReadOnlySet bool
@@ -105,10 +103,9 @@ type Root struct {
 // Usr is a /usr named on the command line. Device is zero if none is; then
 // the real root's fstab says whether there is one.
 type Usr struct {
-	Device   devspec.Spec
-	FSTypes  []string // mount.usrfstype=, else those of the root
-	Flags    string   // mount.usrflags=, else those of the root
-	FlagsSet bool
+	Device  devspec.Spec
+	FSTypes []string // mount.usrfstype=, else those of the root
+	Flags   string   // mount.usrflags=, else those of the root
 }
 
 // Resume is the hibernation image. Disabled has precedence over Device,
@@ -126,10 +123,9 @@ type LVM struct {
 	// VGs and LVs, where either is not empty, are all that may be activated.
 	VGs []string
 	LVs []LogicalVolume
-	// Conf is false with rd.lvm.conf=0: do not use an lvm.conf of the image.
+	// Conf is false with rd.lvm.conf=0: what the lvm.conf of the host said when
+	// the image was built is not used.
 	Conf bool
-	// MergeTags is rd.lvm.mergetags=.
-	MergeTags []string
 }
 
 // LogicalVolume names one logical volume.
@@ -140,16 +136,8 @@ type LogicalVolume struct{ VG, LV string }
 type MD struct {
 	Enabled   bool
 	UUIDs     []string
-	IMSM      bool
-	DDF       bool
 	Conf      bool // use an mdadm.conf of the image
 	WaitClean bool // wait until the arrays are clean before going on
-}
-
-// DMRaid is firmware RAID by dmraid.
-type DMRaid struct {
-	Enabled bool
-	UUIDs   []string
 }
 
 // Modules is what the command line says of kernel modules. Names are spelled

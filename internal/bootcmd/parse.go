@@ -36,6 +36,7 @@ type parser struct {
 	// root and usr are read at the end: what they may be depends on the
 	// filesystem's type.
 	root, usr, zfs Param
+	usrFlags       bool // mount.usrflags= is given
 }
 
 // rank orders the parameters that set Wait.Deadline.
@@ -57,8 +58,7 @@ func Parse(sources ...Source) (*Config, []Problem) {
 		Root:     Root{ReadOnly: true},
 		Luks:     Luks{Enabled: true, Crypttab: true, Timeout: timespan.Forever},
 		LVM:      LVM{Enabled: true, Conf: true},
-		MD:       MD{Enabled: true, IMSM: true, DDF: true, Conf: true},
-		DMRaid:   DMRaid{Enabled: true},
+		MD:       MD{Enabled: true, Conf: true},
 		Wait:     Wait{defaultDeadline, defaultDegraded, defaultExplain, defaultProgress},
 		Failure:  Failure{Save: SavePstore},
 		UseFstab: true, HostOnly: true,
@@ -78,7 +78,7 @@ func (p *parser) source(src Source) {
 		p.report(Malformed, "longer than "+strconv.Itoa(maxText)+" bytes, the rest is not read", "")
 		text = text[:maxText]
 	}
-	if src.Name != "/proc/cmdline" {
+	if src.Name != kernelSource {
 		text = uncomment(text)
 	}
 	text = strings.TrimRight(text, "\x00")
@@ -91,14 +91,20 @@ func (p *parser) source(src Source) {
 		arg.Source = src.Name
 		p.c.Params = append(p.c.Params, arg)
 		if arg.Name == "--" && !arg.HasValue {
-			p.initArgs(text, src.Name)
+			if src.Name != kernelSource {
+				p.initArgs(text)
+			}
 			return
 		}
 		p.param(arg)
 	}
 }
 
-func (p *parser) initArgs(text, source string) {
+// kernelSource is the name of the kernel's own text.
+const kernelSource = "/proc/cmdline"
+
+// initArgs reads arguments of the real init.
+func (p *parser) initArgs(text string) {
 	for {
 		arg, rest, ok := nextParam(text)
 		if !ok {
@@ -194,8 +200,8 @@ func (p *parser) finish() {
 		p.arg, p.known = p.usr, "mount.usr"
 		c.Usr.Device = p.rootSpec(c.Usr.FSTypes)
 	}
-	if !c.Usr.FlagsSet {
-		c.Usr.Flags, c.Usr.FlagsSet = c.Root.Flags, c.Root.FlagsSet
+	if !p.usrFlags {
+		c.Usr.Flags = c.Root.Flags
 	}
 	if !c.Failure.ShellSet {
 		c.Failure.Shell = !c.Failure.PanicSet
@@ -216,7 +222,6 @@ func (p *parser) conflicts() {
 		{!c.Luks.Enabled && c.Luks.Restricted(), " rd.luks luks no-luks rd_NO_LUKS ", "encrypted devices are named"},
 		{!c.LVM.Enabled && len(c.LVM.VGs)+len(c.LVM.LVs) > 0, " rd.lvm rd_NO_LVM ", "volumes are named"},
 		{!c.MD.Enabled && len(c.MD.UUIDs) > 0, " rd.md rd_NO_MD ", "arrays are named"},
-		{!c.DMRaid.Enabled && len(c.DMRaid.UUIDs) > 0, " rd.dm nodmraid rd_NO_DM ", "arrays are named"},
 	} {
 		if !x.is {
 			continue

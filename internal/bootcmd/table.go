@@ -17,7 +17,7 @@ var table = [...]struct {
 	// The root, /usr and hibernation.
 	{"root", func(p *parser) { p.root = p.arg; p.root.HasValue = true }},
 	{"rootfstype", func(p *parser) { p.types(&p.c.Root.FSTypes) }},
-	{"rootflags", func(p *parser) { p.c.Root.Flags, p.c.Root.FlagsSet = p.arg.Value, true }},
+	{"rootflags", func(p *parser) { p.c.Root.Flags = p.arg.Value }},
 	{"ro", func(p *parser) { p.c.Root.ReadOnly, p.c.Root.ReadOnlySet = true, true }},
 	{"rw", func(p *parser) { p.c.Root.ReadOnly, p.c.Root.ReadOnlySet = false, true }},
 	{"readonly", func(p *parser) {
@@ -39,7 +39,7 @@ var table = [...]struct {
 	{"rootonly", func(p *parser) { p.bool(&p.c.RootOnly) }},
 	{"mount.usr", func(p *parser) { p.usr = p.arg; p.usr.HasValue = true }},
 	{"mount.usrfstype", func(p *parser) { p.types(&p.c.Usr.FSTypes) }},
-	{"mount.usrflags", func(p *parser) { p.c.Usr.Flags, p.c.Usr.FlagsSet = p.arg.Value, true }},
+	{"mount.usrflags", func(p *parser) { p.c.Usr.Flags, p.usrFlags = p.arg.Value, true }},
 	{"rd.fstab", func(p *parser) { p.bool(&p.c.UseFstab) }},
 	{"resume", (*parser).resume},
 	{"resume_offset", (*parser).resumeOffset},
@@ -99,10 +99,7 @@ var table = [...]struct {
 		}
 		p.c.LVM.LVs = append(p.c.LVM.LVs, LogicalVolume{vg, lv})
 	}},
-	{"rd.lvm.mergetags", func(p *parser) { p.words(&p.c.LVM.MergeTags) }},
 	{"rd.md", func(p *parser) { p.bool(&p.c.MD.Enabled) }},
-	{"rd.md.imsm", func(p *parser) { p.bool(&p.c.MD.IMSM) }},
-	{"rd.md.ddf", func(p *parser) { p.bool(&p.c.MD.DDF) }},
 	{"rd.md.conf", func(p *parser) { p.bool(&p.c.MD.Conf) }},
 	{"rd.md.waitclean", func(p *parser) { p.bool(&p.c.MD.WaitClean) }},
 	{"rd.md.uuid", func(p *parser) {
@@ -112,14 +109,6 @@ var table = [...]struct {
 		}
 		p.malformed("not the UUID of an array, 32 hexadecimal digits")
 	}},
-	{"rd.dm", func(p *parser) { p.bool(&p.c.DMRaid.Enabled) }},
-	{"rd.dm.uuid", func(p *parser) {
-		if v, ok := p.value(); ok {
-			p.c.DMRaid.UUIDs = append(p.c.DMRaid.UUIDs, v)
-		}
-	}},
-	{"nodmraid", func(p *parser) { p.off(&p.c.DMRaid.Enabled) }},
-	{"noiswmd", func(p *parser) { p.off(&p.c.MD.IMSM) }},
 	{"rd.auto", func(p *parser) { p.bool(&p.c.Auto) }},
 
 	// Modules.

@@ -106,7 +106,7 @@ func (p Param) String() string {
 // source but the kernel's own.
 func RedactText(src Source) string {
 	text := src.Text
-	if src.Name != "/proc/cmdline" {
+	if src.Name != kernelSource {
 		text = uncomment(text)
 	}
 	var b strings.Builder

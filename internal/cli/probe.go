@@ -43,6 +43,7 @@ type probeResult struct {
 	Size       int64             `json:"size"` // bytes
 	Properties map[string]string `json:"properties"`
 	Ambiguous  bool              `json:"ambiguous"`
+	Damaged    string            `json:"damaged,omitempty"` // whose mark is there without a valid superblock, and where
 	Signatures []probeSignature  `json:"signatures"`
 	Partitions []probePartition  `json:"partitions"`
 }
@@ -91,6 +92,9 @@ func runProbe(c *cobra.Command, name string, asJSON bool) error {
 		}
 		fmt.Fprintf(c.ErrOrStderr(), "  wipefs %s lists where they are; wipefs -b -o OFFSET removes a stale one\n", name)
 		return exitError(ExitInvalid)
+	case r.Damaged != "":
+		fmt.Fprintf(c.ErrOrStderr(), "firstlight: %s: nothing valid is on it; it has the mark of %s, but what belongs to that is damaged or cut off\n", name, r.Damaged)
+		return exitError(ExitMissing)
 	case len(r.Pairs()) == 0:
 		fmt.Fprintf(c.ErrOrStderr(), "firstlight: %s: nothing known is on it\n", name)
 		return exitError(ExitMissing)
@@ -129,7 +133,7 @@ func blockSize(f *os.File) (int64, blkid.Options, error) {
 }
 
 func probeJSON(w io.Writer, f io.ReaderAt, name string, size int64, opt blkid.Options, r *blkid.Result) error {
-	out := probeResult{Device: name, Size: size, Properties: map[string]string{}, Ambiguous: r.Ambiguous,
+	out := probeResult{Device: name, Size: size, Properties: map[string]string{}, Ambiguous: r.Ambiguous, Damaged: r.Damaged,
 		Signatures: []probeSignature{}, Partitions: []probePartition{}}
 	for _, p := range r.Pairs() {
 		if _, twice := out.Properties[p.Key]; !twice {

@@ -194,7 +194,7 @@ func (c *Console) begin(p *machine.Prompt) error {
 			last = err
 			continue
 		}
-		t.edit = editor{line: make([]byte, 0, MaxLine), show: p.Echo}
+		t.edit = editor{line: make([]byte, 0, MaxLine), show: p.Echo, silent: p.Silent}
 		usable++
 		t.write(t.line(p))
 	}
@@ -300,21 +300,29 @@ func (c *Console) key(t *tty, b byte) verdict {
 	return v
 }
 
-// Lend gives the main terminal, the last one that was named, to a program and
-// returns how to take it back. Messages go on being shown meanwhile.
-func (c *Console) Lend() (fd uintptr, restore func(), err error) {
+// Lend gives a terminal to a program and returns how to take it back: the one
+// of that name, or, with an empty name and where that one does not open, the
+// main terminal, which is the last that the command line names. Messages go on
+// being shown meanwhile.
+func (c *Console) Lend(name string) (fd uintptr, restore func(), err error) {
 	c.turn.Lock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.ttys) == 0 {
-		c.turn.Unlock()
-		return 0, nil, machine.ErrNoConsole
+	names := make([]string, 0, 2)
+	if name != "" {
+		names = append(names, name)
 	}
-	name := c.ttys[len(c.ttys)-1].name
-	n, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		c.turn.Unlock()
-		return 0, nil, fmt.Errorf("console %s: %w", name, err)
+	if len(c.ttys) > 0 {
+		names = append(names, c.ttys[len(c.ttys)-1].name)
 	}
-	return uintptr(n), func() { unix.Close(n); c.turn.Unlock() }, nil
+	err = machine.ErrNoConsole
+	for _, name := range names {
+		n, failed := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		if failed == nil {
+			return uintptr(n), func() { unix.Close(n); c.turn.Unlock() }, nil
+		}
+		err = fmt.Errorf("console %s: %w", name, failed)
+	}
+	c.turn.Unlock()
+	return 0, nil, err
 }

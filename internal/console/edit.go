@@ -39,11 +39,13 @@ const (
 )
 
 // editor is one line as it is typed. It shows an asterisk for each character,
-// or the characters themselves after Tab, or in a prompt with echo.
+// or nothing in a silent prompt, or the characters themselves after Tab, or in
+// a prompt with echo.
 type editor struct {
-	line []byte
-	show bool
-	esc  escape
+	line   []byte
+	show   bool
+	silent bool
+	esc    escape
 }
 
 // key takes a byte and returns what to write to the terminal for it.
@@ -64,9 +66,7 @@ func (e *editor) key(c byte) (verdict, string) {
 			return cancelled, ""
 		}
 	case keyBackspace, keyDelete:
-		if n := e.cut(e.lastRune()); n > 0 {
-			return typing, rubOut(n)
-		}
+		return typing, rubOut(e.cut(e.lastRune()))
 	case keyCtrlU:
 		return typing, rubOut(e.cut(len(e.line)))
 	case keyCtrlW:
@@ -83,7 +83,7 @@ func (e *editor) key(c byte) (verdict, string) {
 		if e.show {
 			return typing, string([]byte{c})
 		}
-		if utf8.RuneStart(c) {
+		if utf8.RuneStart(c) && !e.silent {
 			return typing, "*"
 		}
 	}
@@ -105,13 +105,21 @@ func (e *editor) sequence(c byte) {
 }
 
 // columns is how wide the line is on the screen.
-func (e *editor) columns() int { return utf8.RuneCount(e.line) }
+func (e *editor) columns() int { return e.width(e.line) }
+
+// width is how wide a part of the line is on the screen.
+func (e *editor) width(part []byte) int {
+	if e.silent && !e.show {
+		return 0
+	}
+	return utf8.RuneCount(part)
+}
 
 // cut removes n bytes at the end, wipes them, and returns how many columns
 // have to be rubbed out.
 func (e *editor) cut(n int) int {
 	tail := e.line[len(e.line)-n:]
-	cols := utf8.RuneCount(tail)
+	cols := e.width(tail)
 	clear(tail)
 	e.line = e.line[:len(e.line)-n]
 	return cols

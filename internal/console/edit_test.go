@@ -38,6 +38,22 @@ func TestEditorKeys(t *testing.T) {
 	}
 }
 
+// With password-echo=no not even the length is seen, but Tab still shows the
+// line to whoever asks for it.
+func TestSilentPromptShowsNothing(t *testing.T) {
+	for keys, want := range map[string]string{"abc\x7f\x15de\x17fg": "", "ab\tc\x7f\td": "abc\b \b\b \b\b \b"} {
+		e := editor{silent: true}
+		screen := ""
+		for i := range len(keys) {
+			_, s := e.key(keys[i])
+			screen += s
+		}
+		if screen != want {
+			t.Errorf("%q shows %q, not %q", keys, screen, want)
+		}
+	}
+}
+
 func TestEditorWipesWhatIsRubbedOut(t *testing.T) {
 	e := editor{line: make([]byte, 0, 64)}
 	for _, c := range []byte("hidden") {

@@ -283,7 +283,7 @@ func TestNoConsoleAtAllIsAnErrorAndNotAWait(t *testing.T) {
 	if _, err := c.Ask(question); !errors.Is(err, machine.ErrNoConsole) {
 		t.Error(err)
 	}
-	if _, _, err := c.Lend(); !errors.Is(err, machine.ErrNoConsole) {
+	if _, _, err := c.Lend(""); !errors.Is(err, machine.ErrNoConsole) {
 		t.Error(err)
 	}
 	if _, err := c.Ask(question); !errors.Is(err, machine.ErrNoConsole) {
@@ -306,4 +306,22 @@ func TestRestoreGivesTheTerminalBackUnderAQuestion(t *testing.T) {
 	}
 	c.Dismiss("q")
 	s.gets(got)
+}
+
+// A shell runs where it is asked for, and where that is not possible at the
+// main console rather than nowhere.
+func TestTerminalIsLentToAProgram(t *testing.T) {
+	first, last, other := newScreen(t), newScreen(t), newScreen(t)
+	c := Open([]string{first.name, last.name})
+	defer c.Close()
+	for name, want := range map[string]*screen{"": last, first.name: first, other.name: other, "/dev/none": last} {
+		fd, restore, err := c.Lend(name)
+		if err != nil {
+			t.Fatalf("%q: %v", name, err)
+		}
+		text := "for " + name + "."
+		unix.Write(int(fd), []byte(text))
+		want.shows(text)
+		restore()
+	}
 }

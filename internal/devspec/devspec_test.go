@@ -13,6 +13,8 @@ func TestParseReadsEverySpelling(t *testing.T) {
 		str  string // canonical, if not text
 	}{
 		{"", Spec{}, ""},
+		{"block:/dev/sda1", Spec{Kind: Path, Value: "/dev/sda1"}, "/dev/sda1"},
+		{"block:LABEL=a:b", Spec{Kind: Label, Value: "a:b"}, "LABEL=a:b"},
 		{"/dev/sda1", Spec{Kind: Path, Value: "/dev/sda1"}, ""},
 		{"/dev//./sda1", Spec{Kind: Path, Value: "/dev/sda1"}, "/dev/sda1"},
 		{"/dev/dm-0", Spec{Kind: Path, Value: "/dev/dm-0"}, ""},

@@ -51,7 +51,8 @@ const notVG = " ataraid block bsg bus cciss char cpu disk dm dri etherd fd hugep
 // /dev/md, /dev/VG/LV and /dev/block/8:1 understood; UUID=, LABEL=,
 // PARTUUID= (with /PARTNROFF=n), PARTLABEL=, ID=, WWID=, HWPATH=, SERIAL=;
 // 8:1; the kernel's hexadecimal 0801; and roots that are not block devices
-// ("nfs:…", "zfs:…", "gpt-auto", "mtd0"), as Other. A value may be in double
+// ("nfs:…", "zfs:…", "gpt-auto", "mtd0"), as Other. "block:" may stand before
+// the name of a device. A value may be in double
 // or single quotes, and labels may have udev's \x20.
 func Parse(text string) (Spec, error) {
 	if len(text) > MaxLen {
@@ -61,6 +62,7 @@ func Parse(text string) (Spec, error) {
 	if s == "" {
 		return Spec{}, nil
 	}
+	s = unquote(strings.TrimPrefix(s, "block:")) // dracut's, for a root that is none on the network
 	if strings.IndexByte(s, 0) >= 0 {
 		return Spec{}, errors.New("name has a zero byte")
 	}

@@ -103,7 +103,8 @@ func TestSecretsAreLeftOut(t *testing.T) {
 	for in, want := range map[string]string{
 		"password=a b": "password=… b", "user=x,password='a b',ro": "user=x,password='…',ro", "pass=": "pass=",
 		"x.cifs_passwd=1 secretkey=2": "x.cifs_passwd=… secretkey=…", "compass=1": "compass=1", "bypass=2 a=b": "bypass=2 a=b",
-		"passphrase=\"q": "passphrase=\"…",
+		"passphrase=\"q": "passphrase=\"…", "a=password-echo=no b=password=no": "a=password-echo=no b=password=…",
+		"luks,password-cache=read-only": "luks,password-cache=read-only",
 	} {
 		if got := Scrub(in); got != want || Scrub(got) != got {
 			t.Errorf("%q: %q, want %q", in, got, want)

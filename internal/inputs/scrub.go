@@ -2,6 +2,10 @@ package inputs
 
 import "strings"
 
+// settings are the words of crypttab(5) that name no password but how one is
+// asked for.
+const settings = " password-echo password-cache try-empty-password "
+
 // Scrub leaves out the values of words that name a password, as they stand in
 // the options of an fstab: "user=a,password=…".
 func Scrub(s string) string {
@@ -17,7 +21,8 @@ func Scrub(s string) string {
 			start--
 		}
 		w := strings.ToLower(s[start:i])
-		if w != "pass" && !strings.Contains(w, "passw") && !strings.Contains(w, "passphrase") && !strings.Contains(w, "secret") {
+		w = w[strings.LastIndexByte(w, '=')+1:] // rd.luks.options=password-echo=no
+		if strings.Contains(settings, " "+w+" ") || w != "pass" && !strings.Contains(w, "passw") && !strings.Contains(w, "passphrase") && !strings.Contains(w, "secret") {
 			continue
 		}
 		stop := stops

@@ -17,9 +17,9 @@ import (
 )
 
 // fullIndex is the table of all modules of Debian 12's kernel.
-func fullIndex(t testing.TB, config ...string) (*kmodtree.Tree, *kmod.Index) {
+func fullIndex(t testing.TB, suite string, config ...string) (*kmodtree.Tree, *kmod.Index) {
 	t.Helper()
-	root, release := testtool.Kernel(t, "bookworm")
+	root, release := testtool.Kernel(t, suite)
 	tree, err := kmodtree.Open(filepath.Join(root, "lib/modules", release), kmodtree.Options{Config: config})
 	if err != nil {
 		t.Fatal(err)
@@ -55,10 +55,10 @@ func matchNames(ix *kmod.Index, alias string) []string {
 // modprobeResolve asks modprobe what each alias stands for, thousands in one
 // process. Between two answers it asks for two modules in an order in which
 // no answer has them.
-func modprobeResolve(t *testing.T, config string, aliases []string) [][]string {
+func modprobeResolve(t *testing.T, suite, config string, aliases []string) [][]string {
 	t.Helper()
 	testtool.Need(t, "modprobe")
-	root, release := testtool.Kernel(t, "bookworm")
+	root, release := testtool.Kernel(t, suite)
 	mark := []string{"jfs", "ext4", "jfs"}
 	answers := make([][]string, 0, len(aliases))
 	for batch := range slices.Chunk(aliases, 4000) {
@@ -123,7 +123,13 @@ func instances(pattern string, rng *rand.Rand) []string {
 }
 
 func TestMatchEveryAliasAsModprobe(t *testing.T) {
-	tree, ix := fullIndex(t)
+	for _, suite := range []string{"bookworm", "trixie"} {
+		t.Run(suite, func(t *testing.T) { matchEveryAlias(t, suite) })
+	}
+}
+
+func matchEveryAlias(t *testing.T, suite string) {
+	tree, ix := fullIndex(t, suite)
 	rng := rand.New(rand.NewPCG(1, 2))
 	var queries []string
 	patterns := 0
@@ -148,7 +154,7 @@ func TestMatchEveryAliasAsModprobe(t *testing.T) {
 		queries = queries[:8000]
 	}
 	matched := 0
-	for i, want := range modprobeResolve(t, "/dev/null", queries) {
+	for i, want := range modprobeResolve(t, suite, "/dev/null", queries) {
 		got := matchNames(ix, queries[i])
 		if len(want) > 1 && ix.Builtin(ix.Match(queries[i])[0]) {
 			slices.Sort(want) // kmod leaves the order of built-in ones to chance
@@ -192,7 +198,7 @@ func TestConfiguredPatternsAsModprobe(t *testing.T) {
 	if err := os.WriteFile(file, []byte(conf.String()), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	tree, _ := fullIndex(t, file)
+	tree, _ := fullIndex(t, "bookworm", file)
 	src, err := tree.Source(nil, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -207,7 +213,7 @@ func TestConfiguredPatternsAsModprobe(t *testing.T) {
 	}
 	ix := open(t, src)
 	matched := 0
-	for i, want := range modprobeResolve(t, file, queries) {
+	for i, want := range modprobeResolve(t, "bookworm", file, queries) {
 		got := matchNames(ix, queries[i])
 		if !slices.Equal(got, want) {
 			t.Fatalf("%q: got %v, modprobe says %v with\n%s", queries[i], got, want, conf.String())
@@ -220,7 +226,7 @@ func TestConfiguredPatternsAsModprobe(t *testing.T) {
 }
 
 func TestPlanOfEveryModuleIsItsClosure(t *testing.T) {
-	tree, ix := fullIndex(t)
+	tree, ix := fullIndex(t, "bookworm")
 	for i, m := range tree.Modules() {
 		if testing.Short() && i%10 != 0 {
 			continue
@@ -273,7 +279,7 @@ func checkPlan(t testing.TB, ix *kmod.Index, plan kmod.Plan) {
 }
 
 func BenchmarkMatch(b *testing.B) {
-	_, ix := fullIndex(b)
+	_, ix := fullIndex(b, "bookworm")
 	for name, alias := range map[string]string{
 		"pci":     "pci:v00001AF4d00001042sv00001AF4sd00001100bc01sc00i00",
 		"usb":     "usb:v0951p1666d0110dc00dsc00dp00ic08isc06ip50in00",
@@ -294,7 +300,7 @@ func BenchmarkMatch(b *testing.B) {
 }
 
 func BenchmarkOpenIndex(b *testing.B) {
-	tree, _ := fullIndex(b)
+	tree, _ := fullIndex(b, "bookworm")
 	src, err := tree.Source(tree.Modules(), func(m *kmodtree.Module) string { return "/lib/modules/" + m.File })
 	if err != nil {
 		b.Fatal(err)

@@ -163,6 +163,8 @@ type Prompt struct {
 	ID   string // names the prompt for Dismiss
 	Text string // "Passphrase for disk sda2 (luks-1234…)"
 	Echo bool   // show what is typed instead of asterisks
+	// Silent shows nothing, so that nobody learns the length either.
+	Silent bool
 }
 
 // ShellPrompt is the ID of the question whether somebody wants the emergency
@@ -216,6 +218,9 @@ const (
 
 func (p Power) String() string { return string(p) }
 
+// ErrNoKeyring says that the kernel was built without keyrings.
+var ErrNoKeyring = errors.New("the kernel has no keyring")
+
 // ErrNoImage says that the kernel found no hibernation image.
 var ErrNoImage = errors.New("no hibernation image")
 
@@ -231,7 +236,8 @@ type System interface {
 	// Stop reboots, powers off or halts.
 	Stop(Power) error
 	// WithKey puts a key into the kernel's keyring under a description, calls
-	// f, and takes the key out again.
+	// f, and takes the key out again. Where the kernel has none it returns
+	// ErrNoKeyring, and f was not called.
 	WithKey(description string, key []byte, f func() error) error
 	// Memory returns the memory that is available now, in bytes.
 	Memory() (uint64, error)

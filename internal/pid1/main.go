@@ -83,7 +83,7 @@ func Main(handlers []boot.Register) {
 	out := openOutput(cons, cfg.Log)
 	sw := &switcher{began: began, mono: mono, spawn: spawn}
 	w := &world{storage: storage{modules: mods, buffers: &buffers{}}, modules: mods, files: files{sys}, children: spawn, Console: cons, switcher: sw,
-		shell: shell{console: cons, spawn: spawn, password: image.password}}
+		shell: shell{console: cons, spawn: spawn, password: image.password, terminal: terminal(cfg)}}
 	in := inputs.New(setupOf(image.Image, texts, os.Args[1:], mono, compiled))
 	var core *boot.Core
 	missing := func(text string) { core.World().AddMissing(text) }
@@ -174,6 +174,14 @@ func consoleNames(cfg *bootcmd.Config) []string {
 		out = append(out, "/dev/console")
 	}
 	return out
+}
+
+// terminal is the node of rd.ctty=, "" if it is not given.
+func terminal(cfg *bootcmd.Config) string {
+	if cfg.CTTY == "" {
+		return ""
+	}
+	return "/dev/" + cfg.CTTY
 }
 
 // imageInfo is what the image says of itself.

@@ -14,17 +14,22 @@ import (
 // output is where messages and the journal go.
 type output struct {
 	console *console.Console
-	quiet   bool
-	debug   bool
-	file    int // the journal's descriptor, -1 for none
-	copy    int // that of the device which gets it too
-	inputs  int // of what the core was given, for root alone
+	shown   handler.Urgency // the least that is shown on the consoles
+	kernel  bool            // messages go to the kernel's log too
+	log     int             // descriptor of the file of messages, -1 for none
+	file    int             // the journal's descriptor, -1 for none
+	copy    int             // that of the device which gets it too
+	inputs  int             // of what the core was given, for root alone
 }
 
 // openOutput opens the journal of this boot.
 func openOutput(c *console.Console, log bootcmd.Log) *output {
-	o := &output{console: c, quiet: log.Quiet, debug: log.Debug, file: openJournal(runDir+"/journal", unix.O_CREAT|unix.O_APPEND, 0o644), copy: -1,
+	o := &output{console: c, shown: shown(log), kernel: log.Targets == 0 || log.Targets&bootcmd.LogKmsg != 0, log: -1,
+		file: openJournal(runDir+"/journal", unix.O_CREAT|unix.O_APPEND, 0o644), copy: -1,
 		inputs: openJournal(runDir+"/inputs", unix.O_CREAT|unix.O_APPEND, 0o600)}
+	if log.Targets&bootcmd.LogFile != 0 {
+		o.log = openJournal(runDir+"/log", unix.O_CREAT|unix.O_APPEND, 0o644)
+	}
 	if log.Journal != "" {
 		o.copy = openJournal(log.Journal, unix.O_NOCTTY, 0)
 	}
@@ -40,21 +45,33 @@ func openJournal(name string, flags int, mode uint32) int {
 	return fd
 }
 
+// shown is the least urgent of the messages that the consoles show: what a
+// person has to know is always shown. Who asks for more than quiet leaves gets
+// it, since quiet stands in most boot entries by itself.
+func shown(log bootcmd.Log) handler.Urgency {
+	switch to := log.Targets; {
+	case to != 0 && to&bootcmd.LogConsole == 0:
+		return handler.Loud
+	case log.Debug:
+		return handler.Detail
+	case log.Quiet && !log.Info && to == 0:
+		return handler.Loud
+	}
+	return handler.Normal
+}
+
 // show says a message where it belongs.
 func (o *output) show(m boot.Message) {
-	switch m.Urgency {
-	case handler.Loud:
+	if m.Urgency <= o.shown {
 		o.console.Print(m.Text)
-	case handler.Normal:
-		if !o.quiet {
-			o.console.Print(m.Text)
-		}
-	case handler.Detail:
-		if o.debug {
-			o.console.Print(m.Text)
-		}
 	}
-	kmsg(7, m.Text)
+	if o.kernel {
+		kmsg(7, m.Text)
+	}
+	if o.log >= 0 {
+		at := now().Microseconds()
+		appendTo(&o.log, fmt.Appendf(nil, "[%5d.%06d] %s\n", at/1e6, at%1e6, m.Text))
+	}
 }
 
 // journal appends records to the file, and to the device if there is one.

@@ -12,6 +12,7 @@ import (
 type shell struct {
 	console  *console.Console
 	spawn    *children
+	terminal string // where it runs, "" for the main console
 	password string
 	admitted bool // the password was given; the next shell is for that person
 }
@@ -69,7 +70,7 @@ func (s *shell) run() error {
 		}
 	}
 	s.admitted = false
-	tty, restore, err := s.console.Lend()
+	tty, restore, err := s.console.Lend(s.terminal)
 	if err != nil {
 		return err
 	}

@@ -163,6 +163,7 @@ func needed(r io.ReaderAt) (string, error) {
 	}
 	if string(head[:2]) == "#!" {
 		line, _, _ := strings.Cut(string(head[2:n]), "\n")
+		line, _, _ = strings.Cut(line, "\x00") // to the kernel it ends there as well
 		f := strings.Fields(line)
 		if len(f) == 0 {
 			return "", errors.New("its #! line names no program")

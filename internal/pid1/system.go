@@ -76,7 +76,11 @@ func (system) Stop(how machine.Power) error {
 }
 
 func (system) WithKey(description string, key []byte, f func() error) error {
-	return keyring.With(description, key, f)
+	err := keyring.With(description, key, f)
+	if errors.Is(err, keyring.ErrUnavailable) {
+		return machine.ErrNoKeyring
+	}
+	return err
 }
 
 // hugePages says whether the kernel may give this process memory in pages of

@@ -528,3 +528,17 @@ func TestEveryOrderEndsInTheSameRoot(t *testing.T) {
 		})
 	}
 }
+
+// rd.udev.log_level=debug leaves what the rules made of each device in the
+// journal; without it nothing of the kind is there.
+func TestWhatTheRulesDecideIsRecordedOnDemand(t *testing.T) {
+	for _, cmdline := range []string{"", " rd.udev.log_level=debug", " rd-debug-udev", " udev.log_level=7"} {
+		m := machineWith("root=LABEL=root"+cmdline, rootDisk())
+		boot(t, m)
+		started(t, m, "/dev/vda")
+		records := grep(m.Journal, "\trules\t")
+		if strings.Contains(records, "\tID_FS_TYPE=ext4\t") != (cmdline != "") || strings.Contains(records, "link=/dev/disk/by-label/root") != (cmdline != "") {
+			t.Errorf("%q: %q", cmdline, records)
+		}
+	}
+}

@@ -146,3 +146,18 @@ func TestQuestionGoesWithTheDataOfADetachedHeaderAndComesBack(t *testing.T) {
 		t.Errorf("asked %d times", n)
 	}
 }
+
+// The key of a LUKS2 volume goes through the kernel's keyring; a kernel without
+// one gets it in the table.
+func TestKernelWithoutAKeyring(t *testing.T) {
+	for _, without := range []bool{false, true} {
+		m := machineWith("root=LABEL=root rd.luks.data="+luksUUID+"=/dev/vda rd.luks.header="+luksUUID+"=/h rd.luks.name="+luksUUID+"=cr", noise())
+		m.Files, m.NoKeyring = map[string]string{"/h": string(detachedHeader(t, "luks2"))}, without
+		m.Answer = types(passphrase, time.Second)
+		boot(t, m)
+		started(t, m, "/dev/dm-0")
+		if strings.Contains(m.SaidText(), "keyring") {
+			t.Errorf("without a keyring: %v; it said:\n%s", without, m.SaidText())
+		}
+	}
+}

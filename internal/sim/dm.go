@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"firstlight/internal/devmapper"
+	"firstlight/internal/machine"
 
 	"golang.org/x/sys/unix"
 )
@@ -347,6 +348,9 @@ func (d mapper) Targets() ([]devmapper.TargetVersion, error) {
 
 // WithKey implements machine.System.
 func (m *Machine) WithKey(description string, key []byte, f func() error) error {
+	if m.NoKeyring {
+		return machine.ErrNoKeyring
+	}
 	m.keyring[description] = slices.Clone(key)
 	defer delete(m.keyring, description)
 	return f()

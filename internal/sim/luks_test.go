@@ -56,6 +56,68 @@ func TestPersonWhoRefusesIsToldAndNothingSpins(t *testing.T) {
 	}
 }
 
+// A question that has a limit is withdrawn when it is over; one that is answered
+// in time leaves no timer behind.
+func TestQuestionWithALimit(t *testing.T) {
+	for _, cmdline := range []string{"rd.luks.timeout=20", "rd.luks.options=timeout=20s", "rd.luks.timeout=100 rd.luks.options=" + luksUUID + "=timeout=20"} {
+		cmdline = "root=LABEL=root rd.luks.uuid=" + luksUUID + " rd.shell=0 rd.emergency=poweroff " + cmdline
+		m := machineWith(cmdline, encryptedDisk(t))
+		boot(t, m)
+		if m.Stopped != machine.PowerOff || len(m.Prompts) != 1 || !strings.Contains(m.SaidText(), "no passphrase was given in 20 s") {
+			t.Errorf("%s: stopped %q, asked %d times; said:\n%s", cmdline, m.Stopped, len(m.Prompts), m.SaidText())
+		}
+		if at := m.Now().Round(time.Second); at != 110*time.Second {
+			t.Errorf("%s: given up at %v, want 90 s of waiting besides the 20 s of the question", cmdline, at)
+		}
+		m = machineWith(cmdline, encryptedDisk(t))
+		m.Answer = types(passphrase, 19*time.Second)
+		boot(t, m)
+		started(t, m, "/dev/dm-0")
+		noTimer(t, m)
+	}
+}
+
+// The options of crypttab(5) that say how a person is asked.
+func TestOptionsOfTheQuestion(t *testing.T) {
+	for _, tt := range []struct {
+		options      string
+		echo, silent bool
+		kept         int
+	}{
+		{"luks", false, false, 1},
+		{"password-echo=yes,password-cache=yes", true, false, 1},
+		{"password-echo=no,password-cache=no", false, true, 0},
+		{"password-cache=read-only", false, false, 0},
+	} {
+		m := machineWith("root=LABEL=root rd.luks.uuid="+luksUUID+" rd.luks.options="+tt.options, encryptedDisk(t))
+		m.Answer = types(passphrase, time.Second)
+		kept := 0
+		m.Latency = func(string) time.Duration {
+			kept = max(kept, len(m.Core.World().Secrets))
+			return time.Millisecond
+		}
+		boot(t, m)
+		started(t, m, "/dev/dm-0")
+		if p := m.Prompts[0]; p.Echo != tt.echo || p.Silent != tt.silent || kept != tt.kept {
+			t.Errorf("%s: %+v, %d passphrases kept", tt.options, p, kept)
+		}
+	}
+}
+
+// Who relies on a token is told that a person is asked instead.
+func TestKeySourceThatIsNotThereYetIsTold(t *testing.T) {
+	m := machineWith("root=LABEL=root", encryptedDisk(t))
+	m.Image.Crypttab = "cr UUID=" + luksUUID + " none tpm2-device=auto,tpm2-pcrs=7\nold /dev/vdb none tcrypt,x-initrd.attach\nlater /dev/vdc none plain\n"
+	m.Answer = types(passphrase, time.Second)
+	boot(t, m)
+	started(t, m, "/dev/dm-0")
+	said := grep(m.Journal, "\tsay\t")
+	if strings.Count(said, "tpm2-device= is not supported yet") != 1 || !strings.Contains(said, "old: a volume of the type tcrypt is not supported yet") ||
+		strings.Contains(said, "later") {
+		t.Errorf("it said:\n%s", said)
+	}
+}
+
 func TestSecretsAreWipedBeforeTheRealSystemStarts(t *testing.T) {
 	m := machineWith("root=LABEL=root rd.luks.uuid="+luksUUID, encryptedDisk(t))
 	m.Answer = types(passphrase, time.Second)

@@ -56,6 +56,8 @@ type Machine struct {
 	ShellFor time.Duration
 	// Record keeps what the core is given, for a replay.
 	Record bool
+	// NoKeyring: the kernel was built without keyrings.
+	NoKeyring bool
 	// NoStore: the machine has no persistent store.
 	NoStore bool
 	// NobodyAtShell: there is a shell, and nobody comes to use it.

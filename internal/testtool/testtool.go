@@ -47,6 +47,17 @@ func Root(t testing.TB) {
 	}
 }
 
+// Writable skips or fails the test unless a file can be opened for writing:
+// sysfs is read-only in many containers.
+func Writable(t testing.TB, name string) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		missing(t, err.Error())
+	}
+	f.Close()
+}
+
 // Cache returns the directory of everything downloaded or generated:
 // $FIRSTLIGHT_CACHE, else .cache in the checkout.
 func Cache(t testing.TB) string {

@@ -167,6 +167,10 @@ func shown(alias string) string {
 	return alias[:maxShown] + "…"
 }
 
+// Damaged is the property of a device with the mark of a superblock that does
+// not hold: blkid.Result.Damaged.
+const Damaged = "FIRSTLIGHT_DAMAGED"
+
 // probed is what was read of a device.
 type probed struct {
 	content *blkid.Result
@@ -198,6 +202,7 @@ func (e *env) blkid(dev *device.Device) error {
 	for _, p := range append(res.content.Udev(), blkid.Udev(res.entry)...) {
 		dev.SetProperty(p.Key, p.Value)
 	}
+	dev.SetProperty(Damaged, res.content.Damaged)
 	res.btrfs.set(dev)
 	if len(res.content.Pairs()) == 0 && len(res.entry) == 0 {
 		return errNothing

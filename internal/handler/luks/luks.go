@@ -31,15 +31,20 @@ type Handler struct {
 	asking  bool // a person is being asked, or the answer is being tried
 	cookies uint16
 	prompt  string // the question that a person is asked, "" for none: its ID
+	expired bool   // it was withdrawn because its time was over
 	apart   []*volume
+	told    map[string]bool // volumes of which it was said what cannot be done for them
 }
 
 // topicTurn is notified when the next question may be asked.
 const topicTurn = "luks question"
 
+// topicAnswer is the deadline of the question that stands.
+const topicAnswer = "luks answer"
+
 // New registers the handler.
 func New(w *handler.World) *Handler {
-	h := &Handler{w: w}
+	h := &Handler{w: w, told: map[string]bool{}}
 	w.Sched.Route(filter.LUKS, h.handle)
 	w.Sched.Route(filter.Asked, h.withdraw)
 	return h
@@ -66,6 +71,9 @@ func (h *Handler) Start() {
 		}
 		h.table = entries
 		for i := range entries {
+			if o := &entries[i].Options; o.Type > crypttab.LUKS && (o.InitrdAttach || o.Initramfs) {
+				w.Say(handler.Normal, "/etc/crypttab: "+entries[i].Name+": a volume of the type "+o.Type.String()+" is not supported yet, and stays locked")
+			}
 			if spec, err := devspec.Parse(entries[i].Device); err == nil && ours(&entries[i]) {
 				w.Seek("/etc/crypttab: ", &spec)
 			}
@@ -289,13 +297,15 @@ func holds(mapping, e *udevd.Entry) bool {
 	return strings.Contains(mapping.Property("DM_UUID"), "-"+strings.ReplaceAll(e.Property("ID_FS_UUID"), "-", "")+"-")
 }
 
-// withdraw takes back the question for a device that is gone. It has a queue
-// of its own, since that of the device waits for the answer.
+// withdraw takes back the question for a device that is gone, or whose time is
+// over. It has a queue of its own, since that of the device waits for the
+// answer.
 func (h *Handler) withdraw(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	id := filter.LUKS + strings.TrimPrefix(ev.Queue, filter.Asked)
 	if h.prompt != id {
 		return ueventd.Outcome{}
 	}
+	h.expired = ev.Kind == filter.Deadline
 	// Of a volume whose header is elsewhere no filter tells the end.
 	if ev.Value != nil && h.w.Devices.ByName(ev.Name) != nil {
 		return ueventd.WaitFor("an answer, or the end of "+ev.Name, udevd.TopicDevice)

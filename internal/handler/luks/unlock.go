@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"firstlight/internal/bootcmd"
+	"firstlight/internal/crypttab"
 	"firstlight/internal/devmapper"
 	"firstlight/internal/filter"
 	"firstlight/internal/fmt"
@@ -52,6 +53,7 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
 		return &stayLocked{"it is a header whose data is on another device", "say which: rd.luks.data=" + hdr.UUID + "=DEVICE"}
 	}
 	h.locked(e, v, "is being unlocked")
+	h.tellOfTokens(e, v)
 	h.loadDrivers(t, hdr)
 	keys := slices.DeleteFunc(slices.Clone(v.keys), func(k bootcmd.LuksKey) bool {
 		return k == (bootcmd.LuksKey{}) || k.Path == "-" || k.Path == "none"
@@ -82,6 +84,25 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
 		return &stayLocked{"no key opens it" + why + ", and nobody may be asked (headless)", "check the key file, or take headless from its options to be asked"}
 	}
 	return h.byPassphrase(t, e, v, hdr)
+}
+
+// tellOfTokens says, once for each volume, that a source of its key is not
+// there yet and that the others are used instead.
+func (h *Handler) tellOfTokens(e *udevd.Entry, v *volume) {
+	if h.told[v.name] {
+		return
+	}
+	o := &v.options
+	for _, x := range [...]struct {
+		asked  bool
+		option string
+	}{{o.TPM2.Device != "", "tpm2-device="}, {o.FIDO2.Device != "", "fido2-device="}, {o.PKCS11URI != "", "pkcs11-uri="},
+		{o.KeyScript != "", "keyscript="}, {o.KeyFileErase, "keyfile-erase"}, {o.LinkVolumeKey != "", "link-volume-key="}} {
+		if x.asked {
+			h.told[v.name] = true
+			h.w.Say(handler.Normal, label(e, v)+": "+x.option+" is not supported yet; going on without it")
+		}
+	}
 }
 
 // usualKeys are the files in which the key of a volume is looked for where
@@ -271,7 +292,7 @@ func (h *Handler) byPassphrase(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *
 	}
 	tried := 0 // how many of the cached ones
 	for asked := 0; ; {
-		for ; tried < len(w.Secrets); tried++ {
+		for ; tried < len(w.Secrets) && v.options.PasswordCache != crypttab.CacheNo; tried++ {
 			if err := h.try(t, e, v, hdr, "a passphrase that was typed before", w.Secrets[tried]); err == nil || !errors.Is(err, luks.ErrWrongPassphrase) {
 				return err
 			}
@@ -315,17 +336,30 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.H
 	if now := h.w.Devices.ByName(e.Devname()); now == nil || now.Property("ID_FS_UUID") != e.Property("ID_FS_UUID") {
 		return &stayLocked{"the device is gone", ""} // while another question was answered
 	}
-	text := "Passphrase for " + label(e, v)
-	h.prompt = v.key
-	id := h.prompt
+	o := &v.options
+	p := machine.Prompt{ID: v.key, Text: "Passphrase for " + label(e, v), Echo: o.Echo == crypttab.EchoYes, Silent: o.Echo == crypttab.EchoNo}
+	h.prompt, h.expired = p.ID, false
+	beside := ueventd.Event{Queue: filter.Asked + strings.TrimPrefix(p.ID, filter.LUKS), Kind: filter.Add, Name: e.Devname()}
 	if v.data.IsDevice() {
-		h.w.Sched.Push(ueventd.Event{Queue: filter.Asked + strings.TrimPrefix(id, filter.LUKS), Name: e.Devname(), Value: true})
+		beside.Value = true
+		h.w.Sched.Push(beside)
+	}
+	limit := h.w.Config.Luks.Timeout
+	if o.Timeout > 0 {
+		limit = o.Timeout
+	}
+	if at := handler.DeadlineAt(t.Now(), limit); at > 0 {
+		beside.Kind, beside.Value = filter.Deadline, nil
+		h.w.Sched.Deadline(topicAnswer, at, beside)
 	}
 	secret, err := ueventd.Ask(t, "ask for the passphrase of "+e.Devname(), func(m machine.Machine) (inputs.Secret, error) {
-		return m.Ask(machine.Prompt{ID: id, Text: text})
+		return m.Ask(p)
 	})
+	h.w.Sched.CancelDeadline(topicAnswer)
 	h.prompt = ""
 	switch {
+	case errors.Is(err, machine.ErrDismissed) && h.expired:
+		return &stayLocked{"no passphrase was given in " + goal.Seconds(limit), "reboot, or take and leave the shell, to be asked again"}
 	case errors.Is(err, machine.ErrDismissed):
 		return &stayLocked{"the device is gone", ""}
 	case errors.Is(err, machine.ErrCancelled):
@@ -338,6 +372,10 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.H
 	if err != nil {
 		clear(secret)
 		return err
+	}
+	if o.PasswordCache == crypttab.CacheNo || o.PasswordCache == crypttab.CacheReadOnly {
+		clear(secret)
+		return nil
 	}
 	h.w.Secrets = append(h.w.Secrets, secret)
 	h.w.Sched.Notify(handler.TopicPassphrase)
@@ -411,9 +449,13 @@ func (j mapping) run(m machine.Machine, secret []byte) error {
 	if j.hdr.Version == 1 {
 		return j.activate(mapper, key.KeyRef(), key)
 	}
-	return m.WithKey(key.KeyDescription(j.hdr), key.Bytes(), func() error {
+	err = m.WithKey(key.KeyDescription(j.hdr), key.Bytes(), func() error {
 		return j.activate(mapper, key.KeyringRef(j.hdr), key)
 	})
+	if errors.Is(err, machine.ErrNoKeyring) {
+		return j.activate(mapper, key.KeyRef(), key)
+	}
+	return err
 }
 
 func (j mapping) activate(mapper devmapper.Mapper, ref devmapper.KeyRef, key *luks.VolumeKey) error {

@@ -155,7 +155,7 @@ func (h *Handler) gather(t *ueventd.Task) []lvmmeta.Seen {
 // assemble puts the volume groups together and returns the one of that name.
 func (h *Handler) assemble(t *ueventd.Task, name string) *lvmmeta.Group {
 	host := lvmmeta.Host{}
-	if i := h.w.Image; h.w.Config.HostOnly {
+	if i := h.w.Image; h.w.Config.HostOnly && h.w.Config.LVM.Conf {
 		host = lvmmeta.Host{SystemID: i.SystemID, Extra: i.ExtraSystemIDs}
 	}
 	return lvmmeta.Assemble(h.gather(t), host).Group(name)
