@@ -11,8 +11,10 @@ GOFLAGS_BUILD = -trimpath -ldflags '-s -w' -buildvcs=false
 # gets no second copy of its code for the stack, which makes it a tenth smaller
 # and costs under two per cent of a boot's instructions. The runtime alone is
 # inlined as usual: that is a hundredth of the size and takes a quarter off the
-# instructions of starting.
-GOFLAGS_INIT  = -gcflags='all=-l -d=variablemakethreshold=0' -gcflags='runtime=-d=variablemakethreshold=0' -ldflags '-s -w -funcalign=1'
+# instructions of starting. Where internal/entry has them, the first
+# instructions are ours and not the runtime's.
+GOFLAGS_INIT  = -gcflags='all=-l -d=variablemakethreshold=0' -gcflags='runtime=-d=variablemakethreshold=0' \
+	-ldflags '-s -w -funcalign=1 $(if $(wildcard internal/entry/entry_$(shell go env GOARCH).s),-E firstlight/internal/entry.start)'
 # It collects garbage once in a long boot or never: the smaller of the two
 # collectors will do, where the toolchain still has the choice.
 GOEXPERIMENT_INIT := $(shell GOEXPERIMENT=nogreenteagc go list -f ok cmp 2>/dev/null | sed s/ok/nogreenteagc/)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 
+	_ "firstlight/internal/entry" // what the process begins with
 	"firstlight/internal/handler/all"
 	"firstlight/internal/pid1"
 )

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"firstlight/internal/detect"
+	"firstlight/internal/entry"
 	"firstlight/internal/image"
 	"firstlight/internal/image/cpio"
 	"firstlight/internal/kmod"
@@ -265,6 +266,11 @@ func (b *builder) addModules(ctx context.Context, mods []*kmodtree.Module) error
 	}
 	if err := b.tree.File("etc/firstlight/modules.idx", 0o644, idx.Bytes(), "index of the modules"); err != nil {
 		return err
+	}
+	if names, whole := src.CryptoNames(); whole && len(names) <= entry.MaxNames {
+		if err := b.tree.File(strings.TrimPrefix(entry.Names, "/"), 0o644, []byte(names), "what the kernel may ask for of ciphers"); err != nil {
+			return err
+		}
 	}
 	return b.firmware(firmware)
 }

@@ -1,0 +1,27 @@
+// Package entry holds the first instructions of /init, which run before the
+// Go runtime does (entry_amd64.s). They are in the program if the linker is
+// told so (-E firstlight/internal/entry.start, see the Makefile); without
+// them /init does the same, later.
+//
+// They do two things that are too late in main:
+//
+//   - The kernel is told to give this process no pages of 2 MiB. A runtime
+//     that starts touches a little of several, and clearing them would be most
+//     of what the start costs.
+//   - The kernel looks for each cipher that it composes ("xts(aes)",
+//     "cryptd(__xts-aes-aesni)") by calling modprobe twice, in vain: a module
+//     of that name exists nowhere, and while its ciphers test themselves a
+//     driver composes a score. Where the request begins with "crypto-" and
+//     the image's list of such names (Names) has not got it, the process ends
+//     at once with 1, as modprobe ends. Everything else is for main.
+//
+// It decides nothing else, and must write nothing.
+package entry
+
+// Names is where the image has its list: all names and aliases of its modules
+// that begin with "crypto-", with '_' for '-', one a line, each line ended.
+// A list that is missing, empty or longer than MaxNames is not used.
+const Names = "/etc/firstlight/crypto-names"
+
+// MaxNames is the most that a list may have, in bytes.
+const MaxNames = 16<<10 - 1
