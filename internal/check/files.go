@@ -61,6 +61,9 @@ func (w *world) Mount(m machine.Mount) error {
 	if want := m.FSType; typ != want && kernelTypes[want] != typ {
 		return fail(unix.EINVAL)
 	}
+	if name := w.refused(m.FSType, m.Data); name != "" {
+		return fail(fmt.Errorf("the kernel's driver knows no option %s: %w", name, unix.EINVAL))
+	}
 	if sum := sums[typ]; sum != "" && w.modular(typ) && !w.request("crypto-"+sum) {
 		return fail(unix.ENOENT)
 	}
