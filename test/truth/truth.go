@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -332,7 +333,7 @@ func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite string) (str
 		return "", 0, err
 	}
 	snap, took, err := shoot(ctx, vm.Machine{Kernel: k.Image(), Initrd: image, Memory: max(s.Memory, 768), Disks: attached,
-		Append: extend(s.Cmdline(), "rd.break=cleanup rd.shell fltest.look="+elsewhere+" fltest.look="+noProgram)}, s.Boots[0].Do, dir)
+		Append: extend(s.Cmdline(), "rd.break=cleanup rd.shell fltest.ask="+strings.Join(asked, " fltest.ask="))}, s.Boots[0].Do, dir)
 	if err != nil {
 		return "", 0, err
 	}
