@@ -61,6 +61,9 @@ func (w *world) Mount(m machine.Mount) error {
 	if want := m.FSType; typ != want && kernelTypes[want] != typ {
 		return fail(unix.EINVAL)
 	}
+	if name := w.refused(m.FSType, m.Data); name != "" {
+		return fail(fmt.Errorf("the kernel's driver knows no option %s: %w", name, unix.EINVAL))
+	}
 	if sum := sums[typ]; sum != "" && w.modular(typ) && !w.request("crypto-"+sum) {
 		return fail(unix.ENOENT)
 	}
@@ -73,6 +76,9 @@ func (w *world) Mount(m machine.Mount) error {
 				return fail(unix.EINVAL)
 			}
 		}
+	}
+	if typ == "btrfs" && w.noSubvolume(d, m.Data) {
+		return fail(unix.ENOENT)
 	}
 	x := &mounted{point: m.Target, disk: d}
 	x.from, x.why = w.recorded(d, m.Data)
@@ -119,16 +125,25 @@ func (w *world) Unmount(target string, _ bool) error {
 // recorded finds what the snapshot knows of the filesystem on a device, in the
 // directory of it that would be mounted.
 func (w *world) recorded(d *disk, data string) (*snapshot.Mount, string) {
+	of := func(m *snapshot.Mount) bool {
+		return w.snapDevice(m) == d.origin && d.origin != "" || w.sameBtrfs(m, d)
+	}
+	for _, m := range w.snap.Subvolumes {
+		if m.Root == snapshot.SubvolumeKey(data) && m.Entries != nil && of(m) {
+			return m, ""
+		}
+	}
 	var candidates []*snapshot.Mount
 	for _, m := range w.snap.Mounts {
-		if w.snapDevice(m) == d.origin && d.origin != "" || w.sameBtrfs(m, d) {
+		if of(m) {
 			candidates = append(candidates, m)
 		}
 	}
 	if len(candidates) == 0 {
 		return nil, "it was not mounted when the snapshot was taken"
 	}
-	subvol, named := subvolume(data)
+	subvol := snapshot.SubvolumeKey(data)
+	named := subvol != ""
 	for _, m := range candidates {
 		switch {
 		case m.FSType != "btrfs" && m.Root == "/", named && m.Root == subvol:
@@ -136,10 +151,8 @@ func (w *world) recorded(d *disk, data string) (*snapshot.Mount, string) {
 		case m.FSType == "btrfs" && !named:
 			// Without an option the default subvolume is mounted; which one
 			// that is shows if the running system was started so as well.
-			if own, of := subvolume(w.snapFlags()); !of || own == "" {
-				if m.Point == "/" || len(candidates) == 1 {
-					return m, ""
-				}
+			if snapshot.SubvolumeKey(w.snapFlags()) == "" && (m.Point == "/" || len(candidates) == 1) {
+				return m, ""
 			}
 		}
 	}
@@ -155,17 +168,12 @@ func (w *world) snapFlags() string {
 	return cfg.Root.Flags
 }
 
-// subvolume is the subvol= option, with a leading slash.
-func subvolume(data string) (string, bool) {
-	for _, o := range strings.Split(data, ",") {
-		if v, ok := strings.CutPrefix(o, "subvol="); ok {
-			return path.Clean("/" + v), true
-		}
-		if strings.HasPrefix(o, "subvolid=") {
-			return o, true
-		}
-	}
-	return "", false
+// noSubvolume says whether the snapshot knows that a btrfs has no subvolume of
+// the name that mount options ask for.
+func (w *world) noSubvolume(d *disk, data string) bool {
+	return slices.ContainsFunc(w.snap.Subvolumes, func(m *snapshot.Mount) bool {
+		return m.Entries == nil && m.Root == snapshot.SubvolumeKey(data) && (w.snapDevice(m) == d.origin && d.origin != "" || w.sameBtrfs(m, d))
+	})
 }
 
 // snapDevice is the kernel's name in the snapshot of the device of a mount.
@@ -228,7 +236,7 @@ func (w *world) entryAt(root, p string) (snapshot.Entry, error) {
 		return snapshot.Entry{}, errHidden
 	}
 	e, ok := best.from.Entries[rel]
-	if !ok && w.snap.MountAt(path.Join(best.from.Point, rel)) != nil {
+	if !ok && best.from.Point != "" && w.snap.MountAt(path.Join(best.from.Point, rel)) != nil {
 		return snapshot.Entry{Mode: cpio.TypeDir | 0o755}, nil // covered by a mount, so it is a directory
 	}
 	if !ok {

@@ -46,6 +46,7 @@ type file struct {
 	Links       map[string]string   `json:"links"`
 	Blocks      []fileBlock         `json:"blocks"`
 	Mounts      []fileMount         `json:"mounts"`
+	Subvolumes  []fileMount         `json:"subvolumes,omitempty"`
 	Swaps       []string            `json:"swaps"`
 	Config      map[string]string   `json:"config"`
 	Notes       []string            `json:"notes"`
@@ -121,11 +122,10 @@ func Write(w io.Writer, s *Snapshot) error {
 		f.Blocks = append(f.Blocks, fb)
 	}
 	for _, m := range s.Mounts {
-		fm := fileMount{m.Point, m.Devnum, m.Root, m.FSType, m.Source, m.Options, map[string]fileEntry{}}
-		for p, e := range m.Entries {
-			fm.Entries[p] = fileEntry(e)
-		}
-		f.Mounts = append(f.Mounts, fm)
+		f.Mounts = append(f.Mounts, m.file())
+	}
+	for _, m := range s.Subvolumes {
+		f.Subvolumes = append(f.Subvolumes, m.file())
 	}
 	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
 	if err != nil {
@@ -163,7 +163,7 @@ func Read(r io.Reader) (*Snapshot, error) {
 		return nil, invalid("format %.40q", f.Format)
 	case f.Version != Version:
 		return nil, invalid("version %d; this program reads version %d", f.Version, Version)
-	case max(len(f.Attributes), len(f.Links), len(f.Blocks), len(f.Mounts)) > maxNodes:
+	case max(len(f.Attributes), len(f.Links), len(f.Blocks), len(f.Mounts), len(f.Subvolumes)) > maxNodes:
 		return nil, invalid("it is larger than any machine")
 	}
 	s := &Snapshot{Program: f.Program, Kernel: f.Kernel, Cmdline: f.Cmdline, Memory: f.Memory, Boot: f.Boot, Modules: f.Modules, Builtin: f.Builtin,
@@ -193,16 +193,44 @@ func Read(r io.Reader) (*Snapshot, error) {
 		s.Blocks = append(s.Blocks, b)
 	}
 	for _, fm := range f.Mounts {
-		m := &Mount{fm.Point, fm.Devnum, fm.Root, fm.FSType, fm.Source, fm.Options, map[string]Entry{}}
 		if !proper(fm.Point) && fm.Point != "/" || len(fm.Entries) > maxNodes {
 			return nil, invalid("mount %.80q", fm.Point)
 		}
-		for p, e := range fm.Entries {
-			m.Entries[p] = Entry(e)
+		m := fm.mount()
+		if m.Entries == nil {
+			m.Entries = map[string]Entry{}
 		}
 		s.Mounts = append(s.Mounts, m)
 	}
+	for _, fm := range f.Subvolumes {
+		if len(fm.Entries) > maxNodes {
+			return nil, invalid("subvolume %.80q", fm.Root)
+		}
+		s.Subvolumes = append(s.Subvolumes, fm.mount())
+	}
 	return s, nil
+}
+
+func (m *Mount) file() fileMount {
+	f := fileMount{Point: m.Point, Devnum: m.Devnum, Root: m.Root, FSType: m.FSType, Source: m.Source, Options: m.Options}
+	if m.Entries != nil {
+		f.Entries = map[string]fileEntry{}
+	}
+	for p, e := range m.Entries {
+		f.Entries[p] = fileEntry(e)
+	}
+	return f
+}
+
+func (f fileMount) mount() *Mount {
+	m := &Mount{Point: f.Point, Devnum: f.Devnum, Root: f.Root, FSType: f.FSType, Source: f.Source, Options: f.Options}
+	if f.Entries != nil {
+		m.Entries = map[string]Entry{}
+	}
+	for p, e := range f.Entries {
+		m.Entries[p] = Entry(e)
+	}
+	return m
 }
 
 // proper says whether a path is absolute, clean, not the root, and of a bearable depth.

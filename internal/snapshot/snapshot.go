@@ -45,7 +45,11 @@ type Snapshot struct {
 	Sys    *Tree    // the device tree: attributes and links that a boot reads
 	Blocks []*Block // what is on the block devices, sorted by name
 	Mounts []*Mount // filesystems on block devices, in the order of mounting
-	Swaps  []string // kernel names of the devices with swap in use
+	// Subvolumes are those of mounted btrfs filesystems that are not mounted
+	// themselves, and that a boot could mount. Root is the option that names
+	// one, as SubvolumeKey has it. Without Entries there is no such subvolume.
+	Subvolumes []*Mount
+	Swaps      []string // kernel names of the devices with swap in use
 	// Config are files of the running system that decide what an image should
 	// have, by path: /etc/vconsole.conf …
 	Config map[string]string

@@ -50,6 +50,10 @@ type Options struct {
 	// Cmdlines are further kernel command lines that will be asked about: what
 	// they name as init is looked at too.
 	Cmdlines []string
+	// Aside opens a subvolume of a mounted btrfs without mounting it anywhere:
+	// dir is where its files are until close is called. The error wraps
+	// fs.ErrNotExist where there is none of that name. May be nil.
+	Aside func(source, option string, readOnly bool) (dir string, close func(), err error)
 }
 
 // Take takes a snapshot. What cannot be read is among the Notes; an error says
@@ -394,6 +398,7 @@ func (t *taker) mounts() error {
 		return fmt.Errorf("snapshot: %d mounts", len(t.s.Mounts))
 	}
 	t.look()
+	t.aside()
 	// What no block device carries was needed to find the way only.
 	t.s.Mounts = slices.DeleteFunc(t.s.Mounts, func(m *Mount) bool { return !onDisk(m) })
 	return nil

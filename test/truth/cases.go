@@ -16,8 +16,16 @@ var notCompared = map[string]string{
 	"fsck-dirty":       "what a checker finds is known only after it ran: a check cannot tell, and says so",
 }
 
-// elsewhere is a path where no root has anything.
-const elsewhere = "/sbin/elsewhere"
+// Paths that changed command lines name as init: one where no root has
+// anything, and one of a file that is no program.
+const (
+	elsewhere = "/sbin/elsewhere"
+	noProgram = "/etc/os-release"
+)
+
+// asked are parameters of changed command lines that a snapshot looks for: a
+// check of the running machine is told its command line as well.
+var asked = []string{"init=" + elsewhere, "init=" + noProgram, "rootflags=subvol=@missing"}
 
 // ext4On is an image for an ext4 on layers of block devices.
 func ext4On(layers ...string) *e2e.Target { return &e2e.Target{FS: "ext4", Layers: layers} }
@@ -38,16 +46,33 @@ var changes = []Change{
 	{Name: "virtio_pci_modern_dev", Base: "no-partitions", Drop: []string{"virtio_pci_modern_dev.ko"}},
 	{Name: "other-bus", Base: "no-partitions", Bus: vm.NVMe},
 	{Name: "blacklisted", Base: "no-partitions", Args: add("rd.driver.blacklist=virtio_blk")},
+	{Name: "virtio", Base: "no-partitions", Drop: []string{"virtio.ko"}},
+	{Name: "virtio_pci_legacy_dev", Base: "no-partitions", Drop: []string{"virtio_pci_legacy_dev.ko"}},
+	{Name: "modules-blacklisted", Base: "no-partitions", Args: add("modprobe.blacklist=ext4")},
+	{Name: "cut-module", Base: "no-partitions", Cut: map[string]int{"virtio_blk.ko": 20000}},
+	{Name: "empty-module", Base: "no-partitions", Cut: map[string]int{"mbcache.ko": 0}},
+	{Name: "other-vermagic", Base: "no-partitions", Edit: []Edit{{"jbd2.ko", "vermagic=6.1.", "vermagic=6.0."}}},
+	{Name: "other-vermagic-flags", Base: "no-partitions", Edit: []Edit{{"virtio_blk.ko", " SMP preempt ", " UPS preempt "}}},
 	{Name: "virtio_scsi", Base: "root-uuid", Drop: []string{"virtio_scsi.ko"}},
 	{Name: "sd_mod", Base: "root-uuid", Drop: []string{"sd_mod.ko"}},
 	{Name: "scsi_mod", Base: "root-uuid", Drop: []string{"scsi_mod.ko"}},
 	{Name: "t10-pi", Base: "root-uuid", Drop: []string{"t10-pi.ko"}},
+	{Name: "scsi_common", Base: "root-uuid", Drop: []string{"scsi_common.ko"}},
+	{Name: "crc-t10dif", Base: "root-uuid", Drop: []string{"crc-t10dif.ko"}},
+	{Name: "crct10dif", Base: "root-uuid", Drop: []string{"crct10dif*.ko"}}, // what crc-t10dif has a softdep on
 	{Name: "nvme", Base: "bus-nvme", Drop: []string{"nvme.ko"}},
 	{Name: "nvme-core", Base: "bus-nvme", Drop: []string{"nvme-core.ko"}},
 	{Name: "ahci", Base: "bus-ahci", Drop: []string{"ahci.ko"}},
 	{Name: "libata", Base: "bus-ahci", Drop: []string{"libata.ko"}},
+	{Name: "libahci", Base: "bus-ahci", Drop: []string{"libahci.ko"}},
+	{Name: "other-bus", Base: "bus-ahci", Bus: vm.NVMe},
+	{Name: "baked-blacklist", Base: "bus-ahci", Put: map[string]string{"/etc/firstlight/cmdline.d/x.conf": "rd.driver.blacklist=sd_mod\n"}},
 	{Name: "xhci-pci", Base: "bus-usb", Drop: []string{"xhci-pci.ko"}},
 	{Name: "usb-storage", Base: "bus-usb", Drop: []string{"usb-storage.ko"}},
+	{Name: "xhci-hcd", Base: "bus-usb", Drop: []string{"xhci-hcd.ko"}},
+	{Name: "usb-common", Base: "bus-usb", Drop: []string{"usb-common.ko"}},
+	{Name: "uas", Base: "bus-usb", Drop: []string{"uas.ko"}}, // the disk is driven by usb-storage
+	{Name: "other-bus", Base: "bus-usb", Bus: vm.AHCI},
 	// The filesystem.
 	{Name: "ext4", Base: "no-partitions", Drop: []string{"ext4.ko"}},
 	{Name: "jbd2", Base: "no-partitions", Drop: []string{"jbd2.ko"}},
@@ -57,29 +82,66 @@ var changes = []Change{
 	{Name: "crc32c-intel", Base: "no-partitions", Drop: []string{"crc32c-intel.ko"}}, // the generic one remains
 	{Name: "other-filesystem", Base: "no-partitions", For: &e2e.Target{FS: "xfs"}},
 	{Name: "xfs", Base: "xfs", Drop: []string{"xfs.ko"}},
+	{Name: "libcrc32c", Base: "xfs", Drop: []string{"libcrc32c.ko"}},
+	{Name: "crc32c", Base: "xfs", Drop: []string{"crc32c*.ko"}},
 	{Name: "btrfs", Base: "btrfs-subvolume", Drop: []string{"btrfs.ko"}},
 	{Name: "raid6_pq", Base: "btrfs-subvolume", Drop: []string{"raid6_pq.ko"}},
+	{Name: "xor", Base: "btrfs-subvolume", Drop: []string{"xor.ko"}},
+	{Name: "crc32c", Base: "btrfs-subvolume", Drop: []string{"crc32c*.ko"}},
+	{Name: "xxhash", Base: "btrfs-subvolume", Drop: []string{"xxhash_generic.ko"}}, // a softdep that this one does not use
+	{Name: "blake2b", Base: "btrfs-subvolume", Drop: []string{"blake2b*.ko"}},      // likewise
 	{Name: "squashfs", Base: "squashfs", Drop: []string{"squashfs.ko"}},
 	{Name: "erofs", Base: "erofs", Drop: []string{"erofs.ko"}},
 	{Name: "vfat", Base: "root-fat-id", Drop: []string{"vfat.ko"}},
+	{Name: "fat", Base: "root-fat-id", Drop: []string{"fat.ko"}},
+	{Name: "nls_cp437", Base: "root-fat-id", Drop: []string{"nls_cp437.ko"}},
+	{Name: "nls_ascii", Base: "root-fat-id", Drop: []string{"nls_ascii.ko"}},
+	{Name: "wrong-id", Base: "root-fat-id", Args: add("root=UUID=DEAD-BEEF")},
+	{Name: "no-modprobe", Base: "no-partitions", Drop: []string{"/sbin/modprobe"}},
+	{Name: "no-modprobe", Base: "root-fat-id", Drop: []string{"/sbin/modprobe"}},
 	// What the root is called.
 	{Name: "wrong-uuid", Base: "no-partitions", Args: add("root=UUID=deadbeef-0000-4000-8000-000000000001")},
 	{Name: "wrong-label", Base: "no-partitions", Args: add("root=LABEL=elsewhere")},
 	{Name: "wrong-node", Base: "no-partitions", Args: add("root=/dev/vdb")},
 	{Name: "no-root", Base: "no-partitions", Args: swap("root=", "toor=")},
 	{Name: "wrong-type", Base: "no-partitions", Args: add("rootfstype=xfs")},
+	{Name: "older-type", Base: "no-partitions", Args: add("rootfstype=ext3")},
+	{Name: "second-type", Base: "no-partitions", Args: add("rootfstype=xfs,ext4")},
+	{Name: "unknown-option", Base: "no-partitions", Args: add("rootflags=nonsense")},
+	{Name: "known-option", Base: "no-partitions", Args: add("rootflags=noatime,commit=30,errors=remount-ro")},
+	{Name: "wrong-partuuid", Base: "root-partuuid", Args: add("root=PARTUUID=deadbeef-0000-4000-8000-000000000001")},
+	{Name: "wrong-offset", Base: "root-partnroff", Args: swap("PARTNROFF=1", "PARTNROFF=2")},
+	{Name: "wrong-partlabel", Base: "root-partlabel", Args: add("root=PARTLABEL=elsewhere")},
+	{Name: "wrong-number", Base: "root-major-minor", Args: add("root=8:7")},
+	{Name: "wrong-id", Base: "root-by-id", Args: swap("_d0-part2", "_d1-part2")},
+	{Name: "wrong-path", Base: "root-by-path", Args: swap("0000:00:01.0", "0000:00:09.0")},
+	{Name: "wrong-number", Base: "root-mbr-id", Args: swap("-06", "-07")},
+	{Name: "swap-as-root", Base: "mbr-logical", Args: add("root=/dev/vda5")},
+	{Name: "table-as-root", Base: "mbr-logical", Args: add("root=/dev/vda")},
+	{Name: "wrong-subvolume", Base: "btrfs-subvolume", Args: swap("subvol=@root", "subvol=@missing")},
+	{Name: "no-subvolume", Base: "btrfs-subvolume", Args: swap("rootflags=subvol=@root", "")},
 	{Name: "wrong-partition", Base: "root-path", Args: add("root=/dev/sda1")},
 	// The image itself.
 	{Name: "other-kernel", Base: "no-partitions", Kernel: "trixie"},
 	{Name: "no-index", Base: "no-partitions", Drop: []string{"/etc/firstlight/modules.idx"}},
 	{Name: "cut-index", Base: "no-partitions", Cut: map[string]int{"/etc/firstlight/modules.idx": 4096}},
 	{Name: "no-rules", Base: "no-partitions", Drop: []string{"/etc/firstlight/rules.tab"}},
+	{Name: "cut-rules", Base: "no-partitions", Cut: map[string]int{"/etc/firstlight/rules.tab": 8192}},
+	{Name: "rule", Base: "root-by-uuid", Edit: []Edit{{"/etc/firstlight/rules.tab", "disk/by-uuid/", "disk/by-uuix/"}}},
+	{Name: "rule", Base: "root-by-id", Edit: []Edit{{"/etc/firstlight/rules.tab", "disk/by-id/", "disk/by-ix/"}}},
+	{Name: "other-image", Base: "no-partitions", Drop: []string{"/etc/firstlight/image"}},
+	{Name: "baked-blacklist", Base: "no-partitions", Put: map[string]string{"/etc/firstlight/cmdline.d/x.conf": "rd.driver.blacklist=virtio_pci\n"}},
+	{Name: "cut-program", Base: "no-partitions", Cut: map[string]int{"/init": 100000}},
 	{Name: "no-program", Base: "no-partitions", Drop: []string{"/init"}},
 	{Name: "text-program", Base: "no-partitions", Put: map[string]string{"/init": "nothing\n"}},
 	{Name: "baked-root", Base: "no-partitions", Args: swap("root=", "toor="), Put: map[string]string{"/etc/firstlight/cmdline.d/x.conf": "root=/dev/vda\n"}},
 	// The real system.
 	{Name: "no-such-init", Base: "no-partitions", Args: add("init=" + elsewhere)},
 	{Name: "directory-as-init", Base: "no-partitions", Args: add("init=/usr")},
+	{Name: "text-as-init", Base: "root-rw-flags", Args: swap("init=/usr/sbin/init", "init="+noProgram)},
+	{Name: "no-init", Base: "root-rw-flags", Args: swap("init=/usr/sbin/init", "init="+elsewhere)},
+	{Name: "usr-driver", Base: "separate-usr", Drop: []string{"ext4.ko"}},
+	{Name: "no-resume", Base: "hibernate", Args: swap("resume=UUID=", "resume=UUID=f")},
 	{Name: "wrong-usr", Base: "separate-usr", Args: add("mount.usr=UUID=deadbeef-0000-4000-8000-000000000002")}, // boots: fstab counts
 	{Name: "late-resume", Base: "no-partitions", Args: add("resume=UUID=deadbeef-0000-4000-8000-000000000003")}, // boots, after a wait
 	// Encryption.
@@ -87,6 +149,23 @@ var changes = []Change{
 	{Name: "wrong-key", Base: "luks-key-in-image", Put: map[string]string{"/etc/cryptsetup-keys.d/cr.key": "not the key"}},
 	{Name: "dm-crypt", Base: "luks-key-in-image", Drop: []string{"dm-crypt.ko"}},
 	{Name: "dm-mod", Base: "luks-key-in-image", Drop: []string{"dm-mod.ko"}},
+	{Name: "xts", Base: "luks-key-in-image", Drop: []string{"xts.ko"}},
+	{Name: "aes", Base: "luks-key-in-image", Drop: []string{"aes*.ko"}},
+	{Name: "aesni", Base: "luks-key-in-image", Drop: []string{"aesni-intel.ko"}},
+	{Name: "cryptd", Base: "luks-key-in-image", Drop: []string{"cryptd.ko"}},
+	{Name: "algif", Base: "luks-key-in-image", Drop: []string{"algif_skcipher.ko"}},
+	{Name: "sha256", Base: "luks-key-in-image", Drop: []string{"sha256*.ko"}},
+	{Name: "wrong-uuid", Base: "luks-key-in-image", Args: swap("rd.luks.name=", "rd.luks.name=f")},
+	{Name: "other-name", Base: "luks-key-in-image", Args: swap("=cr ", "=elsewhere ")},
+	{Name: "wrong-key-path", Base: "luks-key-in-image", Args: swap("/etc/cryptsetup-keys.d/cr.key", "/etc/elsewhere.key")},
+	{Name: "short-key", Base: "luks-key-in-image", Cut: map[string]int{"/etc/cryptsetup-keys.d/cr.key": 20}},
+	{Name: "crypttab-off", Base: "luks-crypttab-in-image", Args: add("rd.luks.crypttab=0")},
+	{Name: "crypttab-key", Base: "luks-crypttab-in-image", Edit: []Edit{{"/etc/crypttab", "cr.key", "rc.key"}}},
+	{Name: "dm-crypt", Base: "luks1", Drop: []string{"dm-crypt.ko"}},
+	{Name: "wrong-root", Base: "luks2-argon2id", Args: add("root=UUID=deadbeef-0000-4000-8000-000000000004")},
+	{Name: "wrong-header", Base: "luks2-header-on-disk", Edit: []Edit{{"/etc/crypttab", "/boot/cr.hdr", "/boot/no.hdr"}}},
+	{Name: "wrong-header", Base: "luks1-header-device", Args: swap("header=/dev/disk/by-partuuid/", "header=/dev/disk/by-partuuid/f")},
+	{Name: "wrong-key-disk", Base: "luks-key-on-late-disk", Args: swap("/keys/root.key:UUID=", "/keys/root.key:UUID=f")},
 	{Name: "off", Base: "luks-key-in-image", Args: add("rd.luks=0")},
 	{Name: "not-named", Base: "luks-key-in-image", Args: swap("rd.luks.name=", "rd.nothing.name=")},
 	{Name: "no-crypttab", Base: "luks-crypttab-in-image", Without: []string{"/etc/crypttab"}},
@@ -94,6 +173,13 @@ var changes = []Change{
 	{Name: "without-layer", Base: "luks1", For: ext4On()},
 	// Volumes.
 	{Name: "dm-mod", Base: "lvm-linear", Drop: []string{"dm-mod.ko"}},
+	{Name: "dax", Base: "lvm-linear", Drop: []string{"dax.ko"}},
+	{Name: "other-layer", Base: "lvm-linear", For: ext4On("luks")}, // the device mapper is there all the same
+	{Name: "not-named", Base: "lvm-by-uuid", Args: add("rd.lvm.lv=vg/other")},
+	{Name: "other-group", Base: "lvm-by-uuid", Args: add("rd.lvm.vg=elsewhere")},
+	{Name: "wrong-group", Base: "lvm-striped", Args: swap("/dev/vgs/root", "/dev/vgz/root")},
+	{Name: "hyphens", Base: "lvm-hyphens", Args: swap("my--vg----x-the--root", "my-vg--x-the-root")},
+	{Name: "other-id", Base: "lvm-hyphens", Edit: []Edit{{"/etc/firstlight/image", "version=", "system_id=elsewhere\nversion="}}}, // the group has none
 	{Name: "off", Base: "lvm-linear", Args: add("rd.lvm=0")},
 	{Name: "wrong-volume", Base: "lvm-linear", Args: []Edit{{Old: "vg/root", New: "vg/missing"}, {Old: "vg-root", New: "vg-missing"}}},
 	{Name: "without-layer", Base: "lvm-striped", For: ext4On()},
@@ -101,6 +187,13 @@ var changes = []Change{
 	{Name: "raid1", Base: "raid1", Drop: []string{"raid1.ko"}},
 	{Name: "md-mod", Base: "raid1", Drop: []string{"md-mod.ko"}},
 	{Name: "off", Base: "raid1", Args: add("rd.md=0")},
+	{Name: "without-layer", Base: "raid1", For: ext4On()},
+	{Name: "wrong-uuid", Base: "raid1", Args: add("rd.md.uuid=00000000:00000000:00000000:00000000")},
+	{Name: "other-array", Base: "raid1", Put: map[string]string{"/etc/mdadm/mdadm.conf": "AUTO -all\nARRAY /dev/md0 UUID=00000000:00000000:00000000:00000000\n"}},
+	{Name: "ignored-array", Base: "raid1", Put: map[string]string{"/etc/mdadm/mdadm.conf": "AUTO -all\n"}},
+	{Name: "raid1", Base: "raid1-degraded", Drop: []string{"raid1.ko"}},
+	{Name: "raid1", Base: "raid-meta-0.90", Drop: []string{"raid1.ko"}},
+	{Name: "md-mod", Base: "raid-meta-1.0", Drop: []string{"md-mod.ko"}},
 	{Name: "raid456", Base: "raid5", Drop: []string{"raid456.ko"}},
 	{Name: "async_pq", Base: "raid5", Drop: []string{"async_pq.ko"}},
 	{Name: "other-level", Base: "raid5", For: ext4On("md-raid1")},
@@ -108,6 +201,10 @@ var changes = []Change{
 	// Stacks.
 	{Name: "raid1", Base: "stack-key", Drop: []string{"raid1.ko"}},
 	{Name: "dm-crypt", Base: "stack-key", Drop: []string{"dm-crypt.ko"}},
+	{Name: "no-lvm", Base: "stack-key", For: ext4On("luks", "md-raid1")}, // boots: dm-crypt brings the device mapper
+	{Name: "lvm-off", Base: "stack-key", Args: add("rd.lvm=0")},
+	{Name: "btrfs", Base: "btrfs-on-two-luks", Drop: []string{"btrfs.ko"}},
+	{Name: "wrong-volume", Base: "lvm-on-luks", Args: swap("/dev/inner/root", "/dev/inner/other")},
 	{Name: "no-key", Base: "stack-key", Without: []string{"/etc/cryptsetup-keys.d/cr.key"}},
 }
 

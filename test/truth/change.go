@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"firstlight/internal/image"
@@ -22,7 +23,8 @@ type Change struct {
 	Name string // of the case, after the scenario's
 	Base string // a scenario of the matrix
 	// Drop are files that are taken out of the image: a path, or a pattern of
-	// base names ("virtio_blk.ko*"). Each must match something.
+	// base names ("virtio_blk.ko*"). Each must match something. The files of
+	// Cut and Edit are named in the same way.
 	Drop []string
 	// Put replaces the content of files, or makes them.
 	Put map[string]string
@@ -80,7 +82,7 @@ func (c *Change) scenario(s e2e.Scenario) e2e.Scenario {
 func (c *Change) cmdline(line string) (string, error) {
 	for _, e := range c.Args {
 		if e.Old == "" {
-			line += " " + e.New
+			line = extend(line, e.New)
 			continue
 		}
 		if !strings.Contains(line, e.Old) {
@@ -89,6 +91,15 @@ func (c *Change) cmdline(line string) (string, error) {
 		line = strings.ReplaceAll(line, e.Old, e.New)
 	}
 	return line, nil
+}
+
+// extend adds to a command line, before what is for the real init alone.
+func extend(line, words string) string {
+	before, after, found := strings.Cut(line, " -- ")
+	if !found {
+		return line + " " + words
+	}
+	return before + " " + words + " -- " + after
 }
 
 // file is an entry of an image.
@@ -142,31 +153,23 @@ func (c *Change) apply(ctx context.Context, name string) (string, error) {
 	return name + "-changed", write(ctx, name+"-changed", files)
 }
 
-func find(files []file, p string) int {
-	for i, f := range files {
-		if f.header.Name == strings.TrimPrefix(p, "/") {
-			return i
-		}
+// find returns the first file that a pattern names, or -1.
+func find(files []file, pattern string) int {
+	return slices.IndexFunc(files, func(f file) bool { return matches(f, pattern) })
+}
+
+// matches says whether a file has a path, or a base name that a pattern fits.
+func matches(f file, pattern string) bool {
+	if strings.Contains(pattern, "/") {
+		return f.header.Name == strings.TrimPrefix(pattern, "/")
 	}
-	return -1
+	ok, _ := path.Match(pattern, path.Base(f.header.Name)) // a bad pattern matches nothing
+	return ok
 }
 
 // drop takes out what a pattern matches.
 func drop(files []file, pattern string) ([]file, error) {
-	var out []file
-	for _, f := range files {
-		hit := f.header.Name == strings.TrimPrefix(pattern, "/")
-		if !strings.Contains(pattern, "/") {
-			ok, err := path.Match(pattern, path.Base(f.header.Name))
-			if err != nil {
-				return nil, err
-			}
-			hit = ok
-		}
-		if !hit {
-			out = append(out, f)
-		}
-	}
+	out := slices.DeleteFunc(slices.Clone(files), func(f file) bool { return matches(f, pattern) })
 	if len(out) == len(files) {
 		return nil, fmt.Errorf("the image has no %s", pattern)
 	}

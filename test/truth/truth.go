@@ -53,6 +53,18 @@ type Row struct {
 	Text    []string `json:"text,omitempty"`     // the explanation
 	Warned  []string `json:"warnings,omitempty"` // of a good image
 	Problem string   `json:"problem,omitempty"`  // it could not be compared
+	// Asked is what the check was asked, so that a later one can be asked
+	// again without another boot.
+	Asked Question `json:"asked"`
+}
+
+// Question is one run of firstlight check.
+type Question struct {
+	Image      string `json:"image"`
+	Snapshot   string `json:"snapshot"`
+	Cmdline    string `json:"cmdline"`
+	Kernel     string `json:"kernel"` // release
+	Unattended bool   `json:"unattended,omitempty"`
 }
 
 // Runner compares cases.
@@ -60,18 +72,26 @@ type Runner struct {
 	e2e.Runner
 	mu        sync.Mutex
 	snapshots map[string]*taken
+	program   taken // that takes the snapshots, in the guest
 }
 
-// taken is a snapshot that is made once for all cases that need it.
+// taken is a file that is made once for all cases that need it.
 type taken struct {
 	once sync.Once
 	file string
+	took time.Duration // of the boot that a snapshot was taken in
 	err  error
 }
 
-// patience is how long a broken image's boot waits for its root, in seconds
-// of the guest.
-const patience = " rd.timeout=40 rd.emergency=poweroff"
+// least is the shortest time that a broken image's boot waits for its root.
+const least = 15 * time.Second
+
+// patience is what bounds the boot of a broken image, on both sides of the
+// comparison: it waits twice as long as the whole boot of the good image took,
+// from the start of the machine, and so what is not there then does not come.
+func patience(good time.Duration) string {
+	return fmt.Sprintf("rd.timeout=%.0f rd.emergency=poweroff", max(2*good, least).Seconds())
+}
 
 // limit ends what hangs.
 const limit = 8 * time.Minute
@@ -96,9 +116,9 @@ func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	snap, err := r.snapshot(ctx, c.Base, c.Suite)
-	if err != nil {
-		return fmt.Errorf("snapshot: %w", err)
+	snap := r.snapshot(ctx, c.Base, c.Suite)
+	if snap.err != nil {
+		return fmt.Errorf("snapshot: %w", snap.err)
 	}
 	k, err := debian.FindKernel(c.Suite)
 	if err != nil {
@@ -118,27 +138,39 @@ func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
 		if line, err = c.Change.cmdline(line); err != nil {
 			return err
 		}
-		line += patience
+		line = extend(line, patience(snap.took))
 		if c.Change.Kernel != "" {
 			if starts, err = debian.FindKernel(c.Change.Kernel); err != nil {
 				return err
 			}
 		}
 	}
-	if err := r.check(ctx, image, snap, line, starts.Release, types(s.Boots[0].Do), row); err != nil {
+	row.Asked = Question{Image: image, Snapshot: snap.file, Cmdline: line, Kernel: starts.Release, Unattended: !types(s.Boots[0].Do)}
+	if err := r.check(ctx, row); err != nil {
 		return err
 	}
 	row.Real, err = r.boot(ctx, c, image, starts, line, dir)
 	return err
 }
 
+// Again asks firstlight check once more about an image that was booted.
+func (r *Runner) Again(ctx context.Context, row Row) Row {
+	row.Problem, row.Check = "", ""
+	if err := r.check(ctx, &row); err != nil {
+		row.Problem = err.Error()
+	}
+	row.Agree = row.Problem == "" && row.Check == row.Real
+	return row
+}
+
 // check asks firstlight check.
-func (r *Runner) check(ctx context.Context, image, snap, line, release string, attended bool, row *Row) error {
-	argv := []string{r.Firstlight, "check", "--json", "--snapshot", snap, "--cmdline", line, "--kernel", release}
-	if !attended {
+func (r *Runner) check(ctx context.Context, row *Row) error {
+	q := row.Asked
+	argv := []string{r.Firstlight, "check", "--json", "--snapshot", q.Snapshot, "--cmdline", q.Cmdline, "--kernel", q.Kernel}
+	if q.Unattended {
 		argv = append(argv, "--unattended")
 	}
-	out, err := host.Run(ctx, append(argv, image)...)
+	out, err := host.Run(ctx, append(argv, q.Image)...)
 	var verdict struct {
 		Verdict     string
 		Explanation []string
@@ -241,7 +273,7 @@ func ending(v *vm.VM, asked bool) (string, error) {
 }
 
 // snapshot takes the snapshot of a scenario's machine, once.
-func (r *Runner) snapshot(ctx context.Context, s e2e.Scenario, suite string) (string, error) {
+func (r *Runner) snapshot(ctx context.Context, s e2e.Scenario, suite string) *taken {
 	r.mu.Lock()
 	if r.snapshots == nil {
 		r.snapshots = map[string]*taken{}
@@ -252,86 +284,118 @@ func (r *Runner) snapshot(ctx context.Context, s e2e.Scenario, suite string) (st
 		r.snapshots[s.Name+"-"+suite] = t
 	}
 	r.mu.Unlock()
-	t.once.Do(func() { t.file, t.err = r.capture(ctx, s, suite) })
+	t.once.Do(func() { t.file, t.took, t.err = r.capture(ctx, s, suite) })
+	return t
+}
+
+// capturer is the program that takes snapshots.
+func (r *Runner) capturer(ctx context.Context) (string, error) {
+	t := &r.program
+	t.once.Do(func() { t.file, t.err = host.GoBuild(ctx, "firstlight/test/guest/capture", r.Dir) })
 	return t.file, t.err
 }
 
-// prompt is the shell's in the guest.
-const prompt = "firstlight# "
+// What a guest says that has a shell: when it offers one, and when it has
+// opened one.
+const (
+	offer  = "Press Enter for a shell"
+	prompt = "firstlight# "
+)
 
-// capture boots the scenario with a shell before the real system starts, and
-// has the snapshot taken there.
-func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite string) (string, error) {
+// capture boots the scenario with a shell before the real system starts, has
+// the snapshot taken there, and says how long the boot took.
+func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite string) (string, time.Duration, error) {
 	dir := filepath.Join(r.Dir, "snapshot-"+s.Name+"-"+suite)
-	file := filepath.Join(dir, "snapshot")
-	if _, err := os.Stat(file); err == nil {
-		return file, nil // of a run that is taken up again
+	file, clock := filepath.Join(dir, "snapshot"), filepath.Join(dir, "took")
+	if b, err := os.ReadFile(clock); err == nil { // of a run that is taken up again
+		took, err := time.ParseDuration(string(b))
+		return file, took, err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	k, err := debian.FindKernel(suite)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	program, err := host.GoBuild(ctx, "firstlight/test/guest/capture", dir)
+	program, err := r.capturer(ctx)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	data, err := os.ReadFile(program)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	image, err := r.Image(ctx, withShell(s, string(data)), k, dir)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	all := s
 	all.Detached = nil
 	attached, err := r.Disks(ctx, all, dir)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
+	kernel, err := k.Unpacked()
+	if err != nil {
+		return "", 0, err
+	}
+	snap, took, err := shoot(ctx, vm.Machine{Kernel: kernel, Initrd: image, Memory: max(s.Memory, 768), Disks: attached,
+		Append: extend(s.Cmdline(), "rd.break=cleanup rd.shell fltest.ask="+strings.Join(asked, " fltest.ask="))}, s.Boots[0].Do, dir)
+	if err != nil {
+		return "", 0, err
+	}
+	if err := os.WriteFile(file, snap, 0o600); err != nil {
+		return "", 0, err
+	}
+	return file, took, os.WriteFile(clock, []byte(took.String()), 0o644)
+}
+
+// shoot has the snapshot taken in a machine. It returns how long it took from
+// the start of the machine to the shell.
+func shoot(ctx context.Context, m vm.Machine, do []e2e.Action, dir string) ([]byte, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	log, err := os.Create(filepath.Join(dir, "console.log"))
 	if err != nil {
-		return "", err
+		return nil, 0, err
 	}
 	defer log.Close()
-	kernel, err := k.Unpacked()
-	if err != nil {
-		return "", err
-	}
-	m := vm.Machine{Kernel: kernel, Initrd: image, Memory: max(s.Memory, 768), Disks: attached, Log: log,
-		Append: s.Cmdline() + " rd.break=cleanup rd.shell fltest.look=" + elsewhere}
+	m.Log = log
 	v, err := vm.Run(ctx, m)
 	if err != nil {
-		return "", err
+		return nil, 0, err
 	}
 	defer v.Close()
 	var actions []e2e.Action
-	for _, a := range s.Boots[0].Do {
+	for _, a := range do {
 		if a.When == e2e.PromptText {
 			actions = append(actions, a)
 		}
 	}
-	actions = append(actions, e2e.Action{When: prompt, Type: "/capture\r"})
-	if err := e2e.Perform(ctx, v, m, actions); err != nil {
-		return "", err
+	acting, stop := context.WithCancel(ctx)
+	defer stop()
+	// Where the boot fails the shell is offered instead of opened.
+	go e2e.Perform(acting, v, m, []e2e.Action{{When: offer, Type: "\r"}})
+	if err := e2e.Perform(ctx, v, m, append(actions, e2e.Action{When: prompt})); err != nil {
+		return nil, 0, err
+	}
+	took := time.Since(v.Start)
+	if err := e2e.Perform(ctx, v, m, []e2e.Action{{Type: "/capture\r"}}); err != nil {
+		return nil, 0, err
 	}
 	if err := v.Wait(ctx); err != nil {
-		return "", err
+		return nil, 0, err
 	}
 	ms, err := report.Parse([]byte(v.Report.Text()))
 	if err != nil {
-		return "", err
+		return nil, 0, err
 	}
 	snap := report.Files(ms)["snapshot"]
 	if len(snap) == 0 {
-		return "", errors.New("the guest sent no snapshot; see " + log.Name())
+		return nil, 0, errors.New("the guest sent no snapshot; see " + log.Name())
 	}
-	return file, os.WriteFile(file, snap, 0o600)
+	return snap, took, nil
 }
 
 // withShell is the scenario with a shell and the capturing program in its
@@ -347,24 +411,4 @@ func withShell(s e2e.Scenario, capture string) e2e.Scenario {
 	s.Include, s.Secret = includes, false
 	s.Features = append(s.Features[:len(s.Features):len(s.Features)], "shell")
 	return s
-}
-
-// Table writes the rows for docs/.
-func Table(rows []Row) string {
-	var b strings.Builder
-	agree := 0
-	b.WriteString("| case | kernel | check says | the boot | |\n|---|---|---|---|---|\n")
-	for _, r := range rows {
-		mark := "differs"
-		switch {
-		case r.Problem != "":
-			mark = "not compared: " + strings.ReplaceAll(host.Tail(r.Problem, 1), "|", "/")
-		case r.Agree:
-			mark = "same"
-			agree++
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.Name, r.Suite, r.Check, r.Real, mark)
-	}
-	fmt.Fprintf(&b, "\n%d of %d the same.\n", agree, len(rows))
-	return b.String()
 }

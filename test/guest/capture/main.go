@@ -38,9 +38,9 @@ func capture() error {
 		return err
 	}
 	for _, word := range strings.Fields(string(line)) {
-		// What a case will name as init.
-		if v, ok := strings.CutPrefix(word, "fltest.look="); ok {
-			o.Cmdlines = append(o.Cmdlines, "init="+v)
+		// What the command line of a case will have.
+		if v, ok := strings.CutPrefix(word, "fltest.ask="); ok {
+			o.Cmdlines = append(o.Cmdlines, v)
 		}
 	}
 	s, err := snapshot.Take(o)
