@@ -56,8 +56,10 @@ type Machine struct {
 	ShellFor time.Duration
 	// Record keeps what the core is given, for a replay.
 	Record bool
-	// NoStore: the machine has no persistent store.
-	NoStore bool
+	// NoStore: programs cannot write to the persistent store. LogStore: the
+	// end of the kernel's log goes there, when LogKept says so, as the machine
+	// stops.
+	NoStore, LogStore, LogKept bool
 	// NobodyAtShell: there is a shell, and nobody comes to use it.
 	NobodyAtShell bool
 	// Files are the contents of the image's files by their path.
