@@ -71,6 +71,7 @@ type Core struct {
 	shell          bool // a person has it
 	progressTimers int
 	saved          bool         // the failure was written to where it survives
+	logAtEnd       bool         // the kernel was told to keep its log when the machine stops
 	noted          []goal.State // of each goal, as last recorded
 	lastGoal       uint64       // the record of the last change of a goal
 }

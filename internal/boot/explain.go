@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -113,7 +114,7 @@ func (x *explainer) look() {
 			text += " " + goal.Seconds(x.s.Now-x.goneAt) + " ago"
 		}
 		x.s.Add(goal.Gone, text)
-		x.s.Add(goal.Try, "check the disk "+short(e)+" and its cable: it went away")
+		x.s.First("check the disk " + short(e) + " and its cable: it went away")
 	}
 }
 
@@ -180,7 +181,7 @@ func hint(spec *devspec.Spec, e *udevd.Entry) (note, name string) {
 			d = "this is its " + p.tag[:len(p.tag)-1]
 		}
 		if d != "" && p.kind == devspec.None {
-			return d, "UUID=" + e.Property("ID_FS_UUID")
+			return "this is the UUID of one of its devices", "UUID=" + e.Property("ID_FS_UUID")
 		} else if d != "" {
 			return d, p.tag + v
 		}
@@ -188,21 +189,41 @@ func hint(spec *devspec.Spec, e *udevd.Entry) (note, name string) {
 	return "", ""
 }
 
-// difference says in what two names differ that are nearly the same, "" of
-// others.
+// difference says where two names differ that are nearly the same, a being the
+// one that is looked for; "" of others.
 func difference(a, b string) string {
 	n := spell.Distance(a, b)
-	switch {
-	case n == 0:
+	if n == 0 {
 		return "differs in upper and lower case"
-	case n > 2 || 3*n > len(a):
+	}
+	if n > 2 || 3*n > len(a) {
 		return ""
+	}
+	first := 0
+	for first < len(a) && first < len(b) && a[first] == b[first] {
+		first++
+	}
+	place := "the " + ordinal(first+1)
+	switch {
 	case n == 2:
-		return "differs in 2 characters"
-	case len(a) == len(b) && a[:len(a)-1] == b[:len(b)-1]:
+		return "differs in 2 characters, from " + place + " on"
+	case len(a) < len(b):
+		return "has one character more, " + place
+	case len(a) > len(b):
+		return "has one character less, without " + place
+	case a[:first] == b[:len(b)-1]:
 		return "differs in the last character"
 	}
-	return "differs in 1 character"
+	return "differs in " + place + " character"
+}
+
+// ordinal writes a place the way it is said: "1st", "12th", "23rd".
+func ordinal(n int) string {
+	end := "th"
+	if n/10%10 != 1 && n%10 >= 1 && n%10 <= 3 {
+		end = []string{"st", "nd", "rd"}[n%10-1]
+	}
+	return strconv.Itoa(n) + end
 }
 
 // describe says what a person knows a device by. kind is that of the name by
@@ -301,7 +322,7 @@ func (x *explainer) unused(e *udevd.Entry) string {
 			return "nothing asks to unlock it"
 		}
 	case strings.HasSuffix(typ, "_raid_member") || contains(foreign, typ):
-		x.s.Add(goal.Try, "have the root on a plain filesystem, LUKS, LVM, MD RAID or btrfs")
+		x.s.Add(goal.Try, "if the root is on "+short(e)+", start it with another initramfs: this one starts LUKS, LVM, MD RAID and btrfs")
 		return "Firstlight cannot start this"
 	}
 	if off == "" {
@@ -340,8 +361,8 @@ func (x *explainer) unnamed() {
 
 // advise adds what can be said from the whole of the situation.
 func (x *explainer) advise() {
-	if len(x.w.Missing) > 0 {
-		x.s.Add(goal.Try, "rebuild the image with the drivers that could not be loaded")
+	if len(x.w.Missing) > 0 && !slices.ContainsFunc(x.s.Facts, rebuilds) {
+		x.s.First("rebuild the image with the drivers that could not be loaded")
 	}
 	switch {
 	case x.opt.Config.Root.Device.IsZero():
@@ -365,8 +386,15 @@ func (x *explainer) advise() {
 		x.s.Add(goal.Try, "look at the kernel's messages (dmesg): what is being done takes very long")
 		return
 	}
-	x.s.Add(goal.Try, "check root= on the kernel command line against the devices above, and that every disk is connected")
+	what := "root="
+	if len(x.w.Sought) > 0 {
+		what = "the names on the command line and in the image's crypttab"
+	}
+	x.s.Add(goal.Try, "check "+what+" against the devices above, and that every disk is connected")
 }
+
+// rebuilds says whether a fact says with what the image is to be rebuilt.
+func rebuilds(f goal.Fact) bool { return strings.HasPrefix(f.Try, "rebuild the image") }
 
 // held says whether something lies on a device: an open mapping of it.
 func held(e *udevd.Entry) bool {

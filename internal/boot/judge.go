@@ -174,6 +174,7 @@ func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
 	c.w.Break(t, bootcmd.StageCleanup)
 	c.w.Break(t, bootcmd.StageSwitchRoot)
 	c.wipeSecrets()
+	c.keepLogOut(t)
 	init, args := c.w.Init, slices.Concat(c.opt.Args, c.opt.Config.InitArgs)
 	t.Record("switch-root", init)
 	err := ueventd.Act(t, "switch root to "+handler.SysRoot+" "+init, func(m machine.Machine) error {
@@ -183,8 +184,10 @@ func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
 		return ueventd.Outcome{} // a machine that only seems to start it
 	}
 	c.ended = c.stopped
+	c.w.SetFact(mount.InitGoal, goal.Fact{Subject: init, Condition: goal.Blocked, Text: "could not be started: " + err.Error(),
+		Try: "repair the system in the root from a rescue system, or name another program with init="})
 	g := c.w.Goals.Get(mount.InitGoal)
-	g.State, g.Reason = goal.GivenUp, "it could not be started: "+err.Error()
+	g.State = goal.GivenUp
 	return ueventd.Fail(err)
 }
 

@@ -14,8 +14,10 @@ import (
 
 // How much is kept of a failure, in bytes. Memory for the persistent store is
 // as large as the machine's owner made it; the firmware's is small, wears out,
-// and some firmware does not survive its being full.
+// and some firmware does not survive its being full. Of its log the kernel
+// puts 10 KiB into the store, unless it was told otherwise.
 const (
+	maxLogged     = 8 << 10
 	defaultStore  = 4 << 10
 	maxStore      = 256 << 10
 	storeOverhead = 64
@@ -28,7 +30,12 @@ const (
 const (
 	storeNode    = "/dev/pmsg0"
 	storeSize    = "/sys/module/ramoops/parameters/pmsg_size"
+	storeDriver  = "/sys/module/pstore/parameters/backend"
+	logAtEnd     = "/module/printk/parameters/always_kmsg_dump"
+	kernelLog    = "/dev/kmsg"
 	journalFile  = "/run/firstlight/journal"
+	bootID       = "/proc/sys/kernel/random/boot_id"
+	clock        = "/sys/class/rtc/rtc0/"
 	variablesDir = "/run/firstlight/efivars"
 	espDir       = "/run/firstlight/esp"
 	espType      = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b" // of a GPT partition, UEFI specification 5.3.3
@@ -43,18 +50,48 @@ const attributes = "\x07\x00\x00\x00"
 // is written may wear out.
 func (c *Core) save(t *ueventd.Task, text string) {
 	places := c.opt.Config.Failure.Save
-	if c.saved {
+	if c.saved || places == 0 {
 		return
 	}
 	c.saved = true
+	text = c.whose(t) + text
 	if places&bootcmd.SavePstore != 0 {
-		c.act(t, "keep the failure in the persistent store", func(m machine.Machine) error { return toStore(m, text) })
+		const what = "keep the failure in the persistent store"
+		atEnd, err := ueventd.Do(t, what, func(m machine.Machine) (bool, error) { return toStore(m, text) })
+		if err != nil {
+			t.Record("warning", err.Error())
+		}
+		c.logAtEnd = atEnd
 	}
 	if places&bootcmd.SaveEFI != 0 {
 		c.act(t, "keep the failure in a variable of the firmware", func(m machine.Machine) error { return toVariable(m, text) })
 	}
 	if places&bootcmd.SaveESP != 0 {
 		c.toESP(t, text)
+	}
+}
+
+// whose is the line that says which boot failed, and when.
+func (c *Core) whose(t *ueventd.Task) string {
+	text, _ := ueventd.Do(t, "read which boot this is", func(m machine.Machine) (string, error) {
+		read := func(name string) string {
+			b, err := m.ReadFile(name, 64)
+			if err != nil {
+				return ""
+			}
+			return strings.TrimSpace(string(b))
+		}
+		return postmortem.Head(read(bootID), read(clock+"date")+" "+read(clock+"time")), nil
+	})
+	return "firstlight " + c.opt.Image.Version + ", kernel " + c.opt.Image.Kernel + text + "\n"
+}
+
+// keepLogOut takes back that the kernel's log goes into the store when the
+// machine stops: the real system stops it, and has its own log.
+func (c *Core) keepLogOut(t *ueventd.Task) {
+	if c.logAtEnd {
+		c.logAtEnd = false
+		c.act(t, "keep the kernel's log out of the persistent store again", func(m machine.Machine) error { return m.WriteSysfs(logAtEnd, "N") })
 	}
 }
 
@@ -75,7 +112,19 @@ func last(m machine.Machine) []byte {
 
 // toStore writes to the kernel's persistent store. A machine without one is
 // no fault.
-func toStore(m machine.Machine, text string) error {
+//
+// Few kernels let programs write to it (/dev/pmsg0). All others put the end of
+// their log into it, when they panic or, where they are told so, when the
+// machine stops: then the failure goes to that log. atEnd says that the kernel
+// was told so.
+func toStore(m machine.Machine, text string) (atEnd bool, err error) {
+	for _, driver := range []string{"ramoops", "efi-pstore"} {
+		if !hasStore(m) {
+			// An image need not have it, nor the machine what it drives: what
+			// counts is whether the store is there then.
+			_ = m.Load(driver)
+		}
+	}
 	size := defaultStore
 	if b, err := m.ReadFile(storeSize, 64); err == nil {
 		if n, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && n > 0 {
@@ -84,12 +133,30 @@ func toStore(m machine.Machine, text string) error {
 	}
 	note := postmortem.Format(text, last(m), min(size, maxStore)-storeOverhead)
 	if note == nil {
-		return nil
+		return false, nil
 	}
-	if err := m.WriteOnce(storeNode, note); !errors.Is(err, fs.ErrNotExist) {
-		return err
+	if err := m.WriteOnce(storeNode, note); !errors.Is(err, fs.ErrNotExist) || !hasStore(m) {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return false, err
 	}
-	return nil
+	for _, record := range postmortem.Lines(text, last(m), maxLogged) {
+		if err := m.WriteOnce(kernelLog, append([]byte("<15>"), record...)); err != nil { // user, debug
+			return false, err
+		}
+	}
+	if b, err := m.ReadFile("/sys"+logAtEnd, 16); err == nil && strings.HasPrefix(string(b), "Y") {
+		return false, nil // somebody wants it always
+	}
+	return true, m.WriteSysfs(logAtEnd, "Y")
+}
+
+// hasStore says whether a driver of the persistent store is there.
+func hasStore(m machine.Machine) bool {
+	b, err := m.ReadFile(storeDriver, 64)
+	name := strings.TrimSpace(string(b))
+	return err == nil && name != "" && name != "(null)"
 }
 
 func toVariable(m machine.Machine, text string) error {

@@ -113,7 +113,7 @@ var sections = []section{
 		{"rd.shell", "rd.shell=BOOL", "Whether a failure leads to a shell. Default 1, or 0 if panic= is given."},
 		{"rd.emergency", "rd.emergency[=reboot|poweroff|halt]", "What to do on a failure without a shell. Without a value: stop for a shell at once."},
 		{"panic", "panic=SECONDS", "On a failure reboot after so long, below 0 at once; 0: neither a shell nor a reboot."},
-		{"rd.firstlight.save", "rd.firstlight.save=pstore|efi|esp|no", "Where the reason of a failure, with the last records of the journal, is kept for the next boot: pstore, the kernel's persistent store, if the machine has one (ramoops with pmsg); efi, a variable of the firmware; esp, the file firstlight-failure.txt on the one EFI system partition, which is mounted for it once nothing can be resumed any more; no: nowhere. Several with commas. Default pstore. firstlight trace keep collects it."},
+		{"rd.firstlight.save", "rd.firstlight.save=pstore|efi|esp|no", "Where the reason of a failure, with the last records of the journal, is kept for the next boot: pstore, the kernel's persistent store, if the machine has one (ACPI ERST, the firmware's variables, ramoops): at once where the kernel lets programs write to it, otherwise with the end of the kernel's log as the machine stops; efi, a variable of the firmware; esp, the file firstlight-failure.txt on the one EFI system partition, which is mounted for it once nothing can be resumed any more; no: nowhere. Several with commas. Default pstore. firstlight trace keep collects it."},
 	}},
 	{"Other", "", []param{
 		{"rd.hostonly", "rd.hostonly=BOOL", "With 0, what the image knows of the machine it was built on (crypttab, names of arrays) is not used."},

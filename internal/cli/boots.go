@@ -19,6 +19,7 @@ import (
 
 // Where the journals of boots are.
 const (
+	failureName = "failure.txt"               // beside the journal of a boot that failed: what it said
 	journalFile = "/run/firstlight/journal"   // this boot's
 	keptDir     = "/var/lib/firstlight/boots" // those of the last boots, each in a directory that begins with its number
 )
@@ -48,7 +49,7 @@ func keptBoots(dir string) ([]keptBoot, error) {
 			continue
 		}
 		k := keptBoot{Number: int(n)}
-		for name, to := range map[string]*string{"journal": &k.File, "failure.txt": &k.Failure} {
+		for name, to := range map[string]*string{"journal": &k.File, failureName: &k.Failure} {
 			file := filepath.Join(dir, e.Name(), name)
 			if st, err := os.Stat(file); err == nil && st.Mode().IsRegular() {
 				*to = file
@@ -68,9 +69,69 @@ func keptBoots(dir string) ([]keptBoot, error) {
 // journal is the file of its journal.
 func (k *keptBoot) journal() (string, error) {
 	if k.File == "" {
-		return "", fmt.Errorf("boot %d failed and left no journal; what it said is in %s: %w", k.Number, k.Failure, fs.ErrNotExist)
+		return "", &noJournalError{k.Number, k.Failure}
 	}
 	return k.File, nil
+}
+
+// noJournalError says that of a boot that failed there is nothing but what it
+// said.
+type noJournalError struct {
+	number int
+	said   string // the file
+}
+
+func (e *noJournalError) Error() string {
+	return fmt.Sprintf("boot %d failed and left no journal; what it said is in %s", e.number, e.said)
+}
+
+func (e *noJournalError) Unwrap() error { return fs.ErrNotExist }
+
+// failureBeside is the file with what the boot said whose journal this is, ""
+// where it did not fail.
+func failureBeside(journal string) string {
+	file := filepath.Join(filepath.Dir(journal), failureName)
+	if _, err := os.Stat(file); err != nil || filepath.Base(journal) != "journal" {
+		return ""
+	}
+	return file
+}
+
+// failureText is what a boot said, fit for a terminal.
+func failureText(file string) (string, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for line := range strings.Lines(string(b)) {
+		out.WriteString(trace.Clean(strings.TrimRight(line, "\n")) + "\n")
+	}
+	return out.String(), nil
+}
+
+// reasonOf is the first thing that the boot missed, out of what it said, in
+// which each part begins with a word and a colon and goes on indented.
+func reasonOf(file string) string {
+	text, err := failureText(file)
+	if err != nil {
+		return err.Error()
+	}
+	reason := ""
+	for _, head := range []string{"Needs:", "Wanted:"} {
+		for line := range strings.Lines(text) {
+			rest, is := strings.CutPrefix(line, head)
+			switch {
+			case is:
+				reason = strings.TrimSpace(rest)
+			case reason != "" && strings.HasPrefix(line, "           "):
+				reason += " " + strings.TrimSpace(line)
+			case reason != "":
+				return reason
+			}
+		}
+	}
+	return reason
 }
 
 // findJournal returns the file of a boot. boot is the number of a kept boot;
@@ -132,6 +193,7 @@ type listedBoot struct {
 	Total    time.Duration `json:"total_ns"`  // to the decision to start the real system, or the end
 	Before   time.Duration `json:"kernel_ns"` // the kernel's part of it
 	Trouble  int           `json:"trouble"`   // warnings, failures, passed deadlines
+	Reason   string        `json:"reason,omitempty"`
 	Error    string        `json:"error,omitempty"`
 }
 
@@ -161,6 +223,9 @@ func listBoots(current, kept string) ([]listedBoot, error) {
 
 func readListed(k keptBoot) listedBoot {
 	l := listedBoot{keptBoot: k}
+	if k.Failure != "" {
+		l.Reason = reasonOf(k.Failure)
+	}
 	if k.File == "" {
 		return l
 	}
@@ -204,7 +269,7 @@ func bootsText(boots []listedBoot, kept string) string {
 		}
 		when := l.Kept.Local().Format("2006-01-02 15:04")
 		if l.File == "" {
-			fmt.Fprintf(&b, "%7s  %-16s  %9s  %9s  %-9s  %s\n", name, when, "", "", "FAILED", "it left no journal; what it said is in "+trace.Clean(l.Failure))
+			fmt.Fprintf(&b, "%7s  %-16s  %9s  %9s  %-9s  %s\n", name, when, "", "", "FAILED", trace.Clean(l.Reason))
 			continue
 		}
 		if l.Error != "" {
@@ -220,6 +285,9 @@ func bootsText(boots []listedBoot, kept string) string {
 			note = fmt.Sprintf(" (%d warnings or failures)", l.Trouble)
 		}
 		fmt.Fprintf(&b, "%7s  %-16s  %9s  %9s  %-9s  %s%s\n", name, when, trace.Span(l.Total), trace.Span(l.Total-l.Before), result, trace.Clean(l.Kernel), note)
+		if l.Reason != "" {
+			fmt.Fprintf(&b, "%60s%s\n", "", trace.Clean(l.Reason))
+		}
 	}
 	if slices.ContainsFunc(boots, func(l listedBoot) bool { return l.Current && l.Number >= 0 }) {
 		b.WriteString("* is the running system's.\n")

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -24,6 +25,7 @@ type traceFlags struct {
 	width            int
 	all              bool
 	records          bool
+	said             string // the file with what a boot said that failed
 	by, format       string
 	epoch, output    string
 }
@@ -104,9 +106,18 @@ func (f *traceFlags) pick(a []string) (string, error) {
 // run reads the journal and shows it.
 func (f *traceFlags) run(c *cobra.Command, a []string, show func(*cobra.Command, *trace.Boot) error) error {
 	name, err := f.pick(a)
+	var none *noJournalError
+	if errors.As(err, &none) && !f.asJSON {
+		text, err := failureText(none.said)
+		if err != nil {
+			return err
+		}
+		return printText(c, text)
+	}
 	if err != nil {
 		return err
 	}
+	f.said = failureBeside(name)
 	records, damaged, err := readJournal(name, c.ErrOrStderr())
 	if err != nil {
 		return err
@@ -217,7 +228,7 @@ func (f *traceFlags) timeline(c *cobra.Command, b *trace.Boot) error {
 	if err != nil {
 		return err
 	}
-	return printText(c, t.Text(f.wide(c), lines))
+	return f.printBoot(c, t.Text(f.wide(c), lines))
 }
 
 func (f *traceFlags) waits(c *cobra.Command, b *trace.Boot) error {
@@ -252,7 +263,20 @@ func (f *traceFlags) summary(c *cobra.Command, b *trace.Boot) error {
 	if f.asJSON {
 		return printJSON(c, m)
 	}
-	return printText(c, m.Text(f.style(c)))
+	return f.printBoot(c, m.Text(f.style(c)))
+}
+
+// printBoot prints what is said of a boot, after what the boot itself said if
+// it failed.
+func (f *traceFlags) printBoot(c *cobra.Command, text string) error {
+	if f.said != "" {
+		said, err := failureText(f.said)
+		if err != nil {
+			return err
+		}
+		text = said + "\n" + text
+	}
+	return printText(c, text)
 }
 
 func printText(c *cobra.Command, text string) error {

@@ -36,7 +36,7 @@ const (
 // what the others leave.
 var (
 	heads = [parts]string{"Wanted:  ", "Needs:   ", "Seen:    ", "Gone:    ", "Drivers: ", "Cmdline: ", "Doing:   ", "Try:     "}
-	most  = [parts]int{5, 8, 3, 1, 3, 2, 1, 5}
+	most  = [parts]int{5, 8, 3, 2, 3, 2, 1, 5}
 	order = [parts]Part{Wanted, Needs, Try, Drivers, Gone, Cmdline, Doing, Seen}
 )
 
@@ -49,7 +49,11 @@ type Situation struct {
 	// that differ in nothing else then say the same.
 	Timeless bool
 	entries  [parts][]string
+	first    []string
 }
+
+// First adds advice that comes before what the facts say.
+func (s *Situation) First(text string) { s.first = append(s.first, text) }
 
 // Add adds a sentence to a part, once.
 func (s *Situation) Add(p Part, text string) {
@@ -59,7 +63,7 @@ func (s *Situation) Add(p Part, text string) {
 }
 
 // Has says whether anything was added to a part.
-func (s *Situation) Has(p Part) bool { return len(s.entries[p]) > 0 }
+func (s *Situation) Has(p Part) bool { return len(s.entries[p]) > 0 || p == Try && len(s.first) > 0 }
 
 // Explain writes the one screen that says what was wanted, what it needs,
 // what of that is there, what is missing, for how long, and what to try: at
@@ -69,7 +73,7 @@ func (s *Situation) Explain() []string {
 		s.Add(Wanted, s.wanted(g))
 	}
 	advice := s.entries[Try]
-	s.entries[Try] = nil
+	s.entries[Try] = slices.Clone(s.first)
 	for c := Blocked; ; c-- { // the worst first
 		for i := range s.Facts {
 			if f := &s.Facts[i]; f.Condition == c {

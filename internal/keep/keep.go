@@ -6,14 +6,13 @@
 // went well, by the kernel's boot identifier:
 //
 //	000041-3f2a6c1e-…/journal, summary, inputs.zst (root alone may read it)
-//	000042-failed/failure.txt
+//	000042-failed/failure.txt, journal (the last records)
 //
 // A directory appears whole or not at all. Where there are more than are to be
 // kept, those with the smallest numbers go.
 package keep
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -25,8 +24,6 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
-
-	"firstlight/internal/postmortem"
 )
 
 // Options say what is kept from where.
@@ -78,15 +75,8 @@ func Keep(o Options) (Result, error) {
 		return res, err
 	}
 	// The failed boots came before this one.
-	for _, n := range o.notes(&res) {
-		name, err := keepFailure(o.To, n)
-		if err != nil {
-			return res, err
-		}
-		if name != "" {
-			res.Failed = append(res.Failed, name)
-		}
-		n.forget(&res)
+	if err := o.keepFailures(&res); err != nil {
+		return res, err
 	}
 	if res.Kept, err = o.keepBoot(); err != nil {
 		return res, err
@@ -280,107 +270,4 @@ func prune(to string, count int) ([]string, error) {
 		names = names[1:]
 	}
 	return gone, nil
-}
-
-// keepFailure keeps the note of a boot that failed, unless it is kept already.
-func keepFailure(to string, n note) (string, error) {
-	names, err := boots(to)
-	if err != nil {
-		return "", err
-	}
-	for _, name := range names {
-		b, err := os.ReadFile(filepath.Join(to, name, "failure.txt"))
-		if err == nil && bytes.Equal(b, []byte(n.text)) {
-			return "", nil
-		}
-	}
-	name, err := next(to)
-	if err != nil {
-		return "", err
-	}
-	name += failedName
-	return name, place(to, name, map[string][]byte{"failure.txt": []byte(n.text)})
-}
-
-// note is the note of a failed boot and where it was found.
-type note struct {
-	text string
-	file string // removed when it is kept; "" if others wrote to it too
-}
-
-// notes finds every note. A place that cannot be read is reported and passed
-// over.
-func (o *Options) notes(res *Result) []note {
-	var out []note
-	for _, dir := range o.Stores {
-		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() || !strings.Contains(d.Name(), "pmsg") {
-				return err
-			}
-			b, err := bounded(p)
-			if err != nil {
-				return err
-			}
-			found := postmortem.Find(b)
-			for i, text := range found {
-				n := note{text: text}
-				if i == len(found)-1 && onlyOurs(b, found) {
-					n.file = p
-				}
-				out = append(out, n)
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			res.Problems = append(res.Problems, fmt.Errorf("the persistent store %s: %w", dir, err))
-		}
-	}
-	files := o.ESP
-	if o.Variables != "" {
-		files = append(slices.Clone(files), filepath.Join(o.Variables, postmortem.Variable))
-	}
-	for _, f := range files {
-		b, err := bounded(f)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			res.Problems = append(res.Problems, err)
-			continue
-		}
-		for _, text := range postmortem.Find(b) {
-			out = append(out, note{text, f})
-		}
-	}
-	return out
-}
-
-// onlyOurs says whether there is nothing in b but notes, so that it can go.
-func onlyOurs(b []byte, found []string) bool {
-	n := 0
-	for _, t := range found {
-		n += len(t)
-	}
-	// What is left are the first lines of the notes.
-	return len(b)-n <= len(found)*64
-}
-
-// forget removes a note where it was found: what is kept need not fill the
-// firmware's memory any more.
-func (n note) forget(res *Result) {
-	if n.file == "" {
-		return
-	}
-	err := os.Remove(n.file)
-	if errors.Is(err, fs.ErrPermission) {
-		// efivarfs protects variables that the kernel does not know.
-		if f, oerr := os.Open(n.file); oerr == nil {
-			unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, 0)
-			f.Close()
-		}
-		err = os.Remove(n.file)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		res.Problems = append(res.Problems, fmt.Errorf("the note is kept, and stays in its place: %w", err))
-	}
 }

@@ -53,7 +53,9 @@ func names(t *testing.T, o Options) []string {
 	}
 	var out []string
 	for _, e := range list {
-		out = append(out, e.Name())
+		if e.Name() != collectedName {
+			out = append(out, e.Name())
+		}
 	}
 	return out
 }
@@ -111,48 +113,6 @@ func TestForeignDirectoriesStay(t *testing.T) {
 	run(t, o)
 	if got := names(t, o); !slices.Equal(got, []string{"000002-b-2", "1-x", "lost+found", "notes"}) {
 		t.Error(got)
-	}
-}
-
-// A boot that failed is found in every place where it can have left its
-// reason, once, and its place is free again.
-func TestFailedBootsAreCollected(t *testing.T) {
-	o := options(t)
-	note := func(text string) string { return string(postmortem.Format(text, nil, 4000)) }
-	write(t, o.Stores[0]+"/pmsg-ramoops-0", note("the first")+note("the second"))
-	write(t, o.Stores[0]+"/177/pmsg-ramoops-0", "other words "+strings.Repeat("x", 200)+note("the first")+note("the third"))
-	write(t, o.Stores[0]+"/dmesg-ramoops-0", note("not ours"))
-	write(t, filepath.Join(o.Variables, postmortem.Variable), "\x07\x00\x00\x00"+note("the fourth"))
-	write(t, o.ESP[0], note("the fifth"))
-	o.Count = 20
-	res := run(t, o)
-	if len(res.Failed) != 5 || res.Kept != "000006-b-1" {
-		t.Errorf("%+v", res)
-	}
-	var texts []string
-	for _, n := range res.Failed {
-		b, err := os.ReadFile(filepath.Join(o.To, n, "failure.txt"))
-		if err != nil {
-			t.Error(err)
-		}
-		texts = append(texts, string(b))
-	}
-	slices.Sort(texts)
-	if !slices.Equal(texts, []string{"the fifth\n", "the first\n", "the fourth\n", "the second\n", "the third\n"}) {
-		t.Errorf("%q", texts)
-	}
-	for _, f := range []string{o.Stores[0] + "/pmsg-ramoops-0", filepath.Join(o.Variables, postmortem.Variable), o.ESP[0]} {
-		if _, err := os.Stat(f); err == nil {
-			t.Errorf("%s is still there", f)
-		}
-	}
-	for _, f := range []string{"/177/pmsg-ramoops-0", "/dmesg-ramoops-0"} {
-		if _, err := os.Stat(o.Stores[0] + f); err != nil {
-			t.Errorf("%s is another's too, and gone", f)
-		}
-	}
-	if res := run(t, o); len(res.Failed) != 0 {
-		t.Errorf("found again: %+v", res)
 	}
 }
 

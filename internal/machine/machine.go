@@ -96,8 +96,8 @@ type Files interface {
 	// WriteFile replaces a file in one step, making its directories. The
 	// path must be below /run.
 	WriteFile(path string, data []byte, mode fs.FileMode) error
-	// WriteOnce writes data to the kernel's persistent store (/dev/pmsg0) or
-	// to a variable of the firmware, by one write.
+	// WriteOnce writes data by one write to the kernel's persistent store
+	// (/dev/pmsg0), its log (/dev/kmsg) or a variable of the firmware.
 	WriteOnce(path string, data []byte) error
 	// Link makes path (below /dev) a symbolic link to target, in one step,
 	// replacing a link that is there.
@@ -107,7 +107,8 @@ type Files interface {
 	Unlink(path string) error
 	// SetNode sets owner and mode of a device node; nil leaves a value.
 	SetNode(devname string, uid, gid *int, mode *fs.FileMode) error
-	// WriteSysfs writes to an attribute; path is relative to /sys.
+	// WriteSysfs writes to an attribute; path is that below /sys, and begins
+	// with "/".
 	WriteSysfs(path, value string) error
 	// WaitSysfs waits until an attribute reads value. It must be one of
 	// those of which the driver tells every change (sysfs_notify).

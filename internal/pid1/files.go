@@ -128,9 +128,9 @@ func (files) WriteFile(name string, data []byte, mode fs.FileMode) error {
 // variables that it does not know.
 func (files) WriteOnce(name string, data []byte) error {
 	flags := unix.O_WRONLY | unix.O_CLOEXEC
-	if name != "/dev/pmsg0" {
+	if name != "/dev/pmsg0" && name != "/dev/kmsg" {
 		if !strings.HasPrefix(name, runDir+"/efivars/") {
-			return fmt.Errorf("write %s: neither the persistent store nor a variable", name)
+			return fmt.Errorf("write %s: neither the persistent store, the kernel's log nor a variable", name)
 		}
 		flags |= unix.O_CREAT
 		if fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {

@@ -10,12 +10,12 @@
 //	TEXT
 //
 // LENGTH is that of TEXT in bytes, in decimal, CRC its CRC-32 (IEEE) in eight
-// hexadecimal digits. The package does no I/O.
+// hexadecimal digits. Where only lines can be left, among those of others (see
+// Lines), each says of which note it is a part. The package does no I/O.
 package postmortem
 
 import (
 	"bytes"
-
 	"hash/crc32"
 	"strconv"
 	"strings"
@@ -36,6 +36,28 @@ const File = "firstlight-failure.txt"
 // maxNote bounds a note that is read, in bytes.
 const maxNote = 1 << 20
 
+// Head is the end of a note's first line: which boot failed, by the kernel's
+// boot identifier, and when, by the machine's own clock. Either may be unknown.
+func Head(bootID, time string) string {
+	text := ""
+	if time = strings.TrimSpace(time); time != "" {
+		text = ", " + time + " by the machine's clock"
+	}
+	if bootID != "" {
+		text += headBoot + bootID
+	}
+	return text
+}
+
+const headBoot = ", boot "
+
+// BootID is the identifier of the boot that left the note, "" if unknown.
+func BootID(note string) string {
+	line, _, _ := strings.Cut(note, "\n")
+	_, id, _ := strings.Cut(line, headBoot)
+	return id
+}
+
 // records begins the last records of the journal in a note.
 const records = "\nThe last records of the journal:\n"
 
@@ -43,9 +65,17 @@ const records = "\nThe last records of the journal:\n"
 // not fit, and after it as many of the last records of the journal as do.
 // Where not even a line fits, it is nil.
 func Format(text string, journal []byte, limit int) []byte {
-	room := limit - len(mark) - len("1048575 01234567\n")
-	if room < 64 {
+	text = compose(text, journal, limit-len(mark)-len("1048575 01234567\n"))
+	if text == "" {
 		return nil
+	}
+	return fmt.Appendf(nil, "%s%d %08x\n%s", mark, len(text), crc32.ChecksumIEEE([]byte(text)), text)
+}
+
+// compose puts text and as many records as fit into room bytes.
+func compose(text string, journal []byte, room int) string {
+	if room < 64 {
+		return ""
 	}
 	text = strings.TrimRight(text, "\n") + "\n"
 	if len(text) > room {
@@ -58,7 +88,17 @@ func Format(text string, journal []byte, limit int) []byte {
 	if t := tail(journal, room-len(text)-len(records)); len(t) > 0 {
 		text += records + string(t)
 	}
-	return fmt.Appendf(nil, "%s%d %08x\n%s", mark, len(text), crc32.ChecksumIEEE([]byte(text)), text)
+	return text
+}
+
+// Records takes a note apart into what was on the screen and the last records
+// of the journal, "" where there was no room for any.
+func Records(note string) (text, journal string) {
+	text, journal, _ = strings.Cut(note, records)
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	return text, journal
 }
 
 // tail is the last whole lines of at most n bytes.

@@ -25,6 +25,9 @@ func (m *Machine) ReadFile(p string, _ int64) ([]byte, error) {
 	if !ok {
 		text, ok = m.Files[p]
 	}
+	if !ok {
+		text, ok = m.storeFile(p)
+	}
 	if ok {
 		return []byte(text), nil
 	}
@@ -67,6 +70,10 @@ func (m *Machine) SetNode(string, *int, *int, *fs.FileMode) error { return nil }
 func (m *Machine) WriteSysfs(p, value string) error {
 	if f := m.fault(OperationFails, "write sysfs "+p); f != nil {
 		return fmt.Errorf("write %q to %s: %w", value, p, f.err())
+	}
+	if p == logAtEnd && m.LogStore {
+		m.LogKept = value == "Y"
+		return nil
 	}
 	if ok, err := m.writeMD(p, value); ok {
 		return err

@@ -62,6 +62,48 @@ func TestStoreOfItsOwnSize(t *testing.T) {
 	}
 }
 
+// Where programs cannot write to the store, the kernel's log goes there as the
+// machine stops: with the failure in it, and only where there was one.
+func TestFailureIsKeptInTheKernelsLog(t *testing.T) {
+	logs := func(cmdline string) *sim.Machine {
+		m := machineWith("root=UUID="+keyUUID+" rd.timeout=20 rd.emergency=reboot "+cmdline, rootDisk())
+		m.NoStore, m.LogStore = true, true
+		m.Files = map[string]string{"/proc/sys/kernel/random/boot_id": "b-1\n", "/sys/class/rtc/rtc0/date": "2026-01-02\n", "/sys/class/rtc/rtc0/time": "03:04:05\n"}
+		boot(t, m)
+		replays(t, m)
+		return m
+	}
+	m := logs("")
+	notes := postmortem.Gather(m.Saved["/dev/kmsg"])
+	if len(notes) != 1 || !strings.Contains(notes[0], "2026-01-02 03:04:05 by the machine's clock, boot b-1\nThe system cannot be started.\n") || postmortem.BootID(notes[0]) != "b-1" {
+		t.Errorf("%q", notes)
+	}
+	if !m.LogKept || m.Stopped == "" || len(m.Saved) != 1 || strings.Contains(string(m.Journal), "\twarning\t") {
+		t.Errorf("kept %v, stopped %v, %d places\n%s", m.LogKept, m.Stopped, len(m.Saved), grep(m.Journal, "warning"))
+	}
+	if m := logs("rd.firstlight.save=no"); m.LogKept || len(m.Saved) != 0 {
+		t.Errorf("%v %q", m.LogKept, m.Saved)
+	}
+}
+
+// What was missing comes after all: the real system stops the machine, and what
+// the kernel keeps then is its own affair.
+func TestBootThatGoesOnLeavesTheStoreAlone(t *testing.T) {
+	m := machineWith("root=UUID=" + rootUUID + " rd.timeout=20 panic=120")
+	m.NoStore, m.LogStore = true, true
+	m.At(60*time.Second, func() {
+		if !m.LogKept {
+			t.Error("the failure is not kept")
+		}
+		m.Plug(rootDisk())
+	})
+	boot(t, m)
+	replays(t, m)
+	if m.Started == nil || m.LogKept {
+		t.Errorf("started %v, kept %v", m.Started, m.LogKept)
+	}
+}
+
 func TestFailureIsKeptNowhereWhenToldSo(t *testing.T) {
 	if m := fails(t, "rd.firstlight.save=no", rootDisk()); len(m.Saved) != 0 {
 		t.Errorf("%q", m.Saved)

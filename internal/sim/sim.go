@@ -58,8 +58,10 @@ type Machine struct {
 	Record bool
 	// NoKeyring: the kernel was built without keyrings.
 	NoKeyring bool
-	// NoStore: the machine has no persistent store.
-	NoStore bool
+	// NoStore: programs cannot write to the persistent store. LogStore: the
+	// end of the kernel's log goes there, when LogKept says so, as the machine
+	// stops.
+	NoStore, LogStore, LogKept bool
 	// NobodyAtShell: there is a shell, and nobody comes to use it.
 	NobodyAtShell bool
 	// Files are the contents of the image's files by their path.

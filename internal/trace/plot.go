@@ -205,7 +205,7 @@ func (p *plot) strip() {
 		name := firstWord(st.Title)
 		if text := name + " " + span(st.Took); charWidth*float64(width(text))+8 < w {
 			p.inside(a+5, y+14, text)
-		} else if charWidth*float64(width(name))+6 < w {
+		} else if charWidth*float64(width(name))+13 < w { // of two letters, one may be an m
 			p.inside(a+4, y+14, name)
 		}
 		p.WriteByte('\n')

@@ -7,6 +7,7 @@ package lvm
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"firstlight/internal/devmapper"
@@ -195,11 +196,14 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if len(p.activate) == 0 && len(p.tool) == 0 && p.waits == "" {
 		t.Record("decision", "nothing of volume group "+name+" is wanted: "+p.why)
 		w.Sched.CancelDeadline(ev.Queue)
-		w.SetFact(ev.Queue, goal.Fact{Subject: subject(g), Condition: goal.LeftAlone, Text: "left alone: " + p.why})
+		w.SetFact(ev.Queue, goal.Fact{Subject: subject(g), Condition: goal.LeftAlone, Text: "left alone: " + p.why, Try: p.try})
 		return ueventd.WaitFor("more of volume group "+name+" to be wanted", handler.TopicWanted)
 	}
 	if text, refused := g.Refused(); refused {
 		w.Sched.CancelDeadline(ev.Queue)
+		if rest, ok := strings.CutPrefix(text, "volume group "+strconv.Quote(g.VG.Name)+" "); ok {
+			text = "it " + rest // the subject says which
+		}
 		w.SetFact(ev.Queue, goal.Fact{Subject: subject(g), Condition: goal.Blocked, Text: text, Try: advice(g)})
 		return ueventd.Outcome{}
 	}

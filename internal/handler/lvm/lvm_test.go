@@ -225,7 +225,7 @@ func TestRefusedGroups(t *testing.T) {
 		name, text string
 		n          int
 	}{
-		{"exported", `"exp" is exported`, 2},
+		{"exported", `it is exported`, 2},
 		{"foreign", `belongs to system ID "elsewhere"`, 2},
 	} {
 		b := boot(t, "root=LABEL=x")

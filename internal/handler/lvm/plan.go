@@ -21,6 +21,7 @@ type plan struct {
 	timed    bool     // the wait ends: some volumes need nothing of what is missing
 	partial  bool     // activate although the group is incomplete
 	why      string   // nothing is wanted, because
+	try      string   // what a person can do if that is wrong
 	absent   bool     // of tool, some volumes do not exist
 }
 
@@ -30,6 +31,9 @@ func (h *Handler) plan(g *lvmmeta.Group, overdue bool) plan {
 	var p plan
 	named, all, why := h.wanted(g.VG)
 	p.why = why
+	if c := h.w.Config.LVM; len(c.VGs)+len(c.LVs) > 0 {
+		p.try = "if the root is in it, add rd.lvm.vg=" + g.VG.Name
+	}
 	lost := g.Missing()
 	p.partial = len(lost) > 0
 	add := func(lv *lvmmeta.LV, must bool) {

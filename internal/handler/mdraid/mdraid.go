@@ -9,6 +9,7 @@
 package mdraid
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -368,7 +369,20 @@ func (h *Handler) sayDegraded(a *array, v *mdsuper.Array, name mdsuper.Name) {
 func (h *Handler) failed(a *array, v *mdsuper.Array, err error) ueventd.Outcome {
 	h.w.AddMissingDriver(err)
 	h.w.Say(handler.Loud, subject(v)+" cannot be started: "+err.Error())
-	h.w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.Blocked, Text: "cannot be started: " + err.Error(),
-		Try: "look at the kernel's messages (dmesg) for the reason"})
+	f := goal.Fact{Subject: subject(v), Condition: goal.Blocked, Text: "cannot be started: " + err.Error(),
+		Try: "look at the kernel's messages (dmesg) for the reason"}
+	if errors.Is(err, machine.ErrNoModule) {
+		f.Text = "cannot be started: " + v.Super.Level.String() + " has no driver in this image"
+		f.Try = "rebuild the image with it: firstlight build --feature " + feature(v.Super.Level)
+	}
+	h.w.SetFact(a.key, f)
 	return ueventd.WaitFor(err.Error(), handler.TopicRetry)
+}
+
+// feature is what brings the driver of a level into an image.
+func feature(l mdsuper.Level) string {
+	if l == 4 || l == 5 || l == 6 {
+		return "md-raid456" // the kernel has one driver for the three
+	}
+	return "md-" + l.String()
 }
