@@ -13,7 +13,8 @@ import (
 
 // View is what the kernel would have unpacked of an image, without the
 // contents: a later entry takes the place of an earlier one of the same name,
-// and symlinks among the directories are followed.
+// but that a directory with something in it stays; symlinks among the
+// directories are followed.
 type View struct {
 	nodes map[string]*node
 	links map[linkKey]*node
@@ -49,6 +50,9 @@ func (v *View) add(p Part, h *cpio.Header, body io.Reader, entry int) error {
 	if err != nil {
 		return err
 	}
+	if !v.replace(name, h.Type()) {
+		return nil
+	}
 	n := &node{h: *h, entry: entry}
 	if h.Type() == cpio.TypeSymlink {
 		if h.Size >= cpio.MaxName {
@@ -73,6 +77,25 @@ func (v *View) add(p Part, h *cpio.Header, body io.Reader, entry int) error {
 	}
 	v.nodes[name] = n
 	return nil
+}
+
+// replace makes room for an entry, as clean_path in init/initramfs.c does: what
+// is of another type goes away, unless it is a directory with something in it.
+// It says whether the entry can be made.
+func (v *View) replace(name string, typ uint32) bool {
+	old := v.nodes[name]
+	if old == nil || old.h.Type() == typ && typ != cpio.TypeSymlink {
+		return true
+	}
+	if old.h.Type() == cpio.TypeDir {
+		for p := range v.nodes {
+			if strings.HasPrefix(p, name+"/") {
+				return false
+			}
+		}
+	}
+	delete(v.nodes, name)
+	return true
 }
 
 // resolve follows the symlinks of a path; those of its last element only if
