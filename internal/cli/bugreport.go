@@ -158,7 +158,7 @@ func (f *bugReportFlags) imageOf(r *report.Report) {
 	}
 	var list, said bytes.Buffer
 	fmt.Fprintf(&list, "%s\n%d bytes\nsha256 %x\n\n", name, len(b), sha256.Sum256(b))
-	if err := runLs(&list, name, false); err != nil {
+	if err := runLs(&list, name, nil, lsFlags{}); err != nil {
 		r.Missed("image", err)
 		return
 	}

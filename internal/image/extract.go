@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,9 +18,10 @@ import (
 
 // Extract unpacks an image below dir, which must exist. Nothing is ever
 // written outside of dir, whatever names and symlinks the image holds.
-// Symlinks are written as they are, absolute ones too. Owners are not set;
-// device nodes need root: those that cannot be made are given to skipped and
-// passed over.
+// Symlinks are written as they are, absolute ones too. Owners are not set, nor
+// are set-user-id and its like. Device nodes need root: those that cannot be
+// made are given to skipped and passed over, and so is what would take the place
+// of a directory with something in it.
 func Extract(b []byte, dir string, limits Limits, skipped func(name string, err error)) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -29,14 +32,23 @@ func Extract(b []byte, dir string, limits Limits, skipped func(name string, err 
 	if err := Walk(b, limits, x.entry); err != nil {
 		return err
 	}
-	// Directories get their modes last: one without write permission would
-	// refuse its own content.
-	for name, mode := range x.modes {
-		if err := root.Chmod(name, mode); err != nil {
-			return fmt.Errorf("extract: %w", err)
+	// Directories get their modes last, the deepest first: one without write
+	// permission would refuse its own content.
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(x.modes))) {
+		if err := x.chmod(name, x.modes[name]); err != nil {
+			return fmt.Errorf("extract: /%s: %w", name, err)
 		}
 	}
 	return nil
+}
+
+// chmod sets the mode of a directory that was made, and never that of what a
+// link in its place leads to.
+func (x *extractor) chmod(name string, mode fs.FileMode) error {
+	if st, err := x.root.Lstat(name); err != nil || !st.IsDir() {
+		return err
+	}
+	return x.root.Chmod(name, mode)
 }
 
 type extractor struct {
@@ -62,50 +74,28 @@ func (x *extractor) entry(p Part, h *cpio.Header, body io.Reader) error {
 }
 
 func (x *extractor) make(p Part, h *cpio.Header, name string, body io.Reader) error {
-	if err := x.root.MkdirAll(path.Dir(name), 0o755); err != nil {
+	if err := x.parents(path.Dir(name)); err != nil {
 		return err
 	}
-	mode := fs.FileMode(h.Mode & 0o777)
 	if h.Type() == cpio.TypeDir {
-		// The kernel, too, keeps a directory or a link to one that is there.
-		if n := x.view.nodes[name]; n != nil {
-			to, err := x.view.resolve(name, true)
-			if err != nil {
-				return err
-			}
-			return x.root.MkdirAll(to, 0o755)
-		}
-		err := x.root.Mkdir(name, 0o755)
-		if errors.Is(err, fs.ErrExist) {
-			if st, serr := x.root.Stat(name); serr == nil && st.IsDir() {
-				err = nil
-			}
-		}
-		x.modes[name] = mode
+		return x.dir(name, fs.FileMode(h.Mode&0o777))
+	}
+	if ok, err := x.clear(name); !ok {
 		return err
 	}
 	if h.Type() == cpio.TypeRegular && h.Nlink > 1 {
 		k := linkKey{p.Index, h.Ino, h.Mode, h.DevMajor, h.DevMinor}
-		if first, ok := x.links[k]; ok && first != name {
-			if err := x.clear(name); err != nil {
-				return err
-			}
-			if err := x.root.Link(first, name); err != nil {
-				return err
-			}
+		if first, ok := x.links[k]; ok && first != name && x.link(first, name) {
 			if h.Size == 0 {
 				return nil
 			}
-			return x.write(name, mode, body, os.O_TRUNC)
+			return x.write(h, name, body, os.O_TRUNC)
 		}
 		x.links[k] = name
 	}
-	if err := x.clear(name); err != nil {
-		return err
-	}
 	switch h.Type() {
 	case cpio.TypeRegular:
-		return x.write(name, mode, body, os.O_CREATE|os.O_EXCL)
+		return x.write(h, name, body, os.O_CREATE|os.O_EXCL)
 	case cpio.TypeSymlink:
 		if h.Size >= cpio.MaxName {
 			return fmt.Errorf("a link target of %d bytes", h.Size)
@@ -125,35 +115,75 @@ func (x *extractor) make(p Part, h *cpio.Header, name string, body io.Reader) er
 	return fmt.Errorf("its type %o is unknown", h.Type())
 }
 
-func (x *extractor) clear(name string) error {
+// dir makes a directory; a file or a link in its place goes away, as for the
+// kernel. Its mode is set at the end.
+func (x *extractor) dir(name string, mode fs.FileMode) error {
 	st, err := x.root.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err == nil && st.IsDir() {
-		return errors.New("a directory is there already")
-	}
-	if err == nil {
+	if err == nil && !st.IsDir() {
 		delete(x.view.nodes, name)
-		err = x.root.Remove(name)
+		if err := x.root.Remove(name); err != nil {
+			return err
+		}
 	}
-	return err
+	if err != nil || !st.IsDir() {
+		if err := x.root.Mkdir(name, 0o755); err != nil {
+			return err
+		}
+	}
+	x.modes[name] = mode
+	return nil
 }
 
-func (x *extractor) write(name string, mode fs.FileMode, body io.Reader, flags int) error {
+// parents makes the directories above an entry, where they are missing.
+func (x *extractor) parents(dir string) error {
+	if err := x.root.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("the directory of it: %w", err)
+	}
+	return nil
+}
+
+// clear makes room for what is no directory. It says whether there is: a
+// directory with something in it stays, and what was to take its place is
+// passed over, as by the kernel.
+func (x *extractor) clear(name string) (bool, error) {
+	_, err := x.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err == nil {
+		err = x.root.Remove(name)
+	}
+	if errors.Is(err, unix.ENOTEMPTY) {
+		x.skipped(name, errors.New("a directory with something in it is there"))
+		return false, nil
+	}
+	delete(x.view.nodes, name)
+	delete(x.modes, name)
+	return err == nil, err
+}
+
+// link makes a hard link, if the file that it is to is still there: an image
+// may have put something else in its place.
+func (x *extractor) link(first, name string) bool {
+	st, err := x.root.Lstat(first)
+	return err == nil && st.Mode().IsRegular() && x.root.Link(first, name) == nil
+}
+
+func (x *extractor) write(h *cpio.Header, name string, body io.Reader, flags int) error {
 	f, err := x.root.OpenFile(name, os.O_WRONLY|flags, 0o600)
 	if err != nil {
 		return err
 	}
 	_, err = io.Copy(f, body)
 	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = os.Chtimes(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), time.Unix(0, 0), time.Unix(0, 0))
+		err = f.Chmod(fs.FileMode(h.Mode & 0o777))
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
+	}
+	if err == nil {
+		at := time.Unix(int64(h.Mtime), 0)
+		err = x.root.Chtimes(name, at, at)
 	}
 	return err
 }

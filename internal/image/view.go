@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 
 	"firstlight/internal/image/cpio"
@@ -13,7 +15,8 @@ import (
 
 // View is what the kernel would have unpacked of an image, without the
 // contents: a later entry takes the place of an earlier one of the same name,
-// and symlinks among the directories are followed.
+// but that a directory with something in it stays; symlinks among the
+// directories are followed.
 type View struct {
 	nodes map[string]*node
 	links map[linkKey]*node
@@ -23,6 +26,7 @@ type node struct {
 	h      cpio.Header
 	target string
 	entry  int // which entry of the image has the content, from 0
+	frame  int
 }
 
 type linkKey struct {
@@ -30,26 +34,61 @@ type linkKey struct {
 	ino, mode, maj, min uint32
 }
 
+// ViewEntry is what stands at one path.
+type ViewEntry struct {
+	Path   string
+	Header cpio.Header
+	Target string // of a symlink
+	Entry  int    // which entry of the image has the content, from 0; hard links have the same
+	Frame  int    // which frame it is in
+}
+
 // NewView reads the headers of an image.
 func NewView(b []byte, limits Limits) (*View, error) {
+	return NewViewOf(b, limits, nil, nil)
+}
+
+// NewViewOf reads an image and calls content, if not nil, for each regular file
+// with content, and frame, if not nil, for each frame. entry counts all entries.
+func NewViewOf(b []byte, limits Limits, content func(entry int, h *cpio.Header, body io.Reader) error, frame func(Frame) error) (*View, error) {
 	v := &View{nodes: map[string]*node{}, links: map[linkKey]*node{}}
 	entry := -1
-	err := Walk(b, limits, func(p Part, h *cpio.Header, body io.Reader) error {
+	err := Visit(b, limits, Visitor{Frame: frame, Entry: func(p Part, h *cpio.Header, body io.Reader) error {
 		entry++
-		return v.add(p, h, body, entry)
-	})
+		if err := v.add(p, h, body, entry); err != nil || content == nil || h.Type() != cpio.TypeRegular {
+			return err
+		}
+		return content(entry, h, body)
+	}})
 	if err != nil {
 		return nil, err
 	}
 	return v, nil
 }
 
+// Entries returns what is there, in the order of the paths.
+func (v *View) Entries() []ViewEntry {
+	out := make([]ViewEntry, 0, len(v.nodes))
+	for _, p := range slices.Sorted(maps.Keys(v.nodes)) {
+		n := v.nodes[p]
+		out = append(out, ViewEntry{Path: p, Header: n.h, Target: n.target, Entry: n.entry, Frame: n.frame})
+	}
+	return out
+}
+
+// Resolve follows the symlinks of a path and returns where it leads, which
+// need not be there.
+func (v *View) Resolve(p string) (string, error) { return v.resolve(clean(p), true) }
+
 func (v *View) add(p Part, h *cpio.Header, body io.Reader, entry int) error {
 	name, err := v.resolve(clean(h.Name), false)
 	if err != nil {
 		return err
 	}
-	n := &node{h: *h, entry: entry}
+	if !v.replace(name, h.Type()) {
+		return nil
+	}
+	n := &node{h: *h, entry: entry, frame: p.Frame}
 	if h.Type() == cpio.TypeSymlink {
 		if h.Size >= cpio.MaxName {
 			return fmt.Errorf("%s: a link target of %d bytes: %w", h.Name, h.Size, ErrImage)
@@ -64,7 +103,7 @@ func (v *View) add(p Part, h *cpio.Header, body io.Reader, entry int) error {
 		k := linkKey{p.Index, h.Ino, h.Mode, h.DevMajor, h.DevMinor}
 		if first := v.links[k]; first != nil {
 			if h.Size > 0 {
-				first.h.Size, first.entry = h.Size, entry
+				first.h.Size, first.entry, first.frame = h.Size, entry, p.Frame
 			}
 			n = first
 		} else {
@@ -73,6 +112,25 @@ func (v *View) add(p Part, h *cpio.Header, body io.Reader, entry int) error {
 	}
 	v.nodes[name] = n
 	return nil
+}
+
+// replace makes room for an entry, as clean_path in init/initramfs.c does: what
+// is of another type goes away, unless it is a directory with something in it.
+// It says whether the entry can be made.
+func (v *View) replace(name string, typ uint32) bool {
+	old := v.nodes[name]
+	if old == nil || old.h.Type() == typ && typ != cpio.TypeSymlink {
+		return true
+	}
+	if old.h.Type() == cpio.TypeDir {
+		for p := range v.nodes {
+			if strings.HasPrefix(p, name+"/") {
+				return false
+			}
+		}
+	}
+	delete(v.nodes, name)
+	return true
 }
 
 // resolve follows the symlinks of a path; those of its last element only if

@@ -44,6 +44,9 @@ type Info struct {
 	Params []string
 	// Vermagic says which kernel it is for.
 	Vermagic string
+	// Version is the author's, Source a sum of the source that it was built
+	// from; both may be "".
+	Version, Source string
 }
 
 // add takes a "key=value" field.
@@ -76,6 +79,10 @@ func (in *Info) add(field string) {
 		in.Params = append(in.Params, name)
 	case "vermagic":
 		in.Vermagic = value
+	case "version":
+		in.Version = value
+	case "srcversion":
+		in.Source = value
 	}
 }
 
@@ -186,6 +193,15 @@ func readModule(file string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return b, nil
+}
+
+// Unpack returns the content of a module's file that may be compressed, as its
+// name says.
+func Unpack(name string, b []byte) ([]byte, error) {
+	if compression(name) == "" {
+		return b, nil
+	}
+	return decompress(bytes.NewReader(b), compression(name), int64(len(b)))
 }
 
 // decompress reads all of r, whose size in bytes is a hint.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -23,14 +24,16 @@ type Chroot struct{ Dir string }
 
 // Generators returns a fresh chroot in dir, a directory beside the cached
 // root that it shares its files with: files must be replaced, not written to.
-func Generators(ctx context.Context, k Kernel, dir string) (Chroot, error) {
+// It is of the kernel's suite, and has more packages if they are named.
+func Generators(ctx context.Context, k Kernel, dir string, more ...string) (Chroot, error) {
 	cache, err := host.Cache()
 	if err != nil {
 		return Chroot{}, err
 	}
-	base := filepath.Join(cache, "roots", "generators-"+host.Hash([]byte(strings.Join(generatorPackages, ","))))
+	packages := slices.Concat(generatorPackages, more)
+	base := filepath.Join(cache, "roots", "generators-"+host.Hash([]byte(k.Suite), []byte(strings.Join(packages, ","))))
 	err = host.Once(base, func(tmp string) error {
-		return mmdebstrap(ctx, k.Suite, tmp, target{format: "directory", name: "root", packages: generatorPackages})
+		return mmdebstrap(ctx, k.Suite, tmp, target{format: "directory", name: "root", packages: packages})
 	})
 	if err != nil {
 		return Chroot{}, err

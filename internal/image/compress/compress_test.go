@@ -3,11 +3,13 @@ package compress
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"firstlight/internal/testtool"
@@ -36,8 +38,9 @@ func unpack(b []byte, limit int64) (out []byte, size int64, err error) {
 // What is written is read back, and the frame's end is found with other
 // things behind it.
 func TestRoundTrip(t *testing.T) {
-	testtool.Need(t, "zstd", "xz")
-	for _, s := range []string{"zstd:1", "zstd", "zstd:20", "gzip", "gzip:1", "xz:0", "xz", "lz4", "lz4:1"} {
+	testtool.Need(t, "zstd", "xz", "bzip2", "lzop")
+	for _, s := range []string{"zstd:1", "zstd", "zstd:20", "gzip", "gzip:1", "xz:0", "xz", "lz4", "lz4:1",
+		"bzip2", "bzip2:1", "lzma", "lzma:0", "lzo", "lzo:1"} {
 		spec, err := ParseSpec(s)
 		if err != nil {
 			t.Fatal(err)
@@ -79,6 +82,8 @@ func TestReadsPrograms(t *testing.T) {
 		{"zstd", "-c", "-q", "-3"}, {"zstd", "-c", "-q", "--no-check", "-T2", "-B65536"}, {"gzip", "-c"},
 		{"bzip2", "-c"}, {"xz", "-c", "--check=crc32"}, {"xz", "-c", "--check=sha256", "--block-size=65536", "--x86", "--lzma2"},
 		{"xz", "-c", "--check=none", "-T2", "--block-size=100000"}, {"lz4", "-c", "-q", "-l"},
+		{"xz", "-c", "--format=lzma", "-9"}, {"xz", "-c", "--format=lzma", "--lzma1=dict=65536"},
+		{"lzop", "-c", "-1"}, {"lzop", "-c", "-9", "--checksum", "-q"}, {"lzop", "-c", "--crc32"}, {"lzop", "-c", "-F"},
 	} {
 		testtool.Need(t, args[0])
 		cmd := exec.Command(args[0], args[1:]...)
@@ -98,6 +103,34 @@ func TestReadsPrograms(t *testing.T) {
 			}
 			if err == nil && args[0] != "lz4" { // the legacy frame has no end mark
 				t.Errorf("%v cut at %d: no error", args, cut)
+			}
+		}
+	}
+}
+
+// The kernel's magic number covers the usual properties only; the decoder does
+// not care.
+func TestLZMAProperties(t *testing.T) {
+	testtool.Need(t, "xz")
+	want := text(150_000)
+	for _, o := range []string{"lc=0,lp=2,pb=0,dict=4096", "lc=4,lp=0,pb=4,dict=1MiB,nice=273", "lc=1,lp=3,mode=fast,mf=hc3,dict=4096"} {
+		cmd := exec.Command("xz", "-c", "--format=lzma", "--lzma1="+o)
+		cmd.Stdin = bytes.NewReader(want)
+		packed, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, size := range []bool{false, true} {
+			if size { // as the LZMA SDK writes it, here with an end mark besides
+				binary.LittleEndian.PutUint64(packed[5:], uint64(len(want)))
+			}
+			d, err := newLZMA(packed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := io.ReadAll(d)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s: %d bytes, %v", o, len(got), err)
 			}
 		}
 	}
@@ -142,7 +175,7 @@ func TestParseSpec(t *testing.T) {
 			t.Errorf("%s: %v %v", s, spec, err)
 		}
 	}
-	for _, s := range []string{"", "brotli", "zstd:", "zstd:23", "zstd:0", "gzip:10", "none:1", "lzo", "zstd:x"} {
+	for _, s := range []string{"", "brotli", "zstd:", "zstd:23", "zstd:0", "gzip:10", "none:1", "lzo:0", "lzma:10", "bzip2:0", "zstd:x"} {
 		if _, err := ParseSpec(s); !errors.Is(err, ErrSpec) {
 			t.Errorf("%q: %v", s, err)
 		}
@@ -161,6 +194,9 @@ func FuzzOpen(f *testing.F) {
 	}
 	f.Add([]byte("\xfd7zXZ\x00\x00\x01\x69\x22\xde\x36\x02\x00\x21\x01"))
 	f.Add([]byte("BZh91AY&SY"))
+	f.Add([]byte("\x5d\x00\x00\x80\x00\xff\xff\xff\xff\xff\xff\xff\xff\x00\x30\x98\xa0\x06\x10\x7f\xff\xff\xef\x80\x00\x00")) // abababab
+	f.Add([]byte(lzoMagic + "\x10\x40\x20\xa0\x09\x40\x01\x05\x03\x00\x00\x0d" + strings.Repeat("\x00", 13) + "\x6b\x0c\x26\x9b" +
+		"\x00\x00\x00\xc8\x00\x00\x00\x1d\xc2\x7f\x4b\xc9\x02aaa\x20\x93\x10\x00\x0caaaaaaaaaaaaa\x11\x00\x00\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		out, n, err := unpack(b, 1<<16)
 		if len(out) > 1<<16 {

@@ -27,15 +27,14 @@ import (
 // Method is a way to compress.
 type Method string
 
-// The methods that initramfs images use. LZMA and LZO are recognised, so that
-// they can be named, but not read.
+// The methods that initramfs images use.
 const (
 	None  Method = "none"
 	Gzip  Method = "gzip"
 	Bzip2 Method = "bzip2"
-	LZMA  Method = "lzma"
+	LZMA  Method = "lzma" // LZMA_alone, as xz --format=lzma writes it
 	XZ    Method = "xz"
-	LZO   Method = "lzo"
+	LZO   Method = "lzo" // a file of lzop
 	LZ4   Method = "lz4" // the legacy frame, the only one that the kernel reads
 	Zstd  Method = "zstd"
 )
@@ -62,7 +61,7 @@ func Detect(b []byte) (m Method, ok bool) {
 		{"BZh", Bzip2},
 		{"\x5d\x00\x00", LZMA},
 		{"\xfd7zXZ\x00", XZ},
-		{"\x89LZO\x00\x0d\x0a\x1a\x0a", LZO},
+		{lzoMagic, LZO},
 		{"\x02\x21\x4c\x18", LZ4},
 		{"\x28\xb5\x2f\xfd", Zstd},
 	} {
@@ -74,13 +73,13 @@ func Detect(b []byte) (m Method, ok bool) {
 }
 
 // Reader unpacks the frame at the start of b. size is the frame's length in
-// b, as far as the format tells it beforehand; -1 where it does not (gzip and
-// bzip2): there Consumed tells it once the frame has been read to its end.
+// b, as far as the format tells it beforehand; -1 where it does not (gzip,
+// bzip2 and lzma): there Consumed tells it once the frame has been read to its
+// end.
 type Reader struct {
 	r      io.Reader
 	size   int64
-	in     *bytes.Reader
-	total  int64
+	used   func() int64
 	left   int64
 	err    error
 	closer func()
@@ -94,7 +93,7 @@ func Open(b []byte, limit int64) (*Reader, error) {
 	if !ok || m == None {
 		return nil, ErrUnknown
 	}
-	r := &Reader{size: -1, left: limit, total: int64(len(b)), closer: func() {}}
+	r := &Reader{size: -1, left: limit, closer: func() {}}
 	var err error
 	switch m {
 	case Zstd:
@@ -123,18 +122,31 @@ func Open(b []byte, limit int64) (*Reader, error) {
 		}
 		r.r = lz4.NewReader(bytes.NewReader(b[:r.size]))
 	case Gzip:
-		r.in = bytes.NewReader(b)
-		z, err := gzip.NewReader(r.in)
+		in := bytes.NewReader(b)
+		r.used = func() int64 { return int64(len(b) - in.Len()) }
+		z, err := gzip.NewReader(in)
 		if err != nil {
 			return nil, fmt.Errorf("gzip: %w", truncated(err))
 		}
 		z.Multistream(false)
 		r.r = z
 	case Bzip2:
-		r.in = bytes.NewReader(b)
-		r.r = &bzip2Stream{bzip2.NewReader(r.in), r.in}
-	default:
-		return nil, fmt.Errorf("%s: this method is not supported", m)
+		in := bytes.NewReader(b)
+		r.used = func() int64 { return int64(len(b) - in.Len()) }
+		r.r = &bzip2Stream{bzip2.NewReader(in), in}
+	case LZO:
+		if r.size, err = lzoFrame(b); err != nil {
+			return nil, fmt.Errorf("lzo: %w", err)
+		}
+		if r.r, err = newLZO(b[:r.size]); err != nil {
+			return nil, fmt.Errorf("lzo: %w", err)
+		}
+	case LZMA:
+		d, err := newLZMA(b)
+		if err != nil {
+			return nil, fmt.Errorf("lzma: %w", err)
+		}
+		r.r, r.used = d, func() int64 { return int64(d.pos) }
 	}
 	return r, nil
 }
@@ -161,7 +173,7 @@ func (r *Reader) Consumed() int64 {
 	if r.size >= 0 {
 		return r.size
 	}
-	return r.total - int64(r.in.Len())
+	return r.used()
 }
 
 // Close frees what unpacking needed.

@@ -3,8 +3,11 @@ package compress
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/adler32"
+	"hash/crc32"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -30,7 +33,7 @@ func ParseSpec(s string) (Spec, error) {
 	spec := Spec{Method: Method(name)}
 	lo, hi, ok := levels(spec.Method)
 	if !ok {
-		return Spec{}, fmt.Errorf("%w %q: choose zstd, gzip, xz, lz4 or none, with a level as in zstd:19", ErrSpec, s)
+		return Spec{}, fmt.Errorf("%w %q: choose zstd, gzip, xz, lz4, bzip2, lzma, lzo or none, with a level as in zstd:19", ErrSpec, s)
 	}
 	if !has {
 		return spec, nil
@@ -47,9 +50,9 @@ func levels(m Method) (lo, hi int, ok bool) {
 	switch m {
 	case Zstd:
 		return 1, 22, true
-	case Gzip, LZ4:
+	case Gzip, LZ4, Bzip2, LZO:
 		return 1, 9, true
-	case XZ:
+	case XZ, LZMA:
 		return 0, 9, true
 	case None:
 		return 0, 0, true
@@ -74,7 +77,8 @@ type Compressor struct {
 
 // New returns a Compressor. The zstd program is used where it is installed,
 // because nothing in Go reaches its higher levels; without it levels above 9
-// give the best that the built-in encoder has. xz needs its program.
+// give the best that the built-in encoder has. xz, lzma, bzip2 and lzo need
+// their programs.
 func New(ctx context.Context, s Spec) (*Compressor, error) {
 	c := &Compressor{spec: s}
 	switch s.Method {
@@ -95,27 +99,45 @@ func New(ctx context.Context, s Spec) (*Compressor, error) {
 			c.spec.Level = 19
 		}
 		c.ident = "klauspost 1.20"
-	case XZ:
+	case XZ, LZMA:
 		if c.spec.Level == 0 {
 			c.spec.Level = 6
+		}
+	case Bzip2, LZO:
+		if c.spec.Level == 0 {
+			c.spec.Level = 9
 		}
 	default:
 		return nil, fmt.Errorf("%w: nothing here writes %s", ErrSpec, s.Method)
 	}
-	if s.Method == Zstd || s.Method == XZ {
-		tool, err := exec.LookPath(string(s.Method))
-		switch {
-		case err == nil:
-			out, err := exec.CommandContext(ctx, tool, "--version").Output()
-			if err != nil {
-				return nil, fmt.Errorf("%s --version: %w", tool, err)
-			}
-			c.tool, c.ident = tool, strings.TrimSpace(string(out))
-		case s.Method == XZ:
-			return nil, fmt.Errorf("compression with xz needs the xz program (package xz-utils): %w", err)
-		}
+	return c, c.findTool(ctx)
+}
+
+// programs are what compresses, with the package that has each.
+var programs = map[Method][2]string{Zstd: {"zstd", "zstd"}, XZ: {"xz", "xz-utils"}, LZMA: {"xz", "xz-utils"},
+	Bzip2: {"bzip2", "bzip2"}, LZO: {"lzop", "lzop"}}
+
+// findTool finds the method's program and its version, by which the result may
+// differ.
+func (c *Compressor) findTool(ctx context.Context) error {
+	p, ok := programs[c.spec.Method]
+	if !ok {
+		return nil
 	}
-	return c, nil
+	tool, err := exec.LookPath(p[0])
+	if err != nil && c.spec.Method == Zstd {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("compression with %s needs the program %s (package %s): %w", c.spec.Method, p[0], p[1], err)
+	}
+	// bzip2 says its version on the error output, and then compresses nothing.
+	out, err := exec.CommandContext(ctx, tool, "--version").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s --version: %w", tool, err)
+	}
+	c.tool, c.ident = tool, strings.TrimSpace(strings.ToValidUTF8(string(out), ""))
+	return nil
 }
 
 // Ident names what decides the result besides the input: the method, the
@@ -145,6 +167,16 @@ func (c *Compressor) Compress(ctx context.Context, data []byte) ([]byte, error) 
 	case c.spec.Method == XZ:
 		// The kernel knows no CRC64.
 		return c.run(ctx, data, "-q", "-c", "--check=crc32", "--threads=1", "-"+strconv.Itoa(c.spec.Level))
+	case c.spec.Method == LZMA:
+		return c.run(ctx, data, "-q", "-c", "--format=lzma", "-"+strconv.Itoa(c.spec.Level))
+	case c.spec.Method == Bzip2:
+		return c.run(ctx, data, "-q", "-c", "-"+strconv.Itoa(c.spec.Level))
+	case c.spec.Method == LZO:
+		b, err := c.run(ctx, data, "-q", "-c", "-"+strconv.Itoa(c.spec.Level))
+		if err != nil {
+			return nil, err
+		}
+		return withoutTime(b)
 	case c.spec.Method == Gzip:
 		var out bytes.Buffer
 		z, err := pgzip.NewWriterLevel(&out, c.spec.Level)
@@ -162,6 +194,21 @@ func (c *Compressor) Compress(ctx context.Context, data []byte) ([]byte, error) 
 		}
 		return finish(&out, z, data)
 	}
+}
+
+// withoutTime takes the time of compression out of the header of an lzop file.
+func withoutTime(b []byte) ([]byte, error) {
+	h, err := parseLZO(b)
+	if err != nil {
+		return nil, fmt.Errorf("lzop: its output: %w", err)
+	}
+	binary.BigEndian.PutUint32(b[h.mtime:], 0)
+	sum := adler32.Checksum(b[len(lzoMagic):h.sum])
+	if h.flags&lzoCRCHeader != 0 {
+		sum = crc32.ChecksumIEEE(b[len(lzoMagic):h.sum])
+	}
+	binary.BigEndian.PutUint32(b[h.sum:], sum)
+	return b, nil
 }
 
 type writeCloser interface {

@@ -35,7 +35,7 @@ func (r *Reader) Next() (*Header, error) {
 	if r.done {
 		return nil, io.EOF
 	}
-	if _, err := io.Copy(io.Discard, r); err != nil {
+	if err := r.rest(); err != nil {
 		return nil, err
 	}
 	if err := r.skip(r.pad); err != nil {
@@ -120,6 +120,31 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Discarder is a source that can pass over bytes quicker than by reading them;
+// n is what it passed over, less than asked for only with an error.
+type Discarder interface {
+	Discard(want int64) (n int64, err error)
+}
+
+// rest passes over what was not read of the current entry. A check sum is
+// looked at only where all of the content was read.
+func (r *Reader) rest() error {
+	if r.left == 0 {
+		return nil
+	}
+	if d, ok := r.r.(Discarder); ok && !r.crc {
+		n, err := d.Discard(r.left)
+		r.off += n
+		r.left -= n
+		if err == nil && r.left > 0 || errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return err
+	}
+	_, err := io.Copy(io.Discard, r)
+	return err
+}
+
 func (r *Reader) full(p []byte) error {
 	n, err := io.ReadFull(r.r, p)
 	r.off += int64(n)
@@ -131,6 +156,9 @@ func (r *Reader) full(p []byte) error {
 
 func (r *Reader) skip(n int64) error {
 	var pad [4]byte
+	if n == 0 {
+		return nil
+	}
 	return r.full(pad[:n])
 }
 

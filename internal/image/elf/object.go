@@ -16,6 +16,22 @@ import (
 // (https://uapi-group.org/specifications/specs/elf_dlopen_metadata/).
 const noteDlopen = 0x407c0c0a
 
+// Linking is what a program or library says of the others that it needs.
+type Linking struct {
+	Interp string   // of a dynamic program
+	Soname string   // of a library
+	Needed []string // names of libraries
+}
+
+// ReadLinking reads it from a file of any architecture.
+func ReadLinking(r io.ReaderAt) (Linking, error) {
+	o, err := readELF(r)
+	if err != nil {
+		return Linking{}, err
+	}
+	return Linking{Interp: o.interp, Soname: o.soname, Needed: append(o.needed, o.wants...)}, nil
+}
+
 func readELF(r io.ReaderAt) (*object, error) {
 	f, err := elf.NewFile(r)
 	if err != nil {
