@@ -3,6 +3,7 @@ drwxr-xr-x         0 etc
 drwxr-xr-x         0 etc/firstlight
 drwxr-xr-x         0 etc/firstlight/cmdline.d
 -rw-r--r-- SIZE etc/firstlight/cmdline.d/config.conf
+-rw-r--r-- SIZE etc/firstlight/crypto-names
 -rw-r--r-- SIZE etc/firstlight/image
 -rw-r--r-- SIZE etc/firstlight/modules.idx
 -rw-r--r-- SIZE etc/firstlight/other-drivers
