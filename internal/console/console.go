@@ -113,8 +113,20 @@ func (t *tty) line(p *machine.Prompt) string { return p.Text + ": " + t.edit.sho
 // with flow control and nobody at its end) holds up the rest.
 const writePatience = 500 * time.Millisecond
 
+// reopen opens a terminal anew that was hung up, as it is for everybody when a
+// shell ends that it was the controlling terminal of. The descriptor stays.
+func (t *tty) reopen() bool {
+	fd, err := unix.Open(t.name, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return unix.Dup3(fd, t.fd, unix.O_CLOEXEC) == nil
+}
+
 func (t *tty) write(s string) {
 	b := []byte(s)
+	reopened := false
 	for len(b) > 0 {
 		n, err := unix.Write(t.fd, b)
 		if n > 0 {
@@ -123,6 +135,10 @@ func (t *tty) write(s string) {
 			continue
 		}
 		if err == unix.EINTR {
+			continue
+		}
+		if err == unix.EIO && !reopened && t.reopen() {
+			reopened = true
 			continue
 		}
 		if err != unix.EAGAIN {
@@ -141,6 +157,9 @@ func (t *tty) write(s string) {
 // raw turns off the terminal's own editing and echo.
 func (t *tty) raw() error {
 	old, err := unix.IoctlGetTermios(t.fd, unix.TCGETS)
+	if err != nil && t.reopen() {
+		old, err = unix.IoctlGetTermios(t.fd, unix.TCGETS)
+	}
 	if err != nil {
 		return fmt.Errorf("console %s: %w", t.name, err)
 	}

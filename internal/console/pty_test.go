@@ -2,9 +2,12 @@ package console
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/machine"
+	"firstlight/internal/testtool"
 )
 
 // screen is what a person sees at one terminal, and the keys under his hands.
@@ -324,4 +328,79 @@ func TestTerminalIsLentToAProgram(t *testing.T) {
 		want.shows(text)
 		restore()
 	}
+}
+
+// hangUp is set in the environment of this test's own program when it is to be
+// the shell of TestTerminalIsUsableAfterAShell.
+const hangUp = "FIRSTLIGHT_TEST_HANG_UP"
+
+// A shell that ends hangs its terminal up for everybody. What is said and asked
+// afterwards must get there all the same. The kernel does so at the end of the
+// shell by itself, but not of one at a pseudo-terminal.
+func TestTerminalIsUsableAfterAShell(t *testing.T) {
+	if os.Getenv(hangUp) != "" {
+		if _, _, errno := unix.Syscall(unix.SYS_VHANGUP, 0, 0, 0); errno != 0 {
+			os.Exit(3)
+		}
+		os.Exit(0)
+	}
+	testtool.Root(t)
+	for _, ask := range []bool{false, true} {
+		master, slave, err := pty.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer master.Close()
+		c := Open([]string{slave.Name()})
+		defer c.Close()
+		shell := exec.Command(os.Args[0], "-test.run=^TestTerminalIsUsableAfterAShell$")
+		shell.Env = []string{hangUp + "=1"}
+		shell.Stdin = slave
+		shell.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+		// The hang-up may reach the program itself, by a signal.
+		if err := shell.Run(); err != nil && !shell.ProcessState.Sys().(syscall.WaitStatus).Signaled() {
+			t.Fatal(err)
+		}
+		slave.Close()
+		if !ask {
+			c.Print("after the shell")
+			shows(t, master, "after the shell")
+			continue
+		}
+		got := make(chan string, 1)
+		go func() {
+			b, err := c.Ask(question)
+			got <- fmt.Sprint(string(b), err)
+		}()
+		shows(t, master, question.Text)
+		if _, err := master.WriteString("typed\r"); err != nil {
+			t.Fatal(err)
+		}
+		if a := <-got; a != "typed<nil>" {
+			t.Errorf("the answer is %s", a)
+		}
+	}
+}
+
+// shows reads what comes out of a terminal until the text is there. Meanwhile
+// nobody may have it open, which a read says with an error.
+func shows(t *testing.T, master *os.File, text string) {
+	t.Helper()
+	var seen []byte
+	buf := make([]byte, 4096)
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); {
+		fds := []unix.PollFd{{Fd: int32(master.Fd()), Events: unix.POLLIN}}
+		if unix.Poll(fds, 100); fds[0].Revents == 0 {
+			continue
+		}
+		n, err := unix.Read(int(master.Fd()), buf)
+		if err != nil && err != unix.EIO {
+			t.Fatal(err)
+		}
+		if seen = append(seen, buf[:max(n, 0)]...); strings.Contains(string(seen), text) {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("%q is not on the screen: %q", text, seen)
 }
