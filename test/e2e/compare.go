@@ -151,8 +151,18 @@ func (c *comparison) tiny(b *report.Boot) {
 			c.problem("no link %s", l)
 		}
 	}
+	for _, l := range w.NoLinks {
+		if to := b.Links[l]; to != "" {
+			c.problem("there is a link %s to %s", l, to)
+		}
+	}
 	if len(b.Argv) == 0 || !slices.Equal(b.Argv[1:], append([]string{}, w.Argv...)) {
 		c.problem("init was started as %q, with other arguments than %q", b.Argv, w.Argv)
+	}
+	for _, v := range append([]string{"HOME=/", "TERM=linux"}, w.Env...) {
+		if !slices.Contains(b.Env, v) {
+			c.problem("init was started without %s in its environment: %q", v, b.Env)
+		}
 	}
 	if b.PID != 1 {
 		c.problem("init is process %d", b.PID)

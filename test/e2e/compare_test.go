@@ -18,7 +18,8 @@ func (c fakeConsole) Lines() []vm.Line { return nil }
 
 // good is what a boot without trouble reports.
 func good() *report.Boot {
-	b := &report.Boot{PID: 1, Argv: []string{"/sbin/init"}, Journal: 100, Summary: map[string]string{firedKey: "0"}, Inherited: maps.Clone(handedOver)}
+	b := &report.Boot{PID: 1, Argv: []string{"/sbin/init"}, Env: []string{"HOME=/", "TERM=linux"}, Journal: 100,
+		Summary: map[string]string{firedKey: "0"}, Inherited: maps.Clone(handedOver)}
 	for _, dir := range []string{"/dev", "/proc", "/sys", "/run"} {
 		b.Mounts = append(b.Mounts, report.Mount{Dir: dir})
 	}
@@ -35,8 +36,12 @@ func TestCompareFindsWhatIsWrong(t *testing.T) {
 		console string
 		problem string
 	}{
-		"nothing":   {func(*report.Boot, *Want) {}, "", ""},
-		"root":      {func(b *report.Boot, _ *Want) { b.Mounts[4].Source = "/dev/vdb" }, "", "/ is"},
+		"nothing": {func(*report.Boot, *Want) {}, "", ""},
+		"root":    {func(b *report.Boot, _ *Want) { b.Mounts[4].Source = "/dev/vdb" }, "", "/ is"},
+		"old link": {func(b *report.Boot, w *Want) {
+			b.Links, w.NoLinks = map[string]string{"/dev/disk/x": "/dev/vda"}, []string{"/dev/disk/x"}
+		}, "",
+			"there is a link"},
 		"options":   {func(b *report.Boot, _ *Want) { b.Mounts[4].Options = "rw" }, "", "without"},
 		"dev":       {func(b *report.Boot, _ *Want) { b.Mounts[0].Dir = "/x" }, "", "/dev is not mounted"},
 		"usr":       {func(_ *report.Boot, w *Want) { w.Usr = "/dev/vda2 ext4" }, "", "/usr"},
@@ -46,6 +51,7 @@ func TestCompareFindsWhatIsWrong(t *testing.T) {
 		"journal":   {func(b *report.Boot, _ *Want) { b.Journal = -1 }, "", "journal"},
 		"process":   {func(b *report.Boot, _ *Want) { b.Processes = []string{"7 sh"} }, "", "left behind"},
 		"arguments": {func(b *report.Boot, _ *Want) { b.Argv = append(b.Argv, "x") }, "", "arguments"},
+		"variable":  {func(_ *report.Boot, w *Want) { w.Env = []string{"a=b"} }, "", "without a=b"},
 		"pid":       {func(b *report.Boot, _ *Want) { b.PID = 2 }, "", "process 2"},
 		"signals":   {func(b *report.Boot, _ *Want) { b.Inherited["SigIgn"] = "0000000000001000" }, "", "init inherits SigIgn"},
 		"files":     {func(b *report.Boot, _ *Want) { b.Inherited["Files"] = "/dev/kmsg " }, "", "init inherits Files"},

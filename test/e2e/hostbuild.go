@@ -76,6 +76,9 @@ func builtImage(s Scenario, dir string) (string, error) {
 			return "", fmt.Errorf("the machine needs %s, which detect has not found:\n%s", fact, need)
 		}
 	}
+	if trace, err := os.ReadFile(filepath.Join(dir, "trace.txt0")); err != nil || !strings.Contains(string(trace), "to the switch to the real system") {
+		return "", fmt.Errorf("firstlight trace has not shown the boot (%v):\n%s", err, trace)
+	}
 	f, err := os.Open(filepath.Join(dir, "out.img"))
 	if err != nil {
 		return "", err

@@ -73,9 +73,9 @@ func spellings() []Scenario {
 			Boots: once(Want{Root: "/dev/vda1 vfat", RootOptions: []string{"rw"}})},
 		Scenario{Name: "root-fat-id-lower", For: small("vfat"), Layouts: on(fat), Append: "rw " + uuid(strings.ToLower(fat.VolumeID("root"))),
 			Boots: once(Want{Root: "/dev/vda1 vfat"})},
-		Scenario{Name: "root-rw-flags", Packed: true, For: small("ext4"), Layouts: on(p), Append: "rw rootfstype=ext4 rootflags=noatime,data=journal init=/usr/sbin/init " +
+		Scenario{Name: "root-rw-flags", Packed: true, For: small("ext4"), Layouts: on(p), Append: "rw rootfstype=ext4 rootflags=noatime,data=journal init=/usr/sbin/init fltword=seen " +
 			uuid(fs) + " -- one two", Boots: once(Want{Root: "/dev/vda2 ext4", RootOptions: []string{"rw", "noatime", "data=journal"},
-			Argv: []string{"one", "two"}})},
+			Argv: []string{"one", "two"}, Env: []string{"fltword=seen"}})},
 	)
 }
 
@@ -150,6 +150,19 @@ func encrypted() []Scenario {
 			Append: "ro " + name(key) + "rd.luks.key=" + key.UUID("crypt") + "=/keys/root.key:UUID=" + kd.FSUUID("keys") +
 				" rd.luks.options=keyfile-timeout=60s root=/dev/mapper/cr",
 			Boots: []Boot{{Do: []Action{{When: waitingText, After: 5 * time.Second, Attach: "k0"}}, Want: late}}},
+		// The question stands on every console, and any of them answers.
+		{Name: "luks1-second-console", For: small("ext4", "luks"), Layouts: on(one), Append: "console=ttyS1 ro " + name(one) + "root=/dev/mapper/cr",
+			Boots: []Boot{{Do: []Action{{When: promptText}, {Second: true, When: promptText, Type: disks.Passphrase + "\r"}}, Want: func() Want {
+				w := mapped(one, "1")
+				w.Prompts, w.Second = 1, []Seen{see(promptText + `[^\n]*: \*{13}\s`)}
+				return w
+			}()}}},
+		{Name: "luks1-keyboard", For: small("ext4", "luks"), Layouts: on(one), Append: "console=tty0 ro " + name(one) + "root=/dev/mapper/cr",
+			Boots: []Boot{{Do: []Action{{When: promptText, Press: keys("wrong\r")}, {When: promptText, Press: keys(disks.Passphrase + "\r")}}, Want: func() Want {
+				w := mapped(one, "1")
+				w.Prompts = 2
+				return w
+			}()}}},
 		// The header is a file of another disk, as crypttab(5) says it …
 		{Name: "luks2-header-on-disk", For: small("ext4", "luks"), Layouts: on(apart), Append: "ro " + uuid(apart.FSUUID("crypt")),
 			Include: []Include{{"/etc/crypttab", "cr PARTUUID=" + apart.PartUUID("data") + " none luks,header=/boot/cr.hdr:UUID=" + apart.FSUUID("heads") + "\n"}}, Secret: true,
@@ -237,6 +250,11 @@ func special() []Scenario {
 			{Want: Want{Root: "/dev/vda1 ext4", Hibernates: true, Timers: true}},
 			{Want: Want{Resumed: true}},
 		}},
+		// A disk that is pulled out takes its links along.
+		{Name: "unplug", For: small("ext4"), Layouts: on(disks.Plain, disks.KeyDisk), Detached: []string{"d0"}, Append: "ro root=LABEL=fl-root",
+			Boots: []Boot{{Do: []Action{{When: "LABEL=KEYS", Detach: "k0"}, {When: "went away", Attach: "d0"}},
+				Want: Want{Root: "/dev/vd.2 ext4", Timers: true, Links: []string{"/dev/disk/by-label/fl-root"},
+					NoLinks: []string{"/dev/disk/by-label/KEYS", "/dev/disk/by-uuid/" + disks.KeyDisk.FSUUID("keys")}}}}},
 		{Name: "hot-plug", Layouts: on(disks.Plain), Detached: []string{"d0"}, Append: "ro " + uuid(disks.Plain.FSUUID("root")),
 			Boots: []Boot{{Do: []Action{{When: waitingText, After: 10 * time.Second, Attach: "d0"}},
 				Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see(disks.Plain.FSUUID("root"))}}}}},
@@ -253,7 +271,14 @@ func trouble() []Scenario {
 	plain, hib := disks.Plain, disks.Hibernate
 	return []Scenario{
 		{Name: "wrong-root", For: small("ext4"), Layouts: on(plain), Append: "ro " + uuid(wrong) + " rd.timeout=30" + off, Unchanged: true,
-			Boots: once(Want{NoBoot: true, Console: []Seen{see(wrong), see("vda2"), see("power")}})},
+			Boots: once(Want{NoBoot: true, Console: []Seen{see(wrong), see("vda2"), see("power")}, Ends: poweredOff})},
+		// On every console, and the three keys reboot.
+		{Name: "ctrl-alt-del", For: small("ext4"), Layouts: on(plain), Append: "console=ttyS1 ro " + uuid(wrong) + " rd.timeout=20 panic=0", Unchanged: true,
+			Boots: []Boot{{Do: []Action{{When: "cannot be started"}, {Second: true, When: "cannot be started"}, {When: "Ctrl-Alt-Del reboots", Press: []string{"ctrl-alt-delete"}}},
+				Want: Want{NoBoot: true, Ends: rebooted, Console: []Seen{see(wrong), see("Ctrl-Alt-Del: rebooting")},
+					Second: []Seen{see(waitingText), see(wrong), see("Seen: +vda"), see("Ctrl-Alt-Del: rebooting")}}}}},
+		{Name: "panic-reboots", For: small("ext4"), Layouts: on(plain), Append: "ro " + uuid(wrong) + " rd.timeout=10 panic=3", Unchanged: true,
+			Boots: once(Want{NoBoot: true, Ends: rebooted, Console: []Seen{see("reboot in 3 s, as panic= asks")}})},
 		{Name: "wrong-passphrase", For: small("ext4", "luks"), Layouts: on(disks.LUKS1), Append: "ro rd.luks.name=" + disks.LUKS1.UUID("crypt") + "=cr root=/dev/mapper/cr rd.timeout=30" + off,
 			Unchanged: true, Boots: typed(Want{NoBoot: true, Console: []Seen{see("passphrase")}}, "no", "no no", "no no no")},
 		{Name: "same-uuid-twice", For: small("ext4"), Layouts: on(disks.Twins), Append: "ro " + uuid(disks.UUID("twins", "both")) + " rd.timeout=30" + off, Unchanged: true,
@@ -267,6 +292,11 @@ func trouble() []Scenario {
 		{Name: "found-after-the-screen", For: small("ext4"), Layouts: on(plain), Detached: []string{"d0"}, Append: "ro " + uuid(plain.FSUUID("root")) + " rd.timeout=15 panic=120",
 			Boots: []Boot{{Do: []Action{{When: "cannot be started", Attach: "d0"}},
 				Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("cannot be started")}}}}},
+		// A console is fit for a question after a shell had it.
+		{Name: "break-stages", Layouts: on(disks.LUKS1), For: small("ext4", "luks"), Features: []string{"shell"},
+			Append: "ro rd.luks.name=" + disks.LUKS1.UUID("crypt") + "=cr root=/dev/mapper/cr rd.shell rd.break=" + strings.Join(stages[:4], ",") +
+				" rd.break=" + strings.Join(stages[4:8], " rd.break=") + " rd.break",
+			Boots: []Boot{{Do: throughStages(), Want: Want{Root: "/dev/(dm-0|mapper/cr) ext4", Prompts: 1}}}},
 		// A shell that nobody asks for does not hold the machine.
 		{Name: "shell-untouched", Layouts: on(plain), For: small("ext4"), Features: []string{"shell"}, Detached: []string{"d0"},
 			Append: "ro " + uuid(plain.FSUUID("root")) + " rd.timeout=15 rd.shell",
@@ -293,6 +323,22 @@ func trouble() []Scenario {
 				{When: "Leave the shell to start the system", Type: "exit\r"},
 			}, Want: Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("cannot be started")}}}}},
 	}
+}
+
+// stages are those at which a boot can be stopped.
+var stages = []string{"cmdline", "pre-udev", "pre-trigger", "initqueue", "pre-mount", "mount", "pre-pivot", "cleanup", "switch-root"}
+
+// throughStages leaves the shell at each stage, and types the passphrase that
+// is asked for once devices are acted on.
+func throughStages() []Action {
+	var list []Action
+	for _, s := range stages {
+		list = append(list, Action{When: "stopped before " + s}, Action{When: "firstlight# ", Type: "exit\r"})
+		if s == "initqueue" {
+			list = append(list, Action{When: promptText, Type: disks.Passphrase + "\r"})
+		}
+	}
+	return list
 }
 
 // debians are whole systems.

@@ -238,6 +238,14 @@ func bootOnce(ctx context.Context, m vm.Machine, b Boot, dir string, n int) (Boo
 		}
 	}
 	problems = append(problems, replays(report.Files(ms))...)
+	for _, s := range b.Want.Second {
+		if !s.Text.MatchString(plain(text)) {
+			problems = append(problems, fmt.Sprintf("nothing on the second console matches %q", s.Text))
+		}
+	}
+	if how := v.Ending(); b.Want.Ends != "" && how != b.Want.Ends {
+		problems = append(problems, fmt.Sprintf("the machine ended by %q, not %q", how, b.Want.Ends))
+	}
 	booted, more := compare(b.Want, ms, v.Console)
 	booted.Seconds = time.Since(v.Start).Seconds()
 	return booted, append(problems, more...)
@@ -245,11 +253,11 @@ func bootOnce(ctx context.Context, m vm.Machine, b Boot, dir string, n int) (Boo
 
 // act does the actions of a boot.
 func act(ctx context.Context, v *vm.VM, m vm.Machine, actions []Action) error {
-	at := 0
+	at := map[bool]int{} // what was seen of either console
 	for _, a := range actions {
 		if a.When != "" {
 			var err error
-			if at, err = v.Console.Expect(ctx, at, a.When); err != nil {
+			if at[a.Second], err = terminal(v, a).Expect(ctx, at[a.Second], a.When); err != nil {
 				return err
 			}
 		}
@@ -273,13 +281,23 @@ func actOne(ctx context.Context, v *vm.VM, m vm.Machine, a Action) error {
 	}
 	switch {
 	case a.Type != "":
-		return v.Console.Type(a.Type)
+		return terminal(v, a).Type(a.Type)
+	case len(a.Press) > 0:
+		return v.Press(ctx, a.Press...)
 	case a.Attach != "":
 		return v.Attach(ctx, disk(a.Attach))
 	case a.Detach != "":
 		return v.Detach(ctx, disk(a.Detach))
 	}
 	return nil
+}
+
+// terminal is the console that an action concerns.
+func terminal(v *vm.VM, a Action) *vm.Stream {
+	if a.Second {
+		return v.Report
+	}
+	return v.Console
 }
 
 // disksAfter checks what the boots left on the disks.

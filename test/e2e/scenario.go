@@ -98,6 +98,28 @@ func (t Target) config(b vm.Bus) string {
 	return fmt.Sprintf("compression = \"zstd:3\"\nomit_modules = %s\n[root]\nbus = %q\nfstype = %q\nlayers = %s\nneeds = %s\n", list(t.Omit), bus, t.FS, list(t.Layers), list(t.Needs))
 }
 
+// How a machine ends, in QEMU's words.
+const (
+	poweredOff = "guest-shutdown"
+	rebooted   = "guest-reset"
+)
+
+// keys are those of a keyboard that type a text of small letters.
+func keys(text string) []string {
+	var list []string
+	for _, c := range text {
+		switch c {
+		case ' ':
+			list = append(list, "spc")
+		case '\r':
+			list = append(list, "ret")
+		default:
+			list = append(list, string(c))
+		}
+	}
+	return list
+}
+
 // list is an array in TOML.
 func list(names []string) string {
 	quoted := make([]string, len(names))
@@ -134,9 +156,13 @@ type Action struct {
 	// disk that appears late), never a way to wait for something.
 	After time.Duration
 
-	Type   string // to type on the console
-	Attach string // the disk to plug in
-	Detach string // the disk to pull out
+	Type string // to type on the console
+	// Second says that When and Type are of the second console, ttyS1, which
+	// the scenario's command line names.
+	Second bool
+	Press  []string // keys of the keyboard, as vm.VM.Press takes them
+	Attach string   // the disk to plug in
+	Detach string   // the disk to pull out
 }
 
 // Want is what must be seen of a boot.
@@ -165,15 +191,20 @@ type Want struct {
 	Prompts int
 	// Timers allows deadlines to pass.
 	Timers bool
-	// Console are expressions of which each must be on the console.
-	Console []Seen
+	// Console are expressions of which each must be on the console, Second
+	// those of the second one, ttyS1.
+	Console, Second []Seen
+	// Ends is how the machine ends, in QEMU's words; empty: not looked at.
+	Ends string
 	// Arrays and Mapped are expressions of which each must match one of the
 	// arrays ("md127 raid1 clean 0") or mapped devices ("name uuid").
 	Arrays, Mapped []string
-	// Links must lead to block devices.
-	Links []string
+	// Links must lead to block devices, NoLinks must not be there.
+	Links, NoLinks []string
 	// Argv are the arguments of the real init beyond its name.
 	Argv []string
+	// Env are variables that it must have beyond those of every init.
+	Env []string
 }
 
 // Seen is text on the console. It may be bound to a time since the start of

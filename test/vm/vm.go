@@ -7,6 +7,7 @@ package vm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -199,6 +201,46 @@ func (v *VM) Detach(ctx context.Context, i int) error {
 		return err
 	}
 	return v.ExpectEvent(ctx, "DEVICE_DELETED", 0)
+}
+
+// Press presses keys of the guest's keyboard, one after the other. Each is
+// QEMU's name of a key, or several that are held together: "a", "ret",
+// "ctrl-alt-delete".
+func (v *VM) Press(ctx context.Context, keys ...string) error {
+	for _, k := range keys {
+		var chord []map[string]string
+		for name := range strings.SplitSeq(k, "-") {
+			chord = append(chord, map[string]string{"type": "qcode", "data": name})
+		}
+		if err := v.QMP.Do(ctx, "send-key", map[string]any{"keys": chord, "hold-time": keyTime.Milliseconds()}); err != nil {
+			return err
+		}
+		// QEMU lets go of a key by a timer of its own, and a key that comes
+		// before is held together with it.
+		select {
+		case <-time.After(2 * keyTime):
+		case <-ctx.Done():
+			return fmt.Errorf("press %s: %w", k, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// keyTime is how long a key is held down.
+const keyTime = 50 * time.Millisecond
+
+// Ending is why the machine ended, in QEMU's words: "guest-shutdown",
+// "guest-reset", "guest-panic" …; "" if it has not said so.
+func (v *VM) Ending() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, e := range v.events {
+		var data struct{ Reason string }
+		if e.Name == "SHUTDOWN" && json.Unmarshal(e.Data, &data) == nil {
+			return data.Reason
+		}
+	}
+	return ""
 }
 
 // Wait waits until QEMU ends: the guest powered off, rebooted (unless it may)

@@ -76,6 +76,14 @@ func run() (err error) {
 	if err := carry(image); err != nil {
 		return err
 	}
+	// The boot that has just been can be looked into.
+	boot, err := output(firstlight, "trace", "show")
+	if err != nil {
+		return err
+	}
+	if err := w.SendBytes("trace.txt", boot); err != nil {
+		return err
+	}
 	return w.Send(report.Message{Note: "done"})
 }
 
