@@ -73,6 +73,10 @@ func spellings() []Scenario {
 			Boots: once(Want{Root: "/dev/vda1 vfat", RootOptions: []string{"rw"}})},
 		Scenario{Name: "root-fat-id-lower", For: small("vfat"), Layouts: on(fat), Append: "rw " + uuid(strings.ToLower(fat.VolumeID("root"))),
 			Boots: once(Want{Root: "/dev/vda1 vfat"})},
+		// Parameters in a file of the image; those of the real command line win.
+		Scenario{Name: "root-in-image", For: small("ext4"), Layouts: on(p), Append: "ro -- two", Unchanged: true,
+			Include: []Include{{"/etc/firstlight/cmdline.d/10-root.conf", "# of this machine\nrw " + uuid(fs) + " -- three\n"}},
+			Boots:   once(Want{Root: "/dev/vda2 ext4", RootOptions: []string{"ro"}, Argv: []string{"two", "three"}})},
 		Scenario{Name: "root-rw-flags", Packed: true, For: small("ext4"), Layouts: on(p), Append: "rw rootfstype=ext4 rootflags=noatime,data=journal init=/usr/sbin/init fltword=seen " +
 			uuid(fs) + " -- one two", Boots: once(Want{Root: "/dev/vda2 ext4", RootOptions: []string{"rw", "noatime", "data=journal"},
 			Argv: []string{"one", "two"}, Env: []string{"fltword=seen"}})},
