@@ -26,7 +26,8 @@ encrypted volume, swap, partition table. /init sees the same. The output is
 that of blkid -p -o export. With --json partitions are listed as well.
 
 A device with two valid signatures is ambiguous: both are listed, and the exit
-code is 3. With nothing known on it the exit code is 4.
+code is 3. With nothing known on it the exit code is 4; a mark whose superblock
+is damaged or cut off is named with its place.
 
 ` + exitText,
 		Example: "  firstlight probe /dev/sda2\n  firstlight probe --json root.img | jq .partitions",
