@@ -2,8 +2,9 @@
 // is on it.
 //
 // A Reader turns the many small looks of a probe into few reads: the head
-// and the tail of the device are each read once, in one piece, when first
-// touched; anything between comes in pages. What was read stays in memory
+// and the tail of the device are each read in two pieces, when first touched:
+// the one where most formats are, and the rest. Anything between comes in
+// pages. What was read stays in memory
 // for the life of the Reader, every byte read is counted, and a budget keeps
 // hostile metadata from making it read without end. It decides nothing about
 // the bytes and imports no operating system.
@@ -17,16 +18,25 @@ import (
 )
 
 const (
-	// Head is the size in bytes of the first read. It holds the superblocks
-	// of all common formats, both labels of ZFS at the start of a device
-	// and the whole of an XFS log's search area.
-	Head = 512 << 10
-	// tailAlign and tailLen describe the last read: from tailLen bytes
-	// before the last multiple of tailAlign to the end, so that it holds
-	// the two ZFS labels there, every md superblock and a backup GPT.
+	// headLen is the size in bytes of the head. It holds the superblocks of
+	// all common formats, both labels of ZFS at the start of a device and the
+	// whole of an XFS log's search area. The first firstLen bytes are all that
+	// is looked at where a layer of storage is found.
+	headLen  = 512 << 10
+	firstLen = 64 << 10
+	// tailAlign and tailLen describe the tail: from tailLen bytes before the
+	// last multiple of tailAlign to the end, so that it holds the two ZFS
+	// labels there, every md superblock and a backup GPT. All but ZFS is in
+	// the last lastLen bytes.
 	tailAlign = 256 << 10
 	tailLen   = 512 << 10
+	lastLen   = 144 << 10
 	page      = 4 << 10
+
+	// MinWindow and MaxWindow bound the size in bytes of what is read at once
+	// of the head or tail of a device that has both.
+	MinWindow = firstLen
+	MaxWindow = tailLen + tailAlign - lastLen
 
 	// MaxPiece bounds one piece, in bytes.
 	MaxPiece = 4 << 20
@@ -62,23 +72,17 @@ type Lender interface {
 	Return(b []byte)
 }
 
-// Prefetcher is a device that can be told what will be read, so that it begins
-// to read all of it at once. It is a hint: nothing comes of it but time.
-type Prefetcher interface {
-	Prefetch(off, n int64)
-}
-
 // Reader reads pieces of one device. It is not safe for concurrent use.
 type Reader struct {
-	r          io.ReaderAt
-	memory     Memory // what r is too, or nil
-	lender     Lender // likewise
-	size       uint64
-	head, tail window
-	pages      []window
-	bytes      uint64
-	reads      int
-	err        error
+	r       io.ReaderAt
+	memory  Memory // what r is too, or nil
+	lender  Lender // likewise
+	size    uint64
+	windows [4]window // of the head and the tail, in their order
+	pages   []window
+	bytes   uint64
+	reads   int
+	err     error
 }
 
 // New returns a Reader of a device or file of the given size in bytes. A
@@ -92,11 +96,13 @@ func New(r io.ReaderAt, size int64) *Reader {
 	d := &Reader{r: r, size: uint64(size)}
 	d.memory, _ = r.(Memory)
 	d.lender, _ = r.(Lender)
-	d.head.n = min(d.size, Head)
-	if d.size > Head {
-		start := max(d.size/tailAlign*tailAlign-tailLen, Head)
-		d.tail = window{off: start, n: d.size - start}
+	first, head := min(d.size, firstLen), min(d.size, headLen)
+	tail, last := d.size, d.size
+	if d.size > headLen {
+		tail = max(d.size/tailAlign*tailAlign-tailLen, headLen)
+		last = max((d.size-lastLen)/page*page, tail)
 	}
+	d.windows = [...]window{{n: first}, {off: first, n: head - first}, {off: tail, n: last - tail}, {off: last, n: d.size - last}}
 	return d
 }
 
@@ -106,19 +112,19 @@ func (d *Reader) Release() {
 	if d.lender == nil {
 		return
 	}
-	for _, w := range append(d.pages, d.head, d.tail) {
+	for _, w := range append(d.pages, d.windows[:]...) {
 		if w.data != nil {
 			d.lender.Return(w.data)
 		}
 	}
-	d.pages, d.head, d.tail, d.size = nil, window{}, window{}, 0
+	d.pages, d.windows, d.size = nil, [4]window{}, 0
 }
 
 // Sparse is New for a parser that looks at few places: only those are read.
 func Sparse(r io.ReaderAt, size int64) *Reader {
 	d := New(r, size)
 	if r != io.ReaderAt(d) {
-		d.head, d.tail = window{}, window{}
+		d.windows = [4]window{}
 	}
 	return d
 }
@@ -156,16 +162,13 @@ func (d *Reader) Bytes(off, n uint64) []byte {
 		d.err = err
 		return b
 	}
-	for _, w := range [...]*window{&d.head, &d.tail} {
+	for i := range d.windows {
+		w := &d.windows[i]
 		if !w.covers(off, n) {
 			continue
 		}
 		if !w.loaded {
 			w.loaded = true
-			if p, ok := d.r.(Prefetcher); ok && w == &d.head {
-				p.Prefetch(int64(d.head.off), int64(d.head.n))
-				p.Prefetch(int64(d.tail.off), int64(d.tail.n))
-			}
 			data, err := d.read(w.off, w.n)
 			w.data, w.failed = data, err != nil
 		}

@@ -181,10 +181,11 @@ func (c *Core) begin(t *ueventd.Task) ueventd.Outcome {
 // hasten loads the processor's own SHA-256 where the image has it: a kernel
 // that checks the signatures of modules hashes every byte of them, and its
 // generic code takes most of the time of loading. The generic code remains
-// when the processor lacks what the module needs, so a failure is no fault.
+// when the processor lacks what the module needs, so a failure is no fault. An
+// image whose modules are stripped has no signatures and not the feature.
 func (c *Core) hasten(t *ueventd.Task) {
 	const alias = "crypto-sha256"
-	if !c.opt.Sys.Exists("/module/module/parameters/sig_enforce") {
+	if !c.opt.Image.Has("signatures") || !c.opt.Sys.Exists("/module/module/parameters/sig_enforce") {
 		return // this kernel knows no signatures
 	}
 	_, err := ueventd.Do(t, "load "+alias+" to check signatures", func(m machine.Machine) (int, error) { return m.LoadAlias(alias) })

@@ -206,23 +206,29 @@ func (s *sectors) builtin(key []byte) (func(sector []byte, iv *[16]byte), error)
 	}, nil
 }
 
-// xtsDecrypt is XTS of IEEE 1619 for whole blocks.
+// xtsDecrypt is XTS of IEEE 1619 for a sector, or less, in whole blocks. It
+// makes all tweaks before it goes on: a call for each block costs more than
+// the block.
 func xtsDecrypt(block, tweak cipher.Block, b []byte, iv *[16]byte) {
-	t := *iv
-	tweak.Encrypt(t[:], t[:])
-	for ; len(b) > 0; b = b[16:] {
-		subtle.XORBytes(b, b[:16], t[:])
-		block.Decrypt(b[:16], b[:16])
-		subtle.XORBytes(b, b[:16], t[:])
-		// t times x in GF(2^128), the least significant byte first.
-		lo, hi := binary.LittleEndian.Uint64(t[:]), binary.LittleEndian.Uint64(t[8:])
+	var tweaks [luksfmt.SectorSize]byte
+	t := tweaks[:len(b)]
+	tweak.Encrypt(t[:16], iv[:])
+	lo, hi := binary.LittleEndian.Uint64(t[:8]), binary.LittleEndian.Uint64(t[8:16])
+	for next := t[16:]; len(next) >= 16; next = next[16:] {
+		// Each is x times the one before it in GF(2^128), the least
+		// significant byte first.
 		carry := hi >> 63
 		hi = hi<<1 | lo>>63
 		lo = lo<<1 ^ carry*0x87
-		binary.LittleEndian.PutUint64(t[:], lo)
-		binary.LittleEndian.PutUint64(t[8:], hi)
+		binary.LittleEndian.PutUint64(next[:8], lo)
+		binary.LittleEndian.PutUint64(next[8:16], hi)
 	}
-	clear(t[:])
+	subtle.XORBytes(b, b, t)
+	for rest := b; len(rest) >= 16; rest = rest[16:] {
+		block.Decrypt(rest[:16], rest[:16])
+	}
+	subtle.XORBytes(b, b, t)
+	clear(t)
 }
 
 // cbcDecrypt goes from the last block to the first, in place.

@@ -22,8 +22,10 @@ func derive(ctx Cancellation, k *luksfmt.Keyslot, pass []byte, o *Options) ([]by
 		if need > MaxMemory {
 			return nil, &MemoryError{Need: need}
 		}
-		if o.MemAvailable != 0 && need > o.MemAvailable {
-			return nil, &MemoryError{need, o.MemAvailable}
+		if o.MemAvailable != nil {
+			if available := o.MemAvailable(); available != 0 && need > available {
+				return nil, &MemoryError{need, available}
+			}
 		}
 		run := argon2.IDKey
 		if f.Type == "argon2i" {

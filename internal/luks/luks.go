@@ -54,9 +54,10 @@ type Options struct {
 	// Keyslots are the slots to try, in this order, whatever their priority;
 	// nil means the order of Header.TryOrder.
 	Keyslots []int
-	// MemAvailable is how much memory argon2 may take, in bytes (MemAvailable
-	// of /proc/meminfo); 0 means that it is unknown.
-	MemAvailable uint64
+	// MemAvailable says before each argon2 derivation how much memory it may
+	// take, in bytes (MemAvailable of /proc/meminfo); 0 means that it is
+	// unknown. May be nil.
+	MemAvailable func() uint64
 	// FreeMemory is called after each argon2 derivation, whose memory is
 	// garbage then: debug.FreeOSMemory belongs here, since a second keyslot
 	// would otherwise need as much again. May be nil.

@@ -185,7 +185,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	freed := 0
 	area := bytes.NewReader(make([]byte, 8192))
 	h := header(luksfmt.KDF{Type: "argon2id", Salt: []byte("saltsalt"), Time: 1, Memory: 1 << 20, CPUs: 4})
-	_, err := Open(t.Context(), h, area, []byte("x"), Options{MemAvailable: 512 << 20, FreeMemory: func() { freed++ }})
+	_, err := Open(t.Context(), h, area, []byte("x"), Options{MemAvailable: func() uint64 { return 512 << 20 }, FreeMemory: func() { freed++ }})
 	var m *MemoryError
 	if !errors.As(err, &m) || m.Need != 1<<30 || m.Available != 512<<20 || errors.Is(err, ErrWrongPassphrase) ||
 		!strings.Contains(err.Error(), "keyslot 0: its argon2 key derivation needs 1024 MiB of memory, 512 MiB are available") {

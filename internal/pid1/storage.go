@@ -1,6 +1,7 @@
 package pid1
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"sync"
@@ -23,12 +24,33 @@ type blockDevice struct {
 	sector int
 }
 
-// Prefetch implements blkread.Prefetcher.
-func (b *blockDevice) Prefetch(off, n int64) {
-	if n > 0 {
-		// Without it the reading itself says what went wrong.
-		_ = unix.Fadvise(b.FD(), off, n, unix.FADV_WILLNEED)
+// directSize is from where on a read goes past the kernel's cache. What is read
+// in one large piece is looked at once, and for the cache each page of it would
+// be cleared, filled and copied from. What is small may be read again.
+const directSize = blkread.MinWindow
+
+// ReadAt implements io.ReaderAt.
+func (b *blockDevice) ReadAt(p []byte, off int64) (int, error) {
+	sector := int64(max(b.sector, 512))
+	if len(p) < directSize || (off|int64(len(p))|int64(uintptr(unsafe.Pointer(&p[0]))))%sector != 0 || !b.direct(true) {
+		return b.File.ReadAt(p, off)
 	}
+	n, err := b.File.ReadAt(p, off)
+	b.direct(false)
+	if errors.Is(err, unix.EINVAL) { // the device wants it otherwise
+		return b.File.ReadAt(p, off)
+	}
+	return n, err
+}
+
+// direct says whether what follows goes past the cache, and whether that works.
+func (b *blockDevice) direct(on bool) bool {
+	flags := unix.O_NONBLOCK // as in OpenBlock
+	if on {
+		flags |= unix.O_DIRECT
+	}
+	_, err := unix.FcntlInt(uintptr(b.FD()), unix.F_SETFL, flags)
+	return err == nil
 }
 
 // buffers lends memory to what reads devices (blkread.Lender).
@@ -37,9 +59,9 @@ type buffers struct {
 	free [][]byte
 }
 
-// keepBuffers bounds what is kept: two windows for each of four devices that
+// keepBuffers bounds what is kept: four windows for each of four devices that
 // are read at a time.
-const keepBuffers = 8
+const keepBuffers = 16
 
 // Borrow implements blkread.Lender. Small pieces are not worth keeping.
 func (b *buffers) Borrow(n int) []byte {
@@ -58,7 +80,7 @@ func (b *buffers) Borrow(n int) []byte {
 func (b *buffers) Return(p []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if cap(p) >= blkread.Head && cap(p) <= 2*blkread.Head && len(b.free) < keepBuffers {
+	if cap(p) >= blkread.MinWindow && cap(p) <= blkread.MaxWindow && len(b.free) < keepBuffers {
 		b.free = append(b.free, p)
 	}
 }

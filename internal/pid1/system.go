@@ -114,6 +114,9 @@ func (system) Memory() (uint64, error) {
 	return 0, errors.New("/proc/meminfo has no MemAvailable")
 }
 
-func (system) FreeMemory() { debug.FreeOSMemory() }
+func (system) FreeMemory() {
+	debug.FreeOSMemory()
+	hugePages(false)
+}
 
 func (system) Ciphers() luks.Ciphers { return afalg.Ciphers{} }

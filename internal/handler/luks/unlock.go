@@ -433,7 +433,10 @@ func (j mapping) run(m machine.Machine, secret []byte) error {
 	data.Close()
 	var key *luks.VolumeKey
 	err = j.volume.withArea(m, j.devname, func(area io.ReaderAt) error {
-		memory, _ := m.Memory()
+		memory := func() uint64 {
+			n, _ := m.Memory()
+			return n
+		}
 		key, err = luks.Open(luks.ToTheEnd{}, j.hdr, area, secret,
 			luks.Options{Keyslots: j.slots, MemAvailable: memory, FreeMemory: m.FreeMemory, Ciphers: m.Ciphers()})
 		return err
