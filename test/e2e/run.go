@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"firstlight/test/debian"
@@ -89,6 +90,19 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		}
 		attached = append(attached, more...)
 	}
+	if err := r.install(ctx, s, attached, res.Dir); err != nil {
+		return err
+	}
+	machine := vm.Machine{Kernel: k.Image(), Memory: s.Memory, Disks: attached}
+	if s.UEFI {
+		machine.Firmware = filepath.Join(res.Dir, "firmware")
+		if err := vm.FirmwareVariables(machine.Firmware); err != nil {
+			return err
+		}
+	}
+	if s.Store {
+		machine.Store = filepath.Join(res.Dir, "store")
+	}
 	boots := s.Boots
 	if len(boots) == 0 {
 		return errors.New("the scenario has no boots")
@@ -98,7 +112,8 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		if err != nil {
 			return err
 		}
-		m := vm.Machine{Kernel: k.Image(), Initrd: image, Memory: s.Memory, Disks: attached, Log: log, Append: s.cmdline()}
+		m := machine
+		m.Initrd, m.Log, m.Append = image, log, strings.TrimSpace(s.cmdline()+" "+b.Append)
 		if b.Want.Builds {
 			m.Append += hostBuildArgs
 		}
@@ -106,6 +121,9 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		log.Close()
 		for _, p := range problems {
 			res.Problems = append(res.Problems, fmt.Sprintf("boot %d: %s", i, p))
+		}
+		if err := r.caseOf(ctx, filepath.Join(res.Dir, fmt.Sprintf("report.tar.gz%d", i)), filepath.Join(res.Dir, fmt.Sprintf("case%d", i))); err != nil {
+			problems = append(problems, err.Error())
 		}
 		res.Boots = append(res.Boots, booted)
 		if len(problems) > 0 {
@@ -232,6 +250,7 @@ func bootOnce(ctx context.Context, m vm.Machine, b Boot, dir string, n int) (Boo
 		}
 	}
 	problems = append(problems, replays(report.Files(ms))...)
+	problems = append(problems, leaks(report.Files(ms))...)
 	booted, more := compare(b.Want, ms, v.Console)
 	booted.Seconds = time.Since(v.Start).Seconds()
 	return booted, append(problems, more...)
