@@ -40,9 +40,9 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	e2fsprogs xfsprogs btrfs-progs dosfstools squashfs-tools erofs-utils \
 	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2 \
 	f2fs-tools exfatprogs ntfs-3g genisoimage udftools nilfs-tools jfsutils reiserfsprogs genromfs \
-	util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl
+	util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf
 
-.PHONY: build setup kernels run test check check-truth e2e bench fuzz sim mutate clean
+.PHONY: build setup kernels run test test-full check check-truth e2e bench fuzz sim mutate clean
 
 build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
@@ -72,6 +72,10 @@ test: setup build kernels check
 	GOGC=400 FIRSTLIGHT_SEEDS=8000 go test ./internal/sim/prove -count=1 -timeout 30m
 	FIRSTLIGHT_REQUIRE=1 go test -race -short ./cmd/... ./internal/...
 	$(MAKE) --no-print-directory e2e
+
+# With the scenarios that are too dear for every change.
+test-full:
+	FIRSTLIGHT_FULL=1 $(MAKE) --no-print-directory test
 
 check: $(STATICCHECK)
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \

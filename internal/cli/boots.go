@@ -110,14 +110,19 @@ func failureText(file string) (string, error) {
 	return out.String(), nil
 }
 
-// reasonOf is the first thing that the boot missed, out of what it said, in
-// which each part begins with a word and a colon and goes on indented.
-func reasonOf(file string) string {
+// failureOf takes out of what a boot said the first thing that it missed, and
+// the version and kernel that the first line names. Each part begins with a
+// word and a colon and goes on indented.
+func failureOf(file string) (reason, version, kernel string) {
 	text, err := failureText(file)
 	if err != nil {
-		return err.Error()
+		return err.Error(), "", ""
 	}
-	reason := ""
+	first, _, _ := strings.Cut(text, "\n")
+	if v, rest, ok := strings.Cut(first, ", kernel "); ok {
+		version = v
+		kernel, _, _ = strings.Cut(rest, ", ")
+	}
 	for _, head := range []string{"Needs:", "Wanted:"} {
 		for line := range strings.Lines(text) {
 			rest, is := strings.CutPrefix(line, head)
@@ -127,11 +132,11 @@ func reasonOf(file string) string {
 			case reason != "" && strings.HasPrefix(line, "           "):
 				reason += " " + strings.TrimSpace(line)
 			case reason != "":
-				return reason
+				return reason, version, kernel
 			}
 		}
 	}
-	return reason
+	return reason, version, kernel
 }
 
 // findJournal returns the file of a boot. boot is the number of a kept boot;
@@ -224,7 +229,7 @@ func listBoots(current, kept string) ([]listedBoot, error) {
 func readListed(k keptBoot) listedBoot {
 	l := listedBoot{keptBoot: k}
 	if k.Failure != "" {
-		l.Reason = reasonOf(k.Failure)
+		l.Reason, l.Version, l.Kernel = failureOf(k.Failure)
 	}
 	if k.File == "" {
 		return l
@@ -245,7 +250,8 @@ func readListed(k keptBoot) listedBoot {
 	}
 	b := trace.New(records)
 	s := b.Summary(0)
-	l.Version, l.Kernel, l.Switched, l.Total, l.Before, l.Trouble = s.Version, s.Kernel, s.Switched, b.CriticalPath().Total, s.Started, len(s.Trouble)+s.Deadlines
+	l.Version, l.Kernel = cmp.Or(s.Version, l.Version), cmp.Or(s.Kernel, l.Kernel)
+	l.Switched, l.Total, l.Before, l.Trouble = s.Switched, b.CriticalPath().Total, s.Started, len(s.Trouble)+s.Deadlines
 	if !l.Switched {
 		l.Total = s.Ended
 	}
@@ -269,7 +275,7 @@ func bootsText(boots []listedBoot, kept string) string {
 		}
 		when := l.Kept.Local().Format("2006-01-02 15:04")
 		if l.File == "" {
-			fmt.Fprintf(&b, "%7s  %-16s  %9s  %9s  %-9s  %s\n", name, when, "", "", "FAILED", trace.Clean(l.Reason))
+			fmt.Fprintf(&b, "%7s  %-16s  %9s  %9s  %-9s  %s\n", name, when, "", "", "FAILED", trace.Clean(strings.TrimSpace(l.Kernel+"  "+l.Reason)))
 			continue
 		}
 		if l.Error != "" {

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -142,13 +143,18 @@ func (b *Boot) goalLane(t *Timeline, goals map[string]*Lane, i int) {
 	if r.Text == "unmet" {
 		g.Intervals = append(g.Intervals, Interval{r.Time, b.Ended, MarkIdle})
 		g.End = b.Ended
-	} else if n := len(g.Intervals); n > 0 {
+	} else {
+		n := len(g.Intervals)
+		if n == 0 { // the records of its beginning are lost
+			g.Begin, n = b.Started, 1
+			g.Intervals = append(g.Intervals, Interval{b.Started, 0, MarkIdle})
+		}
 		g.Intervals[n-1].End = r.Time
 		g.End = r.Time
 	}
 	g.Error = ""
 	if r.Text == "given up" {
-		g.Error = r.Field("reason")
+		g.Error = cmp.Or(r.Field("reason"), "given up")
 	}
 }
 

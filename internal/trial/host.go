@@ -69,14 +69,18 @@ func busOf(dir string) string {
 }
 
 // HostParameters are those of this machine's own command line that another
-// boot of it needs too: not where its loader found the kernel, and not what
-// decides on consoles.
+// boot of it needs too: not where its loader found the kernel, not what decides
+// on consoles, not what its own initramfs starts with, and none of init's
+// arguments, which stand behind "--" and would swallow what is appended.
 func HostParameters(cmdline string) []string {
 	var out []string
 	for _, w := range split(cmdline) {
+		if w == "--" {
+			break
+		}
 		name, _, _ := strings.Cut(w, "=")
 		switch name {
-		case "BOOT_IMAGE", "initrd", "console", "earlycon", "earlyprintk", "splash", "quiet", "panic", "rd.shell", "rd.emergency", "vga", "video":
+		case "rdinit", "BOOT_IMAGE", "initrd", "console", "earlycon", "earlyprintk", "splash", "quiet", "panic", "rd.shell", "rd.emergency", "vga", "video":
 			continue
 		}
 		out = append(out, w)

@@ -325,8 +325,8 @@ func TestHostDisksAreThoseWithHardwareBelow(t *testing.T) {
 }
 
 func TestHostParametersAreThoseThatAnotherBootNeeds(t *testing.T) {
-	got := HostParameters("BOOT_IMAGE=/vmlinuz root=UUID=1 ro \"dyndbg=file a +p\"  quiet splash console=tty0 rd.luks.name=x=y panic=5 init=/bin/x -- a\n")
-	want := []string{"root=UUID=1", "ro", `"dyndbg=file a +p"`, "rd.luks.name=x=y", "init=/bin/x", "--", "a"}
+	got := HostParameters("BOOT_IMAGE=/vmlinuz root=UUID=1 ro \"dyndbg=file a +p\"  quiet splash console=tty0 rd.luks.name=x=y panic=5 rdinit=/own init=/bin/x -- a\n")
+	want := []string{"root=UUID=1", "ro", `"dyndbg=file a +p"`, "rd.luks.name=x=y", "init=/bin/x"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

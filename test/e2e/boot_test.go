@@ -178,6 +178,9 @@ func note(t *testing.T, lines *os.File, res Result) {
 
 // selection is what -run picks of the scenarios: disks are made for no other.
 func selection(all []Scenario) []Scenario {
+	if os.Getenv("FIRSTLIGHT_FULL") == "" {
+		all = slices.DeleteFunc(all, func(s Scenario) bool { return s.Full })
+	}
 	pattern := strings.Split(flag.Lookup("test.run").Value.String(), "/")
 	if len(pattern) < 2 {
 		return all

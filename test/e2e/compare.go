@@ -44,6 +44,17 @@ func compare(w Want, ms []report.Message, con console) (Booted, []string) {
 	for _, s := range w.Console {
 		c.seen(s, con)
 	}
+	trace := string(report.Files(ms)["trace"])
+	for _, pattern := range w.Trace {
+		if !regexp.MustCompile("(?m)" + pattern).MatchString(trace) {
+			c.problem("firstlight trace says nothing like %q:\n%s", pattern, trace)
+		}
+	}
+	for _, pattern := range w.NoTrace {
+		if s := regexp.MustCompile("(?m)" + pattern).FindString(trace); s != "" {
+			c.problem("firstlight trace says %q:\n%s", s, trace)
+		}
+	}
 	if strings.Contains(c.console, "Kernel panic") {
 		c.problem("the kernel panicked")
 	}
@@ -241,6 +252,9 @@ func (c *comparison) system(d *report.Debian) {
 	}
 	if !strings.Contains(d.Analyze, "(initrd)") {
 		c.problem("systemd-analyze does not know of an initrd: %s", d.Analyze)
+	}
+	if strings.Contains(d.Log, "ordering cycle") {
+		c.problem("a unit is ordered in a cycle: %s", d.Log)
 	}
 	for _, pattern := range c.want.Mapped {
 		if !regexp.MustCompile(pattern).MatchString(d.Lsblk) {

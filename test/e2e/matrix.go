@@ -11,7 +11,7 @@ import (
 
 // Matrix is every scenario.
 func Matrix() []Scenario {
-	return slices.Concat(spellings(), filesystems(), buses(), encrypted(), volumes(), arrays(), stacks(), special(), trouble(), debians())
+	return slices.Concat(spellings(), filesystems(), buses(), encrypted(), volumes(), arrays(), stacks(), special(), trouble(), kept(), debians())
 }
 
 // on is the list of the layouts of a scenario.
@@ -359,5 +359,7 @@ func debians() []Scenario {
 		return Scenario{Name: suite + "-plain", Packed: true, Layouts: on(l), Memory: 1024, TrixieOnly: suite == "trixie", Append: "ro " + uuid(l.FSUUID("root")),
 			Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true}}}}
 	}
-	return append(hostBuilt(), plain("bookworm"), plain("trixie"), stack("bookworm"), stack("trixie"))
+	wrong := wrongUUID(disks.DebianPlain("bookworm"))
+	keeps := keptByDebian("bookworm-plain", Scenario{Store: true}, 1, `^a boot failed before this one: `, `^      1  .*FAILED `, `^     2\*.*started`, `^Needs:   root=UUID=`+wrong+` was not found$`)
+	return append(hostBuilt(), keeps, plain("trixie"), stack("bookworm"), stack("trixie"))
 }

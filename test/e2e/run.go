@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"firstlight/test/debian"
@@ -89,11 +90,23 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		}
 		attached = append(attached, more...)
 	}
-	kernel := k.Image()
-	if !s.Packed {
-		if kernel, err = k.Unpacked(); err != nil {
+	if err := r.install(ctx, s, attached, res.Dir); err != nil {
+		return err
+	}
+	machine := vm.Machine{Kernel: k.Image(), Memory: s.Memory, Disks: attached}
+	if !s.Packed && !s.UEFI { // which starts nothing but a bzImage
+		if machine.Kernel, err = k.Unpacked(); err != nil {
 			return err
 		}
+	}
+	if s.UEFI {
+		machine.Firmware = filepath.Join(res.Dir, "firmware")
+		if err := vm.FirmwareVariables(machine.Firmware); err != nil {
+			return err
+		}
+	}
+	if s.Store {
+		machine.Store = filepath.Join(res.Dir, "store")
 	}
 	boots := s.Boots
 	if len(boots) == 0 {
@@ -104,7 +117,8 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		if err != nil {
 			return err
 		}
-		m := vm.Machine{Kernel: kernel, Initrd: image, Memory: s.Memory, Disks: attached, Log: log, Append: s.cmdline()}
+		m := machine
+		m.Initrd, m.Log, m.Append = image, log, strings.TrimSpace(s.cmdline()+" "+b.Append)
 		if b.Want.Builds {
 			m.Append += hostBuildArgs
 		}
@@ -112,6 +126,9 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		log.Close()
 		for _, p := range problems {
 			res.Problems = append(res.Problems, fmt.Sprintf("boot %d: %s", i, p))
+		}
+		if err := r.caseOf(ctx, filepath.Join(res.Dir, fmt.Sprintf("report.tar.gz%d", i)), filepath.Join(res.Dir, fmt.Sprintf("case%d", i))); err != nil {
+			problems = append(problems, err.Error())
 		}
 		res.Boots = append(res.Boots, booted)
 		if len(problems) > 0 {
@@ -238,6 +255,7 @@ func bootOnce(ctx context.Context, m vm.Machine, b Boot, dir string, n int) (Boo
 		}
 	}
 	problems = append(problems, replays(report.Files(ms))...)
+	problems = append(problems, leaks(report.Files(ms))...)
 	for _, s := range b.Want.Second {
 		if !s.Text.MatchString(plain(text)) {
 			problems = append(problems, fmt.Sprintf("nothing on the second console matches %q", s.Text))

@@ -37,6 +37,9 @@ const (
 // Scenario is one row of the matrix.
 type Scenario struct {
 	Name string
+	// Full leaves the scenario to make test-full: what it shows is dear, and
+	// seldom changes.
+	Full bool
 	// Layouts make the disks; they are attached in this order, on Bus.
 	Layouts []disks.Layout
 	Bus     vm.Bus
@@ -59,6 +62,13 @@ type Scenario struct {
 	Programs []Include // that can be executed
 	Append   string    // the kernel's command line after what all have
 	Memory   int       // MiB; 0 is 512
+	// UEFI is a machine with that firmware instead of a BIOS, Store one with
+	// memory in which the kernel keeps the end of its log. What either holds
+	// stays from boot to boot.
+	UEFI, Store bool
+	// Install puts files into the root, the largest partition of the first
+	// disk, before the first boot.
+	Install []Installed
 
 	// HostBuild says that the guest of the first boot builds an image for
 	// itself, with which the later boots start. Detects are facts that it
@@ -135,10 +145,19 @@ type Include struct {
 	Data string
 }
 
+// Installed is a file of the real root.
+type Installed struct {
+	Path string
+	From string // the file in the checkout that it is a copy of
+	Link string // or where it leads to
+}
+
 // Boot is one start of the machine until it powers off.
 type Boot struct {
-	Do   []Action
-	Want Want
+	// Append is added to the scenario's command line.
+	Append string
+	Do     []Action
+	Want   Want
 	// Limit is how long the machine may take; 0 is defaultLimit.
 	Limit time.Duration
 }
@@ -201,6 +220,9 @@ type Want struct {
 	Arrays, Mapped []string
 	// Links must lead to block devices, NoLinks must not be there.
 	Links, NoLinks []string
+	// Trace are expressions of which each must be in what firstlight trace
+	// says in the real system, NoTrace of which none may be.
+	Trace, NoTrace []string
 	// Argv are the arguments of the real init beyond its name.
 	Argv []string
 	// Env are variables that it must have beyond those of every init.

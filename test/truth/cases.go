@@ -214,8 +214,9 @@ func Cases() ([]Case, error) {
 	matrix := e2e.Matrix()
 	for _, s := range matrix {
 		// A guest that builds its own image checks it while building, and is
-		// the machine of another scenario.
-		if notCompared[s.Name] != "" || s.HostBuild {
+		// the machine of another scenario; so is one whose boots have each a
+		// command line of its own.
+		if notCompared[s.Name] != "" || s.HostBuild || s.Boots[0].Append != "" {
 			continue
 		}
 		for _, suite := range s.Suites() {

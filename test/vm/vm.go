@@ -34,6 +34,12 @@ type Machine struct {
 	// Icount makes the guest's clock count instructions (2 ns each), so that
 	// CPU-bound spans repeat.
 	Icount bool
+	// Firmware is UEFI instead of a BIOS: a file with the variables, which the
+	// firmware writes to. FirmwareVariables makes one.
+	Firmware string
+	// Store is a file that holds what the kernel leaves in the machine's
+	// persistent store (ACPI ERST), of storeBytes; it is made.
+	Store string
 	// Reboots lets the guest reboot; otherwise QEMU ends when it tries.
 	Reboots bool
 	// Log gets everything that comes from the console; may be nil.
@@ -141,6 +147,12 @@ func (m Machine) args(dir string) []string {
 		"-nodefaults", "-no-user-config", "-display", "none", "-kernel", m.Kernel, "-initrd", m.Initrd, "-append", m.Append}
 	if !m.Reboots {
 		a = append(a, "-no-reboot")
+	}
+	if m.Firmware != "" {
+		a = append(a, "-drive", "if=pflash,unit=0,format=raw,readonly=on,file="+firmwareCode, "-drive", "if=pflash,unit=1,format=raw,file="+m.Firmware)
+	}
+	if m.Store != "" {
+		a = append(a, "-object", fmt.Sprintf("memory-backend-file,id=store,mem-path=%s,size=%d,share=on", m.Store, storeBytes), "-device", "acpi-erst,memdev=store")
 	}
 	if m.Icount {
 		a = append(a, "-icount", "shift=1,sleep=on")

@@ -49,7 +49,35 @@ func run() error {
 	if err := w.SendRecords("journal", "inputs"); err != nil {
 		return err
 	}
+	if _, err := os.Stat("/usr/bin/firstlight"); err == nil {
+		if err := w.SendBytes("trace", []byte(kept())); err != nil {
+			return err
+		}
+		if err := w.SendFile("report.tar.gz", archive); err != nil {
+			return err
+		}
+	}
 	return w.Send(report.Message{Note: "done"})
+}
+
+// archive is the report of this boot.
+const archive = "/run/firstlight-report.tar.gz"
+
+// kept is what the service that keeps the records says, and what there is of
+// them.
+func kept() string {
+	var b strings.Builder
+	for _, argv := range [][]string{
+		{"systemctl", "show", "firstlight-keep.service", "--property=LoadState,ActiveState,Result,ExecMainStatus"},
+		{"journalctl", "-b", "-o", "cat", "-u", "firstlight-keep.service", "--no-pager"},
+		{"firstlight", "trace", "list"},
+		{"firstlight", "trace", "show", "--boot", "1", "--width", "100"},
+		{"firstlight", "bug-report", "--output", archive},
+		{"ls", "-l", "/var/lib/firstlight/boots", "/sys/fs/pstore", "/var/lib/systemd/pstore"},
+	} {
+		fmt.Fprintf(&b, "# %s\n%s\n", strings.Join(argv, " "), text(argv...))
+	}
+	return b.String()
 }
 
 // text is what a program prints, or why it could not be run. A failing exit

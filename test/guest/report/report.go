@@ -187,11 +187,12 @@ func (w *Writer) Drain() {
 }
 
 // Parse reads every message in what came from the port. Lines without the
-// mark are passed over; a marked line that does not parse is an error.
+// mark are passed over, and so is what a firmware wrote in front of it; a
+// marked line that does not parse is an error.
 func Parse(text []byte) ([]Message, error) {
 	var ms []Message
 	for line := range bytes.Lines(text) {
-		rest, ok := bytes.CutPrefix(line, []byte(mark))
+		_, rest, ok := bytes.Cut(line, []byte(mark))
 		if !ok || !bytes.HasSuffix(line, []byte("\n")) {
 			continue
 		}

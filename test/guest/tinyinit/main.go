@@ -5,6 +5,8 @@
 //
 //	fltest.do=hibernate   after the report, hibernate to the swap device that
 //	                      fltest.swap= names, report again once woken, power off
+//	fltest.do=keep        keep the record of this boot and of those that failed,
+//	                      and send what firstlight trace says
 //	fltest.kmsg           send the kernel's log too
 package main
 
@@ -53,6 +55,10 @@ func run() error {
 		switch word {
 		case "fltest.kmsg":
 			if err := w.SendBytes("kmsg", kernelLog()); err != nil {
+				return err
+			}
+		case "fltest.do=keep":
+			if err := w.SendBytes("trace", keep()); err != nil {
 				return err
 			}
 		case "fltest.do=hibernate":
