@@ -293,7 +293,7 @@ func (w *world) judge(res *Result) {
 		screen = w.waits()
 	}
 	lost := w.lost(screen)
-	if unknown := append(slices.Clone(w.unsure), w.unknown...); len(unknown) > 0 {
+	if unknown := slices.Concat(w.unsure, w.unknown, w.modules.doubt); len(unknown) > 0 {
 		res.Verdict, res.Explanation = Unknown, append(res.Explanation, unknown...)
 		return
 	}

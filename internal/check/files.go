@@ -67,8 +67,12 @@ func (w *world) Mount(m machine.Mount) error {
 	if sum := sums[typ]; sum != "" && w.modular(typ) && !w.request("crypto-"+sum) {
 		return fail(unix.ENOENT)
 	}
-	if typ == "vfat" && w.modular(typ) && !w.request("nls_cp437") {
-		return fail(unix.EINVAL) // the code page of its short names
+	if typ == "vfat" && w.modular(typ) {
+		for _, table := range w.charsets(m.Data) {
+			if !w.request(table) {
+				return fail(unix.EINVAL)
+			}
+		}
 	}
 	if m.FSType == "btrfs" {
 		if all, err := w.btrfsComplete(d); err != nil || !all && !hasOption(m.Data, "degraded") {
