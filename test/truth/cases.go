@@ -174,7 +174,6 @@ var changes = []Change{
 	{Name: "without-layer", Base: "luks1", For: ext4On()},
 	// Volumes.
 	{Name: "dm-mod", Base: "lvm-linear", Drop: []string{"dm-mod.ko"}},
-	{Name: "dax", Base: "lvm-linear", Drop: []string{"dax.ko"}},
 	{Name: "other-layer", Base: "lvm-linear", For: ext4On("luks")}, // the device mapper is there all the same
 	{Name: "not-named", Base: "lvm-by-uuid", Args: add("rd.lvm.lv=vg/other")},
 	{Name: "other-group", Base: "lvm-by-uuid", Args: add("rd.lvm.vg=elsewhere")},
