@@ -96,7 +96,7 @@ func (im *Image) without(t *testing.T, names ...string) {
 
 // put makes a file in an image.
 func (im *Image) put(name, text string) {
-	im.files[name] = &imageFileEntry{mode: 0o100644, size: int64(len(text)), data: []byte(text)}
+	im.files[name] = &imageFileEntry{mode: 0o100755, size: int64(len(text)), data: []byte(text)}
 	im.again()
 }
 
@@ -145,6 +145,15 @@ const (
 	onLVM  = virtio + "layers = [\"lvm\"]\n"
 )
 
+// cutProgram is this test's own program as far as half of it.
+func cutProgram() string {
+	b, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		panic(err)
+	}
+	return string(b[:len(b)/2])
+}
+
 func TestVerdicts(t *testing.T) {
 	for _, c := range []struct {
 		name, snap, image string
@@ -189,6 +198,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "no index", snap: "plain", image: virtio, without: []string{indexFile}, want: Fails, says: []string{"modules.idx: it is not in the image"}},
 		{name: "damaged rules", snap: "plain", image: virtio, put: map[string]string{rulesFile: "x"}, want: Fails, says: []string{"rules.tab"}},
 		{name: "no program", snap: "plain", image: virtio, without: []string{"/init"}, want: Fails, says: []string{"has no /init"}},
+		{name: "a program that is cut off", snap: "plain", image: virtio, put: map[string]string{"/init": cutProgram()}, want: Fails, says: []string{"cut off"}},
 		{name: "resume in vain", snap: "plain", image: virtio, cmdline: "resume=UUID=deadbeef-0000-4000-8000-000000000002"},
 		{name: "no level", snap: "raid1", image: onMD, without: []string{"raid1.ko"}, want: Fails, says: []string{"RAID array"}},
 		{name: "no arrays at all", snap: "raid1", image: virtio, want: Fails, says: []string{"md"}},

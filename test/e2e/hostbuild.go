@@ -76,6 +76,16 @@ func builtImage(s Scenario, dir string) (string, error) {
 			return "", fmt.Errorf("the machine needs %s, which detect has not found:\n%s", fact, need)
 		}
 	}
+	foretold, err := os.ReadFile(filepath.Join(dir, "check.json0"))
+	if err != nil {
+		return "", err
+	}
+	if !strings.Contains(string(foretold), `"verdict": "would boot"`) {
+		return "", fmt.Errorf("the machine boots, and firstlight check says there:\n%s", foretold)
+	}
+	if !strings.Contains(string(foretold), `"warnings": []`) {
+		return "", fmt.Errorf("nothing is wrong with the machine, and firstlight check warns there:\n%s", foretold)
+	}
 	f, err := os.Open(filepath.Join(dir, "out.img"))
 	if err != nil {
 		return "", err
