@@ -68,6 +68,9 @@ type Result struct {
 	Warnings []string
 	// Asked are the questions that a person would be asked.
 	Asked []string
+	// Unseen are files that the boot looks for and the snapshot knows nothing
+	// of: Snapshot.Look on that machine can add them.
+	Unseen []snapshot.File
 
 	Kernel  string        // release
 	Root    string        // the device that is mounted as the root, ""
@@ -265,7 +268,7 @@ func (w *world) assume(uuid string) {
 
 // judge fills in the result.
 func (w *world) judge(res *Result) {
-	res.Took, res.Journal = w.now, w.journal
+	res.Took, res.Journal, res.Unseen = w.now, w.journal, w.unseen
 	res.Asked = append(res.Asked, w.asked...)
 	res.Init = w.core.World().Init
 	for _, m := range w.mounted {
@@ -293,7 +296,7 @@ func (w *world) judge(res *Result) {
 		screen = w.waits()
 	}
 	lost := w.lost(screen)
-	if unknown := append(slices.Clone(w.unsure), w.unknown...); len(unknown) > 0 {
+	if unknown := slices.Concat(w.unsure, w.unknown, w.modules.doubt); len(unknown) > 0 {
 		res.Verdict, res.Explanation = Unknown, append(res.Explanation, unknown...)
 		return
 	}

@@ -96,7 +96,7 @@ func (im *Image) without(t *testing.T, names ...string) {
 
 // put makes a file in an image.
 func (im *Image) put(name, text string) {
-	im.files[name] = &imageFileEntry{mode: 0o100644, size: int64(len(text)), data: []byte(text)}
+	im.files[name] = &imageFileEntry{mode: 0o100755, size: int64(len(text)), data: []byte(text)}
 	im.again()
 }
 
@@ -139,10 +139,20 @@ func rootOf(s *snapshot.Snapshot) string {
 
 const (
 	virtio = "[root]\nbus = \"virtio_blk\"\nfstype = \"ext4\"\n"
+	fat    = "[root]\nbus = \"virtio_blk\"\nfstype = \"vfat\"\n"
 	scsi   = "[root]\nbus = \"virtio_scsi\"\nfstype = \"ext4\"\n"
 	onMD   = virtio + "layers = [\"md-raid1\"]\n"
 	onLVM  = virtio + "layers = [\"lvm\"]\n"
 )
+
+// cutProgram is this test's own program as far as half of it.
+func cutProgram() string {
+	b, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		panic(err)
+	}
+	return string(b[:len(b)/2])
+}
 
 func TestVerdicts(t *testing.T) {
 	for _, c := range []struct {
@@ -168,6 +178,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "one of two check sums", snap: "plain", image: virtio, without: []string{"crc32c-intel.ko"}},
 		{name: "blacklisted", snap: "plain", image: virtio, cmdline: "rd.driver.blacklist=virtio_blk", want: Fails, says: []string{"no block device"}},
 		{name: "other kernel", snap: "plain", image: virtio, kernel: "6.99.0-1-amd64", want: Fails, says: []string{"no block device", "virtio_ring"}},
+		{name: "other build of the same kernel", snap: "plain", image: virtio, kernel: "6.1.0-9999-amd64", want: Unknown, says: []string{"6.1.0-9999-amd64 takes them"}},
 		{name: "wrong uuid", snap: "plain", image: virtio, cmdline: "root=UUID=deadbeef-0000-4000-8000-000000000001", want: Fails, says: []string{"deadbeef", "vda", "ext4"}},
 		{name: "no root", snap: "plain", image: virtio, cmdline: "ROOT", want: Fails, says: []string{"root="}},
 		{name: "root in the image", snap: "plain", image: virtio, cmdline: "ROOT", put: map[string]string{"/etc/firstlight/cmdline.d/a.conf": "root=/dev/vda\n"}},
@@ -176,12 +187,18 @@ func TestVerdicts(t *testing.T) {
 		{name: "the second of two types", snap: "plain", image: virtio, cmdline: "rootfstype=xfs,ext4"},
 		{name: "an option that no driver has", snap: "plain", image: virtio, cmdline: "rootflags=nonsense", want: Fails, says: []string{"nonsense"}},
 		{name: "options that the driver has", snap: "plain", image: virtio, cmdline: "rootflags=noatime,commit=30,errors=remount-ro,nobarrier,nodelalloc,data=ordered,lazytime"},
+		{name: "a character set of FAT", snap: "fat", image: fat},
+		{name: "none of the short names", snap: "fat", image: fat, without: []string{"nls_cp437.ko"}, want: Fails, says: []string{"invalid argument"}},
+		{name: "none that the driver was built with", snap: "fat", image: fat, without: []string{"nls_ascii.ko"}, want: Fails, says: []string{"invalid argument"}},
+		{name: "another one", snap: "fat", image: fat, without: []string{"nls_ascii.ko"}, cmdline: "rootflags=iocharset=utf8"},
+		{name: "another one that is not there", snap: "fat", image: fat, cmdline: "rootflags=codepage=850", want: Fails, says: []string{"invalid argument"}},
 		{name: "no such init", snap: "plain", image: virtio, cmdline: "init=/usr", want: Fails, says: []string{"init"}},
 		{name: "init nobody looked at", snap: "plain", image: virtio, cmdline: "init=/opt/init", want: Unknown, says: []string{"did not look at /opt"}},
 		{name: "waits for ever", snap: "plain", image: virtio, cmdline: "root=LABEL=nowhere rd.timeout=infinity", want: Fails, says: []string{"nowhere", "for ever"}},
 		{name: "no index", snap: "plain", image: virtio, without: []string{indexFile}, want: Fails, says: []string{"modules.idx: it is not in the image"}},
 		{name: "damaged rules", snap: "plain", image: virtio, put: map[string]string{rulesFile: "x"}, want: Fails, says: []string{"rules.tab"}},
 		{name: "no program", snap: "plain", image: virtio, without: []string{"/init"}, want: Fails, says: []string{"has no /init"}},
+		{name: "a program that is cut off", snap: "plain", image: virtio, put: map[string]string{"/init": cutProgram()}, want: Fails, says: []string{"cut off"}},
 		{name: "resume in vain", snap: "plain", image: virtio, cmdline: "resume=UUID=deadbeef-0000-4000-8000-000000000002"},
 		{name: "no level", snap: "raid1", image: onMD, without: []string{"raid1.ko"}, want: Fails, says: []string{"RAID array"}},
 		{name: "no arrays at all", snap: "raid1", image: virtio, want: Fails, says: []string{"md"}},

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -22,6 +23,8 @@ type mounted struct {
 	disk  *disk
 	from  *snapshot.Mount // what the snapshot knows of it, or nil
 	why   string          // why it knows nothing
+
+	fstype string // as the kernel was asked for it
 }
 
 // kernelTypes are the names under which the kernel mounts what blkid calls by
@@ -67,8 +70,12 @@ func (w *world) Mount(m machine.Mount) error {
 	if sum := sums[typ]; sum != "" && w.modular(typ) && !w.request("crypto-"+sum) {
 		return fail(unix.ENOENT)
 	}
-	if typ == "vfat" && w.modular(typ) && !w.request("nls_cp437") {
-		return fail(unix.EINVAL) // the code page of its short names
+	if typ == "vfat" && w.modular(typ) {
+		for _, table := range w.charsets(m.Data) {
+			if !w.request(table) {
+				return fail(unix.EINVAL)
+			}
+		}
 	}
 	if m.FSType == "btrfs" {
 		if all, err := w.btrfsComplete(d); err != nil || !all && !hasOption(m.Data, "degraded") {
@@ -80,7 +87,7 @@ func (w *world) Mount(m machine.Mount) error {
 	if typ == "btrfs" && w.noSubvolume(d, m.Data) {
 		return fail(unix.ENOENT)
 	}
-	x := &mounted{point: m.Target, disk: d}
+	x := &mounted{point: m.Target, disk: d, fstype: m.FSType}
 	x.from, x.why = w.recorded(d, m.Data)
 	w.mounted = append(w.mounted, x)
 	w.tellMounts()
@@ -128,7 +135,7 @@ func (w *world) recorded(d *disk, data string) (*snapshot.Mount, string) {
 	of := func(m *snapshot.Mount) bool {
 		return w.snapDevice(m) == d.origin && d.origin != "" || w.sameBtrfs(m, d)
 	}
-	for _, m := range w.snap.Subvolumes {
+	for _, m := range w.snap.Aside {
 		if m.Root == snapshot.SubvolumeKey(data) && m.Entries != nil && of(m) {
 			return m, ""
 		}
@@ -171,7 +178,7 @@ func (w *world) snapFlags() string {
 // noSubvolume says whether the snapshot knows that a btrfs has no subvolume of
 // the name that mount options ask for.
 func (w *world) noSubvolume(d *disk, data string) bool {
-	return slices.ContainsFunc(w.snap.Subvolumes, func(m *snapshot.Mount) bool {
+	return slices.ContainsFunc(w.snap.Aside, func(m *snapshot.Mount) bool {
 		return m.Entries == nil && m.Root == snapshot.SubvolumeKey(data) && (w.snapDevice(m) == d.origin && d.origin != "" || w.sameBtrfs(m, d))
 	})
 }
@@ -217,17 +224,10 @@ var errHidden = fmt.Errorf("what is there is not known: %w", snapshot.ErrNotTake
 // entryAt finds a file below root without following a link at its end; the
 // filesystem that it is in decides what is known.
 func (w *world) entryAt(root, p string) (snapshot.Entry, error) {
-	full := path.Join(root, p)
-	var best *mounted
-	for _, m := range w.mounted {
-		if (full == m.point || strings.HasPrefix(full, m.point+"/")) && (best == nil || len(m.point) >= len(best.point)) {
-			best = m
-		}
-	}
+	best, rel := w.within(path.Join(root, p))
 	if best == nil {
 		return snapshot.Entry{}, fs.ErrNotExist
 	}
-	rel := path.Clean("/" + strings.TrimPrefix(full, best.point))
 	if rel == "/" {
 		return snapshot.Entry{Mode: cpio.TypeDir | 0o755}, nil
 	}
@@ -247,6 +247,20 @@ func (w *world) entryAt(root, p string) (snapshot.Entry, error) {
 		return e, fs.ErrNotExist
 	}
 	return e, nil
+}
+
+// within finds the filesystem that a path is in, and the path from its top.
+func (w *world) within(full string) (*mounted, string) {
+	var best *mounted
+	for _, m := range w.mounted {
+		if (full == m.point || strings.HasPrefix(full, m.point+"/")) && (best == nil || len(m.point) >= len(best.point)) {
+			best = m
+		}
+	}
+	if best == nil {
+		return nil, ""
+	}
+	return best, path.Clean("/" + strings.TrimPrefix(full, best.point))
 }
 
 // shownPoint is a mount point as the real system has it.
@@ -306,26 +320,45 @@ func (w *world) InRoot(root, p string) (machine.FileInfo, error) {
 	}
 	at, e, err := w.find(root, p)
 	if err != nil {
+		w.miss(root, p, err)
 		return machine.FileInfo{}, fmt.Errorf("open %s in %s: %w", p, root, err)
 	}
 	return machine.FileInfo{Path: at, Mode: fileMode(e.Mode), Size: e.Size}, nil
 }
 
 // ReadInRoot implements machine.Files.
-func (w *world) ReadInRoot(root, p string, max int64) ([]byte, error) {
+func (w *world) ReadInRoot(root, p string, limit int64) ([]byte, error) {
 	_, e, err := w.find(root, p)
 	switch {
 	case err != nil:
+		w.miss(root, p, err)
 		return nil, fmt.Errorf("open %s in %s: %w", p, root, err)
 	case e.Mode&cpio.TypeMask == cpio.TypeDir:
 		return nil, fmt.Errorf("read %s in %s: %w", p, root, unix.EISDIR)
 	case e.Data == nil && e.Size > 0:
 		w.unknown = addOnce(w.unknown, "the content of "+p+" is not in the snapshot")
+		w.miss(root, p, errHidden)
 		return nil, fmt.Errorf("read %s in %s: %w", p, root, errHidden)
-	case int64(len(e.Data)) > max:
-		return nil, fmt.Errorf("%s is larger than %d bytes", p, max)
+	case int64(len(e.Data)) > limit || e.Secret && e.Size > limit:
+		return nil, fmt.Errorf("%s is larger than %d bytes", p, limit)
 	}
-	return slices.Clone(e.Data), nil
+	data := slices.Clone(e.Data)
+	if e.Secret && e.Size > int64(len(data)) {
+		data = append(data, make([]byte, e.Size-int64(len(data)))...)
+	}
+	return data, nil
+}
+
+// miss notes a file that the boot looks for and the snapshot knows nothing of.
+func (w *world) miss(root, p string, err error) {
+	at, rel := w.within(path.Join(root, p))
+	if !errors.Is(err, snapshot.ErrNotTaken) || at == nil || at.disk == nil || at.disk.origin == "" {
+		return
+	}
+	f := snapshot.File{Device: at.disk.origin, FSType: at.fstype, Path: rel}
+	if !slices.Contains(w.unseen, f) {
+		w.unseen = append(w.unseen, f)
+	}
 }
 
 // fileMode turns the bits of stat(2) into a fs.FileMode.

@@ -2,6 +2,7 @@ package check
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -218,6 +219,8 @@ func (im *Image) read() {
 		stop("/init in the image cannot be executed: the kernel panics")
 	case !bytes.HasPrefix(f.data, []byte("\x7fELF")):
 		stop("/init in the image is not a program (ELF): the kernel panics")
+	case cutOff(f.data):
+		stop("/init in the image is cut off: it ends before what it is to load")
 	}
 	b, err := im.content(indexFile)
 	if err == nil {
@@ -232,6 +235,29 @@ func (im *Image) read() {
 	if err != nil {
 		stop("firstlight cannot start: " + rulesFile + ": " + cause(err))
 	}
+}
+
+// cutOff says whether a program (ELF, 64 bits, little endian) ends before the
+// segments that the kernel would load of it. The section headers do not count.
+func cutOff(program []byte) bool {
+	const header, segment, load = 64, 56, 1 // sizes; PT_LOAD
+	le := binary.LittleEndian
+	if len(program) < header {
+		return true
+	}
+	at, size, n := le.Uint64(program[0x20:]), uint64(le.Uint16(program[0x36:])), uint64(le.Uint16(program[0x38:]))
+	for i := range n {
+		off := at + i*size
+		if at > uint64(len(program)) || size < segment || off+segment > uint64(len(program)) {
+			return true
+		}
+		h := program[off:]
+		from, length := le.Uint64(h[8:]), le.Uint64(h[32:])
+		if le.Uint32(h) == load && (from > uint64(len(program)) || length > uint64(len(program))-from) {
+			return true
+		}
+	}
+	return false
 }
 
 func cause(err error) string {

@@ -31,6 +31,13 @@ type modules struct {
 	mu     sync.Mutex
 	loaded map[string]bool
 	fresh  []string // loaded since take was called
+	doubt  []string // what may load although it is taken not to
+}
+
+// series is the version of a release: "6.1" of "6.1.0-57-amd64".
+func series(release string) string {
+	parts := strings.SplitN(release, ".", 3)
+	return strings.Join(parts[:min(2, len(parts))], ".")
 }
 
 func newModules(im *Image, release string, cfg bootcmd.Modules, part func(string) bool) *modules {
@@ -62,7 +69,14 @@ func (m *modules) insert(file string) error {
 	if err != nil {
 		return fmt.Errorf("load %s: it is not a module for this kernel: %w", file, unix.ENOEXEC)
 	}
-	if magic, _, _ := strings.Cut(info.Vermagic, " "); magic != m.release {
+	if magic, flags, _ := strings.Cut(info.Vermagic, " "); magic != m.release {
+		// A kernel with CONFIG_MODVERSIONS does not compare the release, but the
+		// check sums of the symbols. From one version to the next they differ
+		// for certain, that of struct module first; among the builds of one
+		// they may be the same.
+		if slices.Contains(strings.Fields(flags), "modversions") && series(magic) == series(m.release) {
+			m.doubt = addOnce(m.doubt, fmt.Sprintf("the image has modules of kernel %s; whether kernel %s takes them shows when it loads them", magic, m.release))
+		}
 		return fmt.Errorf("load %s: it is not a module for this kernel: %w", file, unix.ENOEXEC)
 	}
 	for _, d := range info.Depends {
@@ -157,7 +171,7 @@ func (m *modules) request(alias string) bool {
 
 // has says whether any of the modules that an alias stands for is there.
 func (m *modules) has(alias string) bool {
-	return slices.ContainsFunc(m.im.index.Match(alias), func(id kmod.ModuleID) bool {
+	return len(m.im.index.MatchBuiltin(alias)) > 0 || slices.ContainsFunc(m.im.index.Match(alias), func(id kmod.ModuleID) bool {
 		return m.im.index.Builtin(id) || m.loaded[m.im.index.Name(id)]
 	})
 }

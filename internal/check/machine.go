@@ -55,6 +55,7 @@ type world struct {
 	unsure     []string // what may make a boot fail that succeeds here
 	asked      []string // who was asked for what
 	checked    []string // devices that a checker was run on
+	unseen     []snapshot.File
 }
 
 var _ machine.Machine = (*world)(nil)

@@ -116,29 +116,11 @@ func (m mapper) target(t devmapper.Target) error {
 	}
 	f := strings.Fields(string(t.Params))
 	if t.Type == "crypt" && len(f) > 0 {
-		for _, part := range algorithms(f[0]) {
-			if !m.w.request("crypto-" + part) {
-				return fmt.Errorf("the kernel has no %s for the cipher %s: %w", part, f[0], unix.ENOENT)
-			}
+		if part := m.w.lacksCipher(f[0]); part != "" {
+			return fmt.Errorf("the kernel has no %s for the cipher %s: %w", part, f[0], unix.ENOENT)
 		}
 	}
 	return nil
-}
-
-// algorithms are the parts of a cipher in dm-crypt's spelling that the kernel
-// must have: "aes-cbc-essiv:sha256" needs aes, cbc, essiv and sha256.
-func algorithms(spec string) []string {
-	var out []string
-	for _, w := range strings.FieldsFunc(strings.TrimPrefix(spec, "capi:"), func(r rune) bool { return strings.ContainsRune("-:(),", r) }) {
-		switch w {
-		case "plain", "plain64", "plain64be", "null", "random", "benbi", "eboiv", "elephant", "lmk", "tcw":
-		case "cipher_null":
-			out = append(out, "cipher_null")
-		default:
-			out = append(out, w)
-		}
-	}
-	return out
 }
 
 // Resume implements devmapper.Mapper: the device becomes live and shows what

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -107,22 +108,52 @@ func (f *checkFlags) run(c *cobra.Command, a []string) error {
 			return fmt.Errorf("%s: %w", a[0], err)
 		}
 	}
-	snap, err := f.machine(im)
+	snap, look, err := f.machine(im)
 	if errors.Is(err, snapshot.ErrFormat) || errors.Is(err, os.ErrNotExist) && f.snapshot != "" {
 		return err
 	}
 	if err != nil {
 		return f.print(c, &check.Result{Verdict: check.Unknown, Explanation: []string{"This machine could not be looked at: " + err.Error()}})
 	}
+	var r *check.Result
+	if im != nil {
+		r = foresee(im, snap, look, f.config(c, snap, a[0], im))
+	}
 	if f.save != "" {
 		if err := f.write(snap); err != nil {
 			return err
 		}
 	}
-	if im == nil {
+	if r == nil {
 		return nil
 	}
-	return f.print(c, check.Run(im, snap, f.config(c, snap, a[0], im)))
+	return f.print(c, r)
+}
+
+// maxLooks bounds how often a check is repeated with what it has missed: a root
+// that is not mounted is found out about file by file.
+const maxLooks = 40
+
+// foresee runs a check. On the machine of the snapshot, which look describes,
+// files that the boot looks for and that the snapshot does not know are looked
+// at, and the check is run again.
+func foresee(im *check.Image, snap *snapshot.Snapshot, look *snapshot.Options, c check.Config) *check.Result {
+	r := check.Run(im, snap, c)
+	asked := map[snapshot.File]bool{}
+	for range maxLooks {
+		files := slices.DeleteFunc(slices.Clone(r.Unseen), func(f snapshot.File) bool { return asked[f] })
+		if look == nil || len(files) == 0 {
+			break
+		}
+		for _, f := range files {
+			asked[f] = true
+		}
+		if !snap.Look(*look, files) {
+			break
+		}
+		r = check.Run(im, snap, c)
+	}
+	return r
 }
 
 // config is the boot that is meant.
@@ -143,24 +174,25 @@ func commandLine(s *snapshot.Snapshot, image, kernel string) (line, from string)
 	return s.Cmdline, "/proc/cmdline"
 }
 
-// machine reads the snapshot that was given, or takes one.
-func (f *checkFlags) machine(im *check.Image) (*snapshot.Snapshot, error) {
+// machine reads the snapshot that was given, or takes one; look is then how more
+// can be found out.
+func (f *checkFlags) machine(im *check.Image) (s *snapshot.Snapshot, look *snapshot.Options, err error) {
 	if f.snapshot == "" {
 		o := snapshot.Host("firstlight "+version.Version, "")
 		o.Keys = im != nil || f.withKeys
 		o.Cmdlines = []string{f.cmdline + " " + f.extra}
-		return snapshot.Take(o)
+		s, err := snapshot.Take(o)
+		return s, &o, err
 	}
 	file, err := os.Open(f.snapshot)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer file.Close()
-	s, err := snapshot.Read(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.snapshot, err)
+	if s, err = snapshot.Read(file); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", f.snapshot, err)
 	}
-	return s, nil
+	return s, nil, nil
 }
 
 // write saves a snapshot: whole or not at all, and for the owner alone.
@@ -189,22 +221,23 @@ func (f *checkFlags) write(s *snapshot.Snapshot) (err error) {
 
 // checked is what check --json prints.
 type checked struct {
-	Verdict     string   `json:"verdict"`
-	Code        int      `json:"code"`
-	Kernel      string   `json:"kernel"`
-	Root        string   `json:"root"`
-	Init        string   `json:"init"`
-	Seconds     float64  `json:"seconds"`
-	Explanation []string `json:"explanation"`
-	Conditions  []string `json:"conditions"`
-	Warnings    []string `json:"warnings"`
-	Asked       []string `json:"asked"`
+	Verdict     string          `json:"verdict"`
+	Code        int             `json:"code"`
+	Kernel      string          `json:"kernel"`
+	Root        string          `json:"root"`
+	Init        string          `json:"init"`
+	Seconds     float64         `json:"seconds"`
+	Explanation []string        `json:"explanation"`
+	Conditions  []string        `json:"conditions"`
+	Warnings    []string        `json:"warnings"`
+	Asked       []string        `json:"asked"`
+	Unseen      []snapshot.File `json:"unseen"` // files that the snapshot knows nothing of
 }
 
 func (f *checkFlags) print(c *cobra.Command, r *check.Result) error {
 	if f.asJSON {
 		err := printJSON(c, checked{r.Verdict.String(), int(r.Verdict), r.Kernel, r.Root, r.Init, r.Took.Seconds(),
-			never(r.Explanation), never(r.Conditions), never(r.Warnings), never(r.Asked)})
+			never(r.Explanation), never(r.Conditions), never(r.Warnings), never(r.Asked), never(r.Unseen)})
 		if err != nil {
 			return err
 		}
@@ -218,9 +251,9 @@ func (f *checkFlags) print(c *cobra.Command, r *check.Result) error {
 }
 
 // never is a list that is not nil: JSON shows an empty one as [].
-func never(list []string) []string {
+func never[T any](list []T) []T {
 	if list == nil {
-		return []string{}
+		return []T{}
 	}
 	return list
 }
@@ -278,7 +311,7 @@ func checkBuilt(kernel, output string, frames [][]byte, stderr io.Writer, quiet 
 		return nil
 	}
 	line, _ := commandLine(snap, output, kernel)
-	r := check.Run(im, snap, check.Config{Cmdline: line, Kernel: kernel, Handlers: all.Handlers()})
+	r := foresee(im, snap, &o, check.Config{Cmdline: line, Kernel: kernel, Handlers: all.Handlers()})
 	switch r.Verdict {
 	case check.Fails:
 		return notBootable{r}

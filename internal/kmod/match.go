@@ -19,6 +19,17 @@ func (ix *Index) Match(alias string) []ModuleID {
 	return ids
 }
 
+// MatchBuiltin returns the built-in modules that an alias stands for, also
+// where other modules have it as well and Match returns those.
+func (ix *Index) MatchBuiltin(alias string) []ModuleID {
+	alias, err := NormalizeAlias(alias)
+	if err != nil {
+		return nil
+	}
+	w := walker{ix: ix}
+	return appendIDs(nil, w.walk(treeBuiltin, alias), ix.count)
+}
+
 // AppendMatch appends to ids what Match returns. byName says that alias is
 // the name of a module, so that blacklists do not apply to it.
 func (ix *Index) AppendMatch(ids []ModuleID, alias string) (_ []ModuleID, byName bool) {

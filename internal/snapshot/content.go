@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -266,7 +267,25 @@ func (s *Snapshot) WithoutKeys() *Snapshot {
 		}
 		out.Blocks = append(out.Blocks, b)
 	}
+	out.Mounts, out.Aside = withoutContent(s.Mounts), withoutContent(s.Aside)
 	return &out
+}
+
+// withoutContent is filesystems without the content of their secret files.
+func withoutContent(list []*Mount) []*Mount {
+	var out []*Mount
+	for _, m := range list {
+		c := *m
+		c.Entries = maps.Clone(m.Entries)
+		for p, e := range c.Entries {
+			if e.Secret {
+				e.Data = nil
+				c.Entries[p] = e
+			}
+		}
+		out = append(out, &c)
+	}
+	return out
 }
 
 func (b *Block) withoutKeys() *Block {

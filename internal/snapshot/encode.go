@@ -46,7 +46,7 @@ type file struct {
 	Links       map[string]string   `json:"links"`
 	Blocks      []fileBlock         `json:"blocks"`
 	Mounts      []fileMount         `json:"mounts"`
-	Subvolumes  []fileMount         `json:"subvolumes,omitempty"`
+	Aside       []fileMount         `json:"aside,omitempty"`
 	Swaps       []string            `json:"swaps"`
 	Config      map[string]string   `json:"config"`
 	Notes       []string            `json:"notes"`
@@ -80,10 +80,11 @@ type fileMount struct {
 }
 
 type fileEntry struct {
-	Mode uint32 `json:"mode"`
-	Size int64  `json:"size,omitempty"`
-	Link string `json:"link,omitempty"`
-	Data []byte `json:"data,omitempty"`
+	Mode   uint32 `json:"mode"`
+	Size   int64  `json:"size,omitempty"`
+	Link   string `json:"link,omitempty"`
+	Data   []byte `json:"data,omitempty"`
+	Secret bool   `json:"secret,omitempty"`
 }
 
 // raw marks an attribute whose bytes are no text.
@@ -124,8 +125,8 @@ func Write(w io.Writer, s *Snapshot) error {
 	for _, m := range s.Mounts {
 		f.Mounts = append(f.Mounts, m.file())
 	}
-	for _, m := range s.Subvolumes {
-		f.Subvolumes = append(f.Subvolumes, m.file())
+	for _, m := range s.Aside {
+		f.Aside = append(f.Aside, m.file())
 	}
 	z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1))
 	if err != nil {
@@ -163,7 +164,7 @@ func Read(r io.Reader) (*Snapshot, error) {
 		return nil, invalid("format %.40q", f.Format)
 	case f.Version != Version:
 		return nil, invalid("version %d; this program reads version %d", f.Version, Version)
-	case max(len(f.Attributes), len(f.Links), len(f.Blocks), len(f.Mounts), len(f.Subvolumes)) > maxNodes:
+	case max(len(f.Attributes), len(f.Links), len(f.Blocks), len(f.Mounts), len(f.Aside)) > maxNodes:
 		return nil, invalid("it is larger than any machine")
 	}
 	s := &Snapshot{Program: f.Program, Kernel: f.Kernel, Cmdline: f.Cmdline, Memory: f.Memory, Boot: f.Boot, Modules: f.Modules, Builtin: f.Builtin,
@@ -202,11 +203,11 @@ func Read(r io.Reader) (*Snapshot, error) {
 		}
 		s.Mounts = append(s.Mounts, m)
 	}
-	for _, fm := range f.Subvolumes {
+	for _, fm := range f.Aside {
 		if len(fm.Entries) > maxNodes {
-			return nil, invalid("subvolume %.80q", fm.Root)
+			return nil, invalid("filesystem on %.80q", fm.Source)
 		}
-		s.Subvolumes = append(s.Subvolumes, fm.mount())
+		s.Aside = append(s.Aside, fm.mount())
 	}
 	return s, nil
 }

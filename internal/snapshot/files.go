@@ -122,11 +122,23 @@ func (t *taker) entry(p string, content bool) (e Entry, ok bool) {
 			t.note("%v", err)
 			return Entry{}, false
 		}
-	case content && st.Mode().IsRegular() && st.Size() <= maxFstab:
+	case !content || !st.Mode().IsRegular():
+	case rel == "/etc/fstab":
+		if st.Size() > maxFstab {
+			break
+		}
 		if e.Data, err = os.ReadFile(host); err != nil {
 			t.note("%v", err)
 		}
 		e.Data = fstabWithoutSecrets(e.Data)
+		e.Size = int64(len(e.Data))
+	case t.o.Keys && st.Size() <= maxKept:
+		b, err := os.ReadFile(host)
+		if err != nil {
+			t.note("%v", err)
+			break
+		}
+		e.Data, e.Secret = withoutZeros(b), true
 	}
 	if old := m.Entries[rel]; old.Data == nil {
 		m.Entries[rel] = e

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -20,27 +19,26 @@ func Host(program, prefix string) Options {
 	return Options{Program: program, Root: sysroot.Root(""), Prefix: prefix, Sys: sysfs.Dir("/sys"), Disks: hostDisks{}, Aside: aside}
 }
 
-// aside opens a subvolume of a btrfs that is mounted, by a mount that has no
-// place in the tree: nobody sees it, and nothing is written, since the
-// filesystem itself is the one that is in use, and readOnly is what it is.
-func aside(source, option string, readOnly bool) (string, func(), error) {
+// aside opens a filesystem by a mount that has no place in the tree: nobody sees
+// it, and it cannot be written through. An option is "name=value" or "name".
+func aside(fstype, source string, options ...string) (string, func(), error) {
 	fail := func(err error) (string, func(), error) {
-		return "", nil, fmt.Errorf("look at %s of the btrfs on %s: %w", cmp.Or(option, "the default subvolume"), source, err)
+		return "", nil, fmt.Errorf("look into the %s on %s (%s): %w", fstype, source, strings.Join(options, ","), err)
 	}
-	fd, err := unix.Fsopen("btrfs", unix.FSOPEN_CLOEXEC)
+	fd, err := unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return fail(err)
 	}
 	defer unix.Close(fd)
-	if readOnly {
-		err = unix.FsconfigSetFlag(fd, "ro")
-	}
-	name, value, _ := strings.Cut(option, "=")
-	if err == nil && name != "" {
-		err = unix.FsconfigSetString(fd, name, value)
-	}
-	if err == nil {
-		err = unix.FsconfigSetString(fd, "source", source)
+	err = unix.FsconfigSetString(fd, "source", source)
+	for _, o := range options {
+		switch name, value, valued := strings.Cut(o, "="); {
+		case err != nil || o == "":
+		case valued:
+			err = unix.FsconfigSetString(fd, name, value)
+		default:
+			err = unix.FsconfigSetFlag(fd, name)
+		}
 	}
 	if err == nil {
 		err = unix.FsconfigCreate(fd)

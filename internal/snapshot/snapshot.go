@@ -45,11 +45,12 @@ type Snapshot struct {
 	Sys    *Tree    // the device tree: attributes and links that a boot reads
 	Blocks []*Block // what is on the block devices, sorted by name
 	Mounts []*Mount // filesystems on block devices, in the order of mounting
-	// Subvolumes are those of mounted btrfs filesystems that are not mounted
-	// themselves, and that a boot could mount. Root is the option that names
-	// one, as SubvolumeKey has it. Without Entries there is no such subvolume.
-	Subvolumes []*Mount
-	Swaps      []string // kernel names of the devices with swap in use
+	// Aside are filesystems, and subvolumes of mounted ones, that are not
+	// mounted and were looked at because a boot would mount them. Root is the
+	// option that names a subvolume of a btrfs, as SubvolumeKey has it, and ""
+	// for any other. Without Entries there is no such subvolume.
+	Aside []*Mount
+	Swaps []string // kernel names of the devices with swap in use
 	// Config are files of the running system that decide what an image should
 	// have, by path: /etc/vconsole.conf …
 	Config map[string]string
@@ -97,7 +98,18 @@ type Entry struct {
 	Mode uint32 // as in stat(2); 0: it does not exist
 	Size int64  // bytes
 	Link string // target of a symbolic link
-	Data []byte // content, of fstab alone
+	// Data is the content of a file that a boot reads: of fstab, of the header
+	// of an encrypted device, of a key file. Zeros at the end are left out.
+	Data []byte
+	// Secret says that Data opens something.
+	Secret bool
+}
+
+// File is a file in a filesystem that a boot would read.
+type File struct {
+	Device string `json:"device"` // the kernel's name
+	FSType string `json:"fstype"` // as the kernel mounts it
+	Path   string `json:"path"`
 }
 
 // Block returns the device with the kernel's name, or nil.

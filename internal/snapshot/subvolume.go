@@ -57,7 +57,7 @@ func (t *taker) aside() {
 		seen[m.Devnum] = true
 		for _, key := range keys {
 			mounted := slices.ContainsFunc(t.s.Mounts, func(o *Mount) bool { return o.Devnum == m.Devnum && o.Root == key })
-			if !mounted && len(t.s.Subvolumes) < maxSubvolumes {
+			if !mounted && len(t.s.Aside) < maxSubvolumes {
 				t.subvolume(m, key)
 			}
 		}
@@ -70,6 +70,17 @@ func bootLines(entries []BootEntry) []string {
 		out = append(out, e.Cmdline)
 	}
 	return out
+}
+
+// within looks with a taker of its own into a filesystem that is opened at dir.
+func (t *taker) within(m *Mount, dir string, look func(*taker)) {
+	point := m.Point
+	m.Point = "/"
+	sub := &taker{o: Options{Root: t.o.Root, Prefix: dir, Cmdlines: t.o.Cmdlines, Keys: t.o.Keys},
+		s: &Snapshot{Cmdline: t.s.Cmdline, Boot: t.s.Boot, Mounts: []*Mount{m}}}
+	look(sub)
+	m.Point = point
+	t.s.Notes = append(t.s.Notes, sub.s.Notes...)
 }
 
 // readOnly says whether a filesystem is mounted for reading: the options of the
@@ -87,7 +98,11 @@ func readOnly(options string) bool {
 // subvolume looks at one that is not mounted, as look does at those that are.
 func (t *taker) subvolume(m *Mount, key string) {
 	out := &Mount{Devnum: m.Devnum, Root: key, FSType: m.FSType, Source: m.Source}
-	dir, done, err := t.o.Aside(m.Source, subvolumeOption(key), readOnly(m.Options))
+	options := []string{subvolumeOption(key)}
+	if readOnly(m.Options) {
+		options = append(options, "ro")
+	}
+	dir, done, err := t.o.Aside(m.FSType, m.Source, options...)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
@@ -95,12 +110,8 @@ func (t *taker) subvolume(m *Mount, key string) {
 		return
 	default:
 		defer done()
-		out.Point, out.Entries = "/", map[string]Entry{}
-		sub := &taker{o: Options{Root: t.o.Root, Prefix: dir, Cmdlines: t.o.Cmdlines},
-			s: &Snapshot{Cmdline: t.s.Cmdline, Boot: t.s.Boot, Mounts: []*Mount{out}}}
-		sub.look()
-		out.Point = ""
-		t.s.Notes = append(t.s.Notes, sub.s.Notes...)
+		out.Entries = map[string]Entry{}
+		t.within(out, dir, (*taker).look)
 	}
-	t.s.Subvolumes = append(t.s.Subvolumes, out)
+	t.s.Aside = append(t.s.Aside, out)
 }

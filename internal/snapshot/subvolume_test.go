@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -39,9 +40,9 @@ func TestSubvolumesThatAreNotMountedAreLookedAt(t *testing.T) {
 	o.Cmdlines = []string{"rootflags=noatime,subvol=@old", "rootflags=subvol=@root", `rootflags="subvol=@broken"`}
 	var asked []string
 	open := 0
-	o.Aside = func(source, option string, readOnly bool) (string, func(), error) {
-		asked = append(asked, fmt.Sprint(source, " ", option, " ", readOnly))
-		switch option {
+	o.Aside = func(fstype, source string, options ...string) (string, func(), error) {
+		asked = append(asked, fstype+" "+source+" "+strings.Join(options, ","))
+		switch options[0] {
 		case "":
 			open++
 			return "/aside", func() { open-- }, nil
@@ -55,13 +56,13 @@ func TestSubvolumesThatAreNotMountedAreLookedAt(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The filesystem itself is mounted for writing, the mount of it is not.
-	if want := []string{"/dev/vda  false", "/dev/vda subvol=/@broken false", "/dev/vda subvol=/@old false"}; !reflect.DeepEqual(asked, want) {
+	if want := []string{"btrfs /dev/vda ", "btrfs /dev/vda subvol=/@broken", "btrfs /dev/vda subvol=/@old"}; !reflect.DeepEqual(asked, want) {
 		t.Errorf("asked for %q", asked)
 	}
-	if len(s.Subvolumes) != 2 || open != 0 {
-		t.Fatalf("%+v, %d left open", s.Subvolumes, open)
+	if len(s.Aside) != 2 || open != 0 {
+		t.Fatalf("%+v, %d left open", s.Aside, open)
 	}
-	def, old := s.Subvolumes[0], s.Subvolumes[1]
+	def, old := s.Aside[0], s.Aside[1]
 	if def.Root != "" || def.Entries["/sbin/init"].Mode != 0o100755 || def.Entries["/etc/init"].Mode != 0 {
 		t.Errorf("the default subvolume: %+v", def)
 	}
@@ -75,7 +76,7 @@ func TestSubvolumesThatAreNotMountedAreLookedAt(t *testing.T) {
 	if err := Write(&b, s); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := Read(&b); err != nil || !reflect.DeepEqual(again.Subvolumes, s.Subvolumes) {
+	if again, err := Read(&b); err != nil || !reflect.DeepEqual(again.Aside, s.Aside) {
 		t.Errorf("read back: %v", err)
 	}
 }

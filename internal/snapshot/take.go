@@ -50,10 +50,11 @@ type Options struct {
 	// Cmdlines are further kernel command lines that will be asked about: what
 	// they name as init is looked at too.
 	Cmdlines []string
-	// Aside opens a subvolume of a mounted btrfs without mounting it anywhere:
-	// dir is where its files are until close is called. The error wraps
-	// fs.ErrNotExist where there is none of that name. May be nil.
-	Aside func(source, option string, readOnly bool) (dir string, close func(), err error)
+	// Aside opens a filesystem, or a subvolume of a btrfs, for reading, without
+	// mounting it anywhere: dir is where its files are until close is called.
+	// The error wraps fs.ErrNotExist where there is no subvolume of that name.
+	// May be nil.
+	Aside func(fstype, source string, options ...string) (dir string, close func(), err error)
 }
 
 // Take takes a snapshot. What cannot be read is among the Notes; an error says

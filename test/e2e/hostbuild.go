@@ -79,6 +79,16 @@ func builtImage(s Scenario, dir string) (string, error) {
 	if trace, err := os.ReadFile(filepath.Join(dir, "trace.txt0")); err != nil || !strings.Contains(string(trace), "to the switch to the real system") {
 		return "", fmt.Errorf("firstlight trace has not shown the boot (%v):\n%s", err, trace)
 	}
+	foretold, err := os.ReadFile(filepath.Join(dir, "check.json0"))
+	if err != nil {
+		return "", err
+	}
+	if !strings.Contains(string(foretold), `"verdict": "would boot"`) {
+		return "", fmt.Errorf("the machine boots, and firstlight check says there:\n%s", foretold)
+	}
+	if !strings.Contains(string(foretold), `"warnings": []`) {
+		return "", fmt.Errorf("nothing is wrong with the machine, and firstlight check warns there:\n%s", foretold)
+	}
 	f, err := os.Open(filepath.Join(dir, "out.img"))
 	if err != nil {
 		return "", err

@@ -26,6 +26,7 @@ var commands = map[string]struct {
 	"bench":   {"measure Firstlight beside its peers", measure},
 	"fuzz":    {"run every fuzz target for a time", fuzz},
 	"sim":     {"boot generated machines in the simulator", simulate},
+	"truth":   {"write the table of what firstlight check said and what the boot did", truthTable},
 	"mutate":  {"break the rules on purpose and look who notices", mutate},
 	"roots":   {"make Debian roots of the named suites", roots},
 	"disks":   {"make the disks of the named layouts, or of all", makeDisks},

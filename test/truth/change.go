@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"slices"
@@ -48,6 +49,44 @@ type Change struct {
 
 // Edit replaces Old by New.
 type Edit struct{ Path, Old, New string }
+
+// String says what was changed.
+func (c *Change) String() string {
+	var parts []string
+	say := func(format string, a ...any) { parts = append(parts, fmt.Sprintf(format, a...)) }
+	for _, d := range slices.Concat(c.Drop, c.Without) {
+		say("without `%s`", d)
+	}
+	for _, p := range slices.Sorted(maps.Keys(c.Put)) {
+		say("`%s` is %q", p, shorten(c.Put[p]))
+	}
+	for _, p := range slices.Sorted(maps.Keys(c.Cut)) {
+		say("`%s` cut to %d bytes", p, c.Cut[p])
+	}
+	for _, e := range c.Edit {
+		say("`%s`: %q instead of %q", e.Path, shorten(e.New), shorten(e.Old))
+	}
+	for _, e := range c.Args {
+		if e.Old == "" {
+			say("command line: `%s` added", e.New)
+		} else {
+			say("command line: `%s` instead of `%s`", e.New, e.Old)
+		}
+	}
+	if c.For != nil {
+		say("made for %s on %q", c.For.FS, c.For.Layers)
+	}
+	if c.Bus != "" {
+		say("made for disks on %s", c.Bus)
+	}
+	if c.Kernel != "" {
+		say("started with the kernel of %s", c.Kernel)
+	}
+	return strings.ReplaceAll(strings.Join(parts, "; "), "|", "/")
+}
+
+// shorten keeps the beginning of a text.
+func shorten(text string) string { return text[:min(len(text), 40)] }
 
 // scenario is what the image is built from.
 func (c *Change) scenario(s e2e.Scenario) e2e.Scenario {

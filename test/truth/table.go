@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -45,22 +46,70 @@ func Results(dir string) ([]Row, error) {
 	return rows, errors.Join(errs...)
 }
 
-// Table writes the rows for docs/.
-func Table(rows []Row) string {
-	var b strings.Builder
-	agree := 0
-	b.WriteString("| case | kernel | check says | the boot | |\n|---|---|---|---|---|\n")
-	for _, r := range rows {
-		mark := "differs"
-		switch {
-		case r.Problem != "":
-			mark = "not compared: " + strings.ReplaceAll(host.Tail(r.Problem, 1), "|", "/")
-		case r.Agree:
-			mark = "same"
-			agree++
+// Document writes docs/check-truth.md: every case with what came of it.
+func Document(cases []Case, rows []Row) string {
+	var good, changed, releases []string
+	agree, done := 0, 0
+	for _, c := range cases {
+		at := slices.IndexFunc(rows, func(r Row) bool { return r.Name == c.Name && r.Suite == c.Suite })
+		r, mark := Row{Check: "-", Real: "-"}, "not run"
+		if at >= 0 {
+			r, mark = rows[at], "differs"
+			done++
+			switch {
+			case r.Problem != "":
+				mark = "not compared: " + strings.ReplaceAll(host.Tail(r.Problem, 1), "|", "/")
+			case r.Agree:
+				mark = "same"
+				agree++
+			}
+			if !slices.Contains(releases, r.Asked.Kernel) && r.Asked.Kernel != "" {
+				releases = append(releases, r.Asked.Kernel)
+			}
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", r.Name, r.Suite, r.Check, r.Real, mark)
+		if c.Change == nil {
+			good = append(good, fmt.Sprintf("| %s | %s | %s | %s | %s | %s |", c.Name, c.Suite, r.Check, r.Real, mark, strings.Join(r.Warned, "; ")))
+		} else {
+			changed = append(changed, fmt.Sprintf("| %s | %s | %s | %s | %s |", c.Base.Name, c.Change, r.Check, r.Real, mark))
+		}
 	}
-	fmt.Fprintf(&b, "\n%d of %d the same.\n", agree, len(rows))
+	slices.Sort(releases)
+	return fmt.Sprintf(`# What a check said, and what the boot did
+
+Made by `+"`make check-truth`"+` (test/truth); [check.md](check.md) says how. Each row is
+one image, judged by `+"`firstlight check`"+` from a snapshot that was taken inside the
+guest, and then really booted in QEMU on the same disks, with Debian's kernels
+(%s).
+
+**%d of %d the same**, of %d cases.
+
+"boots when asked" is a boot in which a passphrase is typed; where a scenario has
+nobody who types, the check is told so (`+"`--unattended`"+`). A changed image has
+one thing taken away or one identity changed; not every such change breaks the
+boot.
+
+## The scenarios of the matrix
+
+| scenario | kernel | check says | the boot | | warnings |
+|---|---|---|---|---|---|
+%s
+
+## Changed images
+
+| made from | change | check says | the boot | |
+|---|---|---|---|---|
+%s
+
+## Not compared
+
+%s`, strings.Join(releases, ", "), agree, done, len(cases), strings.Join(good, "\n"), strings.Join(changed, "\n"), exceptions())
+}
+
+// exceptions lists the scenarios that are not compared.
+func exceptions() string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(notCompared)) {
+		fmt.Fprintf(&b, "- %s: %s.\n", name, notCompared[name])
+	}
 	return b.String()
 }

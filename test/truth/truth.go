@@ -14,10 +14,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"firstlight/internal/snapshot"
 	"firstlight/test/debian"
 	"firstlight/test/e2e"
 	"firstlight/test/guest/report"
@@ -55,7 +58,8 @@ type Row struct {
 	Problem string   `json:"problem,omitempty"`  // it could not be compared
 	// Asked is what the check was asked, so that a later one can be asked
 	// again without another boot.
-	Asked Question `json:"asked"`
+	Asked  Question `json:"asked"`
+	unseen []snapshot.File
 }
 
 // Question is one run of firstlight check.
@@ -146,7 +150,7 @@ func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
 		}
 	}
 	row.Asked = Question{Image: image, Snapshot: snap.file, Cmdline: line, Kernel: starts.Release, Unattended: !types(s.Boots[0].Do)}
-	if err := r.check(ctx, row); err != nil {
+	if err := r.ask(ctx, c, row, dir); err != nil {
 		return err
 	}
 	row.Real, err = r.boot(ctx, c, image, starts, line, dir)
@@ -176,11 +180,12 @@ func (r *Runner) check(ctx context.Context, row *Row) error {
 		Explanation []string
 		Asked       []string
 		Warnings    []string
+		Unseen      []snapshot.File
 	}
 	if jerr := json.Unmarshal([]byte(out), &verdict); jerr != nil {
 		return errors.Join(err, fmt.Errorf("check: %w: %s", jerr, out))
 	}
-	row.Text, row.Warned = verdict.Explanation, verdict.Warnings
+	row.Text, row.Warned, row.unseen = verdict.Explanation, verdict.Warnings, verdict.Unseen
 	switch {
 	case verdict.Verdict == "would boot" && len(verdict.Asked) > 0:
 		row.Check = Asks
@@ -272,8 +277,28 @@ func ending(v *vm.VM, asked bool) (string, error) {
 	return Fails, nil
 }
 
+// same returns the first scenario of the matrix whose machine is that of s, and
+// that is started in the same way but for the name by which it knows its root.
+func same(s e2e.Scenario) e2e.Scenario {
+	key := func(s e2e.Scenario) string {
+		words := slices.DeleteFunc(strings.Fields(s.Append), func(w string) bool { return strings.HasPrefix(strings.Trim(w, `"`), "root=") })
+		var names []string
+		for _, l := range s.Layouts {
+			names = append(names, l.Name)
+		}
+		return fmt.Sprint(names, s.Absent, s.Bus, s.Features, s.Include, s.Memory, words)
+	}
+	for _, m := range e2e.Matrix() {
+		if key(m) == key(s) && (m.For == nil) == (s.For == nil) && (m.For == nil || reflect.DeepEqual(m.For, s.For)) {
+			return m
+		}
+	}
+	return s
+}
+
 // snapshot takes the snapshot of a scenario's machine, once.
 func (r *Runner) snapshot(ctx context.Context, s e2e.Scenario, suite string) *taken {
+	s = same(s)
 	r.mu.Lock()
 	if r.snapshots == nil {
 		r.snapshots = map[string]*taken{}
@@ -284,7 +309,8 @@ func (r *Runner) snapshot(ctx context.Context, s e2e.Scenario, suite string) *ta
 		r.snapshots[s.Name+"-"+suite] = t
 	}
 	r.mu.Unlock()
-	t.once.Do(func() { t.file, t.took, t.err = r.capture(ctx, s, suite) })
+	dir := filepath.Join(r.Dir, "snapshot-"+s.Name+"-"+suite)
+	t.once.Do(func() { t.file, t.took, t.err = r.capture(ctx, s, suite, dir, nil) })
 	return t
 }
 
@@ -303,9 +329,9 @@ const (
 )
 
 // capture boots the scenario with a shell before the real system starts, has
-// the snapshot taken there, and says how long the boot took.
-func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite string) (string, time.Duration, error) {
-	dir := filepath.Join(r.Dir, "snapshot-"+s.Name+"-"+suite)
+// the snapshot taken there, with files that a boot would look for, and says how
+// long the boot took.
+func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite, dir string, files []snapshot.File) (string, time.Duration, error) {
 	file, clock := filepath.Join(dir, "snapshot"), filepath.Join(dir, "took")
 	if b, err := os.ReadFile(clock); err == nil { // of a run that is taken up again
 		took, err := time.ParseDuration(string(b))
@@ -340,8 +366,12 @@ func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite string) (str
 	if err != nil {
 		return "", 0, err
 	}
-	snap, took, err := shoot(ctx, vm.Machine{Kernel: kernel, Initrd: image, Memory: max(s.Memory, 768), Disks: attached,
-		Append: extend(s.Cmdline(), "rd.break=cleanup rd.shell fltest.ask="+strings.Join(asked, " fltest.ask="))}, s.Boots[0].Do, dir)
+	m := vm.Machine{Kernel: kernel, Initrd: image, Memory: max(s.Memory, 768), Disks: attached,
+		Append: extend(s.Cmdline(), "rd.break=cleanup rd.shell fltest.ask="+strings.Join(asked, " fltest.ask="))}
+	for _, f := range files {
+		m.Append = extend(m.Append, "fltest.file="+f.Device+":"+f.FSType+":"+f.Path)
+	}
+	snap, took, err := shoot(ctx, m, s.Boots[0].Do, dir)
 	if err != nil {
 		return "", 0, err
 	}
@@ -349,6 +379,36 @@ func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite string) (str
 		return "", 0, err
 	}
 	return file, took, os.WriteFile(clock, []byte(took.String()), 0o644)
+}
+
+// maxLooks bounds how often a snapshot is taken again for a case.
+const maxLooks = 3
+
+// ask asks firstlight check. On the machine itself that looks at the files that
+// the boot turns out to want, and decides again; here the snapshot is taken
+// again, with those.
+func (r *Runner) ask(ctx context.Context, c Case, row *Row, dir string) error {
+	var files []snapshot.File
+	for range maxLooks {
+		if err := r.check(ctx, row); err != nil {
+			return err
+		}
+		before := len(files)
+		for _, f := range row.unseen {
+			if !slices.Contains(files, f) {
+				files = append(files, f)
+			}
+		}
+		if len(files) == before {
+			return nil
+		}
+		again := filepath.Join(dir, fmt.Sprint("snapshot", before))
+		var err error
+		if row.Asked.Snapshot, _, err = r.capture(ctx, c.Base, c.Suite, again, files); err != nil {
+			return fmt.Errorf("snapshot with %v: %w", files, err)
+		}
+	}
+	return r.check(ctx, row)
 }
 
 // shoot has the snapshot taken in a machine. It returns how long it took from

@@ -81,9 +81,11 @@ func TestTruth(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		table := Table(rows)
-		fmt.Print(table)
-		if err := os.WriteFile(filepath.Join(dir, "table.md"), []byte(table), 0o644); err != nil {
+		all, err := Cases()
+		if err != nil {
+			t.Error(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "table.md"), []byte(Document(all, rows)), 0o644); err != nil {
 			t.Error(err)
 		}
 	})

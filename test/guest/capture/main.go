@@ -37,7 +37,11 @@ func capture() error {
 	if err != nil {
 		return err
 	}
+	var files []snapshot.File // that the harness knows a check to miss
 	for _, word := range strings.Fields(string(line)) {
+		if f := strings.SplitN(strings.TrimPrefix(word, "fltest.file="), ":", 3); strings.HasPrefix(word, "fltest.file=") && len(f) == 3 {
+			files = append(files, snapshot.File{Device: f[0], FSType: f[1], Path: f[2]})
+		}
 		// What the command line of a case will have.
 		if v, ok := strings.CutPrefix(word, "fltest.ask="); ok {
 			o.Cmdlines = append(o.Cmdlines, v)
@@ -47,6 +51,7 @@ func capture() error {
 	if err != nil {
 		return err
 	}
+	s.Look(o, files) // what it cannot look at, a check cannot tell
 	var b bytes.Buffer
 	if err := snapshot.Write(&b, s); err != nil {
 		return err

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -66,11 +67,22 @@ func run() (err error) {
 		return err
 	}
 	const image = "/run/firstlight-host.img"
-	said, err := output(firstlight, "build", "--kernel", release, "--host", "--no-cache", "--compression", "zstd:3", "--verbose", "--output", image)
+	build := []string{firstlight, "build", "--kernel", release, "--host", "--no-cache", "--compression", "zstd:3", "--verbose", "--output", image}
+	said, err := output(build...)
 	if err != nil {
 		return err
 	}
 	if err := w.SendBytes("build.log", said); err != nil {
+		return err
+	}
+	foretold, err := output(firstlight, "check", "--json", image)
+	if err != nil {
+		return err
+	}
+	if err := w.SendBytes("check.json", foretold); err != nil {
+		return err
+	}
+	if err := refused(image, build); err != nil {
 		return err
 	}
 	if err := carry(image); err != nil {
@@ -99,6 +111,35 @@ func output(argv ...string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
 	}
 	return out, nil
+}
+
+// refused builds an image that lacks the driver of the disks, which must not take
+// the place of the one that is there, unless by force.
+func refused(image string, build []string) error {
+	good, err := os.ReadFile(image)
+	if err != nil {
+		return err
+	}
+	config := image + ".toml"
+	if err := os.WriteFile(config, []byte("omit_features = [\"virtio-blk\"]\n"), 0o644); err != nil {
+		return err
+	}
+	build = append(build, "--config", config)
+	_, err = output(build...)
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(err.Error(), "no driver in this image") {
+		return fmt.Errorf("an image without the driver of the disks was to be refused, with the reason: %w", err)
+	}
+	if now, err := os.ReadFile(image); err != nil || !bytes.Equal(now, good) {
+		return errors.Join(errors.New("an image that was refused has taken the place of the good one"), err)
+	}
+	if _, err := output(append(build, "--force")...); err != nil {
+		return fmt.Errorf("by force: %w", err)
+	}
+	if now, err := os.ReadFile(image); err != nil || bytes.Equal(now, good) {
+		return errors.Join(errors.New("not installed although forced"), err)
+	}
+	return os.WriteFile(image, good, 0o644)
 }
 
 func carry(image string) error {

@@ -1,0 +1,72 @@
+package snapshot
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// What a boot turns out to read on filesystems that are not mounted, a key file
+// say, is looked at without a byte being written; its content never goes into a
+// file without --with-keys.
+func TestFilesOnOtherFilesystemsAreLookedAt(t *testing.T) {
+	o := machine(t)
+	root := string(o.Root)
+	key := append([]byte("secret key"), make([]byte, 20)...)
+	for name, data := range map[string][]byte{"aside/keys/root.key": key, "usr/cr.hdr": []byte("header")} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := Take(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := 0
+	o.Aside = func(fstype, source string, options ...string) (string, func(), error) {
+		if fstype != "ext4" || source != "/dev/vdc" || !slices.Equal(options, []string{"ro", "noload"}) {
+			t.Errorf("%s on %s with %q", fstype, source, options)
+		}
+		open++
+		return "/aside", func() { open-- }, nil
+	}
+	s.Sys.Set("/class/block/vdb/dev", "254:1")
+	if !s.Look(o, []File{{"vdc", "ext4", "/keys/root.key"}, {"vdc", "ext4", "/keys/none"}, {"vdb", "ext4", "/cr.hdr"}}) {
+		t.Fatalf("%q", s.Notes)
+	}
+	if open != 0 || len(s.Aside) != 1 {
+		t.Fatalf("%d left open, %+v", open, s.Aside)
+	}
+	in := s.Aside[0].Entries
+	if e := in["/keys/root.key"]; string(e.Data) != "secret key" || e.Size != 30 || !e.Secret {
+		t.Errorf("the key: %+v", e)
+	}
+	if e, looked := in["/keys/none"]; !looked || e.Mode != 0 {
+		t.Error("what is not there was not noted as such")
+	}
+	if e := s.MountAt("/usr").Entries["/cr.hdr"]; string(e.Data) != "header" {
+		t.Errorf("a file where its filesystem is mounted: %+v", e)
+	}
+	var with, without bytes.Buffer
+	if err := errors.Join(Write(&with, s), Write(&without, s.WithoutKeys())); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Read(&with)
+	if err != nil || !again.Aside[0].Entries["/keys/root.key"].Secret || string(again.Aside[0].Entries["/keys/root.key"].Data) != "secret key" {
+		t.Errorf("read back: %v", err)
+	}
+	bare, err := Read(&without)
+	if err != nil || bare.Aside[0].Entries["/keys/root.key"].Data != nil || bare.MountAt("/usr").Entries["/cr.hdr"].Data != nil {
+		t.Errorf("the key is in the file without keys: %v", err)
+	}
+	if s.Look(o, []File{{"vdd", "zfs", "/x"}}) || !strings.Contains(s.Notes[len(s.Notes)-1], "was not looked into") {
+		t.Errorf("%q", s.Notes)
+	}
+}
