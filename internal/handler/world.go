@@ -166,10 +166,14 @@ func (w *World) Find(spec devspec.Spec) []*udevd.Entry {
 	if !spec.IsDevice() {
 		return nil
 	}
-	all := slices.DeleteFunc(w.Devices.Block(), func(e *udevd.Entry) bool { return !filter.Usable(e.Device) })
+	all := w.Devices.Block()
+	from := func(e *udevd.Entry) bool {
+		return slices.ContainsFunc(all, func(base *udevd.Entry) bool {
+			return filter.Usable(base.Device) && spec.MatchesFrom(base, e)
+		})
+	}
 	for _, e := range all {
-		if spec.Matches(e) || spec.PartOffset != 0 &&
-			slices.ContainsFunc(all, func(base *udevd.Entry) bool { return spec.MatchesFrom(base, e) }) {
+		if filter.Usable(e.Device) && (spec.Matches(e) || spec.PartOffset != 0 && from(e)) {
 			out = append(out, e)
 		}
 	}
@@ -211,10 +215,10 @@ func (w *World) Identified(t *ueventd.Task) {
 	for {
 		var names []string
 		var until time.Duration
-		for devpath, since := range w.Devices.Unidentified() {
-			if since+identifyPatience > t.Now() {
-				names = append(names, path.Base(devpath))
-				until = max(until, since+identifyPatience)
+		for _, a := range w.Devices.Unidentified() {
+			if a.Since+identifyPatience > t.Now() {
+				names = append(names, path.Base(a.Devpath))
+				until = max(until, a.Since+identifyPatience)
 			}
 		}
 		if len(names) == 0 {

@@ -30,6 +30,7 @@ type trial struct {
 	wrong  map[string]int // wrong answers given, by question
 	fails  map[int]int    // injected errors so far, by fault
 	writes int            // of sim.Writes that were looked at
+	said   int            // of sim.Said likewise
 	tried  bool           // a resume was tried
 	roots  int            // how often the root was mounted
 }
@@ -240,12 +241,9 @@ func (t *trial) step() {
 	for ; t.writes < len(m.Writes); t.writes++ {
 		t.wrote(m.Writes[t.writes])
 	}
-	if t.r.Failed < 0 {
-		for _, l := range m.Said {
-			if strings.HasPrefix(l.Text, "The system cannot be started.") {
-				t.r.Failed, t.r.Screen = l.At, l.Text
-				break
-			}
+	for ; t.said < len(m.Said); t.said++ {
+		if l := &m.Said[t.said]; t.r.Failed < 0 && strings.HasPrefix(l.Text, "The system cannot be started.") {
+			t.r.Failed, t.r.Screen = l.At, l.Text
 		}
 	}
 }
