@@ -27,9 +27,14 @@ import (
 const (
 	// TopicDevice: a device was added, changed or removed.
 	TopicDevice = "device"
-	// TopicIdentified: no announced block device is left unidentified.
+	// TopicIdentified: no announced block device is left unidentified, but for
+	// those that have not answered for longer than Patience.
 	TopicIdentified = "block devices identified"
 )
+
+// Patience is how long a block device that was announced is worth waiting for
+// where something has to be known of all of them.
+const Patience = 2 * time.Second
 
 // queuePrefix begins the names of the devices' queues.
 const queuePrefix = "dev"
@@ -272,7 +277,7 @@ func (m *Manager) done(h *hand) {
 	m.sched.Notify("done " + devpath)
 	if identifies(h.msg) {
 		m.looking = slices.DeleteFunc(m.looking, func(x *hand) bool { return x == h })
-		if len(m.looking) == 0 {
+		if !slices.ContainsFunc(m.looking, func(x *hand) bool { return x.since+Patience > m.sched.Now() }) {
 			m.sched.Notify(TopicIdentified)
 		}
 	}
@@ -379,6 +384,14 @@ func (m *Manager) Unidentified() []Announced {
 		}
 	}
 	return out
+}
+
+// Unanswered says whether a block device was announced, for longer than
+// Patience, and is not identified.
+func (m *Manager) Unanswered(devpath string) bool {
+	return slices.ContainsFunc(m.looking, func(h *hand) bool {
+		return h.msg.Devpath == devpath && h.since+Patience <= m.sched.Now()
+	})
 }
 
 // ByName returns the device with that node, following the links of /dev that

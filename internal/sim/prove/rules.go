@@ -1,7 +1,6 @@
 package prove
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"
 	"firstlight/internal/sim"
+	"firstlight/internal/sim/content"
 	"firstlight/internal/sim/gen"
 )
 
@@ -206,11 +206,9 @@ func (t *trial) shows(node, uuid string) bool {
 		return false
 	}
 	defer b.Close()
-	head := make([]byte, 4096)
-	if _, err := b.ReadAt(head, 0); err != nil {
-		return false
-	}
-	return bytes.Equal(head[1024+12:1024+28], sim.UUID(uuid))
+	var head [16]byte
+	_, err = b.ReadAt(head[:], 1024+12)
+	return err == nil && head == content.UUID(uuid)
 }
 
 // observed is the machine as operations see it, under watch.
@@ -262,13 +260,10 @@ func (o observed) SwitchRoot(s machine.SwitchRoot) error {
 func (t *trial) end() {
 	m, w, truth := t.sim, t.w, t.truth
 	now := m.Now()
-	for _, s := range t.secrets() {
-		if bytes.Contains(m.Journal, []byte(s)) {
-			w.broken(secret, now, "%q is in the journal", s)
-		}
-		if slices.ContainsFunc(m.Said, func(l sim.Line) bool { return strings.Contains(l.Text, s) }) {
-			w.broken(secret, now, "%q was said", s)
-		}
+	kept := newKept(t.secrets())
+	kept.in(m.Journal, func(s string) { w.broken(secret, now, "%q is in the journal", s) })
+	for _, l := range m.Said {
+		kept.in([]byte(l.Text), func(s string) { w.broken(secret, now, "%q was said", s) })
 	}
 	t.came()
 	if m.Resumed != "" {
