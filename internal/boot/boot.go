@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"firstlight/internal/bootcmd"
+	"firstlight/internal/coro"
 	"firstlight/internal/filter"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
@@ -35,6 +36,9 @@ type Options struct {
 	Args     []string   // what the kernel passed to /init
 	Start    time.Duration
 	Inputs   *inputs.Log // records what comes in; nil for nothing
+	// Coroutines are those on which tasks run, for who runs many boots in one
+	// process; nil for its own.
+	Coroutines *coro.Stock
 }
 
 // Register makes a handler known to the core and returns what is to be done
@@ -82,6 +86,9 @@ func New(opt Options) *Core {
 	c := &Core{opt: opt}
 	c.log = journal.New(func() time.Duration { return c.sched.Now() })
 	c.sched = ueventd.New(c.log)
+	if opt.Coroutines != nil {
+		c.sched.RunOn(opt.Coroutines)
+	}
 	c.sched.Advance(opt.Start)
 	c.w = &handler.World{Sched: c.sched, Config: opt.Config, Image: opt.Image, Goals: goal.NewSet(), Say: c.say}
 	c.w.Devices = udevd.New(c.sched, opt.Sys, opt.Rules, c.publish)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -166,10 +167,14 @@ func (w *World) Find(spec devspec.Spec) []*udevd.Entry {
 	if !spec.IsDevice() {
 		return nil
 	}
-	all := slices.DeleteFunc(w.Devices.Block(), func(e *udevd.Entry) bool { return !filter.Usable(e.Device) })
+	all := w.Devices.Block()
+	from := func(e *udevd.Entry) bool {
+		return slices.ContainsFunc(all, func(base *udevd.Entry) bool {
+			return filter.Usable(base.Device) && spec.MatchesFrom(base, e)
+		})
+	}
 	for _, e := range all {
-		if spec.Matches(e) || spec.PartOffset != 0 &&
-			slices.ContainsFunc(all, func(base *udevd.Entry) bool { return spec.MatchesFrom(base, e) }) {
+		if filter.Usable(e.Device) && (spec.Matches(e) || spec.PartOffset != 0 && from(e)) {
 			out = append(out, e)
 		}
 	}
@@ -203,33 +208,53 @@ func (w *World) Want(spec devspec.Spec) {
 // Identified waits until every block device that the kernel has announced is
 // identified, so that a second device with the same name is seen before the
 // first is used, but not for a device that does not answer: each is waited
-// for no longer than identifyPatience after it was announced.
+// for no longer than udevd.Patience after it was announced.
 func (w *World) Identified(t *ueventd.Task) {
 	for w.Looking { // what is there already may have the name of what has come
 		t.Wait("the devices that are there already", udevd.TopicDevice)
 	}
 	for {
-		var names []string
-		var until time.Duration
-		for devpath, since := range w.Devices.Unidentified() {
-			if since+identifyPatience > t.Now() {
-				names = append(names, path.Base(devpath))
-				until = max(until, since+identifyPatience)
-			}
-		}
-		if len(names) == 0 {
+		fresh, until := w.unidentified(t.Now())
+		if len(fresh) == 0 {
 			return
 		}
-		slices.Sort(names)
-		what := strings.Join(names, " ")
-		if t.WaitUntil(until, "identification of "+what, udevd.TopicIdentified, udevd.TopicDevice) {
-			t.Record("decision", "go on without "+what+": no answer for "+goal.Seconds(identifyPatience))
+		if !t.WaitUntil(until, "identification of "+few(fresh), udevd.TopicIdentified) {
+			continue
+		}
+		late := slices.DeleteFunc(fresh, func(devpath string) bool { return !w.Devices.Unanswered(devpath) })
+		if len(late) > 0 {
+			t.Record("decision", "go on without "+few(late)+": no answer for "+goal.Seconds(udevd.Patience))
 		}
 	}
 }
 
-// identifyPatience bounds the wait of Identified.
-const identifyPatience = 2 * time.Second
+// unidentified returns the devices that are waited for, and how long at most.
+func (w *World) unidentified(now time.Duration) (devpaths []string, until time.Duration) {
+	for _, a := range w.Devices.Unidentified() {
+		if a.Since+udevd.Patience > now {
+			devpaths = append(devpaths, a.Devpath)
+			until = max(until, a.Since+udevd.Patience)
+		}
+	}
+	return devpaths, until
+}
+
+// few names devices by the last parts of their paths, and no more than fit a
+// line: a large machine has hundreds.
+func few(devpaths []string) string {
+	const most = 8
+	text := ""
+	for i, p := range devpaths {
+		if i == most {
+			return text + " and " + strconv.Itoa(len(devpaths)-most) + " more"
+		}
+		if i > 0 {
+			text += " "
+		}
+		text += path.Base(p)
+	}
+	return text
+}
 
 // LoadModules loads modules and remembers those that the image lacks.
 func (w *World) LoadModules(t *ueventd.Task, names ...string) error {

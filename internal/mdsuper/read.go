@@ -25,8 +25,9 @@ const (
 func Read(r io.ReaderAt, size uint64) (*Super, error) {
 	var best *Super
 	var bad error
+	buf := make([]byte, superBytes)
 	for _, at := range places(size) {
-		s, err := readAt(r, size, at.version, at.offset)
+		s, err := readAt(r, size, at.version, at.offset, buf)
 		switch {
 		case errors.Is(err, ErrNone):
 		case err != nil:
@@ -52,7 +53,7 @@ func Read(r io.ReaderAt, size uint64) (*Super, error) {
 func ReadVersion(r io.ReaderAt, size uint64, v Version) (*Super, error) {
 	for _, at := range places(size) {
 		if at.version == v {
-			return readAt(r, size, v, at.offset)
+			return readAt(r, size, v, at.offset, make([]byte, superBytes))
 		}
 	}
 	return nil, fmt.Errorf("md: version %v: %w", v, ErrNone)
@@ -84,17 +85,18 @@ func places(size uint64) []place {
 	return list
 }
 
-func readAt(r io.ReaderAt, size uint64, v Version, off uint64) (*Super, error) {
-	var buf [superBytes]byte
-	if _, err := io.ReadFull(io.NewSectionReader(r, int64(off), superBytes), buf[:]); err != nil {
+// readAt reads the superblock at a place into buf, which it needs only while it
+// runs.
+func readAt(r io.ReaderAt, size uint64, v Version, off uint64, buf []byte) (*Super, error) {
+	if n, err := r.ReadAt(buf, int64(off)); n < len(buf) {
 		return nil, fmt.Errorf("md: read superblock at %d: %w", off, err)
 	}
 	var s *Super
 	var err error
 	if v.Major == 0 {
-		s, err = parse0(buf[:], off)
+		s, err = parse0(buf, off)
 	} else {
-		s, err = parse1(buf[:], off, size/SectorSize)
+		s, err = parse1(buf, off, size/SectorSize)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("md: version %v superblock at %d: %w", v, off, err)

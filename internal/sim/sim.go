@@ -10,7 +10,6 @@ package sim
 import (
 	"cmp"
 	"fmt"
-	"iter"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -19,6 +18,7 @@ import (
 
 	"firstlight/internal/boot"
 	"firstlight/internal/bootcmd"
+	"firstlight/internal/coro"
 	"firstlight/internal/handler"
 	"firstlight/internal/inputs"
 	"firstlight/internal/machine"
@@ -74,6 +74,8 @@ type Machine struct {
 	// Wrap returns what operations see instead of the machine, which it is
 	// given: to watch them, or to disturb them. It is called once, by Boot.
 	Wrap func(machine.Machine) machine.Machine
+	// Room is what an earlier machine has left; nil: there was none.
+	Room *Room
 	// AfterStep is called whenever the core has run until it could not go on,
 	// after its operations were started. Journal then holds all that it has
 	// recorded so far.
@@ -125,9 +127,10 @@ type Machine struct {
 	seq        uint64
 	current    *operation
 	underWay   []*operation
-	idle       []*worker
+	closed     bool
 	asked      map[string]*operation
 
+	ownRoom  bool
 	devLinks map[string]string
 	inputs   *inputs.Log
 	world    machine.Machine // what operations see
@@ -152,8 +155,7 @@ type event struct {
 type operation struct {
 	what   string
 	run    func()
-	on     *worker // runs it, once it was begun
-	ended  bool
+	on     *coro.Coroutine // runs it, once it was begun
 	woken  bool
 	err    error // with which its question was withdrawn
 	resume func()
@@ -189,7 +191,10 @@ func (m *Machine) init() {
 	if m.sys != nil {
 		return
 	}
-	m.sys = newTree()
+	if m.Room == nil {
+		m.Room, m.ownRoom = &Room{}, true
+	}
+	m.sys = newTree(m.Room)
 	m.kmod = newModules(m.Modules)
 	m.disks, m.numbers = map[string]*Disk{}, map[devnum]*Disk{}
 	m.away, m.slots = map[*Disk]bool{}, map[string][]*Disk{}
@@ -220,11 +225,13 @@ func (m *Machine) Boot(limit time.Duration) error {
 			Sources: []inputs.Source{{Name: "/proc/cmdline", Text: bootcmd.RedactText(bootcmd.Source{Name: "/proc/cmdline", Text: m.Cmdline})}}})
 	}
 	missing := func(text string) { m.Core.World().AddMissing(text) }
-	m.Core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: m.Image, Sys: m.sys,
+	m.Core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: m.Image, Sys: m.sys, Coroutines: &m.Room.coroutines,
 		Rules:    udevd.NewTable(tab, cfg.Params, m.inputs.Matches(m.matches), missing),
 		Handlers: m.Handlers, Start: m.now, Inputs: m.inputs})
 	m.world = m
-	m.Journal = make([]byte, 0, 24<<10)
+	if m.Journal = m.Room.journal[:0]; cap(m.Journal) == 0 {
+		m.Journal = make([]byte, 0, 24<<10)
+	}
 	if m.Wrap != nil {
 		m.world = m.Wrap(m)
 	}
@@ -297,7 +304,6 @@ func (m *Machine) start(op ueventd.Operation) {
 	o := &operation{what: op.What}
 	o.run = func() {
 		defer func() {
-			o.ended = true
 			if p := recover(); p != nil {
 				err = fmt.Errorf("internal error: %v", p)
 			}
@@ -318,17 +324,15 @@ func (m *Machine) start(op ueventd.Operation) {
 	}
 	step := func() {
 		if o.on == nil {
-			o.on = m.worker()
-			o.on.job = o
+			o.on = m.Room.coroutines.Get(o.run)
 			m.underWay = append(m.underWay, o)
 		}
 		m.current = o
-		o.on.next()
+		ended := o.on.Resume()
 		m.current = nil
-		if !o.ended {
+		if !ended {
 			return
 		}
-		m.idle = append(m.idle, o.on)
 		m.underWay = slices.DeleteFunc(m.underWay, func(x *operation) bool { return x == o })
 		m.Finished = append(m.Finished, op.What)
 		m.Core.Finish(op.ID, value, err)
@@ -354,47 +358,45 @@ func (m *Machine) sleep(d time.Duration) {
 			}
 		})
 	}
-	if !o.on.yield(struct{}{}) {
+	if !m.closed {
+		o.on.Pause()
+	}
+	if m.closed {
 		panic("sim: the machine was closed")
 	}
 }
 
-// worker is a coroutine that carries out operations, one after the other.
-type worker struct {
-	job   *operation
-	next  func() (struct{}, bool)
-	stop  func()
-	yield func(struct{}) bool
-}
-
-func (m *Machine) worker() *worker {
-	if n := len(m.idle); n > 0 {
-		w := m.idle[n-1]
-		m.idle = m.idle[:n-1]
-		return w
-	}
-	w := &worker{}
-	w.next, w.stop = iter.Pull(func(yield func(struct{}) bool) {
-		w.yield = yield
-		for w.job.run(); yield(struct{}{}); w.job.run() {
-		}
-	})
-	return w
-}
-
-// Close ends what is still going on after Boot and gives its memory back: for
-// who boots many machines. The core must not be asked for anything after it.
+// Close ends what is still going on after Boot and leaves the memory to the
+// next machine with the same Room: for who boots many. Neither the core nor
+// what the machine has recorded may be used after it.
 func (m *Machine) Close() {
+	m.closed = true
 	for _, o := range m.underWay {
-		o.on.stop()
+		m.current = o
+		o.on.Resume()
 	}
-	for _, w := range m.idle {
-		w.stop()
-	}
-	m.underWay, m.idle = nil, nil
+	m.underWay = nil
 	if m.Core != nil {
 		m.Core.Close()
 	}
+	m.Room.journal = m.Journal
+	if m.sys != nil {
+		m.sys.clear()
+	}
+	if m.ownRoom {
+		m.Room.coroutines.Close()
+	}
+}
+
+// Close ends the coroutines that wait for a next machine.
+func (r *Room) Close() { r.coroutines.Close() }
+
+// Room is memory that one machine leaves to the next, and stacks that have
+// grown. The zero value is empty. It is for one machine at a time.
+type Room struct {
+	coroutines coro.Stock
+	journal    []byte
+	nodes      [][]node // of sysfs
 }
 
 // SaidText is all that was said loudly, one after the other. Sentences that

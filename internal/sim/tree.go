@@ -11,6 +11,8 @@ import (
 // tree is a sysfs in memory. It implements sysfs.FS.
 type tree struct {
 	root  node
+	room  *Room
+	used  int    // of the room's blocks of nodes
 	fresh []node // to be used
 	// watch is called with each attribute that is read, before it is.
 	watch func(p string)
@@ -32,7 +34,29 @@ const (
 	symlink
 )
 
-func newTree() *tree { return &tree{} }
+func newTree(room *Room) *tree { return &tree{room: room} }
+
+// add returns a node that is new.
+func (t *tree) add(name string) *node {
+	if len(t.fresh) == 0 {
+		if t.used == len(t.room.nodes) {
+			t.room.nodes = append(t.room.nodes, make([]node, 128))
+		}
+		t.fresh = t.room.nodes[t.used]
+		t.used++
+	}
+	n := &t.fresh[0]
+	t.fresh = t.fresh[1:]
+	kids := n.kids[:0]
+	clear(n.kids[:cap(n.kids)])
+	*n = node{name: name, kids: kids}
+	return n
+}
+
+// clear leaves the nodes to the next tree in the room.
+func (t *tree) clear() {
+	t.root, t.fresh, t.used = node{}, nil, 0
+}
 
 func (n *node) find(name string) (int, bool) {
 	lo, hi := 0, len(n.kids)
@@ -61,16 +85,10 @@ func (t *tree) below(n *node, p string) *node {
 		}
 		i, ok := n.find(name)
 		if !ok {
-			if len(t.fresh) == 0 {
-				t.fresh = make([]node, 128)
-			}
-			kid := &t.fresh[0]
-			t.fresh = t.fresh[1:]
-			kid.name = name
 			if n.kids == nil {
 				n.kids = make([]*node, 0, 8)
 			}
-			n.kids = slices.Insert(n.kids, i, kid)
+			n.kids = slices.Insert(n.kids, i, t.add(name))
 		}
 		n = n.kids[i]
 	}

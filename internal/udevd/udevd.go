@@ -8,6 +8,7 @@
 package udevd
 
 import (
+	"cmp"
 	"maps"
 	"path"
 	"slices"
@@ -26,9 +27,14 @@ import (
 const (
 	// TopicDevice: a device was added, changed or removed.
 	TopicDevice = "device"
-	// TopicIdentified: no announced block device is left unidentified.
+	// TopicIdentified: no announced block device is left unidentified, but for
+	// those that have not answered for longer than Patience.
 	TopicIdentified = "block devices identified"
 )
+
+// Patience is how long a block device that was announced is worth waiting for
+// where something has to be known of all of them.
+const Patience = 2 * time.Second
 
 // queuePrefix begins the names of the devices' queues.
 const queuePrefix = "dev"
@@ -68,6 +74,8 @@ type Manager struct {
 
 	db       map[string]*Entry // by devpath
 	byName   map[string]*Entry // by devname
+	blocks   []*Entry          // block devices by devpath; a list that was given out stays as it was
+	looking  []*hand           // events not yet done that lead to a block device being looked at, in order
 	claims   map[string][]*claim
 	leads    map[string]string  // where each link leads now, "" for nowhere
 	changing map[string]bool    // links with a change under way
@@ -127,6 +135,9 @@ func (m *Manager) Add(msg *uevent.Message) {
 	m.arrived++
 	h := &hand{msg, m.arrived, m.sched.Now()}
 	m.inHand[msg.Devpath] = append(m.inHand[msg.Devpath], h)
+	if identifies(msg) {
+		m.looking = append(m.looking, h)
+	}
 	m.sched.Push(ueventd.Event{Queue: queuePrefix + " " + msg.Devpath, Kind: msg.Action, Name: msg.Props["DEVNAME"], Value: h})
 }
 
@@ -243,6 +254,7 @@ func (m *Manager) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		e.Since = old.Since
 	}
 	m.db[msg.Devpath] = e
+	m.list(old, e)
 	if name := dev.Devname(); name != "" {
 		m.byName[name] = e
 	}
@@ -263,8 +275,11 @@ func (m *Manager) done(h *hand) {
 		delete(m.inHand, devpath)
 	}
 	m.sched.Notify("done " + devpath)
-	if identifies(h.msg) && len(m.Unidentified()) == 0 {
-		m.sched.Notify(TopicIdentified)
+	if identifies(h.msg) {
+		m.looking = slices.DeleteFunc(m.looking, func(x *hand) bool { return x == h })
+		if !slices.ContainsFunc(m.looking, func(x *hand) bool { return x.since+Patience > m.sched.Now() }) {
+			m.sched.Notify(TopicIdentified)
+		}
 	}
 	m.sched.Notify(TopicDevice)
 }
@@ -328,6 +343,7 @@ func (m *Manager) forget(t *ueventd.Task, devpath string) {
 		return
 	}
 	delete(m.db, devpath)
+	m.list(e, nil)
 	if m.byName[e.Devname()] == e {
 		delete(m.byName, e.Devname())
 	}
@@ -348,16 +364,34 @@ func (m *Manager) applyNode(t *ueventd.Task, e *Entry) {
 	}
 }
 
+// Announced is a block device whose content is not known yet.
+type Announced struct {
+	Devpath string
+	Since   time.Duration // when the kernel said so
+}
+
 // Unidentified returns the block devices that the kernel has announced and
-// whose events are still in hand, with the time since when.
-func (m *Manager) Unidentified() map[string]time.Duration {
-	out := map[string]time.Duration{}
-	for devpath, hands := range m.inHand {
-		if i := slices.IndexFunc(hands, func(h *hand) bool { return identifies(h.msg) }); i >= 0 {
-			out[devpath] = hands[i].since
+// whose events are still in hand, in the order in which they were announced.
+func (m *Manager) Unidentified() []Announced {
+	if len(m.looking) == 0 {
+		return nil
+	}
+	out := make([]Announced, 0, len(m.looking))
+	for _, h := range m.looking {
+		hands := m.inHand[h.msg.Devpath]
+		if hands[slices.IndexFunc(hands, func(x *hand) bool { return identifies(x.msg) })] == h {
+			out = append(out, Announced{h.msg.Devpath, h.since})
 		}
 	}
 	return out
+}
+
+// Unanswered says whether a block device was announced, for longer than
+// Patience, and is not identified.
+func (m *Manager) Unanswered(devpath string) bool {
+	return slices.ContainsFunc(m.looking, func(h *hand) bool {
+		return h.msg.Devpath == devpath && h.since+Patience <= m.sched.Now()
+	})
 }
 
 // ByName returns the device with that node, following the links of /dev that
@@ -377,8 +411,29 @@ func (m *Manager) ByName(devname string) *Entry {
 // At returns the device at devpath, or nil.
 func (m *Manager) At(devpath string) *Entry { return m.db[devpath] }
 
-// Block returns all block devices, sorted by devpath.
-func (m *Manager) Block() []*Entry { return m.Subsystem("block") }
+// Block returns all block devices, sorted by devpath. The list is shared and
+// must not be changed; it stays as it is whatever happens to the devices.
+func (m *Manager) Block() []*Entry { return m.blocks }
+
+// list keeps the list of block devices up to date: old is what was known of a
+// device, and e what is known now; either may be nil.
+func (m *Manager) list(old, e *Entry) {
+	isBlock := func(x *Entry) bool { return x != nil && x.Subsystem() == "block" }
+	if !isBlock(old) && !isBlock(e) {
+		return
+	}
+	devpath := cmp.Or(old, e).Devpath()
+	i, known := slices.BinarySearchFunc(m.blocks, devpath, func(x *Entry, p string) int { return strings.Compare(x.Devpath(), p) })
+	now := make([]*Entry, 0, len(m.blocks)+1)
+	now = append(now, m.blocks[:i]...)
+	if isBlock(e) {
+		now = append(now, e)
+	}
+	if known {
+		i++
+	}
+	m.blocks = append(now, m.blocks[i:]...)
+}
 
 // Subsystem returns all devices of a subsystem, sorted by devpath.
 func (m *Manager) Subsystem(name string) []*Entry {

@@ -1,12 +1,12 @@
 package ueventd
 
 import (
-	"iter"
 	"runtime"
 	"slices"
 	"strconv"
 	"time"
 
+	"firstlight/internal/coro"
 	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 )
@@ -18,8 +18,7 @@ type Task struct {
 	q        *queue
 	e        *entry
 	handler  Handler
-	on       *worker // runs it, once it was begun
-	ended    bool
+	on       *coro.Coroutine // runs it, once it was begun
 	outcome  Outcome
 	topics   []string
 	deadline *timer
@@ -37,36 +36,10 @@ func newTask(s *Scheduler, q *queue, e *entry, h Handler) *Task {
 	return &Task{s: s, q: q, e: e, handler: h, cause: e.ev.Cause, waits: e.waits}
 }
 
-// worker is a coroutine that runs tasks, one after the other: a stack that has
-// grown for one serves the next.
-type worker struct {
-	task  *Task
-	next  func() (struct{}, bool)
-	stop  func()
-	yield func(struct{}) bool
-}
-
-// worker returns one that is idle.
-func (s *Scheduler) worker() *worker {
-	if n := len(s.idle); n > 0 {
-		w := s.idle[n-1]
-		s.idle = s.idle[:n-1]
-		return w
-	}
-	w := &worker{}
-	w.next, w.stop = iter.Pull(func(yield func(struct{}) bool) {
-		w.yield = yield
-		for w.task.run(); yield(struct{}{}); w.task.run() {
-		}
-	})
-	return w
-}
-
 // run handles the event. A panic ends the task as a failure: one broken
 // handler must not take the machine's only way to boot with it.
 func (t *Task) run() {
 	defer func() {
-		t.ended = true
 		if p := recover(); p != nil && !t.s.closed {
 			t.s.stats.Panics++
 			t.outcome = Outcome{Verdict: Failed, Reason: fmt.Sprintf("internal error: %v", p)}
@@ -96,13 +69,9 @@ func (s *Scheduler) Close() {
 	s.closed = true
 	for _, q := range s.queues {
 		if t := q.running; t != nil && t.on != nil {
-			t.on.stop()
+			t.on.Resume() // and its pause panics
 		}
 	}
-	for _, w := range s.idle {
-		w.stop()
-	}
-	s.idle = nil
 }
 
 // step lets a task run until it waits for something or ends.
@@ -125,20 +94,12 @@ func (s *Scheduler) step(t *Task) {
 	s.next(t.q)
 }
 
-// resume lets a worker run the task and says whether it wants to go on later.
+// resume lets the task run and says whether it wants to go on later.
 func (t *Task) resume() (more bool) {
 	if t.on == nil {
-		t.on = t.s.worker()
-		t.on.task = t
+		t.on = t.s.coroutines.Get(t.run)
 	}
-	t.on.next()
-	if !t.ended {
-		return true
-	}
-	t.on.task = nil
-	t.s.idle = append(t.s.idle, t.on)
-	t.on = nil
-	return false
+	return !t.on.Resume()
 }
 
 func (s *Scheduler) conclude(t *Task) {
@@ -227,8 +188,11 @@ func (t *Task) Record(kind, text string, fields ...string) {
 }
 
 func (t *Task) pause() {
-	if !t.on.yield(struct{}{}) {
-		panic("ueventd: task resumed after its end")
+	if !t.s.closed {
+		t.on.Pause()
+	}
+	if t.s.closed {
+		panic("ueventd: the scheduler was closed")
 	}
 }
 

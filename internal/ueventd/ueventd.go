@@ -15,12 +15,12 @@ package ueventd
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"sort"
 	"strconv"
 	"time"
 
+	"firstlight/internal/coro"
 	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 )
@@ -116,10 +116,11 @@ type Scheduler struct {
 	inputs   uint64            // counts what came in from outside
 	stats    Stats
 	current  *Task
-	idle     []*worker
 	closed   bool
 	input    uint64 // the record of the input that is being taken in, 0 for none
 	after    func()
+
+	coroutines *coro.Stock // on which tasks run
 }
 
 // maxSpins is how often one event may be handled again without any input
@@ -192,8 +193,12 @@ type timer struct {
 func New(rec Recorder) *Scheduler {
 	return &Scheduler{rec: rec, queues: map[string]*queue{}, waiting: map[string][]*Task{},
 		parked: map[string][]*entry{}, busy: map[uint64]*Task{},
-		notices: map[string]notice{}}
+		notices: map[string]notice{}, coroutines: &coro.Stock{}}
 }
+
+// RunOn has tasks run on the coroutines of a stock that others use too, one
+// after the other.
+func (s *Scheduler) RunOn(stock *coro.Stock) { s.coroutines = stock }
 
 // OnAsking sets what is called when the first question to a person is asked,
 // and when the last one is answered.
@@ -296,7 +301,7 @@ func (s *Scheduler) Push(ev Event) {
 	if s.isPending(e) {
 		return
 	}
-	for _, topic := range slices.Sorted(maps.Keys(s.parked)) {
+	for _, topic := range s.parkedAt(e) {
 		for _, p := range slices.Clone(s.parked[topic]) {
 			if p.same(e) {
 				s.unpark(p)
@@ -307,6 +312,20 @@ func (s *Scheduler) Push(ev Event) {
 		}
 	}
 	s.push(e)
+}
+
+// parkedAt returns the topics for which an equal event waits, sorted.
+func (s *Scheduler) parkedAt(e *entry) (topics []string) {
+	if e.ev.Value != nil {
+		return nil // it has no equal
+	}
+	for topic, list := range s.parked {
+		if slices.ContainsFunc(list, e.same) {
+			topics = append(topics, topic)
+		}
+	}
+	slices.Sort(topics)
+	return topics
 }
 
 // isPending says whether an equal event is in its queue and not yet begun.

@@ -165,9 +165,14 @@ func (h *Handler) late(f *filesystem) ueventd.Outcome {
 
 // there returns the members that there are, sorted by devpath.
 func (h *Handler) there(f *filesystem) []*udevd.Entry {
-	return slices.DeleteFunc(h.w.Devices.Block(), func(e *udevd.Entry) bool {
-		return e.Property("ID_FS_TYPE") != "btrfs" || filter.Btrfs+" "+e.Property("ID_FS_UUID") != f.key
-	})
+	var there []*udevd.Entry
+	uuid := strings.TrimPrefix(f.key, filter.Btrfs+" ")
+	for _, e := range h.w.Devices.Block() {
+		if e.Property("ID_FS_TYPE") == "btrfs" && e.Property("ID_FS_UUID") == uuid {
+			there = append(there, e)
+		}
+	}
+	return there
 }
 
 // twins says which members are there twice: copies, of which the kernel would

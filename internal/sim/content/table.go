@@ -27,6 +27,7 @@ const (
 	gptEntries   = 128
 	gptEntrySize = 128
 	gptArray     = gptEntries * gptEntrySize / SectorSize // sectors
+	page         = 4096
 )
 
 // GPTFirst is where the first partition of a GPT may begin, in bytes, and
@@ -40,8 +41,10 @@ const (
 // end of a disk of size bytes (UEFI specification 2.10, chapter 5.3).
 func GPT(disk string, size int64, parts []Partition) []Piece {
 	sectors := uint64(size / SectorSize)
-	head := make([]byte, SectorSize*(2+gptArray))
-	mbr, header, array := head[:SectorSize], head[SectorSize:2*SectorSize], head[2*SectorSize:]
+	// What is read of it in pages is in one piece.
+	const before = page - GPTLast%page
+	head := make([]byte, GPTFirst+page-GPTFirst%page)
+	mbr, header, array := head[:SectorSize], head[SectorSize:2*SectorSize], head[2*SectorSize:GPTFirst]
 	mbrEntry(mbr[446:], 0, 0xee, 1, min(sectors-1, 1<<32-1))
 	mbr[510], mbr[511] = 0x55, 0xaa
 	for i, p := range parts {
@@ -62,10 +65,10 @@ func GPT(disk string, size int64, parts []Partition) []Piece {
 	sum := crc32.ChecksumIEEE(array)
 	id := guid(disk)
 	gptHeader(header, 1, sectors-1, 2, sectors, id, sum)
-	tail := make([]byte, SectorSize)
-	gptHeader(tail, sectors-1, 1, sectors-1-gptArray, sectors, id, sum)
-	end := int64(sectors) * SectorSize
-	return []Piece{{0, head}, {end - GPTLast, array}, {end - SectorSize, tail}}
+	tail := make([]byte, before+GPTLast)
+	copy(tail[before:], array[:len(parts)*gptEntrySize])
+	gptHeader(tail[len(tail)-SectorSize:], sectors-1, 1, sectors-1-gptArray, sectors, id, sum)
+	return []Piece{{0, head}, {int64(sectors)*SectorSize - int64(len(tail)), tail}}
 }
 
 func gptHeader(b []byte, here, other, entries, sectors uint64, disk [16]byte, sum uint32) {

@@ -30,14 +30,23 @@ type trial struct {
 	wrong  map[string]int // wrong answers given, by question
 	fails  map[int]int    // injected errors so far, by fault
 	writes int            // of sim.Writes that were looked at
+	said   int            // of sim.Said likewise
 	tried  bool           // a resume was tried
 	roots  int            // how often the root was mounted
 }
 
-// Boot boots a machine and checks it.
-func Boot(d *gen.Machine) *Result {
+// Bench boots one machine after the other in the same memory. The zero value
+// is ready. It is not safe for concurrent use.
+type Bench struct{ room sim.Room }
+
+// Close gives the memory back.
+func (b *Bench) Close() { b.room.Close() }
+
+// Boot boots a machine and checks it. The journal of a boot that broke no rule
+// is there until the next one.
+func (b *Bench) Boot(d *gen.Machine) *Result {
 	truth := d.Truth()
-	m := &sim.Machine{Cmdline: d.Cmdline(), Seed: d.Seed, Image: handler.Image{Version: "test"}}
+	m := &sim.Machine{Cmdline: d.Cmdline(), Seed: d.Seed, Image: handler.Image{Version: "test"}, Room: &b.room}
 	r := &Result{Machine: d, Truth: truth, Sim: m, Failed: -1}
 	t := &trial{d: d, truth: truth, r: r, sim: m, w: newWatch(len(d.Nodes)), rng: rand.New(rand.NewPCG(d.Seed, 3)),
 		seen: newSights(), wrong: map[string]int{}, fails: map[int]int{}}
@@ -55,6 +64,12 @@ func Boot(d *gen.Machine) *Result {
 	t.w.step(m.Journal)
 	t.end()
 	r.Violations = t.w.found
+	journal := m.Journal
+	if len(r.Violations) > 0 {
+		m.Journal = nil // it is kept, and the next boot has another
+	}
+	m.Close()
+	m.Journal = journal
 	return r
 }
 
@@ -240,12 +255,9 @@ func (t *trial) step() {
 	for ; t.writes < len(m.Writes); t.writes++ {
 		t.wrote(m.Writes[t.writes])
 	}
-	if t.r.Failed < 0 {
-		for _, l := range m.Said {
-			if strings.HasPrefix(l.Text, "The system cannot be started.") {
-				t.r.Failed, t.r.Screen = l.At, l.Text
-				break
-			}
+	for ; t.said < len(m.Said); t.said++ {
+		if l := &m.Said[t.said]; t.r.Failed < 0 && strings.HasPrefix(l.Text, "The system cannot be started.") {
+			t.r.Failed, t.r.Screen = l.At, l.Text
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package prove
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -9,8 +8,8 @@ import (
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"
 	"firstlight/internal/sim"
+	"firstlight/internal/sim/content"
 	"firstlight/internal/sim/gen"
-	"firstlight/internal/udevd"
 )
 
 // Names of rules that are checked here; those of watch are in words there.
@@ -28,74 +27,6 @@ const (
 	twiceDone   = "nothing is mounted twice"
 	lostImage   = "a hibernated system is resumed"
 )
-
-// sights is what of the devices was known to the core, and since when.
-type sights struct {
-	twins map[string]time.Duration // identities that are there twice, since when
-	// members is how many members of an array or filesystem are known, since
-	// when as many.
-	members map[string]int
-	since   map[string]time.Duration
-	last    uint64
-}
-
-func newSights() sights {
-	return sights{map[string]time.Duration{}, map[string]int{}, map[string]time.Duration{}, 0}
-}
-
-// identity is what a device claims to be, one of its kind.
-func identity(e *udevd.Entry) string {
-	typ, uuid := e.Property("ID_FS_TYPE"), e.Property("ID_FS_UUID")
-	if typ == "" || uuid == "" {
-		return ""
-	}
-	return typ + " " + uuid + " " + e.Property("ID_FS_UUID_SUB")
-}
-
-// look keeps up with what the core knows of the devices.
-func (t *trial) look() {
-	w := t.sim.Core.World()
-	if w.Revision == t.seen.last {
-		return
-	}
-	t.seen.last = w.Revision
-	now := t.sim.Now()
-	count, members := map[string]int{}, map[string]int{}
-	for _, e := range w.Devices.Block() {
-		id := identity(e)
-		if id == "" {
-			continue
-		}
-		count[id]++
-		if typ := e.Property("ID_FS_TYPE"); typ == "linux_raid_member" || typ == "btrfs" {
-			members[e.Property("ID_FS_UUID")]++
-		} else if typ == "LVM2_member" {
-			if group := t.built.groups[e.Property("ID_FS_UUID")]; group != "" && count[id] == 1 {
-				members[group]++
-			}
-		}
-	}
-	for id, n := range count {
-		if _, known := t.seen.twins[id]; n > 1 && !known {
-			t.seen.twins[id] = now
-		}
-	}
-	for id := range t.seen.twins {
-		if count[id] < 2 {
-			delete(t.seen.twins, id)
-		}
-	}
-	for id := range t.seen.members {
-		if members[id] == 0 {
-			members[id] = 0
-		}
-	}
-	for id, n := range members {
-		if t.seen.members[id] != n {
-			t.seen.members[id], t.seen.since[id] = n, now
-		}
-	}
-}
 
 // decided is called with an operation that the core has just begun.
 func (t *trial) decided(what string) {
@@ -275,11 +206,9 @@ func (t *trial) shows(node, uuid string) bool {
 		return false
 	}
 	defer b.Close()
-	head := make([]byte, 4096)
-	if _, err := b.ReadAt(head, 0); err != nil {
-		return false
-	}
-	return bytes.Equal(head[1024+12:1024+28], sim.UUID(uuid))
+	var head [16]byte
+	_, err = b.ReadAt(head[:], 1024+12)
+	return err == nil && head == content.UUID(uuid)
 }
 
 // observed is the machine as operations see it, under watch.
@@ -331,13 +260,10 @@ func (o observed) SwitchRoot(s machine.SwitchRoot) error {
 func (t *trial) end() {
 	m, w, truth := t.sim, t.w, t.truth
 	now := m.Now()
-	for _, s := range t.secrets() {
-		if bytes.Contains(m.Journal, []byte(s)) {
-			w.broken(secret, now, "%q is in the journal", s)
-		}
-		if slices.ContainsFunc(m.Said, func(l sim.Line) bool { return strings.Contains(l.Text, s) }) {
-			w.broken(secret, now, "%q was said", s)
-		}
+	kept := newKept(t.secrets())
+	kept.in(m.Journal, func(s string) { w.broken(secret, now, "%q is in the journal", s) })
+	for _, l := range m.Said {
+		kept.in([]byte(l.Text), func(s string) { w.broken(secret, now, "%q was said", s) })
 	}
 	t.came()
 	if m.Resumed != "" {

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"firstlight/internal/sim"
 	"firstlight/internal/sim/gen"
 )
 
@@ -58,10 +59,12 @@ func Seeds(start, n uint64, workers int, failed func(Failure) bool) {
 	var wait sync.WaitGroup
 	for range max(workers, 1) {
 		wait.Go(func() {
+			var bench Bench
+			defer bench.Close()
 			for first, ok := take(); ok; first, ok = take() {
 				p := part{first: first}
 				for seed := first; seed < min(first+batch, start+n); seed++ {
-					if r := One(seed); len(r.Violations) > 0 {
+					if r := bench.Safe(gen.From(seed)); len(r.Violations) > 0 {
 						p.failures = append(p.failures, Failure{seed, r})
 					}
 				}
@@ -76,12 +79,20 @@ func Seeds(start, n uint64, workers int, failed func(Failure) bool) {
 // of the simulated machine, is a violation.
 func One(seed uint64) *Result { return Safe(gen.From(seed)) }
 
+// Safe boots a machine whose boot may panic.
+func Safe(m *gen.Machine) *Result {
+	var b Bench
+	defer b.Close()
+	return b.Safe(m)
+}
+
 // Safe is Boot for a machine whose boot may panic.
-func Safe(m *gen.Machine) (r *Result) {
+func (b *Bench) Safe(m *gen.Machine) (r *Result) {
 	defer func() {
 		if p := recover(); p != nil {
+			b.room = sim.Room{} // who knows what is still going on in it
 			r = &Result{Machine: m, Failed: -1, Violations: []Violation{{Rule: "no panic", Text: fmt.Sprintf("%v\n%s", p, debug.Stack())}}}
 		}
 	}()
-	return Boot(m)
+	return b.Boot(m)
 }

@@ -3,7 +3,6 @@ package prove
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -16,32 +15,51 @@ type watch struct {
 	crashes int  // panics that were injected
 	hot     bool // something is done over and over
 
-	busy    map[string]uint64 // the operation under way of each queue
-	queueOf map[uint64]string // of operations under way, by their record
-	pushed  map[uint64]string // events that were put into a queue
-	begun   map[string]uint64 // the newest event of a queue that was begun
+	queues  map[string]*queue
+	words   map[string]string // what operations are called
+	records []origin          // by number, from 1
 
 	second   int64 // of the window
-	same     map[string]int
+	same     map[deed]int
 	inWindow int // operations begun in the window
 	devices  int // events of devices in the window
 	nodes    int // how large the machine is
 
-	asking     int
-	askRecords map[uint64]bool
-	askedFrom  time.Duration
-	asked      time.Duration // how long a person was asked, all in all
+	asking    int
+	askedFrom time.Duration
+	asked     time.Duration // how long a person was asked, all in all
 
 	givenUp map[string]time.Duration // goals, and the clock without questions
 	fired   map[string]int           // deadlines that passed, by kind
 }
 
-func newWatch(nodes int) *watch {
-	return &watch{nodes: nodes, busy: map[string]uint64{}, queueOf: map[uint64]string{}, pushed: map[uint64]string{},
-		begun: map[string]uint64{}, same: map[string]int{}, askRecords: map[uint64]bool{}, givenUp: map[string]time.Duration{}, fired: map[string]int{}}
+// queue is what is known of one queue.
+type queue struct {
+	name  string
+	busy  uint64 // the operation under way, 0 for none
+	begun uint64 // the newest of its events that was begun
 }
 
-// break notes that a rule does not hold.
+// origin is what a record may be the cause of: an event that was put into a
+// queue, or an operation that is under way there.
+type origin struct {
+	of    *queue
+	event bool
+	asks  bool // the operation is a question
+}
+
+// deed is an operation of a queue.
+type deed struct {
+	of   *queue
+	what string
+}
+
+func newWatch(nodes int) *watch {
+	return &watch{nodes: nodes, queues: map[string]*queue{}, words: map[string]string{}, same: map[deed]int{},
+		givenUp: map[string]time.Duration{}, fired: map[string]int{}}
+}
+
+// broken notes that a rule does not hold.
 func (w *watch) broken(rule string, at time.Duration, format string, args ...any) {
 	if len(w.found) < 20 {
 		w.found = append(w.found, Violation{rule, at, fmt.Sprintf(format, args...)})
@@ -63,100 +81,144 @@ func (w *watch) step(journal []byte) {
 	}
 }
 
+// number reads a decimal number that is a whole field.
+func number(field []byte) (n int64, ok bool) {
+	for _, c := range field {
+		if c < '0' || c > '9' || n > 1<<58 {
+			return 0, false
+		}
+		n = 10*n + int64(c-'0')
+	}
+	return n, len(field) > 0
+}
+
 func (w *watch) record(line []byte) {
-	f := bytes.SplitN(line, []byte{'\t'}, 7)
-	if len(f) < 6 {
+	var f [6][]byte
+	rest, more := line, true
+	for i := range f {
+		if !more {
+			w.broken("journal", 0, "%q is no record", line)
+			return
+		}
+		f[i], rest, more = bytes.Cut(rest, []byte{'\t'})
+	}
+	n, ok1 := number(f[0])
+	us, ok2 := number(f[1])
+	c, ok3 := number(f[2])
+	if !ok1 || !ok2 || !ok3 || c >= n || n < int64(len(w.records)) {
 		w.broken("journal", 0, "%q is no record", line)
 		return
 	}
-	number, err1 := strconv.ParseUint(string(f[0]), 10, 64)
-	us, err2 := strconv.ParseInt(string(f[1]), 10, 64)
-	cause, err3 := strconv.ParseUint(string(f[2]), 10, 64)
-	if err1 != nil || err2 != nil || err3 != nil || cause >= number {
-		w.broken("journal", 0, "%q is no record", line)
-		return
+	record, cause := uint64(n), uint64(c)
+	for len(w.records) <= int(n) {
+		w.records = append(w.records, origin{})
 	}
 	at := time.Duration(us) * time.Microsecond
-	kind, subject, text := string(f[3]), string(f[4]), string(f[5])
-	if kind != "queue" {
-		w.order(number, cause, subject, kind, at)
+	if string(f[3]) != "queue" {
+		w.order(record, cause, f[4], f[3], at)
 	}
-	switch kind {
+	switch string(f[3]) {
 	case "queue":
-		w.pushed[number] = subject
-		if strings.HasPrefix(subject, "dev ") {
+		w.records[record] = origin{of: w.queue(f[4]), event: true}
+		if bytes.HasPrefix(f[4], []byte("dev ")) {
 			w.devices++
 		}
-	case "do", "ask":
-		w.operation(number, subject, text, at)
-		if kind == "ask" {
-			w.askRecords[number] = true
-			if w.asking++; w.asking == 1 {
-				w.askedFrom = at
-			}
+	case "do":
+		w.operation(record, w.queue(f[4]), f[5], at)
+	case "ask":
+		w.operation(record, w.queue(f[4]), f[5], at)
+		w.records[record].asks = true
+		if w.asking++; w.asking == 1 {
+			w.askedFrom = at
 		}
 	case "result":
-		q, ok := w.queueOf[cause]
-		if !ok || q != subject {
-			w.broken("one worker for each queue", at, "the result %d belongs to no operation of %s", number, subject)
-		}
-		delete(w.queueOf, cause)
-		delete(w.busy, subject)
-		if w.askRecords[cause] {
-			if w.asking--; w.asking == 0 {
-				w.asked += at - w.askedFrom
-			}
-		}
+		w.result(record, cause, f[4], at)
 	case "deadline":
-		w.deadline(subject, at)
+		w.deadline(string(f[4]), at)
 	case "goal":
-		if text == "given up" {
-			if _, known := w.givenUp[subject]; !known {
-				w.givenUp[subject] = at - w.asked
+		if string(f[5]) == "given up" {
+			if _, known := w.givenUp[string(f[4])]; !known {
+				w.givenUp[string(f[4])] = at - w.asked
 			}
 		}
 	case "panic":
 		if w.crashes--; w.crashes < 0 {
-			w.broken("no panic", at, "%s: %.300s", subject, text)
+			w.broken("no panic", at, "%s: %.300s", f[4], f[5])
 		}
 	case "full":
 		w.broken("the journal is bounded", at, "it is full")
 	}
 }
 
+// queue is the queue of that name.
+func (w *watch) queue(name []byte) *queue {
+	q := w.queues[string(name)]
+	if q == nil {
+		q = &queue{name: string(name)}
+		w.queues[q.name] = q
+	}
+	return q
+}
+
 // order checks that the events of a queue are begun in the order in which
 // they came. The first record of a handling has the event as its cause.
-func (w *watch) order(number, cause uint64, subject, kind string, at time.Duration) {
-	if q, ok := w.pushed[cause]; !ok || q != subject || kind == "goal" || kind == "fact" || kind == "say" || kind == "deadline" {
+func (w *watch) order(record, cause uint64, subject, kind []byte, at time.Duration) {
+	o := w.records[cause]
+	if !o.event || o.of.name != string(subject) {
 		return
 	}
-	if last := w.begun[subject]; last > cause {
-		w.broken("order within a queue", at, "%s: record %d handles event %d after event %d was begun", subject, number, cause, last)
+	switch string(kind) {
+	case "goal", "fact", "say", "deadline":
+		return
 	}
-	w.begun[subject] = cause
+	if o.of.begun > cause {
+		w.broken("order within a queue", at, "%s: record %d handles event %d after event %d was begun", subject, record, cause, o.of.begun)
+	}
+	o.of.begun = cause
 }
 
 // operation checks that a queue has one operation under way at most, and that
 // nothing is done over and over.
-func (w *watch) operation(number uint64, queue, what string, at time.Duration) {
-	if other, ok := w.busy[queue]; ok {
-		w.broken("one worker for each queue", at, "%s begins %d (%s) while %d is under way", queue, number, what, other)
+func (w *watch) operation(record uint64, q *queue, what []byte, at time.Duration) {
+	if q.busy != 0 {
+		w.broken("one worker for each queue", at, "%s begins %d (%s) while %d is under way", q.name, record, what, q.busy)
 	}
-	w.busy[queue] = number
-	w.queueOf[number] = queue
+	q.busy = record
+	w.records[record] = origin{of: q}
 	if s := int64(at / time.Second); s != w.second {
 		w.second, w.devices, w.inWindow = s, 0, 0
 		clear(w.same)
 	}
 	w.inWindow++
-	key := queue + "\x00" + what
+	word, known := w.words[string(what)]
+	if !known {
+		word = string(what)
+		w.words[word] = word
+	}
+	key := deed{q, word}
 	w.same[key]++
 	if n := w.same[key]; n == 12+4*w.devices {
 		w.hot = true
-		w.broken("no hot loop", at, "%s: %q was done %d times in a second with %d events of devices", queue, what, n, w.devices)
+		w.broken("no hot loop", at, "%s: %q was done %d times in a second with %d events of devices", q.name, what, n, w.devices)
 	}
 	if w.inWindow == 400+60*w.nodes {
 		w.broken("no hot loop", at, "%d operations in a second", w.inWindow)
+	}
+}
+
+// result ends an operation.
+func (w *watch) result(record, cause uint64, subject []byte, at time.Duration) {
+	o := w.records[cause]
+	if o.of == nil || o.event || o.of.name != string(subject) {
+		w.broken("one worker for each queue", at, "the result %d belongs to no operation of %s", record, subject)
+		return
+	}
+	w.records[cause] = origin{}
+	o.of.busy = 0
+	if o.asks {
+		if w.asking--; w.asking == 0 {
+			w.asked += at - w.askedFrom
+		}
 	}
 }
 

@@ -64,11 +64,10 @@ const (
 func Evaluate(t *Table, dev *device.Device, ev Event, env Env) (*Outcome, error) {
 	// Most devices only get a driver: room for that comes with the Outcome.
 	room := &struct {
-		out       Outcome
-		decisions [1]Decision
-		run       [1]Command
+		out Outcome
+		run [1]Command
 	}{}
-	room.out.Decisions, room.out.Run = room.decisions[:0], room.run[:0]
+	room.out.Run = room.run[:0]
 	e := eval{t: t, dev: dev, ev: ev, env: env, out: &room.out}
 	mask := uint16(tab.HasGoto | tab.HasUpdate)
 	if ev.Action != "remove" {
@@ -151,8 +150,12 @@ func (e *eval) parents(l line, from uint32) bool {
 	return false
 }
 
-// note records a decision.
+// note records a decision that has failed: the others show in what came of
+// them.
 func (e *eval) note(d Decision) {
+	if d.Err == nil {
+		return
+	}
 	d.From = e.t.where(e.line)
 	e.out.Decisions = append(e.out.Decisions, d)
 }

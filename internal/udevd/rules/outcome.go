@@ -94,7 +94,7 @@ const (
 	DidProgram  = "PROGRAM"
 )
 
-// Decision is one thing that a rule did.
+// Decision is one thing that a rule wanted.
 type Decision struct {
 	From  Where
 	What  string // DidName …
@@ -150,6 +150,6 @@ type Outcome struct {
 	LogLevelSet bool
 	// Dump asks that the state of the device is logged.
 	Dump bool
-	// Decisions are all that rules did, in order.
+	// Decisions are what rules wanted to do and could not, in order.
 	Decisions []Decision
 }
