@@ -76,7 +76,7 @@ An image that holds secrets (files that only their owner may read) has mode
 	fl.StringArrayVarP(&f.includes, "include", "i", nil, "add a file or directory, SRC[:DST]; may be repeated")
 	fl.StringArrayVar(&f.cmdline, "cmdline", nil, "parameters to bake in; those of the real command line win; may be repeated")
 	fl.StringVar(&f.crypttab, "crypttab", "", "file to use as the image's /etc/crypttab")
-	fl.StringVar(&f.compression, "compression", "", "zstd, gzip, xz, lz4 or none, with a level as in zstd:19 (default zstd:9, /init zstd:19)")
+	fl.StringVar(&f.compression, "compression", "", "zstd, gzip, xz, lz4, bzip2, lzma, lzo or none, with a level as in zstd:19 (default zstd:9, /init zstd:19, or what the kernel can unpack)")
 	fl.StringVar(&f.init, "init", "", "the /init program (default beside firstlight, or /usr/lib/firstlight/init)")
 	fl.StringVarP(&f.output, "output", "o", "", "the image to write")
 	fl.StringVar(&f.cacheDir, "cache-dir", "", "where compressed parts are kept for the next time (default "+cacheHelp()+")")
