@@ -54,6 +54,9 @@ type Options struct {
 	Detect     func() (*detect.Need, error) // finds what the host needs; only called for ModeHost
 
 	Output string
+	// SBOM is a file for an SPDX document about the image; "" for none.
+	SBOM       string
+	SourceDate time.Time // that the document says it was made at
 	// Verify looks at the finished image, frame by frame as it would stand in
 	// the file; after an error it is not written. May be nil.
 	Verify   func(mode string, frames [][]byte) error
@@ -384,6 +387,9 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	if err := image.CheckOutput(o.Output); err != nil {
 		return nil, err
 	}
+	if err := checkSBOM(o.SBOM, o.Output); err != nil {
+		return nil, err
+	}
 	start := time.Now()
 	b := newBuilder(o)
 	if err := b.plan(ctx); err != nil {
@@ -421,6 +427,11 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	}
 	if report.Size, err = image.WriteFile(o.Output, perm, report.Segments); err != nil {
 		return nil, err
+	}
+	if o.SBOM != "" {
+		if err := b.writeSBOM(report.Segments); err != nil {
+			return nil, err
+		}
 	}
 	report.Written = time.Since(start)
 	if o.Cache != nil {

@@ -22,6 +22,7 @@ import (
 // Package is an installed package.
 type Package struct {
 	Manager string // "deb", "alpm" or "apk": the type of a package URL
+	Vendor  string // the distribution, as os-release(5) calls it: "debian"
 	Name    string
 	Version string
 	Arch    string
@@ -36,6 +37,18 @@ func Owners(root sysroot.Root, files []string) (map[string]Package, error) {
 	for _, f := range files {
 		want[key(f)] = append(want[key(f)], f)
 	}
+	vendor := ""
+	for _, name := range []string{"/etc/os-release", "/usr/lib/os-release"} {
+		text, err := root.ReadFile(name)
+		if err != nil {
+			continue // its packages have no vendor then
+		}
+		for line := range strings.Lines(string(text)) {
+			if id, ok := strings.CutPrefix(strings.TrimSpace(line), "ID="); ok && vendor == "" {
+				vendor = strings.Trim(id, `"'`)
+			}
+		}
+	}
 	out := map[string]Package{}
 	for _, read := range []func(sysroot.Root, func(string) bool) (map[string]Package, error){dpkg, pacman, apk} {
 		found, err := read(root, func(k string) bool { return want[k] != nil })
@@ -43,6 +56,7 @@ func Owners(root sysroot.Root, files []string) (map[string]Package, error) {
 			return nil, err
 		}
 		for k, p := range found {
+			p.Vendor = vendor
 			for _, f := range want[k] {
 				out[f] = p
 			}

@@ -14,7 +14,7 @@ import (
 // dpkg says the same of this machine's files.
 func TestAgainstDpkg(t *testing.T) {
 	testtool.Need(t, "dpkg-query")
-	files := []string{"/bin/sh", "/usr/bin/cpio", "/sbin/mkswap", "/lib64/ld-linux-x86-64.so.2", "/etc/passwd"}
+	files := []string{"/bin/ls", "/usr/bin/cpio", "/sbin/mkswap", "/lib64/ld-linux-x86-64.so.2", "/etc/passwd"}
 	got, err := Owners("", files)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,8 @@ func TestOtherManagers(t *testing.T) {
 	for name, text := range map[string]string{
 		"var/lib/pacman/local/glibc-2.40-1/desc":  "%NAME%\nglibc\n\n%VERSION%\n2.40-1\n\n%ARCH%\nx86_64\n\n%LICENSE%\nGPL-2.0-or-later\nLGPL-2.1-or-later\n\n%PACKAGER%\nA <a@b>\n",
 		"var/lib/pacman/local/glibc-2.40-1/files": "%FILES%\nusr/\nusr/lib/\nusr/lib/libc.so.6\n\n%BACKUP%\netc/gai.conf\tx\n",
-		"lib/apk/db/installed":                    "P:musl\nV:1.2.5-r0\nA:x86_64\nL:MIT\nm:B <b@c>\nF:lib\nR:ld-musl-x86_64.so.1\na:0:0:755\n\nP:other\nV:1\nF:bin\nR:x\n",
+		"etc/os-release":       "NAME=\"Arch Linux\"\nID=\"arch\"\nVERSION_ID=1\n",
+		"lib/apk/db/installed": "P:musl\nV:1.2.5-r0\nA:x86_64\nL:MIT\nm:B <b@c>\nF:lib\nR:ld-musl-x86_64.so.1\na:0:0:755\n\nP:other\nV:1\nF:bin\nR:x\n",
 	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755); err != nil {
 			t.Fatal(err)
@@ -66,8 +67,8 @@ func TestOtherManagers(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]Package{
-		"/usr/lib/libc.so.6":       {"alpm", "glibc", "2.40-1", "x86_64", "A <a@b>", "GPL-2.0-or-later AND LGPL-2.1-or-later"},
-		"/lib/ld-musl-x86_64.so.1": {"apk", "musl", "1.2.5-r0", "x86_64", "B <b@c>", "MIT"},
+		"/usr/lib/libc.so.6":       {"alpm", "arch", "glibc", "2.40-1", "x86_64", "A <a@b>", "GPL-2.0-or-later AND LGPL-2.1-or-later"},
+		"/lib/ld-musl-x86_64.so.1": {"apk", "arch", "musl", "1.2.5-r0", "x86_64", "B <b@c>", "MIT"},
 	}
 	if len(got) != len(want) {
 		t.Errorf("%+v", got)

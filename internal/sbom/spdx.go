@@ -187,8 +187,11 @@ func supplier(s string) string {
 
 // purl is a package URL (https://github.com/package-url/purl-spec).
 func purl(p *pkgdb.Package) string {
-	vendor := map[string]string{"deb": "debian", "alpm": "arch", "apk": "alpine"}[p.Manager]
-	return "pkg:" + p.Manager + "/" + vendor + "/" + url.PathEscape(p.Name) + "@" + strings.ReplaceAll(url.PathEscape(p.Version), "+", "%2B") + "?arch=" + url.QueryEscape(p.Arch)
+	vendor := p.Vendor
+	if vendor != "" {
+		vendor = url.PathEscape(vendor) + "/"
+	}
+	return "pkg:" + p.Manager + "/" + vendor + url.PathEscape(p.Name) + "@" + strings.ReplaceAll(url.PathEscape(p.Version), "+", "%2B") + "?arch=" + url.QueryEscape(p.Arch)
 }
 
 // verification is the package verification code: the SHA-1 of the files' SHA-1
