@@ -54,6 +54,9 @@ type Options struct {
 	Detect     func() (*detect.Need, error) // finds what the host needs; only called for ModeHost
 
 	Output string
+	// SBOM is a file for an SPDX document about the image; "" for none.
+	SBOM       string
+	SourceDate time.Time // that the document says it was made at
 	// Verify looks at the finished image, frame by frame as it would stand in
 	// the file; after an error it is not written. May be nil.
 	Verify   func(mode string, frames [][]byte) error
@@ -93,11 +96,15 @@ type builder struct {
 
 // Plan fills a tree with what the image shall hold.
 func Plan(ctx context.Context, o Options) (*image.Tree, *Report, error) {
-	b := &builder{o: o, tree: image.NewTree(), report: &Report{Kernel: o.Kernel}, elf: elf.NewResolver(o.Sysroot)}
+	b := newBuilder(o)
 	if err := b.plan(ctx); err != nil {
 		return nil, nil, err
 	}
 	return b.tree, b.report, nil
+}
+
+func newBuilder(o Options) *builder {
+	return &builder{o: o, tree: image.NewTree(), report: &Report{Kernel: o.Kernel}, elf: elf.NewResolver(o.Sysroot)}
 }
 
 func (b *builder) plan(ctx context.Context) error {
@@ -355,18 +362,9 @@ func absolute(name string) string {
 	return name
 }
 
-// DefaultCompression is what is used unless told. The last tenth of the size is
-// not worth twenty times the time, but for /init, which stays the same from
-// image to image: see initCompression.
-func DefaultCompression() compress.Spec { return compress.Spec{Method: compress.Zstd, Level: 9} }
-
-// initCompression is how /init is compressed unless told: as tightly as can be.
-// It comes from the cache, or with the programs.
-func initCompression() compress.Spec { return compress.Spec{Method: compress.Zstd, Level: 19} }
-
 // initEntry is /init.
 func initEntry(program string) image.Entry {
-	return image.Entry{Path: "init", Mode: cpio.TypeRegular | 0o755, Source: program, Group: "init", Why: "PID 1"}
+	return image.Entry{Path: "init", Mode: cpio.TypeRegular | 0o755, Source: program, From: "firstlight " + version.Version, Group: "init", Why: "PID 1"}
 }
 
 // PackInit compresses the program for /init as every image by default has it,
@@ -389,25 +387,17 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	if err := image.CheckOutput(o.Output); err != nil {
 		return nil, err
 	}
-	start := time.Now()
-	tree, report, err := Plan(ctx, o)
-	if err != nil {
+	if err := checkSBOM(o.SBOM, o.Output); err != nil {
 		return nil, err
 	}
+	start := time.Now()
+	b := newBuilder(o)
+	if err := b.plan(ctx); err != nil {
+		return nil, err
+	}
+	tree, report := b.tree, b.report
 	report.Planned = time.Since(start)
-	spec := DefaultCompression()
-	groups := map[string]*compress.Compressor{}
-	if o.Config.Compression == "" {
-		if groups["init"], err = compress.New(ctx, initCompression()); err != nil {
-			return nil, err
-		}
-	}
-	if o.Config.Compression != "" {
-		if spec, err = compress.ParseSpec(o.Config.Compression); err != nil {
-			return nil, err
-		}
-	}
-	c, err := compress.New(ctx, spec)
+	c, groups, err := b.compressors(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -415,7 +405,7 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 		o.Progress("compressing")
 	}
 	start = time.Now()
-	report.Segments, err = image.Pack(ctx, tree, image.PackOptions{Compressor: c, Groups: groups, Cache: o.Cache, Align: o.Config.Align})
+	report.Segments, err = image.Pack(ctx, tree, image.PackOptions{Compressor: c, Groups: groups, Cache: o.Cache, Align: o.Config.Align, Manifest: true})
 	if err != nil {
 		return nil, err
 	}
@@ -437,6 +427,11 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	}
 	if report.Size, err = image.WriteFile(o.Output, perm, report.Segments); err != nil {
 		return nil, err
+	}
+	if o.SBOM != "" {
+		if err := b.writeSBOM(report.Segments); err != nil {
+			return nil, err
+		}
 	}
 	report.Written = time.Since(start)
 	if o.Cache != nil {

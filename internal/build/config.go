@@ -92,6 +92,9 @@ func (c *Config) check() error {
 		if !path.IsAbs(f.Source) || (f.Target != "" && !path.IsAbs(f.Target)) {
 			return fmt.Errorf("file %q: source and target must be absolute", f.Source)
 		}
+		if _, _, err := feature.ParseOwner(f.Owner); err != nil {
+			return fmt.Errorf("file %q: %w", f.Source, err)
+		}
 		if _, err := feature.ParseMode(f.Mode); err != nil {
 			return fmt.Errorf("file %q: %w", f.Source, err)
 		}

@@ -64,7 +64,7 @@ func (b *builder) program(p feature.Program, why string) error {
 		if f.Target != "" {
 			err = b.tree.Symlink(f.Path, f.Target, why+": "+f.Why)
 		} else {
-			err = b.add(f.Source, f.Path, 0, false, "programs", why+": "+f.Why)
+			err = b.add(f.Source, b.from(f.Source), addition{target: f.Path, group: "programs", why: why + ": " + f.Why})
 		}
 		if err != nil {
 			return err
@@ -96,8 +96,12 @@ func (b *builder) programLinks() error {
 
 // file adds the files of the system that a feature or configuration names.
 func (b *builder) file(f feature.File, why string) error {
-	mode, err := feature.ParseMode(f.Mode)
-	if err != nil {
+	a := addition{secret: f.Secret, why: why}
+	var err error
+	if a.mode, err = feature.ParseMode(f.Mode); err != nil {
+		return err
+	}
+	if a.uid, a.gid, err = feature.ParseOwner(f.Owner); err != nil {
 		return err
 	}
 	list, err := b.o.Sysroot.Glob(f.Source)
@@ -112,19 +116,19 @@ func (b *builder) file(f feature.File, why string) error {
 	}
 	pattern := strings.ContainsAny(f.Source, `*?[\`)
 	for _, p := range list {
-		target := p
+		a.target = p
 		switch {
 		case f.Target == "":
 		case pattern:
-			target = path.Join(f.Target, path.Base(p))
+			a.target = path.Join(f.Target, path.Base(p))
 		default:
-			target = f.Target
+			a.target = f.Target
 		}
 		src, err := b.o.Sysroot.Source(p)
 		if err != nil {
 			return err
 		}
-		if err := b.addAll(src, target, mode, f.Secret, why); err != nil {
+		if err := b.addAll(src, b.from(src), a); err != nil {
 			return err
 		}
 	}
@@ -144,20 +148,42 @@ func (b *builder) include(i Include) error {
 			return fmt.Errorf("--include %s: %w", i.Source, err)
 		}
 	}
-	if err := b.addAll(src, target, 0, false, "--include"); err != nil {
+	// The person's own words for it: where the whole lies may change.
+	if err := b.addAll(src, i.Source, addition{target: target, why: "--include"}); err != nil {
 		return fmt.Errorf("--include %s: %w", i.Source, err)
 	}
 	return nil
 }
 
+// addition is how a file or directory goes into the image.
+type addition struct {
+	target   string
+	mode     uint32 // 0 for the file's own
+	uid, gid uint32
+	secret   bool
+	group    string
+	why      string
+}
+
+// from is what the manifest says of where a file of the system lies: the same
+// wherever the system itself does.
+func (b *builder) from(src string) string {
+	if root := string(b.o.Sysroot); root != "" {
+		if rel, err := filepath.Rel(root, src); err == nil && !strings.HasPrefix(rel, "..") {
+			return "/" + filepath.ToSlash(rel)
+		}
+	}
+	return src
+}
+
 // addAll adds a file, or a directory with all in it.
-func (b *builder) addAll(src, target string, mode uint32, secret bool, why string) error {
+func (b *builder) addAll(src, from string, a addition) error {
 	st, err := os.Stat(src)
 	if err != nil {
 		return err
 	}
 	if !st.IsDir() {
-		return b.add(src, target, mode, secret, "", why)
+		return b.add(src, from, a)
 	}
 	return filepath.WalkDir(src, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -167,27 +193,28 @@ func (b *builder) addAll(src, target string, mode uint32, secret bool, why strin
 		if err != nil {
 			return err
 		}
-		to := path.Join(target, filepath.ToSlash(rel))
+		each := a
+		each.target = path.Join(a.target, filepath.ToSlash(rel))
 		switch {
 		case d.IsDir():
 			st, err := d.Info()
 			if err != nil {
 				return err
 			}
-			return b.tree.Add(image.Entry{Path: to, Mode: cpio.TypeDir | uint32(st.Mode().Perm()), Why: why})
+			return b.tree.Add(image.Entry{Path: each.target, Mode: cpio.TypeDir | uint32(st.Mode().Perm()), UID: a.uid, GID: a.gid, Why: a.why})
 		case d.Type()&fs.ModeSymlink != 0:
 			l, err := os.Readlink(p)
 			if err != nil {
 				return err
 			}
-			return b.tree.Symlink(to, l, why)
+			return b.tree.Add(image.Entry{Path: each.target, Mode: cpio.TypeSymlink | 0o777, Target: l, UID: a.uid, GID: a.gid, Why: a.why})
 		}
-		return b.add(p, to, mode, secret, "", why)
+		return b.add(p, path.Join(from, filepath.ToSlash(rel)), each)
 	})
 }
 
 // add adds one file. One that only its owner may read is a secret, too.
-func (b *builder) add(src, target string, mode uint32, secret bool, group, why string) error {
+func (b *builder) add(src, from string, a addition) error {
 	st, err := os.Stat(src)
 	if err != nil {
 		return err
@@ -197,11 +224,11 @@ func (b *builder) add(src, target string, mode uint32, secret bool, group, why s
 		return fmt.Errorf("%s is a device; the image's /dev is filled by the kernel", src)
 	}
 	perm := m & 0o777
-	if mode != 0 {
-		perm = mode
+	if a.mode != 0 {
+		perm = a.mode
 	}
-	return b.tree.Add(image.Entry{Path: target, Mode: cpio.TypeRegular | perm, Source: src, Group: group,
-		Secret: secret || st.Mode().Perm()&0o044 == 0, Why: why})
+	return b.tree.Add(image.Entry{Path: a.target, Mode: cpio.TypeRegular | perm, Source: src, From: from, UID: a.uid, GID: a.gid, Group: a.group,
+		Secret: a.secret || st.Mode().Perm()&0o044 == 0, Why: a.why})
 }
 
 // crypttab copies the file and says which of its keys are not in the image.
@@ -237,7 +264,7 @@ func (b *builder) crypttab() error {
 			b.header(fmt.Sprintf("%s:%d", name, n+1), f[0], f[3])
 		}
 	}
-	return b.tree.Replace(image.Entry{Path: "etc/crypttab", Mode: cpio.TypeRegular | 0o600, Data: text, Why: "crypttab"})
+	return b.tree.Replace(image.Entry{Path: "etc/crypttab", Mode: cpio.TypeRegular | 0o600, Data: text, From: b.from(src), Why: "crypttab"})
 }
 
 // header says what the image lacks of a LUKS header that is not on its device.

@@ -98,7 +98,7 @@ func (b *builder) oneFirmware(p, to, ext, why string) error {
 	if err != nil {
 		return err
 	}
-	e := image.Entry{Path: to, Mode: cpio.TypeRegular | 0o644, Group: "firmware", Source: src, Why: why}
+	e := image.Entry{Path: to, Mode: cpio.TypeRegular | 0o644, Group: "firmware", Source: src, From: p, Why: why}
 	if ext != "" {
 		e.Source = ""
 		if e.Data, err = unpackFile(src, ext); err != nil {

@@ -222,10 +222,18 @@ func (b *builder) place(m *kmodtree.Module) string {
 	return path.Join("/lib/modules", b.o.Kernel, file)
 }
 
+// moduleFrom is what the manifest says of where a module lies.
+func (b *builder) moduleFrom(m *kmodtree.Module) string {
+	if filepath.IsAbs(m.File) {
+		return m.File
+	}
+	return path.Join("/lib/modules", b.o.Kernel, m.File)
+}
+
 func (b *builder) addModules(ctx context.Context, mods []*kmodtree.Module) error {
 	firmware := map[string]string{}
 	for i, m := range mods {
-		e := image.Entry{Path: b.place(m), Mode: cpio.TypeRegular | 0o644, Group: moduleGroup(m.File), Why: b.report.Modules[i].Why}
+		e := image.Entry{Path: b.place(m), Mode: cpio.TypeRegular | 0o644, Group: moduleGroup(m.File), From: b.moduleFrom(m), Why: b.report.Modules[i].Why}
 		var info kmodtree.Info
 		var err error
 		if strings.HasSuffix(m.File, ".ko") && !b.o.Config.Strip {

@@ -74,8 +74,8 @@ func Open(b []byte) (*Image, error) {
 				f.data = data
 			}
 		}
-		if old := im.files[name]; old != nil && h.Type() == cpio.TypeDir && old.mode&cpio.TypeMask == cpio.TypeSymlink {
-			return nil // a directory does not take the place of a link to one
+		if old := im.files[name]; old != nil && old.mode&cpio.TypeMask == cpio.TypeDir && h.Type() != cpio.TypeDir && im.holds(name) {
+			return nil // a directory with something in it stays, as for the kernel
 		}
 		if h.Type() == cpio.TypeRegular && h.Nlink > 1 {
 			k := linkKey{p.Index, h.Ino, h.DevMajor, h.DevMinor}
@@ -96,6 +96,16 @@ func Open(b []byte) (*Image, error) {
 	}
 	im.read()
 	return im, nil
+}
+
+// holds says whether something is below a directory.
+func (im *Image) holds(dir string) bool {
+	for name := range im.files {
+		if strings.HasPrefix(name, dir+"/") {
+			return true
+		}
+	}
+	return false
 }
 
 // place is where an entry goes: links among its directories are followed.

@@ -26,6 +26,7 @@ type buildFlags struct {
 	host, generic                       bool
 	features, omit, includes, cmdline   []string
 	crypttab, compression, init, output string
+	sbom                                string
 	cacheDir                            string
 	noCache, verbose, quiet             bool
 	noCheck, force                      bool
@@ -76,9 +77,10 @@ An image that holds secrets (files that only their owner may read) has mode
 	fl.StringArrayVarP(&f.includes, "include", "i", nil, "add a file or directory, SRC[:DST]; may be repeated")
 	fl.StringArrayVar(&f.cmdline, "cmdline", nil, "parameters to bake in; those of the real command line win; may be repeated")
 	fl.StringVar(&f.crypttab, "crypttab", "", "file to use as the image's /etc/crypttab")
-	fl.StringVar(&f.compression, "compression", "", "zstd, gzip, xz, lz4 or none, with a level as in zstd:19 (default zstd:9, /init zstd:19)")
+	fl.StringVar(&f.compression, "compression", "", "zstd, gzip, xz, lz4, bzip2, lzma, lzo or none, with a level as in zstd:19 (default zstd:9, /init zstd:19, or what the kernel can unpack)")
 	fl.StringVar(&f.init, "init", "", "the /init program (default beside firstlight, or /usr/lib/firstlight/init)")
 	fl.StringVarP(&f.output, "output", "o", "", "the image to write")
+	fl.StringVar(&f.sbom, "sbom", "", "also write an SPDX 2.3 document about the image, in JSON")
 	fl.StringVar(&f.cacheDir, "cache-dir", "", "where compressed parts are kept for the next time (default "+cacheHelp()+")")
 	fl.BoolVar(&f.noCache, "no-cache", false, "neither use nor fill the cache")
 	fl.BoolVar(&f.noCheck, "no-check", false, "do not check whether this machine would boot with the image")
@@ -138,7 +140,7 @@ func (f *buildFlags) options(stderr io.Writer) (*build.Options, error) {
 		return nil, usagef("--host looks at this machine, --sysroot says to look elsewhere; use --generic or a configuration with [root]")
 	}
 	o := &build.Options{Kernel: f.kernel, ModulesDir: f.modulesDir, Sysroot: sysroot.Root(f.sysroot),
-		Output: f.output, Rules: ourRules()}
+		Output: f.output, SBOM: f.sbom, Rules: ourRules()}
 	if err := f.readConfig(o); err != nil {
 		return nil, err
 	}
@@ -154,6 +156,9 @@ func (f *buildFlags) options(stderr io.Writer) (*build.Options, error) {
 		return nil, err
 	}
 	if o.Init, err = findInit(f.init); err != nil {
+		return nil, err
+	}
+	if o.SourceDate, err = build.SourceDate(os.Getenv("SOURCE_DATE_EPOCH"), time.Now()); err != nil {
 		return nil, err
 	}
 	o.Detect = func() (*detect.Need, error) { return detect.Needs(detect.Host()) }

@@ -82,7 +82,7 @@ func exitCode(err error) int {
 		return exitCheckUsage
 	case errors.As(err, &usage), errors.Is(err, compress.ErrSpec):
 		return ExitUsage
-	case errors.Is(err, build.ErrConfig), errors.Is(err, feature.ErrInvalid), errors.Is(err, image.ErrImage),
+	case errors.Is(err, build.ErrConfig), errors.Is(err, build.ErrKernel), errors.Is(err, feature.ErrInvalid), errors.Is(err, image.ErrImage),
 		errors.Is(err, journal.ErrFormat), errors.Is(err, inputs.ErrFormat), errors.Is(err, report.ErrFormat), errors.Is(err, snapshot.ErrFormat):
 		return ExitInvalid
 	case errors.Is(err, fs.ErrNotExist):

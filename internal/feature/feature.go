@@ -19,6 +19,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -85,6 +86,7 @@ type File struct {
 	Source   string `toml:"source,omitempty"`   // absolute, may have wildcards
 	Target   string `toml:"target,omitempty"`   // where it goes; empty for the same place
 	Mode     string `toml:"mode,omitempty"`     // octal, empty for the file's own
+	Owner    string `toml:"owner,omitempty"`    // "UID:GID", empty for root
 	Optional bool   `toml:"optional,omitempty"` // may be missing
 	Secret   bool   `toml:"secret,omitempty"`   // makes the image private
 }
@@ -168,6 +170,9 @@ func (f *Feature) check() error {
 		if !path.IsAbs(x.Source) || (x.Target != "" && !path.IsAbs(x.Target)) {
 			return fmt.Errorf("file %q: source and target must be absolute", x.Source)
 		}
+		if _, _, err := ParseOwner(x.Owner); err != nil {
+			return fmt.Errorf("file %q: %w", x.Source, err)
+		}
 		if _, err := ParseMode(x.Mode); err != nil {
 			return fmt.Errorf("file %q: %w", x.Source, err)
 		}
@@ -188,6 +193,21 @@ func validName(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// ParseOwner reads the numbers of a user and a group, "1000:1000"; "" is root.
+// Names would mean something else on every machine.
+func ParseOwner(s string) (uid, gid uint32, err error) {
+	if s == "" {
+		return 0, 0, nil
+	}
+	user, group, ok := strings.Cut(s, ":")
+	u, err1 := strconv.ParseUint(user, 10, 32)
+	g, err2 := strconv.ParseUint(group, 10, 32)
+	if !ok || err1 != nil || err2 != nil {
+		return 0, 0, fmt.Errorf("owner %q is not two numbers like 1000:1000", s)
+	}
+	return uint32(u), uint32(g), nil
 }
 
 // ParseMode reads octal permissions, "0600"; "" gives 0.

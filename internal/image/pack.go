@@ -3,6 +3,8 @@ package image
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"runtime"
@@ -29,6 +31,7 @@ type Segment struct {
 	Cached  bool   // Frame comes from the cache
 	secret  bool
 	entries []*Entry
+	sums    map[*Entry]string // of the contents
 }
 
 // PackOptions say how Pack works.
@@ -38,6 +41,8 @@ type PackOptions struct {
 	Groups map[string]*compress.Compressor
 	Cache  *Cache // nil for none
 	Align  int    // of file contents, for an image without compression; see cpio.Options
+	// Manifest adds a manifest of all files, as the last archive.
+	Manifest bool
 }
 
 // Pack makes the archives of a Tree. The first holds every directory, link
@@ -45,15 +50,43 @@ type PackOptions struct {
 // their groups' names. What it returns does not depend on the cache.
 func Pack(ctx context.Context, t *Tree, o PackOptions) ([]*Segment, error) {
 	segments := split(t)
-	g, ctx := errgroup.WithContext(ctx)
+	g, each := errgroup.WithContext(ctx)
 	g.SetLimit(max(1, runtime.GOMAXPROCS(0)))
 	for _, s := range slices.Backward(segments) { // the large ones first
-		g.Go(func() error { return s.pack(ctx, o) })
+		g.Go(func() error { return s.pack(each, o) })
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	return segments, nil
+	if !o.Manifest {
+		return segments, nil
+	}
+	m := manifestSegment(t, segments)
+	if err := m.pack(ctx, o); err != nil {
+		return nil, err
+	}
+	return append(segments, m), nil
+}
+
+// manifestSegment is the archive that says what the others hold.
+func manifestSegment(t *Tree, segments []*Segment) *Segment {
+	sums := map[*Entry]string{}
+	for _, s := range segments {
+		maps.Copy(sums, s.sums)
+	}
+	var list []ManifestEntry
+	for _, e := range t.Entries() {
+		if e.Mode&cpio.TypeMask != cpio.TypeDir {
+			list = append(list, ManifestEntry{Path: e.Path, Sum: sums[e], Source: e.From, Why: e.Why})
+		}
+	}
+	perm := uint32(0o644)
+	if t.HasSecrets() {
+		perm = 0o600
+	}
+	text := FormatManifest(list)
+	return &Segment{Name: "manifest", secret: t.HasSecrets(), Raw: int64(len(text)),
+		entries: []*Entry{{Path: ManifestPath, Mode: cpio.TypeRegular | perm, Data: text}}}
 }
 
 func split(t *Tree) []*Segment {
@@ -126,10 +159,8 @@ func (s *Segment) archive(o PackOptions) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range s.entries {
-		if err := writeEntry(w, e); err != nil {
-			return nil, err
-		}
+	if err := s.write(w); err != nil {
+		return nil, err
 	}
 	if err := w.Close(); err != nil {
 		return nil, err
@@ -142,6 +173,96 @@ func (s *Segment) archive(o PackOptions) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
+// like is what two files of an archive have in common that may become hard
+// links to one.
+type like struct {
+	size     int64
+	mode     uint32
+	uid, gid uint32
+}
+
+// links finds files of a group that are the same: they are programs, modules
+// and firmware, which nobody changes. Those of the base may be written to at run
+// time, and are kept apart. It returns, for the first of several, the names of
+// all, and for the others none.
+func (s *Segment) links() (map[*Entry][]string, error) {
+	out := map[*Entry][]string{}
+	alike := map[like][]*Entry{}
+	for _, e := range s.entries {
+		if e.Mode&cpio.TypeMask != cpio.TypeRegular {
+			continue
+		}
+		out[e] = []string{e.Path}
+		if s.Name != "base" && !s.secret && e.Size > 0 {
+			k := like{size: e.Size, mode: e.Mode, uid: e.UID, gid: e.GID}
+			alike[k] = append(alike[k], e)
+		}
+	}
+	for _, list := range alike {
+		if len(list) == 1 {
+			continue
+		}
+		first := map[string]*Entry{}
+		for _, e := range list { // in the order of the archive
+			data, err := e.Content()
+			if err != nil {
+				return nil, err
+			}
+			sum := sumOf(data)
+			f := first[sum]
+			if f == nil {
+				first[sum] = e
+				continue
+			}
+			out[f], out[e] = append(out[f], e.Path), nil
+			s.sums[e] = sum
+		}
+	}
+	return out, nil
+}
+
+func sumOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func (s *Segment) write(w *cpio.Writer) error {
+	s.sums = map[*Entry]string{}
+	links, err := s.links()
+	if err != nil {
+		return err
+	}
+	for _, e := range s.entries {
+		w.Owner(e.UID, e.GID)
+		names, regular := links[e]
+		switch {
+		case !regular:
+			if err := writeEntry(w, e); err != nil {
+				return err
+			}
+			continue
+		case names == nil:
+			continue // written with the first of its name
+		}
+		data, err := e.Content()
+		if err != nil {
+			return err
+		}
+		// If a file changed since it was found to be the same as another, the
+		// other one gets the newer content as well; sums are of what is written.
+		s.sums[e] = sumOf(data)
+		for _, other := range s.entries {
+			if len(names) > 1 && slices.Contains(names[1:], other.Path) {
+				s.sums[other] = s.sums[e]
+			}
+		}
+		if err := w.Links(names, e.Mode&^cpio.TypeMask, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func writeEntry(w *cpio.Writer, e *Entry) error {
 	perm := e.Mode &^ cpio.TypeMask
 	switch e.Mode & cpio.TypeMask {
@@ -149,12 +270,6 @@ func writeEntry(w *cpio.Writer, e *Entry) error {
 		return w.Dir(e.Path, perm)
 	case cpio.TypeSymlink:
 		return w.Symlink(e.Path, e.Target)
-	case cpio.TypeRegular:
-		data, err := e.Content()
-		if err != nil {
-			return err
-		}
-		return w.File(e.Path, perm, data)
 	}
 	return w.Node(e.Path, e.Mode, e.Major, e.Minor)
 }

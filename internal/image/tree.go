@@ -32,6 +32,9 @@ type Entry struct {
 	Minor  uint32
 	Data   []byte // content of a regular file, where Source is ""
 	Source string // the file that the content is read from
+	From   string // where the content comes from, for a person; the same wherever the sources lie
+	UID    uint32 // owner
+	GID    uint32
 	Size   int64  // bytes of content, as far as known when the entry was added
 	Group  string // entries of one group share archives; "" is the base
 	Secret bool   // must not be readable by others, nor be kept in a cache
@@ -265,6 +268,9 @@ func clean(p string) string {
 func equal(a, b *Entry) (bool, error) {
 	if a.Mode&cpio.TypeMask == cpio.TypeDir && b.Mode&cpio.TypeMask == cpio.TypeDir {
 		return true, nil
+	}
+	if a.UID != b.UID || a.GID != b.GID {
+		return false, nil
 	}
 	if a.Mode != b.Mode || a.Target != b.Target || a.Major != b.Major || a.Minor != b.Minor || a.Size != b.Size {
 		return false, nil

@@ -1,13 +1,13 @@
 package debian
 
 import (
-	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
 	"firstlight/internal/image/compress"
+	"firstlight/internal/kernelimage"
 	"firstlight/test/host"
 )
 
@@ -28,7 +28,7 @@ func (k Kernel) Unpacked() (string, error) {
 		if err != nil {
 			return fmt.Errorf("unpack the kernel: %w", err)
 		}
-		payload, err := payload(b)
+		payload, err := kernelimage.BzImagePayload(b)
 		if err != nil {
 			return fmt.Errorf("unpack %s: %w", k.Image(), err)
 		}
@@ -48,24 +48,4 @@ func (k Kernel) Unpacked() (string, error) {
 		return out.Close()
 	})
 	return file, err
-}
-
-// payload finds the compressed kernel in a bzImage, by the header's fields
-// setup_sects, payload_offset and payload_length
-// (Documentation/arch/x86/boot.rst, protocol 2.08 and later; little-endian).
-func payload(b []byte) ([]byte, error) {
-	const setupSects, magic, version, offset, length, end = 0x1f1, 0x202, 0x206, 0x248, 0x24c, 0x250
-	if len(b) < end || string(b[magic:magic+4]) != "HdrS" || binary.LittleEndian.Uint16(b[version:]) < 0x0208 {
-		return nil, fmt.Errorf("no bzImage with a boot protocol of 2.08 or later")
-	}
-	sects := int64(b[setupSects])
-	if sects == 0 {
-		sects = 4
-	}
-	from := (sects+1)*512 + int64(binary.LittleEndian.Uint32(b[offset:]))
-	to := from + int64(binary.LittleEndian.Uint32(b[length:]))
-	if from > to || to > int64(len(b)) {
-		return nil, fmt.Errorf("the compressed kernel is said to be at bytes %d to %d of %d", from, to, len(b))
-	}
-	return b[from:to], nil
 }

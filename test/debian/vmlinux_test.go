@@ -26,14 +26,3 @@ func TestUnpackedIsAnELFKernel(t *testing.T) {
 		}
 	}
 }
-
-func TestPayloadRefusesWhatIsNoKernel(t *testing.T) {
-	short := make([]byte, 0x250)
-	copy(short[0x202:], "HdrS\x0f\x02")
-	short[0x24c] = 1 // a payload of one byte, behind the end
-	for name, b := range map[string][]byte{"empty": nil, "no header": make([]byte, 4096), "cut": short} {
-		if p, err := payload(b); err == nil {
-			t.Errorf("%s: %d bytes", name, len(p))
-		}
-	}
-}

@@ -154,13 +154,23 @@ func (c *Change) apply(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	var files []file
-	err = image.Walk(b, image.Limits{}, func(_ image.Part, h *cpio.Header, body io.Reader) error {
+	links := map[[2]int][]int{} // of one file, by archive and inode
+	err = image.Walk(b, image.Limits{}, func(p image.Part, h *cpio.Header, body io.Reader) error {
 		data, err := io.ReadAll(body)
+		if h.Nlink > 1 && h.Type() == cpio.TypeRegular {
+			k := [2]int{p.Index, int(h.Ino)}
+			links[k] = append(links[k], len(files))
+		}
 		files = append(files, file{*h, data})
 		return err
 	})
 	if err != nil {
 		return "", err
+	}
+	for _, same := range links { // the last one has the content
+		for _, i := range same {
+			files[i].data = files[same[len(same)-1]].data
+		}
 	}
 	for _, d := range c.Drop {
 		if files, err = drop(files, d); err != nil {

@@ -3,8 +3,8 @@
 // buffer-format.rst).
 //
 // The writer is for images that must be the same byte for byte whenever their
-// content is the same: it numbers inodes itself, writes no times and no
-// owners but root. The reader takes whatever other generators wrote, in
+// content is the same: it numbers inodes itself, writes no times, and no
+// owners but root unless told. The reader takes whatever other generators wrote, in
 // bounded memory. Neither touches the file system.
 package cpio
 

@@ -24,6 +24,8 @@ type Writer struct {
 	off     int64
 	align   int64
 	nextIno uint32
+	uid     uint32
+	gid     uint32
 	err     error
 	buf     []byte
 }
@@ -38,6 +40,9 @@ func NewWriter(w io.Writer, o Options) (*Writer, error) {
 	}
 	return &Writer{w: w, align: int64(o.Align), nextIno: 1}, nil
 }
+
+// Owner sets who owns the entries that follow; before the first call it is root.
+func (w *Writer) Owner(uid, gid uint32) { w.uid, w.gid = uid, gid }
 
 // Dir writes a directory.
 func (w *Writer) Dir(name string, perm uint32) error {
@@ -95,7 +100,7 @@ func (w *Writer) Close() error {
 	if w.err != nil {
 		return w.err
 	}
-	w.nextIno = 0
+	w.nextIno, w.uid, w.gid = 0, 0, 0
 	if err := w.raw(&Header{Name: trailer, Nlink: 1}, nil); err != nil {
 		return err
 	}
@@ -151,7 +156,7 @@ func (w *Writer) raw(h *Header, data []byte) error {
 		}
 	}
 	b := append(w.buf[:0], magicNewc...)
-	for _, v := range [...]uint32{w.nextIno, h.Mode, 0, 0, h.Nlink, 0, uint32(len(data)),
+	for _, v := range [...]uint32{w.nextIno, h.Mode, w.uid, w.gid, h.Nlink, 0, uint32(len(data)),
 		0, 0, h.RdevMajor, h.RdevMinor, uint32(nameSize), 0} {
 		b = appendHex(b, v)
 	}
