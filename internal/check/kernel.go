@@ -128,11 +128,7 @@ func (m *modules) loadAlias(alias string) (int, error) {
 	if len(ids) == 0 {
 		return 0, nil
 	}
-	get := m.loader.Load
-	if strings.HasPrefix(alias, "cpu:") {
-		get = m.loader.LoadLater
-	}
-	if err := get(alias); err != nil && !errors.Is(err, load.ErrSkipped) {
+	if err := m.loader.Load(alias); err != nil && !errors.Is(err, load.ErrSkipped) {
 		return len(ids), err
 	}
 	return len(ids), nil

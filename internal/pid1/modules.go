@@ -33,13 +33,7 @@ func (m *modules) LoadAlias(alias string) (int, error) {
 	if n == 0 {
 		return 0, nil
 	}
-	// The kernel's own rule for a processor brings its ciphers and sensors,
-	// and no disk. What needs one of these asks for it by name.
-	get := m.loader.Load
-	if strings.HasPrefix(alias, "cpu:") {
-		get = m.loader.LoadLater
-	}
-	if err := get(alias); err != nil && !errors.Is(err, load.ErrSkipped) {
+	if err := m.loader.Load(alias); err != nil && !errors.Is(err, load.ErrSkipped) {
 		return n, err
 	}
 	return n, nil

@@ -8,7 +8,6 @@ package load
 
 import (
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -96,9 +95,7 @@ type Loader struct {
 	mu      sync.Mutex
 	jobs    map[kmod.ModuleID]*job // loaded, or on the way; not what failed
 	queue   []*job
-	later   []*job // what nothing waits for
 	running int
-	spare   int // how many of the running ones are of later
 }
 
 // job is one module on its way into the kernel, or in it.
@@ -106,8 +103,6 @@ type job struct {
 	step    kmod.Step
 	waits   int  // for so many jobs
 	lacks   *job // a needed one that failed
-	later   bool // nothing waits for it so far
-	spare   bool // it was taken from Loader.later
 	ended   bool
 	err     *Error
 	then    []edge
@@ -149,20 +144,6 @@ func (l *Loader) Load(nameOrAlias string) error {
 	return <-ended
 }
 
-// LoadLater is Load for what nothing waits for: it comes after all that Load
-// was asked for and takes no more than half of the workers, so that modules
-// which test themselves for seconds hold nothing up. A module that Load is
-// asked for too is loaded as if by Load.
-func (l *Loader) LoadLater(nameOrAlias string) error {
-	plan, err := l.index.PlanFor(nameOrAlias, l.config)
-	if err != nil {
-		return err
-	}
-	ended := make(chan error, 1)
-	l.start(plan, true, func(err error) { ended <- err })
-	return <-ended
-}
-
 // Want is Load without the wait: done is called once, with what Load would
 // return. See Start for how. If Want itself fails (kmod.ErrUnknown), done is
 // not called. The plan says what is being loaded and what was left out.
@@ -180,18 +161,13 @@ func (l *Loader) Want(nameOrAlias string, done func(error)) (kmod.Plan, error) {
 // Loader, or before Start returns if there is nothing left to load. done may
 // call any method of the Loader. Its error is nil if everything the plan
 // wants is there, or with plan.Any one of it.
-func (l *Loader) Start(plan kmod.Plan, done func(error)) { l.start(plan, false, done) }
-
-func (l *Loader) start(plan kmod.Plan, later bool, done func(error)) {
+func (l *Loader) Start(plan kmod.Plan, done func(error)) {
 	r := &run{plan: plan, jobs: make([]*job, len(plan.Steps)), done: done}
 	l.mu.Lock()
 	for i, s := range plan.Steps {
 		j := l.jobs[s.ID]
 		if j == nil {
-			j = l.add(s, r.jobs, later)
-		}
-		if j.later && !later {
-			l.hurry(j)
+			j = l.add(s, r.jobs)
 		}
 		r.jobs[i] = j
 		if !j.ended {
@@ -209,8 +185,8 @@ func (l *Loader) start(plan kmod.Plan, later bool, done func(error)) {
 
 // add makes the job of a step whose prerequisites are in jobs. A job never
 // waits for one that was made after it, so that jobs cannot wait in a circle.
-func (l *Loader) add(s kmod.Step, jobs []*job, later bool) *job {
-	j := &job{step: s, later: later}
+func (l *Loader) add(s kmod.Step, jobs []*job) *job {
+	j := &job{step: s}
 	l.jobs[s.ID] = j
 	for _, n := range s.Needs {
 		j.follow(jobs[n], true)
@@ -219,45 +195,8 @@ func (l *Loader) add(s kmod.Step, jobs []*job, later bool) *job {
 		j.follow(jobs[n], false)
 	}
 	if j.waits == 0 {
-		l.enqueue(j)
-	}
-	return j
-}
-
-// enqueue makes a job that waits for no other ready. l.mu is held.
-func (l *Loader) enqueue(j *job) {
-	if j.later {
-		l.later = append(l.later, j)
-	} else {
 		l.queue = append(l.queue, j)
 	}
-}
-
-// hurry is called when something waits for a job after all. l.mu is held.
-func (l *Loader) hurry(j *job) {
-	j.later = false
-	if i := slices.Index(l.later, j); i >= 0 {
-		l.later = slices.Delete(l.later, i, i+1)
-		l.queue = append(l.queue, j)
-	}
-}
-
-// room is how many more jobs of later may run. l.mu is held.
-func (l *Loader) room() int { return min(len(l.later), max(l.opts.Workers/2, 1)-l.spare) }
-
-// next takes the job that is to run now, nil if there is none. l.mu is held.
-func (l *Loader) next() *job {
-	from := &l.queue
-	if len(*from) == 0 {
-		if l.room() < 1 {
-			return nil
-		}
-		from = &l.later
-		l.spare++
-	}
-	j := (*from)[0]
-	*from = (*from)[1:]
-	j.spare = from == &l.later
 	return j
 }
 
@@ -273,7 +212,7 @@ func (j *job) follow(before *job, needed bool) {
 
 // spawn starts as many workers as there is work for. l.mu is held.
 func (l *Loader) spawn() {
-	for n := len(l.queue) + l.room(); n > 0 && l.running < l.opts.Workers; n-- {
+	for n := len(l.queue); n > 0 && l.running < l.opts.Workers; n-- {
 		l.running++
 		go l.work()
 	}
@@ -282,7 +221,9 @@ func (l *Loader) spawn() {
 // work loads modules until none is ready.
 func (l *Loader) work() {
 	l.mu.Lock()
-	for j := l.next(); j != nil; j = l.next() {
+	for len(l.queue) > 0 {
+		j := l.queue[0]
+		l.queue = l.queue[1:]
 		l.mu.Unlock()
 		ev, err := l.try(j)
 		if l.opts.Observe != nil {
@@ -312,9 +253,6 @@ func (l *Loader) work() {
 // returns the runs that are complete. l.mu is held.
 func (l *Loader) end(j *job, err *Error) (ready []*run) {
 	j.ended, j.err = true, err
-	if j.spare {
-		l.spare--
-	}
 	if err != nil {
 		delete(l.jobs, j.step.ID) // the next plan may try again
 	}
@@ -323,7 +261,7 @@ func (l *Loader) end(j *job, err *Error) (ready []*run) {
 			e.job.lacks = j
 		}
 		if e.job.waits--; e.job.waits == 0 {
-			l.enqueue(e.job)
+			l.queue = append(l.queue, e.job)
 		}
 	}
 	for _, r := range j.watched {
