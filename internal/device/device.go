@@ -53,24 +53,28 @@ func New(sys sysfs.FS, devpath string, props map[string]string) *Device {
 // file, with SUBSYSTEM and DRIVER taken from the links of the same names
 // where the file has no such line. A device that is gone gives an empty map.
 func ReadUevent(sys sysfs.FS, devpath string) map[string]string {
-	props := map[string]string{}
-	text, err := sys.Read(devpath + "/uevent")
-	if err == nil {
-		for line := range strings.SplitSeq(text, "\n") {
-			if k, v, ok := strings.Cut(line, "="); ok {
-				props[k] = v
-			}
-		}
-	}
-	if name := props["DEVNAME"]; name != "" && !strings.HasPrefix(name, "/") {
-		props["DEVNAME"] = "/dev/" + name
-	}
+	text, _ := sys.Read(devpath + "/uevent") // the links say whether it is gone
+	props := ParseUevent(text)
 	for _, l := range [...]struct{ key, link string }{{"SUBSYSTEM", "/subsystem"}, {"DRIVER", "/driver"}} {
 		if props[l.key] == "" {
 			if target, err := sys.Readlink(devpath + l.link); err == nil {
 				props[l.key] = path.Base(target)
 			}
 		}
+	}
+	return props
+}
+
+// ParseUevent reads the text of a uevent file. The node has the path in /dev.
+func ParseUevent(text string) map[string]string {
+	props := map[string]string{}
+	for line := range strings.SplitSeq(text, "\n") {
+		if k, v, ok := strings.Cut(line, "="); ok {
+			props[k] = v
+		}
+	}
+	if name := props["DEVNAME"]; name != "" && !strings.HasPrefix(name, "/") {
+		props["DEVNAME"] = "/dev/" + name
 	}
 	return props
 }

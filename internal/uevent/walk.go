@@ -1,8 +1,9 @@
 package uevent
 
 import (
+	"cmp"
 	"path"
-	"sort"
+	"slices"
 	"strings"
 
 	"firstlight/internal/device"
@@ -15,9 +16,10 @@ import (
 // what `udevadm trigger` reaches, without reading directories that hold no
 // device.
 func Walk(sys sysfs.FS, found func(*Message)) {
+	type member struct{ path, subsystem string }
 	seen := map[string]bool{}
-	var paths []string
-	collect := func(dir string) {
+	var members []member
+	collect := func(dir, subsystem string) {
 		names, err := sys.List(dir)
 		if err != nil {
 			return
@@ -31,29 +33,29 @@ func Walk(sys sysfs.FS, found func(*Message)) {
 			dev := path.Join(dir, target)
 			if strings.HasPrefix(dev, "/devices/") && !seen[dev] {
 				seen[dev] = true
-				paths = append(paths, dev)
+				members = append(members, member{dev, subsystem})
 			}
 		}
 	}
 	buses, _ := sys.List("/bus")
 	for _, bus := range buses {
 		if !quietBus[bus] {
-			collect("/bus/" + bus + "/devices")
+			collect("/bus/"+bus+"/devices", bus)
 		}
 	}
 	for _, class := range classes {
-		collect("/class/" + class)
+		collect("/class/"+class, class)
 	}
-	sort.Slice(paths, func(i, j int) bool {
-		a, b := strings.Count(paths[i], "/"), strings.Count(paths[j], "/")
-		if a != b {
-			return a < b
-		}
-		return paths[i] < paths[j]
+	slices.SortFunc(members, func(a, b member) int {
+		return cmp.Or(cmp.Compare(strings.Count(a.path, "/"), strings.Count(b.path, "/")), strings.Compare(a.path, b.path))
 	})
-	for _, p := range paths {
-		if m := Read(sys, p); m != nil {
-			found(m)
+	for _, m := range members {
+		// The place where it was found says the subsystem, and the file the
+		// driver: neither link has to be read.
+		if text, err := sys.Read(m.path + "/uevent"); err == nil {
+			props := device.ParseUevent(text)
+			props["SUBSYSTEM"] = m.subsystem
+			found(added(m.path, props))
 		}
 	}
 }
@@ -65,6 +67,11 @@ func Read(sys sysfs.FS, devpath string) *Message {
 	if len(props) == 0 {
 		return nil
 	}
+	return added(devpath, props)
+}
+
+// added is the message of a device that is there.
+func added(devpath string, props map[string]string) *Message {
 	props["ACTION"] = "add"
 	props["DEVPATH"] = devpath
 	return &Message{Action: "add", Devpath: devpath, Props: props}
