@@ -121,7 +121,12 @@ func (f *bugReportFlags) records(r *report.Report) {
 		r.Missed("failures", err)
 	}
 	for _, p := range failed {
-		r.AddFrom("failures/"+filepath.Base(filepath.Dir(p))+".txt", p, true)
+		name := "failures/" + filepath.Base(filepath.Dir(p))
+		r.AddFrom(name+".txt", p, true)
+		// The last records are not always there.
+		if last := filepath.Join(filepath.Dir(p), "journal"); exists(last) {
+			r.AddFrom(name+".journal", last, true)
+		}
 	}
 }
 
