@@ -119,7 +119,7 @@ func refused(image string, build []string) error {
 	build = append(build, "--config", config)
 	_, err = output(build...)
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(err.Error(), "virtio_blk") {
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(err.Error(), "no block device at all") {
 		return fmt.Errorf("an image without the driver of the disks was to be refused, with the reason: %v", err)
 	}
 	if now, err := os.ReadFile(image); err != nil || !bytes.Equal(now, good) {
