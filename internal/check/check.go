@@ -111,7 +111,7 @@ func Run(im *Image, s *snapshot.Snapshot, c Config) *Result {
 func newWorld(im *Image, s *snapshot.Snapshot, c Config) *world {
 	w := &world{im: im, snap: s, cfg: c, live: snapshot.NewTree(), disks: map[string]*disk{}, arrays: map[string]*array{},
 		scanned: map[string]bool{}, links: map[string]string{}, written: map[string][]byte{}, typed: map[string]bool{},
-		headers: map[string][]*luksfmt.Header{}}
+		headers: map[string][]*luksfmt.Header{}, locked: map[string]string{}}
 	cfg, problems := im.config(c.Cmdline)
 	// What is said while a boot waits is for a person who waits; with it out of
 	// the way the failure screen says everything.
@@ -207,6 +207,9 @@ func (w *world) carryOut(op ueventd.Operation) {
 	if got, ok := value.(interface{ Header() *luksfmt.Header }); ok && err == nil {
 		h := got.Header()
 		w.headers[h.UUID] = append(w.headers[h.UUID], h)
+		if node, ok := strings.CutPrefix(op.What, headerOf); ok {
+			w.locked[node] = h.UUID
+		}
 		if w.typed[h.UUID] {
 			w.assume(h.UUID)
 		}
@@ -247,14 +250,32 @@ func (w *world) secondUse(what string) {
 		if f.Text != triedAgain {
 			continue
 		}
-		for uuid := range w.headers {
-			if strings.Contains(f.Subject, uuid) && !w.typed[uuid] {
-				w.conditions = addOnce(w.conditions, "that passphrase opens "+f.Subject+" too, or its own is typed")
-				w.typed[uuid] = true
-				w.assume(uuid)
-			}
+		if uuid := w.named(f.Subject); uuid != "" && !w.typed[uuid] {
+			w.conditions = addOnce(w.conditions, "that passphrase opens "+f.Subject+" too, or its own is typed")
+			w.typed[uuid] = true
+			w.assume(uuid)
 		}
 	}
+}
+
+// headerOf begins what the handler of encrypted devices calls the reading of a
+// header; the device follows, also where the header is elsewhere.
+const headerOf = "read the LUKS header of "
+
+// named finds the encrypted device that a text is about, by its UUID or, where
+// the header is not on it, by its node.
+func (w *world) named(text string) string {
+	for uuid := range w.headers {
+		if strings.Contains(text, uuid) {
+			return uuid
+		}
+	}
+	for node, uuid := range w.locked {
+		if strings.Contains(text+" ", node+" ") {
+			return uuid
+		}
+	}
+	return ""
 }
 
 // assume makes the headers of a device open with what stands for the right

@@ -41,6 +41,7 @@ type world struct {
 	slow    time.Duration     // how long the operation under way takes
 
 	headers map[string][]*luksfmt.Header // by UUID, as the handlers have them
+	locked  map[string]string            // UUIDs by the node of the encrypted data
 
 	now     time.Duration
 	queue   []step
@@ -216,15 +217,16 @@ func (w *world) Ask(p machine.Prompt) ([]byte, error) {
 		w.asked = addOnce(w.asked, p.Text)
 		return nil, machine.ErrNoConsole
 	}
-	uuid, ok := strings.CutPrefix(p.ID, "luks ")
-	if !ok {
+	if !strings.HasPrefix(p.ID, "luks ") {
 		w.unknown = addOnce(w.unknown, "a person would be asked: "+p.Text)
 		return nil, machine.ErrNoConsole
 	}
 	w.asked = addOnce(w.asked, p.Text)
 	w.conditions = addOnce(w.conditions, "a person types the passphrase that is asked for: "+p.Text)
-	w.typed[uuid] = true
-	w.assume(uuid)
+	if uuid := w.named(p.ID + " " + p.Text); uuid != "" {
+		w.typed[uuid] = true
+		w.assume(uuid)
+	}
 	return []byte(typedSecret), nil
 }
 

@@ -138,7 +138,7 @@ func (t *taker) entry(p string, content bool) (e Entry, ok bool) {
 			t.note("%v", err)
 			break
 		}
-		e.Data, e.Secret = withoutZeros(b), true
+		e.Data, e.Secret = withoutZeros(withoutRest(b)), true
 	}
 	if old := m.Entries[rel]; old.Data == nil {
 		m.Entries[rel] = e

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -65,6 +66,12 @@ type hostDevice struct {
 func (d *hostDevice) Size() int64     { return d.size }
 func (d *hostDevice) SectorSize() int { return d.sector }
 
+// held says whether another block device is on top of this one.
+func held(node string) bool {
+	holders, err := os.ReadDir("/sys/class/block/" + path.Base(node) + "/holders")
+	return err == nil && len(holders) > 0
+}
+
 func (hostDisks) OpenBlock(node string) (Device, error) {
 	fd, err := unix.Open(node, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -75,6 +82,11 @@ func (hostDisks) OpenBlock(node string) (Device, error) {
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFBLK {
 		f.Close()
 		return nil, fmt.Errorf("open %s: it is not a block device", node)
+	}
+	if held(node) {
+		// What a RAID array writes to its members does not go through the cache
+		// of their nodes, which may still have what was read before it ran.
+		_ = unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED)
 	}
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"firstlight/internal/luksfmt"
 )
 
 // untouched are the options with which a filesystem that is not mounted is read
@@ -61,6 +63,25 @@ func (t *taker) file(f File) {
 		at = len(t.s.Aside) - 1
 	}
 	t.within(t.s.Aside[at], dir, look)
+}
+
+// withoutRest leaves of a LUKS header what it says and its keyslots: the rest of
+// the 16 MiB that one has is random. Any other content it leaves as it is.
+func withoutRest(b []byte) []byte {
+	h, err := luksfmt.Read(bytes.NewReader(b))
+	if err != nil {
+		return b
+	}
+	out := make([]byte, len(b))
+	first := int64(len(b))
+	for _, k := range keyAreas(h) {
+		if k.off < k.end && k.end <= int64(len(b)) {
+			copy(out[k.off:k.end], b[k.off:])
+			first = min(first, k.off)
+		}
+	}
+	copy(out[:first], b)
+	return out
 }
 
 // withoutZeros is a content without the zeros at its end.

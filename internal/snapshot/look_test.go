@@ -3,11 +3,16 @@ package snapshot
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"firstlight/internal/luksfmt"
+	"firstlight/internal/testtool"
 )
 
 // What a boot turns out to read on filesystems that are not mounted, a key file
@@ -68,5 +73,45 @@ func TestFilesOnOtherFilesystemsAreLookedAt(t *testing.T) {
 	}
 	if s.Look(o, []File{{"vdd", "zfs", "/x"}}) || !strings.Contains(s.Notes[len(s.Notes)-1], "was not looked into") {
 		t.Errorf("%q", s.Notes)
+	}
+}
+
+// Of a LUKS header in a file, which is 16 MiB of mostly random bytes, what
+// unlocks the device is kept.
+func TestHeaderInAFileKeepsWhatUnlocks(t *testing.T) {
+	testtool.Need(t, "cryptsetup")
+	dir := t.TempDir()
+	file, key := filepath.Join(dir, "header"), filepath.Join(dir, "key")
+	noise := make([]byte, 20<<20)
+	rand.NewChaCha8([32]byte{1}).Read(noise)
+	for name, b := range map[string][]byte{file: noise, key: []byte("secret")} {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.Command(testtool.Path("cryptsetup"), "-q", "luksFormat", "--type", "luks2", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000",
+		"--key-file", key, file).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := withoutRest(b)
+	if kept := withoutZeros(short); len(short) != len(b) || len(kept) > 1<<20 {
+		t.Errorf("%d of %d bytes are kept", len(kept), len(b))
+	}
+	h, err := luksfmt.Read(bytes.NewReader(short))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keyAreas(h) {
+		if !bytes.Equal(short[k.off:k.end], b[k.off:k.end]) {
+			t.Errorf("the keyslot at %d is another", k.off)
+		}
+	}
+	if other := []byte("no header"); !bytes.Equal(withoutRest(other), other) {
+		t.Error("what is no header was changed")
 	}
 }

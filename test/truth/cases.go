@@ -197,7 +197,7 @@ var changes = []Change{
 	{Name: "raid456", Base: "raid5", Drop: []string{"raid456.ko"}},
 	{Name: "async_pq", Base: "raid5", Drop: []string{"async_pq.ko"}},
 	{Name: "other-level", Base: "raid5", For: ext4On("md-raid1")},
-	{Name: "wrong-array", Base: "raid-partition", Args: swap("rd.md.uuid=", "rd.md.uuid=00000000:")},
+	{Name: "wrong-array", Base: "raid-partition", Args: swap("rd.md.uuid=", "rd.md.uuid=00000000:00000000:00000000:00000000 rd.nothing=")},
 	// Stacks.
 	{Name: "raid1", Base: "stack-key", Drop: []string{"raid1.ko"}},
 	{Name: "dm-crypt", Base: "stack-key", Drop: []string{"dm-crypt.ko"}},

@@ -121,14 +121,14 @@ func refused(image string, build []string) error {
 		return err
 	}
 	config := image + ".toml"
-	if err := os.WriteFile(config, []byte("omit_features = [\"virtio-blk\"]\n"), 0o644); err != nil {
+	if err := os.WriteFile(config, []byte("omit_modules = [\"virtio_blk\"]\n"), 0o644); err != nil {
 		return err
 	}
 	build = append(build, "--config", config)
 	_, err = output(build...)
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(err.Error(), "no driver in this image") {
-		return fmt.Errorf("an image without the driver of the disks was to be refused, with the reason: %w", err)
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(err.Error(), "no block device at all") {
+		return fmt.Errorf("an image without the driver of the disks was to be refused, with the reason: %v", err)
 	}
 	if now, err := os.ReadFile(image); err != nil || !bytes.Equal(now, good) {
 		return errors.Join(errors.New("an image that was refused has taken the place of the good one"), err)
