@@ -3,7 +3,10 @@
 // missing. It is pure.
 package goal
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // State is how far a goal has come.
 type State uint8
@@ -90,7 +93,9 @@ func (s *Set) Get(name string) *Goal {
 func (s *Set) All() []*Goal { return s.goals }
 
 // Met says whether every goal is met.
-func (s *Set) Met() bool { return len(s.Open()) == 0 }
+func (s *Set) Met() bool {
+	return !slices.ContainsFunc(s.goals, func(g *Goal) bool { return g.State != Met })
+}
 
 // Open returns the goals that are not met.
 func (s *Set) Open() []*Goal {

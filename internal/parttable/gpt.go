@@ -5,7 +5,6 @@ import (
 	"hash/crc32"
 
 	"firstlight/internal/blktext"
-	"firstlight/internal/fmt"
 )
 
 // The GUID partition table: UEFI specification 2.10, chapter 5.3. The header
@@ -121,6 +120,16 @@ func (p *parser) gptAt(lba, last uint64) *Table {
 
 // guid formats a GUID as stored: three little-endian fields, then bytes.
 func guid(b []byte) string {
-	return fmt.Sprintf("%08x-%04x-%04x-%x-%x",
-		le.Uint32(b), le.Uint16(b[4:]), le.Uint16(b[6:]), b[8:10], b[10:16])
+	const hex = "0123456789abcdef"
+	var out [36]byte
+	n := 0
+	for i, at := range [16]int{3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15} {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			out[n] = '-'
+			n++
+		}
+		out[n], out[n+1] = hex[b[at]>>4], hex[b[at]&15]
+		n += 2
+	}
+	return string(out[:])
 }

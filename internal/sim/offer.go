@@ -27,6 +27,6 @@ func (m *Machine) OfferShell() error {
 func (m *Machine) PressEnter() {
 	if o := m.asked[machine.ShellPrompt]; o != nil && !o.woken {
 		o.woken = true
-		m.At(m.now, o.resume)
+		m.At(m.now, o.step)
 	}
 }

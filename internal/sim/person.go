@@ -94,7 +94,7 @@ func (m *Machine) person() Person {
 func (m *Machine) Dismiss(id string) {
 	if o := m.asked[id]; o != nil && !o.woken {
 		o.woken, o.err = true, machine.ErrDismissed
-		m.At(m.now, o.resume)
+		m.At(m.now, o.step)
 	}
 }
 

@@ -153,12 +153,13 @@ type event struct {
 // operation is an operation under way, as a coroutine: it may wait for a
 // person.
 type operation struct {
-	what   string
-	run    func()
+	ueventd.Operation
+	m      *Machine
 	on     *coro.Coroutine // runs it, once it was begun
+	value  any             // its result
+	failed error
 	woken  bool
 	err    error // with which its question was withdrawn
-	resume func()
 }
 
 // table is our own rules, compiled once.
@@ -299,50 +300,53 @@ func (m *Machine) latency(what string) time.Duration {
 }
 
 func (m *Machine) start(op ueventd.Operation) {
-	var value any
-	var err error
-	o := &operation{what: op.What}
-	o.run = func() {
-		defer func() {
-			if p := recover(); p != nil {
-				err = fmt.Errorf("internal error: %v", p)
-			}
-		}()
-		if m.Fail != nil {
-			if err = m.Fail(op.What); err != nil {
-				return
-			}
-		}
-		if f := m.fault(OperationFails, op.What); f != nil {
-			err = fmt.Errorf("%s: %w", op.What, f.err())
-			return
-		}
-		if m.fault(OperationPanics, op.What) != nil {
-			panic("injected")
-		}
-		value, err = op.Run(m.world)
-	}
-	step := func() {
-		if o.on == nil {
-			o.on = m.Room.coroutines.Get(o.run)
-			m.underWay = append(m.underWay, o)
-		}
-		m.current = o
-		ended := o.on.Resume()
-		m.current = nil
-		if !ended {
-			return
-		}
-		m.underWay = slices.DeleteFunc(m.underWay, func(x *operation) bool { return x == o })
-		m.Finished = append(m.Finished, op.What)
-		m.Core.Finish(op.ID, value, err)
-	}
+	o := &operation{Operation: op, m: m}
 	takes := m.latency(op.What)
 	if f := m.fault(OperationSlow, op.What); f != nil {
 		takes += f.For
 	}
-	m.At(m.now+takes, step)
-	o.resume = step
+	m.At(m.now+takes, o.step)
+}
+
+// run carries the operation out, on its coroutine.
+func (o *operation) run() {
+	m := o.m
+	defer func() {
+		if p := recover(); p != nil {
+			o.failed = fmt.Errorf("internal error: %v", p)
+		}
+	}()
+	if m.Fail != nil {
+		if o.failed = m.Fail(o.What); o.failed != nil {
+			return
+		}
+	}
+	if f := m.fault(OperationFails, o.What); f != nil {
+		o.failed = fmt.Errorf("%s: %w", o.What, f.err())
+		return
+	}
+	if m.fault(OperationPanics, o.What) != nil {
+		panic("injected")
+	}
+	o.value, o.failed = o.Run(m.world)
+}
+
+// step lets the operation go on until it waits or ends.
+func (o *operation) step() {
+	m := o.m
+	if o.on == nil {
+		o.on = m.Room.coroutines.Get(o.run)
+		m.underWay = append(m.underWay, o)
+	}
+	m.current = o
+	ended := o.on.Resume()
+	m.current = nil
+	if !ended {
+		return
+	}
+	m.underWay = slices.DeleteFunc(m.underWay, func(x *operation) bool { return x == o })
+	m.Finished = append(m.Finished, o.What)
+	m.Core.Finish(o.ID, o.value, o.failed)
 }
 
 // sleep lets the operation that runs wait for a time, or until it is woken;
@@ -354,7 +358,7 @@ func (m *Machine) sleep(d time.Duration) {
 		m.At(m.now+d, func() {
 			if !o.woken {
 				o.woken = true
-				o.resume()
+				o.step()
 			}
 		})
 	}

@@ -77,12 +77,12 @@ func (t *tree) place(p string) *node { return t.below(&t.root, p) }
 
 // below is place, from a directory on; the path begins with a slash.
 func (t *tree) below(n *node, p string) *node {
-	for rest := p; rest != ""; {
+	if p == "" {
+		return n
+	}
+	for rest, more := p[1:], true; more; {
 		var name string
-		name, rest, _ = strings.Cut(rest[1:], "/")
-		if rest != "" {
-			rest = "/" + rest
-		}
+		name, rest, more = strings.Cut(rest, "/")
 		i, ok := n.find(name)
 		if !ok {
 			if n.kids == nil {
@@ -134,18 +134,17 @@ func (t *tree) device(devpath, subsystem, uevent string) (dir *node) {
 // remove takes away a path and all below it; the directories above stay.
 func (t *tree) remove(p string) {
 	n := &t.root
-	for rest := p; rest != ""; {
+	for rest, more := p[1:], true; more; {
 		var name string
-		name, rest, _ = strings.Cut(rest[1:], "/")
+		name, rest, more = strings.Cut(rest, "/")
 		i, ok := n.find(name)
 		if !ok {
 			return
 		}
-		if rest == "" {
+		if !more {
 			n.kids = slices.Delete(n.kids, i, i+1)
 			return
 		}
-		rest = "/" + rest
 		n = n.kids[i]
 	}
 }

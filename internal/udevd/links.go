@@ -51,17 +51,9 @@ func (m *Manager) dropLinks(t *ueventd.Task, devpath string) {
 	m.settle(t, touched)
 }
 
-// claimed returns the links that a device claims, sorted.
-func (m *Manager) claimed(devpath string) []string {
-	var out []string
-	for link, claims := range m.claims {
-		if slices.ContainsFunc(claims, func(c *claim) bool { return c.devpath == devpath }) {
-			out = append(out, link)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
+// claimed returns the links that a device claims, in the order in which it
+// began to.
+func (m *Manager) claimed(devpath string) []string { return slices.Clone(m.claimsOf[devpath]) }
 
 func (m *Manager) claim(link string, e *Entry) {
 	prio := cmp.Or(e.LinkPriority(link), e.Outcome.LinkPriority)
@@ -70,6 +62,7 @@ func (m *Manager) claim(link string, e *Entry) {
 		list[i].priority, list[i].devname = prio, e.Devname()
 	} else {
 		m.ordered++
+		m.claimsOf[e.Devpath()] = append(m.claimsOf[e.Devpath()], link)
 		list = append(list, &claim{e.Devpath(), e.Devname(), prio, m.ordered})
 	}
 	sort.Slice(list, func(i, j int) bool {
@@ -83,6 +76,11 @@ func (m *Manager) claim(link string, e *Entry) {
 }
 
 func (m *Manager) unclaim(link, devpath string) {
+	if left := slices.DeleteFunc(m.claimsOf[devpath], func(l string) bool { return l == link }); len(left) > 0 {
+		m.claimsOf[devpath] = left
+	} else {
+		delete(m.claimsOf, devpath)
+	}
 	list := slices.DeleteFunc(m.claims[link], func(c *claim) bool { return c.devpath == devpath })
 	if len(list) == 0 {
 		delete(m.claims, link)

@@ -72,14 +72,15 @@ type Manager struct {
 	rules   Rules
 	publish func(t *ueventd.Task, e *Entry, action string)
 
-	db       map[string]*Entry // by devpath
-	byName   map[string]*Entry // by devname
-	blocks   []*Entry          // block devices by devpath; a list that was given out stays as it was
-	looking  []*hand           // events not yet done that lead to a block device being looked at, in order
-	claims   map[string][]*claim
-	leads    map[string]string  // where each link leads now, "" for nowhere
-	changing map[string]bool    // links with a change under way
-	inHand   map[string][]*hand // events not yet done, by devpath, in order
+	db       map[string]*Entry   // by devpath
+	byName   map[string]*Entry   // by devname
+	blocks   []*Entry            // block devices by devpath; a list that was given out stays as it was
+	looking  []*hand             // events not yet done that lead to a block device being looked at, in order
+	claims   map[string][]*claim // of each link
+	claimsOf map[string][]string // the links that each device claims, by devpath
+	leads    map[string]string   // where each link leads now, "" for nowhere
+	changing map[string]bool     // links with a change under way
+	inHand   map[string][]*hand  // events not yet done, by devpath, in order
 	seen     map[string]presence
 	ordered  uint64
 	arrived  uint64
@@ -106,7 +107,7 @@ const (
 // database, the node and the links are up to date.
 func New(s *ueventd.Scheduler, sys sysfs.FS, rules Rules, publish func(t *ueventd.Task, e *Entry, action string)) *Manager {
 	m := &Manager{sched: s, sys: sys, rules: rules, publish: publish,
-		db: map[string]*Entry{}, byName: map[string]*Entry{}, claims: map[string][]*claim{},
+		db: map[string]*Entry{}, byName: map[string]*Entry{}, claims: map[string][]*claim{}, claimsOf: map[string][]string{},
 		leads: map[string]string{}, changing: map[string]bool{},
 		inHand: map[string][]*hand{}, seen: map[string]presence{}}
 	s.Route(queuePrefix, m.handle)

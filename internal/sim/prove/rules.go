@@ -18,6 +18,7 @@ const (
 	earlyWrite  = "resume comes before any write"
 	ambiguous   = "nothing ambiguous is activated"
 	degraded    = "nothing starts degraded too soon"
+	outdated    = "what has missed writes is not used"
 	secret      = "secrets are kept"
 	verdict     = "the boot comes to what it should"
 	inTime      = "failures come inside the deadline"
@@ -34,6 +35,8 @@ func (t *trial) decided(what string) {
 	switch {
 	case strings.HasPrefix(what, "start RAID array "):
 		t.startsArray(what)
+	case strings.HasPrefix(what, "tell btrfs of "):
+		t.tellsBtrfs(what, strings.Fields(strings.TrimPrefix(what, "tell btrfs of ")))
 	case strings.HasPrefix(what, "unlock "):
 		_, name, _ := strings.Cut(what, " as ")
 		for i := range t.d.Nodes {
@@ -69,6 +72,25 @@ func (t *trial) notTwice(what, identity string) {
 	}
 }
 
+// tellsBtrfs checks that the kernel is not told of a member of which there is
+// another one: it would take the one for the other.
+func (t *trial) tellsBtrfs(what string, nodes []string) {
+	now := t.sim.Now()
+	devices := t.sim.Core.World().Devices
+	for _, node := range nodes {
+		e := devices.ByName(node)
+		if e == nil || identity(e) == "" {
+			continue
+		}
+		for _, o := range devices.Block() {
+			// What has come at this very moment may have come after the decision.
+			if o != e && identity(o) == identity(e) && (o.Changed < now || slices.Contains(nodes, o.Devname())) {
+				t.w.broken(ambiguous, now, "%s: %s is the same member as %s", what, node, o.Devname())
+			}
+		}
+	}
+}
+
 // startsArray checks a start of an array against the members that there are.
 func (t *trial) startsArray(what string) {
 	for i := range t.d.Nodes {
@@ -79,10 +101,32 @@ func (t *trial) startsArray(what string) {
 		t.notTwice(what, "linux_raid_member "+n.UUID+" ")
 		_, list, _ := strings.Cut(what, " of ")
 		given := len(strings.Fields(list))
+		t.nothingStale(what, n, strings.Fields(list))
 		t.whole(what, n, given, 0)
 		if given < len(n.On) && t.w.asking > 0 && t.locked(n) && !t.d.Has(gen.Stale) {
 			t.w.broken(degraded, t.sim.Now(), "%s: a passphrase is being typed, and a member is encrypted", what)
 		}
+	}
+}
+
+// nothingStale checks that an array is not started with a member that has
+// missed writes beside one that has them.
+func (t *trial) nothingStale(what string, n *gen.Node, given []string) {
+	stale, fresh := "", false
+	for _, name := range given {
+		d, _ := t.sim.Shows("/dev/" + strings.TrimPrefix(name, "/dev/"))
+		slot := slices.IndexFunc(n.On, func(on int) bool { return d != nil && t.built.disks[on] == d })
+		if slot < 0 {
+			continue
+		}
+		if slices.ContainsFunc(t.d.Faults, func(f gen.Fault) bool { return f.Trouble == gen.Stale && f.Node == n.ID && f.N == slot }) {
+			stale = name
+		} else {
+			fresh = true
+		}
+	}
+	if stale != "" && fresh {
+		t.w.broken(outdated, t.sim.Now(), "%s: %s has missed writes", what, stale)
 	}
 }
 
