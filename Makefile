@@ -42,7 +42,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	f2fs-tools exfatprogs ntfs-3g genisoimage udftools nilfs-tools jfsutils reiserfsprogs genromfs \
 	util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf
 
-.PHONY: build setup kernels run test test-full check check-truth e2e bench fuzz sim mutate clean
+.PHONY: build setup kernels run test test-full check check-truth images e2e bench fuzz sim mutate clean
 
 build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
@@ -96,6 +96,11 @@ e2e: setup build kernels
 # FIRSTLIGHT_TRUTH_RESUME=1 the last run is taken up again.
 check-truth: setup build kernels
 	FIRSTLIGHT_TRUTH=1 FIRSTLIGHT_REQUIRE=1 go test ./test/truth -count=1 -v -timeout 6h -parallel 2 -run 'TestTruth/($(RUN))/($(SUITE))'
+
+# What the image tools see in images that Debian's generators made, against what
+# the generators' own tools see.
+images: setup kernels
+	FIRSTLIGHT_IMAGES=1 FIRSTLIGHT_REQUIRE=1 go test ./test/images -count=1 -v -timeout 60m
 
 bench: setup build kernels
 	$(FLT) bench

@@ -136,6 +136,34 @@ func TestLZMAProperties(t *testing.T) {
 	}
 }
 
+// A large stream is unpacked by xz itself, and damage in it is found as well.
+func TestLargeXZ(t *testing.T) {
+	testtool.Need(t, "xz")
+	c, err := New(context.Background(), Spec{Method: XZ, Level: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := text(4 << 20)
+	packed, err := c.Compress(context.Background(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(packed) < worthProgram {
+		t.Fatalf("only %d bytes", len(packed))
+	}
+	got, n, err := unpack(append(bytes.Clone(packed), "\x00\x00\x00\x00070701"...), 8<<20)
+	if err != nil || !bytes.Equal(got, want) || n != int64(len(packed)) {
+		t.Errorf("%d bytes, frame %d of %d, %v", len(got), n, len(packed), err)
+	}
+	if _, _, err := unpack(packed, 1<<20); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("the limit: %v", err)
+	}
+	packed[len(packed)/2] ^= 1
+	if _, _, err := unpack(packed, 8<<20); err == nil {
+		t.Error("damage was not seen")
+	}
+}
+
 func TestLimit(t *testing.T) {
 	c, err := New(context.Background(), Spec{Method: Gzip})
 	if err != nil {

@@ -13,12 +13,12 @@ package compress
 import (
 	"bytes"
 	"compress/bzip2"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 	"github.com/xi2/xz"
@@ -110,6 +110,10 @@ func Open(b []byte, limit int64) (*Reader, error) {
 	case XZ:
 		if r.size, err = xzFrame(b); err != nil {
 			return nil, fmt.Errorf("xz: %w", err)
+		}
+		if p := unxz(b[:r.size]); p != nil {
+			r.r, r.closer = p, p.close
+			break
 		}
 		// The default limit of the reader's dictionary, 64 MiB, is the
 		// kernel's as well as that of xz -9.

@@ -1,0 +1,19 @@
+drwxr-xr-x         0 kernel
+drwxr-xr-x         0 kernel/x86
+drwxr-xr-x         0 kernel/x86/microcode
+-rw-r--r-- SIZE kernel/x86/microcode/GenuineIntel.bin
+drwxr-xr-x         0 bin
+lrwxrwxrwx         7 bin/sh -> ../init
+drwxr-xr-x         0 conf
+-rw-r--r-- SIZE conf/initramfs.conf
+drwxr-xr-x         0 etc
+drwxr-xr-x         0 etc/modprobe.d
+-rw-r--r-- SIZE etc/modprobe.d/x.conf
+-rwxr-xr-x SIZE init
+drwxr-xr-x         0 scripts
+-rw-r--r-- SIZE scripts/functions
+drwxr-xr-x         0 usr
+drwxr-xr-x         0 usr/lib
+drwxr-xr-x         0 usr/lib/firmware
+drwxr-xr-x         0 usr/lib/firmware/brand
+-rw-r--r-- SIZE usr/lib/firmware/brand/card.bin
