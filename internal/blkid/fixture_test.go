@@ -3,6 +3,7 @@ package blkid
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,7 +37,9 @@ func luks(command ...string) func(testing.TB) *image {
 
 const testUUID = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 
-var fixtures = []fixture{
+var fixtures = slices.Concat(madeFixtures, fakeRAIDs)
+
+var madeFixtures = []fixture{
 	{"ext2", tool(8*mib, "mkfs.ext2", "-q", "-F", "-L", "old root", "-U", testUUID, "FILE"), []span{{1024, 512}}, "ext2"},
 	{"ext2-4k", tool(8*mib, "mkfs.ext2", "-q", "-F", "-b", "4096", "FILE"), []span{{1024, 512}}, "ext2"},
 	{"ext2-tiny", tool(512*kib, "mkfs.ext2", "-q", "-F", "FILE"), []span{{1024, 512}}, "ext2"},

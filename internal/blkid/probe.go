@@ -34,6 +34,9 @@ type format struct {
 	name    string
 	usage   usage
 	minSize uint64 // bytes; a smaller device is not looked at
+	// disk leaves out partitions: the metadata is that of a whole disk, and
+	// the last partition may end where the disk does.
+	disk bool
 	// tolerant formats may share a device with others (hybrid discs).
 	tolerant bool
 	// magics are tried in order; the first one that is there is passed to
@@ -49,6 +52,9 @@ type magic struct {
 	base  uint64 // where the superblock starts, bytes
 	off   uint64 // where the magic stands in it, bytes
 	bytes string
+	// end, if not 0, counts sectors of 512 bytes from the end of the device
+	// to the superblock's, instead of base.
+	end uint64
 }
 
 // probe is the state of one probe.
@@ -172,7 +178,8 @@ func (p *probe) try(f *format) (Signature, bool) {
 	if p.size <= 1024 ||
 		p.opt.Kind == Optical && (f.usage == raid || f.usage == other) ||
 		p.size <= tiny && f.usage == raid ||
-		p.opt.NoRAID && f.usage == raid {
+		p.opt.NoRAID && f.usage == raid ||
+		f.disk && p.opt.Kind == Partition {
 		return Signature{}, false
 	}
 	m := p.find(f)
@@ -206,6 +213,12 @@ func (p *probe) mark(f *format, m *magic) {
 func (p *probe) find(f *format) *magic {
 	for i := range f.magics {
 		m := &f.magics[i]
+		if m.end > 0 {
+			if bytes.HasPrefix(p.fromEnd(m.end)[m.off:], []byte(m.bytes)) {
+				return m
+			}
+			continue
+		}
 		at := m.base + m.off
 		b := p.bytes(at&^1023, 1024)
 		if b != nil && bytes.HasPrefix(b[at&1023:], []byte(m.bytes)) {
@@ -213,6 +226,17 @@ func (p *probe) find(f *format) *magic {
 		}
 	}
 	return nil
+}
+
+// fromEnd returns the sector of 512 bytes that is the n-th last of the device;
+// one that is not there has no content.
+func (p *probe) fromEnd(n uint64) []byte {
+	if n <= p.size/512 {
+		if b := p.bytes((p.size/512-n)*512, 512); b != nil {
+			return b
+		}
+	}
+	return make([]byte, 512)
 }
 
 // table returns PTUUID and PTTYPE of a partition table, or nil. typ is what
@@ -314,6 +338,10 @@ func (p *probe) uuidString(b []byte) {
 }
 
 func (p *probe) version(s string) { p.set("VERSION", s) }
+
+func (p *probe) majorMinor(major, minor uint16) {
+	p.version(utoa(uint64(major)) + "." + utoa(uint64(minor)))
+}
 
 // blockSize sets BLOCK_SIZE, in bytes.
 func (p *probe) blockSize(n uint32) { p.set("BLOCK_SIZE", utoa(uint64(n))) }
