@@ -140,6 +140,21 @@ var madeFixtures = []fixture{
 	}, []span{{8192, 320}}, "xfs_external_log"},
 	{"mbr", sfdisk("label: dos\nlabel-id: 0x1234abcd\nsize=1M, type=83, bootable\nsize=4M, type=5\nsize=1M, type=82\nsize=1M\nsize=512K\n"), []span{{440, 72}}, ""},
 	{"gpt", sfdisk("label: gpt\nlabel-id: " + testUUID + "\nsize=1M, type=L, name=\"root (a)\"\nsize=1M, type=U\n"), []span{{440, 72}, {512, 92}, {1024, 256}}, ""},
+	{"sun", sfdisk("label: sun\nstart=0, size=4096, type=83\n"), []span{{128, 100}, {436, 76}}, ""},
+	{"sgi", sfdisk("label: sgi\nstart=4096, size=1024, type=83\n"), []span{{0, 512}}, ""},
+	{"mac", func(testing.TB) *image {
+		m := raw(16*mib, 0, "ER\x02\x00")
+		m.put(512, []byte("PM\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x3fApple"))
+		return m
+	}, []span{{0, 8}, {512, 8}}, ""},
+	{"atari", func(testing.TB) *image {
+		return raw(16*mib, 0x1c2, "\x00\x00\x80\x00\x01GEM\x00\x00\x00\x0a\x00\x00\x00\x64")
+	}, []span{{0x1c2, 62}}, ""},
+	{"ultrix", func(testing.TB) *image {
+		return raw(16*mib, 16*kib-72, "\x57\x29\x03\x00\x01\x00\x00\x00\x64\x00\x00\x00")
+	}, []span{{16*kib - 72, 12}}, ""},
+	{"aix", func(testing.TB) *image { return raw(16*mib, 0, "\xc9\xc2\xd4\xc1") }, []span{{0, 8}}, ""},
+	{"bsd", func(testing.TB) *image { return raw(16*mib, 64, "\x57\x45\x56\x82") }, []span{{64, 8}}, ""},
 	{"empty", func(testing.TB) *image { return newImage(4 * mib) }, []span{{0, 4 * kib}}, ""},
 }
 
