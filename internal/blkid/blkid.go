@@ -59,6 +59,7 @@ type Signature struct {
 	Usage   string // "filesystem", "raid", "crypto" or "other"
 	Version string // "" when the format has none
 	Pairs   []Pair // everything said of it
+	BadSum  bool   // its checksum is wrong
 }
 
 // Result is what a device holds. The zero value holds nothing.
@@ -72,6 +73,9 @@ type Result struct {
 	// is there all the same and where: "xfs at byte 0". What follows the mark
 	// is damaged or cut off, or the mark is what is left of something old.
 	Damaged string
+	// BadSums holds the superblock of a filesystem whose checksum is wrong,
+	// when there is no other: nothing that could be mounted.
+	BadSums []Signature
 	// BytesRead and Reads count what the probe read from the device.
 	BytesRead uint64
 	Reads     int

@@ -28,7 +28,7 @@ func find(t testing.TB, name string) fixture {
 
 func image1(t testing.TB, name string) *image {
 	t.Helper()
-	return find(t, name).build(t)
+	return find(t, name).image(t)
 }
 
 // merge lays one image over another.
@@ -370,7 +370,7 @@ func FuzzProbe(f *testing.F) {
 	for _, x := range fixtures {
 		switch x.name {
 		case "squashfs3", "swap-v0", "linhib-64k", "lvm2", "md-1.2", "bcache", "stratis", "zfs", "bitlocker-win7", "reiser4", "xfs-log":
-			seed(x.build(f))
+			seed(x.image(f))
 		}
 	}
 	for _, x := range foreign {

@@ -51,7 +51,7 @@ func member(n, off int64, text string) func(testing.TB) *image {
 // the disk is.
 func TestFirmwareRAIDIsOfWholeDisks(t *testing.T) {
 	for _, f := range fakeRAIDs {
-		m := f.build(t)
+		m := f.image(t)
 		if r := probeWith(t, m, Options{Kind: Disk}); r.Type() != f.want {
 			t.Errorf("%s on a disk: %q", f.name, r.Type())
 		}

@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"firstlight/internal/testtool"
@@ -14,6 +15,34 @@ const (
 	kib = int64(1) << 10
 	mib = int64(1) << 20
 )
+
+// image builds the fixture once for all tests; it is not to be changed but
+// through image.change.
+func (f fixture) image(t testing.TB) *image {
+	t.Helper()
+	built.Lock()
+	one := built.images[f.name]
+	if one == nil {
+		one = &once{}
+		built.images[f.name] = one
+	}
+	built.Unlock()
+	one.Do(func() { one.image = f.build(t) })
+	if one.image == nil {
+		t.Skipf("%s could not be made", f.name)
+	}
+	return one.image
+}
+
+type once struct {
+	sync.Once
+	image *image
+}
+
+var built = struct {
+	sync.Mutex
+	images map[string]*once
+}{images: map[string]*once{}}
 
 // span is a part of an image whose bytes matter.
 type span struct{ off, n int64 }
@@ -50,6 +79,10 @@ var madeFixtures = []fixture{
 	{"xfs", tool(320*mib, "mkfs.xfs", "-q", "-L", "rootfs", "FILE"), []span{{0, 160}}, "xfs"},
 	{"xfs-4k", tool(320*mib, "mkfs.xfs", "-q", "-s", "size=4096", "-n", "ftype=1", "FILE"), []span{{0, 160}}, "xfs"},
 	{"btrfs", tool(120*mib, "mkfs.btrfs", "-q", "-L", "pool", "FILE"), []span{{64 * kib, 600}}, "btrfs"},
+	{"btrfs-xxhash", tool(120*mib, "mkfs.btrfs", "-q", "--csum", "xxhash", "FILE"), []span{{64 * kib, 600}}, "btrfs"},
+	{"btrfs-sha256", tool(120*mib, "mkfs.btrfs", "-q", "--csum", "sha256", "FILE"), []span{{64 * kib, 600}}, "btrfs"},
+	{"btrfs-blake2", tool(120*mib, "mkfs.btrfs", "-q", "--csum", "blake2", "FILE"), []span{{64 * kib, 600}}, "btrfs"},
+	{"f2fs-sum", tool(64*mib, "mkfs.f2fs", "-q", "-O", "extra_attr,sb_checksum", "-l", "sum", "FILE"), []span{{1024, 0x200}}, "f2fs"},
 	{"f2fs", tool(64*mib, "mkfs.f2fs", "-q", "-l", "Flaße €", "FILE"), []span{{1024, 0x200}}, "f2fs"},
 	{"fat12", tool(1*mib, "mkfs.vfat", "-F", "12", "-n", "FLOPPY", "FILE"), []span{{0, 512}, {0x200, 4 * kib}}, "vfat"},
 	{"fat16", tool(16*mib, "mkfs.vfat", "-F", "16", "-n", "ESP 16", "FILE"), []span{{0, 512}}, "vfat"},

@@ -24,6 +24,9 @@ func probeLUKS(p *probe, _ *magic) bool {
 		return true
 	}
 	for off := uint64(16 << 10); off <= 4<<20; off *= 2 {
+		if off >= nearEnd && !p.far {
+			break
+		}
 		if b = p.bytes(off, 512); b == nil {
 			return false
 		}

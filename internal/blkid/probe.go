@@ -19,6 +19,10 @@ var (
 // RAID, and the first filesystem found is the answer.
 const tiny = 1440 << 10
 
+// nearEnd is how far from the start a place is that most devices are read at
+// anyway, in bytes: two labels of ZFS, the places of an XFS log.
+const nearEnd = 512 << 10
+
 // usage is what a format is for.
 type usage string
 
@@ -39,12 +43,17 @@ type format struct {
 	disk bool
 	// tolerant formats may share a device with others (hybrid discs).
 	tolerant bool
+	// far formats have copies that are looked for when nothing else is found:
+	// most devices hold something, and each costs a read.
+	far bool
 	// magics are tried in order; the first one that is there is passed to
 	// probe. A format without magics is always probed.
 	magics []magic
 	// probe says whether the superblock is valid and sets its properties.
 	// nil accepts on the magic alone.
 	probe func(p *probe, m *magic) bool
+	// sum verifies the checksum of what probe accepted; nil is none.
+	sum func(p *probe, m *magic) bool
 }
 
 // magic is a byte string at a fixed place.
@@ -67,6 +76,9 @@ type probe struct {
 	// marked is the first format whose magic was found without a superblock
 	// that holds, as Result.Damaged has it.
 	marked string
+	// far is set while the places beyond nearEnd are looked at, where
+	// copies of superblocks may be of which the first is gone.
+	far bool
 	// wiped is set by a format whose tool clears the start of a device, up
 	// to this many bytes: a partition table found there came later.
 	wiped uint64
@@ -103,7 +115,7 @@ func (p *probe) run() *Result {
 	if ambiguous {
 		return &Result{Ambiguous: true, Signatures: all}
 	}
-	res := &Result{}
+	res := &Result{BadSums: all}
 	onRAID := false
 	typ := ""
 	if first != nil {
@@ -118,7 +130,11 @@ func (p *probe) run() *Result {
 		return res
 	}
 	table := p.table(typ)
-	if first == nil && table == nil {
+	if first == nil && len(all) == 0 && table == nil && !p.far && !p.failed() {
+		p.far = true
+		return p.run()
+	}
+	if first == nil && (table == nil || len(all) > 0) {
 		res.Damaged = p.marked
 	}
 	if table != nil && p.wiped > 0 && table[len(table)-1].Value == parttable.MBR {
@@ -128,15 +144,21 @@ func (p *probe) run() *Result {
 	return res
 }
 
-// superblocks tries all formats. first is libblkid's answer, nil for none;
-// when two conflict, all of them are returned instead.
+// superblocks tries all formats. first is libblkid's answer, nil for none; when
+// two conflict, all of them are returned instead. One whose checksum is wrong is
+// no answer, but it counts in a conflict: what it is a part of was here last, or
+// what damaged it was, and that is not known. Alone, it is returned in all.
 func (p *probe) superblocks() (all []Signature, first *Signature, ambiguous bool) {
 	var answer *format
 	var answerWiped uint64
 	intolerant := 0
 	last := -1
+	damaged := false
 	for i := range formats {
 		f := &formats[i]
+		if p.far && !f.far {
+			continue
+		}
 		sig, ok := p.try(f)
 		if p.failed() {
 			return nil, nil, false
@@ -146,7 +168,9 @@ func (p *probe) superblocks() (all []Signature, first *Signature, ambiguous bool
 		}
 		last = i
 		all = append(all, sig)
-		if answer == nil {
+		if sig.BadSum {
+			damaged = true
+		} else if answer == nil {
 			answer, answerWiped = f, p.wiped
 		}
 		if p.size <= tiny || f.usage == raid || f.usage == crypto {
@@ -156,10 +180,7 @@ func (p *probe) superblocks() (all []Signature, first *Signature, ambiguous bool
 			intolerant++
 		}
 	}
-	if answer == nil {
-		return nil, nil, false
-	}
-	if len(all) > 1 && intolerant > 0 {
+	if len(all) > 1 && (intolerant > 0 || damaged) {
 		// A member of a RAID or an encrypted volume ended the search; for
 		// the report the rest is wanted too.
 		for i := last + 1; i < len(formats); i++ {
@@ -168,6 +189,9 @@ func (p *probe) superblocks() (all []Signature, first *Signature, ambiguous bool
 			}
 		}
 		return all, nil, true
+	}
+	if answer == nil {
+		return all, nil, false
 	}
 	p.wiped = answerWiped
 	return nil, &all[0], false
@@ -196,6 +220,9 @@ func (p *probe) try(f *format) (Signature, bool) {
 	p.set("USAGE", string(f.usage))
 	sig := Signature{Type: f.name, Usage: string(f.usage), Pairs: p.pairs}
 	sig.Version, _ = lookup(sig.Pairs, "VERSION")
+	if sig.BadSum = f.sum != nil && !f.sum(p, m); sig.BadSum {
+		p.marked = p.place(f, m)
+	}
 	return sig, true
 }
 
@@ -203,8 +230,17 @@ func (p *probe) try(f *format) (Signature, bool) {
 // chance too often.
 func (p *probe) mark(f *format, m *magic) {
 	if m != nil && len(m.bytes) > 3 && p.marked == "" {
-		p.marked = f.name + " at byte " + utoa(m.base+m.off)
+		p.marked = p.place(f, m)
 	}
+}
+
+// place says whose magic is where.
+func (p *probe) place(f *format, m *magic) string {
+	at := m.base + m.off
+	if m.end > 0 {
+		at += (p.size/512 - m.end) * 512
+	}
+	return f.name + " at byte " + utoa(at)
 }
 
 // find returns the first magic of the format that is there. libblkid reads
@@ -217,6 +253,9 @@ func (p *probe) find(f *format) *magic {
 			if bytes.HasPrefix(p.fromEnd(m.end)[m.off:], []byte(m.bytes)) {
 				return m
 			}
+			continue
+		}
+		if m.base >= nearEnd && !p.far {
 			continue
 		}
 		at := m.base + m.off
