@@ -36,7 +36,8 @@ const (
 	// partition table is not looked at for anything else, and metadata at
 	// its end that lies within its last partition is that partition's.
 	Disk
-	// Partition is a partition or a stacked device (LVM, LUKS, md …).
+	// Partition is a partition, also one that kpartx mapped. Another stacked
+	// device (LVM, LUKS, md …) is a Disk: it may hold a whole virtual one.
 	Partition
 	// Optical is a CD, DVD or BD: not looked at for RAID, swap and the
 	// like, and its unreadable places are no errors.
