@@ -66,7 +66,7 @@ func luks(command ...string) func(testing.TB) *image {
 
 const testUUID = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 
-var fixtures = slices.Concat(madeFixtures, fakeRAIDs)
+var fixtures = slices.Concat(madeFixtures, fakeRAIDs, keptFixtures)
 
 var madeFixtures = []fixture{
 	{"ext2", tool(8*mib, "mkfs.ext2", "-q", "-F", "-L", "old root", "-U", testUUID, "FILE"), []span{{1024, 512}}, "ext2"},
