@@ -162,6 +162,7 @@ var madeFixtures = []fixture{
 	}, []span{{0, 512}, {1 * mib, 16}}, "BitLocker"},
 	{"bitlocker-togo", func(testing.TB) *image { return bitlocker("\xeb\x58\x90MSWIN4.1", 440) }, []span{{0, 512}, {1 * mib, 16}}, "BitLocker"},
 	{"bitlocker-vista", func(testing.TB) *image { return raw(4*mib, 0, "\xeb\x52\x90-FVE-FS-") }, []span{{0, 16}}, "BitLocker"},
+	{"bcachefs", func(testing.TB) *image { return bcachefs(1, 4096) }, []span{{4 * kib, 872}}, "bcachefs"},
 	{"nilfs2", tool(132*mib, "mkfs.nilfs2", "-q", "-f", "-L", "log", "FILE"), []span{{1024, 280}, {132*mib - 4096, 280}}, "nilfs2"},
 	{"jfs", tool(17*mib, "mkfs.jfs", "-q", "-L", "ibm", "FILE"), []span{{32 * kib, 192}}, "jfs"},
 	{"reiserfs", tool(40*mib, "mkreiserfs", "-q", "-f", "-f", "-l", "hans", "FILE"), []span{{64 * kib, 128}}, "reiserfs"},

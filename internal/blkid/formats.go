@@ -4,6 +4,8 @@ package blkid
 // device is when several tolerant ones match, and which RAID comes first.
 // A new format is one row here and one file.
 var formats = [...]format{
+	{name: "crypto_LUKS", usage: crypto, probe: probeOPAL},
+
 	{name: "linux_raid_member", usage: raid, probe: probeMD},
 	{name: "ddf_raid_member", usage: raid, probe: probeDDF},
 	{name: "isw_raid_member", usage: raid, minSize: 64 << 10, disk: true, probe: probeIMSM},

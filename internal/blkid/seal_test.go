@@ -85,6 +85,11 @@ var seals = map[string]func(m *image){
 			m.set32(32, crc32.ChecksumIEEE(m.get(0, int(size))))
 		}
 	},
+	"bcachefs": func(m *image) {
+		if n := le.Uint32(m.get(4096+124, 4)); n < 1<<16 && m.get(4096+144, 1)[0]>>2 == 1 {
+			m.set32(4096, crc32.Checksum(m.get(4096+16, bcachefsFixed-16+8*int(n)), castagnoli))
+		}
+	},
 	"nilfs2": func(m *image) {
 		for _, at := range []int64{1024, m.size/512*512 - 4096} {
 			n := int(le.Uint16(m.get(at+8, 2)))
