@@ -215,6 +215,43 @@ func checkCost(t *testing.T, f fixture, m *image) {
 	}
 }
 
+// What a boot usually meets costs one read of each end, of 2 MiB together at
+// most; a whole disk one page more, where a controller's firmware may have left
+// something 1.5 MiB before the end.
+func TestOrdinaryDeviceIsReadAtItsEndsAlone(t *testing.T) {
+	for _, name := range []string{
+		"ext2", "ext4", "xfs", "btrfs", "f2fs", "fat16", "fat32", "exfat", "squashfs", "erofs", "iso9660", "udf", "jfs", "nilfs2", "reiserfs",
+		"swap", "s1suspend", "luks1", "luks2", "verity", "integrity", "lvm2", "lvm2 of pvcreate", "zfs", "bcache backing", "stratis",
+		"md 0.90 of mdadm", "md 1.0 of mdadm", "md 1.1 of mdadm", "md 1.2 of mdadm", "imsm of mdadm", "bitlocker-vista", "jbd", "gpt", "mbr",
+	} {
+		f := find(t, name)
+		m := f.image(t).change()
+		atEnd := f.hot[0].off >= m.size-256*kib || strings.HasPrefix(name, "gpt")
+		own := m.size
+		for _, size := range []int64{own, 1 << 40} {
+			if size != own && (atEnd || name == "nilfs2") {
+				continue
+			}
+			m.size = size
+			for kind, most := range map[Kind]int{Partition: 2, Disk: 3} {
+				if name == "imsm of mdadm" && kind == Partition {
+					continue // holds nothing, as a partition
+				}
+				r, err := ProbeWith(m, size, Options{Kind: kind})
+				if err != nil || r.Type() == "" && r.Get("PTTYPE") == "" && kind == Disk {
+					t.Fatalf("%s: %v, %+v", name, err, r)
+				}
+				if name == "fat32" || name == "exfat" {
+					most++ // the label is in the root directory, behind the FAT
+				}
+				if r.Reads > most || r.BytesRead > 2<<20 {
+					t.Errorf("%s of %d bytes, kind %d: %d bytes in %d reads, at most %d are promised", name, size, kind, r.BytesRead, r.Reads, most)
+				}
+			}
+		}
+	}
+}
+
 type badFrom struct {
 	*image
 	from, to int64
