@@ -67,6 +67,26 @@ func times(n int) int {
 	return n
 }
 
+// The document lists each difference that the comparison allows, and no other.
+func TestDifferencesAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/recognised.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "These are all the differences that the comparison allows:")
+	table, _, _ = strings.Cut(table, "These are outside")
+	var listed []string
+	for line := range strings.Lines(table) {
+		if cell, _, ok := strings.Cut(strings.TrimPrefix(line, "| "), " | "); ok && strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| |") {
+			listed = append(listed, cell)
+		}
+	}
+	slices.Sort(listed)
+	if want := []string{"bcachefs", "checksum", "isw version"}; !slices.Equal(listed, want) {
+		t.Errorf("documented are %q, the comparison allows %q", listed, want)
+	}
+}
+
 func TestEnoughMutations(t *testing.T) {
 	if n := mutations*len(fixtures) + overlays; n < 2000 {
 		t.Errorf("%d images are compared with blkid, 2000 are promised", n)
