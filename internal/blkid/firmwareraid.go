@@ -128,10 +128,19 @@ func probeJMicron(p *probe, m *magic) bool {
 }
 
 // Promise FastTrak: a text in one of several sectors, by the geometry that the
-// controller made up for the disk.
-func probePromise(p *probe, _ *magic) bool {
+// controller made up for the disk. The first four are near the end.
+var promiseSectors = [...]uint64{63, 255, 256, 16, 399, 591, 675, 735, 911, 974, 991, 951, 3087}
+
+const promiseNear = 4
+
+func probePromise(p *probe, _ *magic) bool { return p.promise(promiseSectors[:promiseNear]) }
+
+// probePromiseFar looks at the others, of which one costs a read.
+func probePromiseFar(p *probe, _ *magic) bool { return p.promise(promiseSectors[promiseNear:]) }
+
+func (p *probe) promise(sectors []uint64) bool {
 	const text = "Promise Technology, Inc."
-	for _, n := range [...]uint64{63, 255, 256, 16, 399, 591, 675, 735, 911, 974, 991, 951, 3087} {
+	for _, n := range sectors {
 		if bytes.HasPrefix(p.fromEnd(n), []byte(text)) {
 			return true
 		}

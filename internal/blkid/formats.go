@@ -60,3 +60,7 @@ var formats = [...]format{
 	// Not in libblkid 2.38; a later one has it in this family.
 	{name: "bcachefs", usage: filesystem, far: true, minSize: 256 * 512, magics: bcachefsMagics, probe: probeBcachefs, sum: bcachefsSum},
 }
+
+// promiseFar is looked for when no layer of storage was found: then the far
+// places have been read for others, but for one.
+var promiseFar = format{name: "promise_fasttrack_raid_member", usage: raid, minSize: 256 << 10, disk: true, probe: probePromiseFar}

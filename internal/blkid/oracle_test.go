@@ -82,7 +82,7 @@ func TestDifferencesAreDocumented(t *testing.T) {
 		}
 	}
 	slices.Sort(listed)
-	if want := []string{"bcachefs", "checksum", "isw version"}; !slices.Equal(listed, want) {
+	if want := []string{"bcachefs", "checksum", "isw version", "promise"}; !slices.Equal(listed, want) {
 		t.Errorf("documented are %q, the comparison allows %q", listed, want)
 	}
 }
@@ -273,6 +273,9 @@ func justified(r *Result, theirs string) string {
 		return "bcachefs" // the other of two
 	case r.Type() == "isw_raid_member" && strings.HasPrefix(theirs, "VERSION="+blktext.Export(r.Get("VERSION"))):
 		return "isw version"
+	case theirs == "TYPE=promise_fasttrack_raid_member\nUSAGE=raid\n" && len(r.Signatures) == 1 &&
+		(r.Signatures[0].Usage == "raid" || r.Signatures[0].Usage == "crypto"):
+		return "promise"
 	case len(r.BadSums) == 1:
 		// Without a look at the checksum we would say the same.
 		if export(r.BadSums[0].Pairs)+ours == theirs {

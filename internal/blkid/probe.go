@@ -153,7 +153,7 @@ func (p *probe) superblocks() (all []Signature, first *Signature, ambiguous bool
 	var answerWiped uint64
 	intolerant := 0
 	last := -1
-	damaged := false
+	damaged, layer := false, false
 	for i := range formats {
 		f := &formats[i]
 		if p.far && !f.far {
@@ -173,11 +173,16 @@ func (p *probe) superblocks() (all []Signature, first *Signature, ambiguous bool
 		} else if answer == nil {
 			answer, answerWiped = f, p.wiped
 		}
-		if p.size <= tiny || f.usage == raid || f.usage == crypto {
+		if layer = f.usage == raid || f.usage == crypto; layer || p.size <= tiny {
 			break
 		}
 		if !f.tolerant {
 			intolerant++
+		}
+	}
+	if !layer && !p.far {
+		if sig, ok := p.try(&promiseFar); ok || p.failed() {
+			return nil, &sig, false
 		}
 	}
 	if len(all) > 1 && (intolerant > 0 || damaged) {
