@@ -1,7 +1,5 @@
 package blkid
 
-import "hash/crc32"
-
 // The bcache superblock, 4 KiB into the device, little-endian (the kernel's
 // drivers/md/bcache/bcache_ondisk.h):
 //
@@ -59,7 +57,7 @@ func probeBcachefs(p *probe, m *magic) bool {
 	if b[257] > bcachefsMaxShift || size > 512<<b[257] {
 		return false
 	}
-	if b = p.bytes(m.base, size); b == nil || !bcachefsSum(b) {
+	if b = p.bytes(m.base, size); b == nil {
 		return false
 	}
 	p.uuid(b[56:])
@@ -95,14 +93,4 @@ func (p *probe) bcachefsMember(b, members []byte, size uint64) {
 	if _, ok := lookup(p.pairs, "UUID_SUB"); !ok {
 		p.uuidAs("UUID_SUB", members[uint64(b[122])*size:])
 	}
-}
-
-// bcachefsSum verifies a CRC-32C, which is what mkfs chooses. The other
-// kinds (none, CRC-64, xxHash) are taken on trust.
-func bcachefsSum(b []byte) bool {
-	const crc32c = 1
-	if b[144]>>2 != crc32c {
-		return true
-	}
-	return crc32.Checksum(b[16:], crc32.MakeTable(crc32.Castagnoli)) == le.Uint32(b)
 }

@@ -36,7 +36,8 @@ const (
 	// partition table is not looked at for anything else, and metadata at
 	// its end that lies within its last partition is that partition's.
 	Disk
-	// Partition is a partition or a stacked device (LVM, LUKS, md …).
+	// Partition is a partition, also one that kpartx mapped. Another stacked
+	// device (LVM, LUKS, md …) is a Disk: it may hold a whole virtual one.
 	Partition
 	// Optical is a CD, DVD or BD: not looked at for RAID, swap and the
 	// like, and its unreadable places are no errors.
@@ -59,6 +60,7 @@ type Signature struct {
 	Usage   string // "filesystem", "raid", "crypto" or "other"
 	Version string // "" when the format has none
 	Pairs   []Pair // everything said of it
+	BadSum  bool   // its checksum is wrong
 }
 
 // Result is what a device holds. The zero value holds nothing.
@@ -72,6 +74,9 @@ type Result struct {
 	// is there all the same and where: "xfs at byte 0". What follows the mark
 	// is damaged or cut off, or the mark is what is left of something old.
 	Damaged string
+	// BadSums holds the superblock of a filesystem whose checksum is wrong,
+	// when there is no other: nothing that could be mounted.
+	BadSums []Signature
 	// BytesRead and Reads count what the probe read from the device.
 	BytesRead uint64
 	Reads     int

@@ -52,7 +52,7 @@ func probeStratis(p *probe, _ *magic) bool {
 	if area == nil {
 		return false
 	}
-	table := crc32.MakeTable(crc32.Castagnoli)
+	table := crc32c()
 	b := area[512:1024]
 	if crc32.Checksum(b[4:], table) != le.Uint32(b) {
 		b = area[9*512 : 10*512]

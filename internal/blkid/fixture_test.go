@@ -3,7 +3,9 @@ package blkid
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"firstlight/internal/testtool"
@@ -13,6 +15,34 @@ const (
 	kib = int64(1) << 10
 	mib = int64(1) << 20
 )
+
+// image builds the fixture once for all tests; it is not to be changed but
+// through image.change.
+func (f fixture) image(t testing.TB) *image {
+	t.Helper()
+	built.Lock()
+	one := built.images[f.name]
+	if one == nil {
+		one = &once{}
+		built.images[f.name] = one
+	}
+	built.Unlock()
+	one.Do(func() { one.image = f.build(t) })
+	if one.image == nil {
+		t.Skipf("%s could not be made", f.name)
+	}
+	return one.image
+}
+
+type once struct {
+	sync.Once
+	image *image
+}
+
+var built = struct {
+	sync.Mutex
+	images map[string]*once
+}{images: map[string]*once{}}
 
 // span is a part of an image whose bytes matter.
 type span struct{ off, n int64 }
@@ -36,7 +66,9 @@ func luks(command ...string) func(testing.TB) *image {
 
 const testUUID = "0f1e2d3c-4b5a-6978-8796-a5b4c3d2e1f0"
 
-var fixtures = []fixture{
+var fixtures = slices.Concat(madeFixtures, fakeRAIDs, keptFixtures)
+
+var madeFixtures = []fixture{
 	{"ext2", tool(8*mib, "mkfs.ext2", "-q", "-F", "-L", "old root", "-U", testUUID, "FILE"), []span{{1024, 512}}, "ext2"},
 	{"ext2-4k", tool(8*mib, "mkfs.ext2", "-q", "-F", "-b", "4096", "FILE"), []span{{1024, 512}}, "ext2"},
 	{"ext2-tiny", tool(512*kib, "mkfs.ext2", "-q", "-F", "FILE"), []span{{1024, 512}}, "ext2"},
@@ -47,6 +79,10 @@ var fixtures = []fixture{
 	{"xfs", tool(320*mib, "mkfs.xfs", "-q", "-L", "rootfs", "FILE"), []span{{0, 160}}, "xfs"},
 	{"xfs-4k", tool(320*mib, "mkfs.xfs", "-q", "-s", "size=4096", "-n", "ftype=1", "FILE"), []span{{0, 160}}, "xfs"},
 	{"btrfs", tool(120*mib, "mkfs.btrfs", "-q", "-L", "pool", "FILE"), []span{{64 * kib, 600}}, "btrfs"},
+	{"btrfs-xxhash", tool(120*mib, "mkfs.btrfs", "-q", "--csum", "xxhash", "FILE"), []span{{64 * kib, 600}}, "btrfs"},
+	{"btrfs-sha256", tool(120*mib, "mkfs.btrfs", "-q", "--csum", "sha256", "FILE"), []span{{64 * kib, 600}}, "btrfs"},
+	{"btrfs-blake2", tool(120*mib, "mkfs.btrfs", "-q", "--csum", "blake2", "FILE"), []span{{64 * kib, 600}}, "btrfs"},
+	{"f2fs-sum", tool(64*mib, "mkfs.f2fs", "-q", "-O", "extra_attr,sb_checksum", "-l", "sum", "FILE"), []span{{1024, 0x200}}, "f2fs"},
 	{"f2fs", tool(64*mib, "mkfs.f2fs", "-q", "-l", "Flaße €", "FILE"), []span{{1024, 0x200}}, "f2fs"},
 	{"fat12", tool(1*mib, "mkfs.vfat", "-F", "12", "-n", "FLOPPY", "FILE"), []span{{0, 512}, {0x200, 4 * kib}}, "vfat"},
 	{"fat16", tool(16*mib, "mkfs.vfat", "-F", "16", "-n", "ESP 16", "FILE"), []span{{0, 512}}, "vfat"},
@@ -126,6 +162,7 @@ var fixtures = []fixture{
 	}, []span{{0, 512}, {1 * mib, 16}}, "BitLocker"},
 	{"bitlocker-togo", func(testing.TB) *image { return bitlocker("\xeb\x58\x90MSWIN4.1", 440) }, []span{{0, 512}, {1 * mib, 16}}, "BitLocker"},
 	{"bitlocker-vista", func(testing.TB) *image { return raw(4*mib, 0, "\xeb\x52\x90-FVE-FS-") }, []span{{0, 16}}, "BitLocker"},
+	{"bcachefs", func(testing.TB) *image { return bcachefs(1, 4096) }, []span{{4 * kib, 872}}, "bcachefs"},
 	{"nilfs2", tool(132*mib, "mkfs.nilfs2", "-q", "-f", "-L", "log", "FILE"), []span{{1024, 280}, {132*mib - 4096, 280}}, "nilfs2"},
 	{"jfs", tool(17*mib, "mkfs.jfs", "-q", "-L", "ibm", "FILE"), []span{{32 * kib, 192}}, "jfs"},
 	{"reiserfs", tool(40*mib, "mkreiserfs", "-q", "-f", "-f", "-l", "hans", "FILE"), []span{{64 * kib, 128}}, "reiserfs"},
@@ -137,6 +174,21 @@ var fixtures = []fixture{
 	}, []span{{8192, 320}}, "xfs_external_log"},
 	{"mbr", sfdisk("label: dos\nlabel-id: 0x1234abcd\nsize=1M, type=83, bootable\nsize=4M, type=5\nsize=1M, type=82\nsize=1M\nsize=512K\n"), []span{{440, 72}}, ""},
 	{"gpt", sfdisk("label: gpt\nlabel-id: " + testUUID + "\nsize=1M, type=L, name=\"root (a)\"\nsize=1M, type=U\n"), []span{{440, 72}, {512, 92}, {1024, 256}}, ""},
+	{"sun", sfdisk("label: sun\nstart=0, size=4096, type=83\n"), []span{{128, 100}, {436, 76}}, ""},
+	{"sgi", sfdisk("label: sgi\nstart=4096, size=1024, type=83\n"), []span{{0, 512}}, ""},
+	{"mac", func(testing.TB) *image {
+		m := raw(16*mib, 0, "ER\x02\x00")
+		m.put(512, []byte("PM\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01\x00\x00\x00\x3fApple"))
+		return m
+	}, []span{{0, 8}, {512, 8}}, ""},
+	{"atari", func(testing.TB) *image {
+		return raw(16*mib, 0x1c2, "\x00\x00\x80\x00\x01GEM\x00\x00\x00\x0a\x00\x00\x00\x64")
+	}, []span{{0x1c2, 62}}, ""},
+	{"ultrix", func(testing.TB) *image {
+		return raw(16*mib, 16*kib-72, "\x57\x29\x03\x00\x01\x00\x00\x00\x64\x00\x00\x00")
+	}, []span{{16*kib - 72, 12}}, ""},
+	{"aix", func(testing.TB) *image { return raw(16*mib, 0, "\xc9\xc2\xd4\xc1") }, []span{{0, 8}}, ""},
+	{"bsd", func(testing.TB) *image { return raw(16*mib, 64, "\x57\x45\x56\x82") }, []span{{64, 8}}, ""},
 	{"empty", func(testing.TB) *image { return newImage(4 * mib) }, []span{{0, 4 * kib}}, ""},
 }
 

@@ -1,10 +1,6 @@
 package blkid
 
-import (
-	"strconv"
-
-	"firstlight/internal/blktext"
-)
+import "firstlight/internal/blktext"
 
 // The f2fs superblock, 1024 bytes into the device, little-endian (the
 // kernel's include/linux/f2fs_fs.h):
@@ -16,7 +12,7 @@ func probeF2FS(p *probe, m *magic) bool {
 	if b == nil {
 		return false
 	}
-	major, minor := int(le.Uint16(b[4:])), int(le.Uint16(b[6:]))
+	major, minor := le.Uint16(b[4:]), le.Uint16(b[6:])
 	if major == 1 && minor == 0 {
 		return true // a layout of its own, unknown to all
 	}
@@ -24,7 +20,7 @@ func probeF2FS(p *probe, m *magic) bool {
 		p.labelEncoded(b[0x7c:], blktext.UTF16LE)
 	}
 	p.uuid(b[0x6c:])
-	p.version(strconv.Itoa(major) + "." + strconv.Itoa(minor))
+	p.majorMinor(major, minor)
 	if shift := le.Uint32(b[0x10:]); shift < 32 {
 		p.blockSize(1 << shift)
 	}
@@ -61,7 +57,7 @@ func probeSquashfs(p *probe, m *magic) bool {
 	if b == nil || le.Uint16(b[28:]) < 4 {
 		return false
 	}
-	p.version(strconv.Itoa(int(le.Uint16(b[28:]))) + "." + strconv.Itoa(int(le.Uint16(b[30:]))))
+	p.majorMinor(le.Uint16(b[28:]), le.Uint16(b[30:]))
 	return true
 }
 
@@ -77,7 +73,7 @@ func probeSquashfs3(p *probe, m *magic) bool {
 	if major > 3 {
 		return false
 	}
-	p.version(strconv.Itoa(int(major)) + "." + strconv.Itoa(int(minor)))
+	p.majorMinor(major, minor)
 	p.blockSize(1024)
 	return true
 }

@@ -222,15 +222,19 @@ func askBlkid(t testing.TB, files []string) []string {
 	}
 }
 
-// ours is what Probe says, in the form of oracle.
-func ours(t testing.TB, m *image) string {
-	t.Helper()
-	r, err := Probe(m, m.size)
-	if err != nil {
-		return "error: " + err.Error()
-	}
+// answer is what Probe says, in the form of oracle.
+func answer(r *Result) string {
 	if r.Ambiguous {
 		return "ambivalent"
 	}
 	return r.Export()
+}
+
+func ours(t testing.TB, m *image) string {
+	t.Helper()
+	r, err := Probe(m, m.size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer(r)
 }

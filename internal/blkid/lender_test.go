@@ -31,7 +31,7 @@ func (l *lender) Return(b []byte) {
 func TestLentMemoryIsGivenBackAndNotUsedAfterwards(t *testing.T) {
 	for _, f := range fixtures {
 		t.Run(f.name, func(t *testing.T) {
-			m := f.build(t)
+			m := f.image(t)
 			want, err := Probe(m, m.size)
 			if err != nil {
 				t.Fatal(err)

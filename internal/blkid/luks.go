@@ -1,5 +1,7 @@
 package blkid
 
+import "firstlight/internal/blktext"
+
 // The LUKS header, at the start of the device, big-endian (the "LUKS1
 // On-Disk Format Specification" and the "LUKS2 On-Disk Format
 // Specification"; both versions have what matters at the same places):
@@ -24,6 +26,9 @@ func probeLUKS(p *probe, _ *magic) bool {
 		return true
 	}
 	for off := uint64(16 << 10); off <= 4<<20; off *= 2 {
+		if off >= nearEnd && !p.far {
+			break
+		}
 		if b = p.bytes(off, 512); b == nil {
 			return false
 		}
@@ -33,6 +38,17 @@ func probeLUKS(p *probe, _ *magic) bool {
 		}
 	}
 	return false
+}
+
+// probeOPAL comes before all others: the disk itself encrypts what is behind
+// such a header, and until it is unlocked reading that fails.
+func probeOPAL(p *probe, _ *magic) bool {
+	b := p.bytes(0, 512)
+	if b == nil || string(b[:6]) != luksMagic || be.Uint16(b[6:]) != 2 || blktext.CString(b[208:256]) != "HW-OPAL" {
+		return false
+	}
+	p.setLUKS(b)
+	return true
 }
 
 func (p *probe) setLUKS(b []byte) {

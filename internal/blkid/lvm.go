@@ -1,10 +1,6 @@
 package blkid
 
-import (
-	"hash/crc32"
-
-	"firstlight/internal/blktext"
-)
+import "firstlight/internal/blktext"
 
 // The label of an LVM2 physical volume is one of the first four sectors,
 // little-endian (LVM2's lib/label/label.h and lib/format_text/layout.h):
@@ -73,9 +69,4 @@ func lvmUUID(b []byte) string {
 		out = append(out, c)
 	}
 	return blktext.CString(out)
-}
-
-// rawCRC32 is CRC-32 without the inversions before and after.
-func rawCRC32(seed uint32, b []byte) uint32 {
-	return ^crc32.Update(^seed, crc32.IEEETable, b)
 }

@@ -19,6 +19,10 @@ var (
 // RAID, and the first filesystem found is the answer.
 const tiny = 1440 << 10
 
+// nearEnd is how far from the start a place is that most devices are read at
+// anyway, in bytes: two labels of ZFS, the places of an XFS log.
+const nearEnd = 512 << 10
+
 // usage is what a format is for.
 type usage string
 
@@ -34,14 +38,22 @@ type format struct {
 	name    string
 	usage   usage
 	minSize uint64 // bytes; a smaller device is not looked at
+	// disk leaves out partitions: the metadata is that of a whole disk, and
+	// the last partition may end where the disk does.
+	disk bool
 	// tolerant formats may share a device with others (hybrid discs).
 	tolerant bool
+	// far formats have copies that are looked for when nothing else is found:
+	// most devices hold something, and each costs a read.
+	far bool
 	// magics are tried in order; the first one that is there is passed to
 	// probe. A format without magics is always probed.
 	magics []magic
 	// probe says whether the superblock is valid and sets its properties.
 	// nil accepts on the magic alone.
 	probe func(p *probe, m *magic) bool
+	// sum verifies the checksum of what probe accepted; nil is none.
+	sum func(p *probe, m *magic) bool
 }
 
 // magic is a byte string at a fixed place.
@@ -49,6 +61,9 @@ type magic struct {
 	base  uint64 // where the superblock starts, bytes
 	off   uint64 // where the magic stands in it, bytes
 	bytes string
+	// end, if not 0, counts sectors of 512 bytes from the end of the device
+	// to the superblock's, instead of base.
+	end uint64
 }
 
 // probe is the state of one probe.
@@ -61,6 +76,9 @@ type probe struct {
 	// marked is the first format whose magic was found without a superblock
 	// that holds, as Result.Damaged has it.
 	marked string
+	// far is set while the places beyond nearEnd are looked at, where
+	// copies of superblocks may be of which the first is gone.
+	far bool
 	// wiped is set by a format whose tool clears the start of a device, up
 	// to this many bytes: a partition table found there came later.
 	wiped uint64
@@ -97,7 +115,7 @@ func (p *probe) run() *Result {
 	if ambiguous {
 		return &Result{Ambiguous: true, Signatures: all}
 	}
-	res := &Result{}
+	res := &Result{BadSums: all}
 	onRAID := false
 	typ := ""
 	if first != nil {
@@ -112,7 +130,11 @@ func (p *probe) run() *Result {
 		return res
 	}
 	table := p.table(typ)
-	if first == nil && table == nil {
+	if first == nil && len(all) == 0 && table == nil && !p.far && !p.failed() {
+		p.far = true
+		return p.run()
+	}
+	if first == nil && (table == nil || len(all) > 0) {
 		res.Damaged = p.marked
 	}
 	if table != nil && p.wiped > 0 && table[len(table)-1].Value == parttable.MBR {
@@ -122,15 +144,21 @@ func (p *probe) run() *Result {
 	return res
 }
 
-// superblocks tries all formats. first is libblkid's answer, nil for none;
-// when two conflict, all of them are returned instead.
+// superblocks tries all formats. first is libblkid's answer, nil for none; when
+// two conflict, all of them are returned instead. One whose checksum is wrong is
+// no answer, but it counts in a conflict: what it is a part of was here last, or
+// what damaged it was, and that is not known. Alone, it is returned in all.
 func (p *probe) superblocks() (all []Signature, first *Signature, ambiguous bool) {
 	var answer *format
 	var answerWiped uint64
 	intolerant := 0
 	last := -1
+	damaged, layer := false, false
 	for i := range formats {
 		f := &formats[i]
+		if p.far && !f.far {
+			continue
+		}
 		sig, ok := p.try(f)
 		if p.failed() {
 			return nil, nil, false
@@ -140,20 +168,24 @@ func (p *probe) superblocks() (all []Signature, first *Signature, ambiguous bool
 		}
 		last = i
 		all = append(all, sig)
-		if answer == nil {
+		if sig.BadSum {
+			damaged = true
+		} else if answer == nil {
 			answer, answerWiped = f, p.wiped
 		}
-		if p.size <= tiny || f.usage == raid || f.usage == crypto {
+		if layer = f.usage == raid || f.usage == crypto; layer || p.size <= tiny {
 			break
 		}
 		if !f.tolerant {
 			intolerant++
 		}
 	}
-	if answer == nil {
-		return nil, nil, false
+	if !layer && !p.far {
+		if sig, ok := p.try(&promiseFar); ok || p.failed() {
+			return nil, &sig, false
+		}
 	}
-	if len(all) > 1 && intolerant > 0 {
+	if len(all) > 1 && (intolerant > 0 || damaged) {
 		// A member of a RAID or an encrypted volume ended the search; for
 		// the report the rest is wanted too.
 		for i := last + 1; i < len(formats); i++ {
@@ -162,6 +194,9 @@ func (p *probe) superblocks() (all []Signature, first *Signature, ambiguous bool
 			}
 		}
 		return all, nil, true
+	}
+	if answer == nil {
+		return all, nil, false
 	}
 	p.wiped = answerWiped
 	return nil, &all[0], false
@@ -172,7 +207,8 @@ func (p *probe) try(f *format) (Signature, bool) {
 	if p.size <= 1024 ||
 		p.opt.Kind == Optical && (f.usage == raid || f.usage == other) ||
 		p.size <= tiny && f.usage == raid ||
-		p.opt.NoRAID && f.usage == raid {
+		p.opt.NoRAID && f.usage == raid ||
+		f.disk && p.opt.Kind == Partition {
 		return Signature{}, false
 	}
 	m := p.find(f)
@@ -189,6 +225,9 @@ func (p *probe) try(f *format) (Signature, bool) {
 	p.set("USAGE", string(f.usage))
 	sig := Signature{Type: f.name, Usage: string(f.usage), Pairs: p.pairs}
 	sig.Version, _ = lookup(sig.Pairs, "VERSION")
+	if sig.BadSum = f.sum != nil && !f.sum(p, m); sig.BadSum {
+		p.marked = p.place(f, m)
+	}
 	return sig, true
 }
 
@@ -196,8 +235,17 @@ func (p *probe) try(f *format) (Signature, bool) {
 // chance too often.
 func (p *probe) mark(f *format, m *magic) {
 	if m != nil && len(m.bytes) > 3 && p.marked == "" {
-		p.marked = f.name + " at byte " + utoa(m.base+m.off)
+		p.marked = p.place(f, m)
 	}
+}
+
+// place says whose magic is where.
+func (p *probe) place(f *format, m *magic) string {
+	at := m.base + m.off
+	if m.end > 0 {
+		at += (p.size/512 - m.end) * 512
+	}
+	return f.name + " at byte " + utoa(at)
 }
 
 // find returns the first magic of the format that is there. libblkid reads
@@ -206,6 +254,15 @@ func (p *probe) mark(f *format, m *magic) {
 func (p *probe) find(f *format) *magic {
 	for i := range f.magics {
 		m := &f.magics[i]
+		if m.end > 0 {
+			if bytes.HasPrefix(p.fromEnd(m.end)[m.off:], []byte(m.bytes)) {
+				return m
+			}
+			continue
+		}
+		if m.base >= nearEnd && !p.far {
+			continue
+		}
 		at := m.base + m.off
 		b := p.bytes(at&^1023, 1024)
 		if b != nil && bytes.HasPrefix(b[at&1023:], []byte(m.bytes)) {
@@ -213,6 +270,17 @@ func (p *probe) find(f *format) *magic {
 		}
 	}
 	return nil
+}
+
+// fromEnd returns the sector of 512 bytes that is the n-th last of the device;
+// one that is not there has no content.
+func (p *probe) fromEnd(n uint64) []byte {
+	if n <= p.size/512 {
+		if b := p.bytes((p.size/512-n)*512, 512); b != nil {
+			return b
+		}
+	}
+	return make([]byte, 512)
 }
 
 // table returns PTUUID and PTTYPE of a partition table, or nil. typ is what
@@ -314,6 +382,10 @@ func (p *probe) uuidString(b []byte) {
 }
 
 func (p *probe) version(s string) { p.set("VERSION", s) }
+
+func (p *probe) majorMinor(major, minor uint16) {
+	p.version(utoa(uint64(major)) + "." + utoa(uint64(minor)))
+}
 
 // blockSize sets BLOCK_SIZE, in bytes.
 func (p *probe) blockSize(n uint32) { p.set("BLOCK_SIZE", utoa(uint64(n))) }

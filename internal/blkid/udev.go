@@ -71,7 +71,11 @@ func PartEntry(t *parttable.Table, start, size int64, disk string) []Pair {
 		if e.Start != start || e.Size != size && !(e.Extended() && t.Type == parttable.MBR && size <= 1024*512) {
 			continue
 		}
-		out := []Pair{{"PART_ENTRY_SCHEME", t.Type}}
+		scheme := t.Type
+		if e.Scheme != "" {
+			scheme = e.Scheme
+		}
+		out := []Pair{{"PART_ENTRY_SCHEME", scheme}}
 		if e.Name != "" {
 			out = append(out, Pair{"PART_ENTRY_NAME", e.Name})
 		}

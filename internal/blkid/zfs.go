@@ -26,15 +26,15 @@ func probeZFS(p *probe, _ *magic) bool {
 	rest := p.size % zfsLabel
 	found := 0
 	for _, off := range [...]uint64{0, zfsLabel, p.size - 2*zfsLabel - rest, p.size - zfsLabel - rest} {
-		if p.coveredByTable(off, zfsLabel) {
-			continue
-		}
 		if !p.d.Has(off, zfsLabel) {
 			return false
 		}
 		n, version, ok := p.zfsUberblocks(off + zfsRing)
 		if !ok {
 			return false
+		}
+		if n > 0 && p.coveredByTable(off, zfsLabel) {
+			continue
 		}
 		if found += n; n > 0 && found >= zfsWant {
 			p.version(utoa(version))

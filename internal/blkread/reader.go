@@ -192,6 +192,23 @@ func (d *Reader) Bytes(off, n uint64) []byte {
 	return d.pages[len(d.pages)-1].slice(off, n)
 }
 
+// Again reads n bytes at off from the device itself, whatever is in memory of
+// it, or returns nil like Bytes.
+func (d *Reader) Again(off, n uint64) []byte {
+	if n == 0 || n > MaxPiece || !d.Has(off, n) || d.err != nil {
+		return nil
+	}
+	if d.memory != nil {
+		return d.Bytes(off, n)
+	}
+	b, err := d.read(off, n)
+	if d.err = err; err != nil || uint64(len(b)) < n {
+		return nil
+	}
+	d.pages = append(d.pages, window{off: off, n: n, data: b})
+	return b
+}
+
 // ReadAt implements io.ReaderAt through the same memory and the same budget.
 func (d *Reader) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {

@@ -188,6 +188,13 @@ func drives() []broken {
 			d.Put(content.Piece{Data: super})
 			return d
 		}()),
+		drive("checksum-of-the-root-is-wrong", nil, func() *sim.Disk {
+			d := &sim.Disk{Size: 8 * gib}
+			sb := content.XFS(rootUUID, "system")
+			sb[108] ^= 1
+			d.Put(content.Piece{Data: sb})
+			return d
+		}()),
 		drive("two-signatures-on-the-root", nil, func() *sim.Disk {
 			d := root()
 			d.Put(content.Piece{Data: content.XFS(dataUUID, "old")})

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -126,7 +127,8 @@ func blockSize(f *os.File) (int64, blkid.Options, error) {
 	var s unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &s); err == nil {
 		dir := fmt.Sprintf("/sys/dev/block/%d:%d/", unix.Major(s.Rdev), unix.Minor(s.Rdev))
-		if exists(dir+"partition") || exists(dir+"dm") || exists(dir+"md") {
+		uuid, _ := os.ReadFile(dir + "dm/uuid")
+		if exists(dir+"partition") || bytes.HasPrefix(uuid, []byte("part")) {
 			opt.Kind = blkid.Partition
 		}
 	}

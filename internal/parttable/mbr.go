@@ -49,7 +49,7 @@ func (e *mbrEntry) extended() bool { return e.kind == 0x05 || e.kind == 0x0f || 
 
 // mbr reads an MBR. It returns nil for a protective MBR and for boot sectors
 // of filesystems.
-func (p *parser) mbr(logical bool) *Table {
+func (p *parser) mbr() *Table {
 	b := p.d.Bytes(0, 1024)
 	if b == nil || b[510] != 0x55 || b[511] != 0xaa || bytes.HasPrefix(b, []byte(aixMagic)) {
 		return nil
@@ -72,13 +72,14 @@ func (p *parser) mbr(logical bool) *Table {
 			p.add(t, i+1, e)
 		}
 	}
-	if logical {
+	if !p.typeOnly {
 		next := 5
 		for _, e := range entries {
 			if e.size != 0 && e.extended() {
 				next = p.logical(t, next, e)
 			}
 		}
+		p.nested(t, next)
 	}
 	return t
 }

@@ -1,4 +1,5 @@
-// Package parttable reads GPT and MBR partition tables.
+// Package parttable reads partition tables: GPT, MBR, and the labels of other
+// systems that the kernel reads.
 //
 // It looks at bytes through an io.ReaderAt and says what libblkid and the
 // kernel say of them; it writes nothing, and every loop over what a disk
@@ -21,7 +22,8 @@ var le = binary.LittleEndian
 // package knows.
 var ErrNone = errors.New("no partition table")
 
-// The values of Table.Type, in libblkid's words.
+// The values of Table.Type, in libblkid's words, that mean something to others;
+// the labels of other systems have their own (labels.go).
 const (
 	GPT = "gpt"
 	// MBR is a DOS partition table.
@@ -37,7 +39,7 @@ const maxEntries = 256
 
 // Table is a partition table.
 type Table struct {
-	Type string // GPT, MBR or Protective
+	Type string // GPT, MBR, Protective, "sun" …
 	// UUID is the GPT's disk GUID in lower case, or the MBR's 32-bit disk
 	// identifier as eight hexadecimal digits; "" when that is zero or for
 	// a protective MBR.
@@ -53,13 +55,17 @@ type Entry struct {
 	Number int   // as the kernel counts: 1 …; logical partitions from 5
 	Start  int64 // bytes from the start of the disk
 	Size   int64 // bytes
-	// Type is a GUID in lower case or, on MBR, the type byte as "0x83".
+	// Type is a GUID in lower case or, on MBR, the type byte as "0x83"; on
+	// other labels a number like that, or a text.
 	Type string
+	// Scheme is the kind of a table within a partition of an MBR that this
+	// partition is in ("freebsd", "solaris" …); "" is the table itself.
+	Scheme string
 	// UUID is the partition's GUID in lower case or, on MBR,
 	// "xxxxxxxx-NN": disk identifier and number, both hexadecimal. It is ""
 	// on an MBR without a disk identifier.
 	UUID  string
-	Name  string // GPT only: UTF-8, without trailing blanks
+	Name  string // GPT (and Apple's): UTF-8, without trailing blanks
 	Flags uint64 // GPT attribute bits, or the MBR's boot indicator (0x80)
 }
 
@@ -84,29 +90,36 @@ func (t *Table) At(start int64) *Entry {
 // 512). It returns ErrNone when there is none, an error that names the place
 // when the disk cannot be read. r may be a *blkread.Reader.
 func Read(r io.ReaderAt, size int64, sectorSize int) (*Table, error) {
-	return read(r, size, sectorSize, true)
-}
-
-// Identify is Read without following an MBR's chain of logical partitions:
-// enough for the table's type and identifier, and fewer reads.
-func Identify(r io.ReaderAt, size int64, sectorSize int) (*Table, error) {
 	return read(r, size, sectorSize, false)
 }
 
-func read(r io.ReaderAt, size int64, sectorSize int, logical bool) (*Table, error) {
+// Identify is Read without following an MBR's chain of logical partitions and
+// the like: enough for the table's type and identifier, and fewer reads. A
+// label that libblkid reads and does not name is not found.
+func Identify(r io.ReaderAt, size int64, sectorSize int) (*Table, error) {
+	return read(r, size, sectorSize, true)
+}
+
+func read(r io.ReaderAt, size int64, sectorSize int, typeOnly bool) (*Table, error) {
 	if sectorSize == 0 {
 		sectorSize = 512
 	}
 	if sectorSize < 512 || sectorSize > 64<<10 || sectorSize&(sectorSize-1) != 0 {
 		return nil, fmt.Errorf("partition table: sector size %d is not a power of two from 512 to 65536", sectorSize)
 	}
-	p := &parser{d: blkread.Sparse(r, size), sector: uint64(sectorSize)}
+	p := &parser{d: blkread.Sparse(r, size), sector: uint64(sectorSize), typeOnly: typeOnly}
 	if r != io.ReaderAt(p.d) {
 		defer p.d.Release()
 	}
-	t := p.mbr(logical)
+	t := p.labels(before[:])
+	if t == nil {
+		t = p.mbr()
+	}
 	if t == nil {
 		t = p.gpt()
+	}
+	if t == nil {
+		t = p.labels(after[:])
 	}
 	if err := p.d.Err(); err != nil {
 		return nil, fmt.Errorf("partition table: %w", err)
@@ -120,4 +133,6 @@ func read(r io.ReaderAt, size int64, sectorSize int, logical bool) (*Table, erro
 type parser struct {
 	d      *blkread.Reader
 	sector uint64 // bytes
+	// typeOnly is set when nobody wants to know the partitions.
+	typeOnly bool
 }

@@ -55,7 +55,7 @@ func Content(name string, r io.ReaderAt, size int64, sector int, keys bool) (*Bl
 // files and into memory that was swapped out, which are nobody's business.
 func (b *Block) take(r io.ReaderAt, keys bool) error {
 	rec := &recorder{r: r}
-	if _, err := blkid.Probe(rec, b.Size); err != nil {
+	if _, err := b.probe(rec); err != nil {
 		return fmt.Errorf("read /dev/%s: %w", b.Name, err)
 	}
 	b.answers(rec)
@@ -82,9 +82,13 @@ func (b *Block) take(r io.ReaderAt, keys bool) error {
 	return nil
 }
 
+func (b *Block) probe(r io.ReaderAt) (*blkid.Result, error) {
+	return blkid.ProbeWith(r, b.Size, blkid.Options{SectorSize: b.Sector})
+}
+
 // holds says whether a type is among those found on the device.
 func (b *Block) holds(r io.ReaderAt, typ string) bool {
-	res, err := blkid.Probe(r, b.Size)
+	res, err := b.probe(r)
 	return err == nil && (res.Type() == typ || slices.ContainsFunc(res.Signatures, func(s blkid.Signature) bool { return s.Type == typ }))
 }
 
@@ -96,12 +100,14 @@ func (b *Block) answers(r io.ReaderAt) string {
 		text, jerr := json.Marshal(v)
 		fmt.Fprintln(&out, string(text), err, jerr)
 	}
-	res, err := blkid.Probe(r, b.Size)
+	res, err := b.probe(r)
 	if err != nil {
 		return err.Error()
 	}
 	say(res.Pairs(), nil)
 	say(res.Signatures, nil)
+	say(res.Damaged, nil)
+	say(res.BadSums, nil)
 	say(parttable.Read(r, b.Size, b.Sector))
 	types := []string{res.Type()}
 	for _, s := range res.Signatures {

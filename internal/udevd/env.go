@@ -190,8 +190,9 @@ func (e *env) blkid(dev *device.Device) error {
 		}
 	}
 	start, size := sectors(dev, "start"), sectors(dev, "size")
+	kind := kindOf(dev)
 	res, err := ueventd.Do(e.t, "read "+name, func(m machine.Machine) (probed, error) {
-		return probe(m, name, disk, diskNumber, start, size)
+		return probe(m, name, kind, disk, diskNumber, start, size)
 	})
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) { // it is gone: its removal is on the way
@@ -210,13 +211,28 @@ func (e *env) blkid(dev *device.Device) error {
 	return nil
 }
 
-func probe(m machine.Machine, name, disk, diskNumber string, start, size int64) (probed, error) {
+// kindOf says what the prober is to take a device for. A logical volume or an
+// array is a whole disk, as to libblkid: where it is a virtual machine's, the
+// superblock of an array at its end belongs to that machine's last partition. A
+// mapping that kpartx made for a partition is one.
+func kindOf(dev *device.Device) blkid.Kind {
+	part, _, named := strings.Cut(dev.Property("DM_UUID"), "-")
+	switch {
+	case dev.Devtype() == "partition", named && strings.HasPrefix(part, "part"):
+		return blkid.Partition
+	case strings.HasPrefix(dev.Sysname(), "sr"):
+		return blkid.Optical
+	}
+	return blkid.Disk
+}
+
+func probe(m machine.Machine, name string, kind blkid.Kind, disk, diskNumber string, start, size int64) (probed, error) {
 	b, err := m.OpenBlock(name)
 	if err != nil {
 		return probed{}, err
 	}
 	defer b.Close()
-	res, err := blkid.Probe(b, b.Size())
+	res, err := blkid.ProbeWith(b, b.Size(), blkid.Options{Kind: kind, SectorSize: b.SectorSize()})
 	if err != nil {
 		return probed{}, fmt.Errorf("read %s: %w", name, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"testing"
 
+	"firstlight/internal/blkid"
 	"firstlight/internal/device"
 )
 
@@ -16,6 +17,23 @@ func TestNameOfAnArrayInTheMap(t *testing.T) {
 	for kernel, want := range map[string]string{"md127": "root", "md12": "a name with blanks", "md0": "", "md5": "", "md1": ""} {
 		if got := mdLink(text, kernel); got != want {
 			t.Errorf("%s is %q, want %q", kernel, got, want)
+		}
+	}
+}
+
+// The array on a virtual machine's disk in a logical volume is not assembled
+// here: a logical volume is a whole disk to the prober.
+func TestKindOfADevice(t *testing.T) {
+	for _, c := range []struct {
+		sysname, devtype, dmUUID string
+		want                     blkid.Kind
+	}{
+		{"sda", "disk", "", blkid.Disk}, {"sda1", "partition", "", blkid.Partition}, {"sr0", "disk", "", blkid.Optical},
+		{"dm-0", "disk", "LVM-abc", blkid.Disk}, {"dm-1", "disk", "part2-mpath-abc", blkid.Partition}, {"md0", "disk", "", blkid.Disk},
+	} {
+		dev := device.New(none{}, "/devices/virtual/block/"+c.sysname, map[string]string{"DEVTYPE": c.devtype, "DM_UUID": c.dmUUID})
+		if got := kindOf(dev); got != c.want {
+			t.Errorf("%s: %v, want %v", c.sysname, got, c.want)
 		}
 	}
 }

@@ -281,6 +281,9 @@ func content(e *udevd.Entry) string {
 	if amb := e.Property("ID_FS_AMBIVALENT"); amb != "" {
 		return "more than one signature (" + amb + ")"
 	}
+	if mark := e.Property(udevd.Damaged); mark != "" {
+		return "a damaged superblock of " + mark
+	}
 	return "nothing recognised"
 }
 
