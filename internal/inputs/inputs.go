@@ -31,6 +31,13 @@ const Header = "firstlight-inputs 1\n"
 // and nothing more is recorded.
 const MaxBytes = 8 << 20
 
+// How many strings and answers a boot has at least: tables that need not grow
+// cost less.
+const (
+	usualStrings = 400
+	usualAnswers = 100
+)
+
 // Kind says what an entry is.
 type Kind byte
 
@@ -79,6 +86,7 @@ type Log struct {
 	last    time.Duration
 	strings map[string]uint32
 	types   map[reflect.Type]described
+	keys    []string // of a dictionary, while it is put in order
 	ops     map[uint64]uint64
 	opCount uint64
 	known   map[Question]*answer
@@ -87,14 +95,15 @@ type Log struct {
 
 // New returns an empty log that begins with what the boot starts from.
 func New(s Setup) *Log {
-	l := &Log{buf: make([]byte, 0, len(s.Rules)+16<<10), strings: map[string]uint32{}, types: map[reflect.Type]described{}, ops: map[uint64]uint64{}, known: map[Question]*answer{}, last: s.Start}
+	l := &Log{buf: make([]byte, 0, len(s.Rules)+16<<10), strings: make(map[string]uint32, usualStrings), types: map[reflect.Type]described{},
+		ops: map[uint64]uint64{}, known: make(map[Question]*answer, usualAnswers), last: s.Start}
 	l.entry(KindSetup)
 	l.value(s.Version)
 	l.value(s.Sources)
 	l.value(s.Args)
 	l.uint(uint64(max(s.Start, 0)))
 	l.value(s.Image)
-	l.bytes(string(s.Rules))
+	l.raw(s.Rules)
 	return l
 }
 

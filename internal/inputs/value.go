@@ -2,7 +2,6 @@ package inputs
 
 import (
 	"encoding/binary"
-	"maps"
 	"reflect"
 	"slices"
 	"unsafe"
@@ -35,14 +34,24 @@ const (
 	maxLeaves   = 16
 )
 
-// described is a type that stands in the record.
+// described is a type that stands in the record. Of a structure it has the
+// numbers of the fields that are recorded: reflect makes a description of a
+// field anew whenever it is asked for one.
 type described struct {
 	number uint64
 	shape  Shape
+	fields []int
 }
 
 // bytes appends a string that will not come again.
 func (l *Log) bytes(s string) { l.long(0, s) }
+
+// raw appends bytes as a string that will not come again.
+func (l *Log) raw(b []byte) {
+	l.put(0)
+	l.uint(uint64(len(b)))
+	l.buf = append(l.buf, b...)
+}
 
 func (l *Log) long(how byte, s string) {
 	l.put(how)
@@ -213,7 +222,15 @@ func (l *Log) typ(t reflect.Type) {
 		return
 	}
 	s := shapeOf(t)
-	l.types[t] = described{uint64(len(l.types)), s}
+	d := described{number: uint64(len(l.types)), shape: s}
+	if s == Structure {
+		for i := range t.NumField() {
+			if t.Field(i).Tag != `inputs:"-"` {
+				d.fields = append(d.fields, i)
+			}
+		}
+	}
+	l.types[t] = d
 	l.put(0)
 	l.put(byte(s))
 	switch s {
@@ -221,27 +238,18 @@ func (l *Log) typ(t reflect.Type) {
 		l.typ(t.Elem())
 	case Structure:
 		l.text(t.String())
-		n := 0
-		for i := range t.NumField() {
-			if recorded(t.Field(i)) {
-				n++
-			}
-		}
-		l.uint(uint64(n))
-		for i := range t.NumField() {
-			if f := t.Field(i); recorded(f) {
-				l.text(f.Name)
-				l.typ(f.Type)
-			}
+		l.uint(uint64(len(d.fields)))
+		for _, i := range d.fields {
+			f := t.Field(i)
+			l.text(f.Name)
+			l.typ(f.Type)
 		}
 	}
 }
 
-// recorded says whether a field is.
-func recorded(f reflect.StructField) bool { return f.Tag != `inputs:"-"` }
-
 func (l *Log) encode(p *pointers, v reflect.Value) {
-	switch l.types[v.Type()].shape {
+	d := l.types[v.Type()]
+	switch d.shape {
 	case Bool:
 		if v.Bool() {
 			l.put(1)
@@ -274,11 +282,8 @@ func (l *Log) encode(p *pointers, v reflect.Value) {
 	case Dictionary:
 		l.dictionary(v)
 	case Structure:
-		t := v.Type()
-		for i := range t.NumField() {
-			if recorded(t.Field(i)) {
-				l.encode(p, v.Field(i))
-			}
+		for _, i := range d.fields {
+			l.encode(p, v.Field(i))
 		}
 	}
 }
@@ -289,12 +294,12 @@ func (l *Log) byteString(v reflect.Value) {
 		l.put(0)
 		return
 	}
-	b := make([]byte, v.Len()) // an array that cannot be addressed has no Bytes
-	for i := range b {
-		b[i] = byte(v.Index(i).Uint())
+	at := address(v)
+	if v.Kind() == reflect.Slice {
+		at = *(*unsafe.Pointer)(at) // a slice begins with where its elements are
 	}
 	l.put(1)
-	l.text(Scrub(string(b)))
+	l.text(Scrub(string(unsafe.Slice((*byte)(at), v.Len()))))
 }
 
 func placeholder(b []byte) byte {
@@ -333,7 +338,12 @@ func (l *Log) dictionary(v reflect.Value) {
 		return
 	}
 	l.uint(uint64(len(m)) + 1)
-	for _, k := range slices.Sorted(maps.Keys(m)) {
+	l.keys = l.keys[:0]
+	for k := range m {
+		l.keys = append(l.keys, k)
+	}
+	slices.Sort(l.keys)
+	for _, k := range l.keys {
 		l.text(k)
 		l.text(Scrub(m[k]))
 	}
