@@ -88,7 +88,7 @@ func layout(sizes []float64, r rect) []rect {
 		}
 		depth := 0.0
 		if side > 0 {
-			depth = sum / side
+			depth = min(sum/side, max(r.w, r.h)) // what is left may be off by rounding
 		}
 		at := 0.0
 		for _, s := range sizes[:n] {
