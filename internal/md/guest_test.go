@@ -78,7 +78,7 @@ func TestArraysStartInARealKernel(t *testing.T) {
 	out, err := exec.CommandContext(ctx, testtool.Path("qemu-system-x86_64"), "-machine", "q35", "-accel", "tcg", "-cpu", "max",
 		"-m", "512", "-nodefaults", "-no-reboot", "-display", "none", "-serial", "stdio",
 		"-kernel", filepath.Join(root, "boot/vmlinuz-"+release), "-initrd", initrd,
-		"-append", "console=ttyS0 quiet panic=-1 raid=noautodetect FIRSTLIGHT_GUEST=md").CombinedOutput()
+		"-append", "console=ttyS0 quiet panic=-1 no_timer_check raid=noautodetect FIRSTLIGHT_GUEST=md").CombinedOutput()
 	if err != nil {
 		t.Errorf("qemu: %v", err)
 	}
