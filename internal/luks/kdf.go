@@ -2,6 +2,7 @@ package luks
 
 import (
 	"encoding"
+	"encoding/binary"
 	"hash"
 
 	"golang.org/x/crypto/argon2"
@@ -68,7 +69,7 @@ func pbkdf2(ctx Cancellation, hashName string, pass, salt []byte, iterations, si
 	defer clear(u[:n])
 	defer clear(t)
 	for block := uint32(1); len(out) < size; block++ {
-		u = m.sum(u[:0], salt, []byte{byte(block >> 24), byte(block >> 16), byte(block >> 8), byte(block)})
+		u = m.sum(u[:0], binary.BigEndian.AppendUint32(salt[:len(salt):len(salt)], block))
 		copy(t, u)
 		for i := 1; i < iterations; i++ {
 			if i%checkEvery == 0 && ctx.Err() != nil {
@@ -145,12 +146,10 @@ func (m *hmac) start(h hash.Hash, pad []byte) {
 	h.Write(pad)
 }
 
-// sum appends the HMAC of the parts to dst, which may overlap them.
-func (m *hmac) sum(dst []byte, parts ...[]byte) []byte {
+// sum appends the HMAC of a message to dst, which may overlap it.
+func (m *hmac) sum(dst, message []byte) []byte {
 	m.start(m.inner, m.ipad)
-	for _, p := range parts {
-		m.inner.Write(p)
-	}
+	m.inner.Write(message)
 	m.tmp = m.inner.Sum(m.tmp[:0])
 	m.start(m.outer, m.opad)
 	m.outer.Write(m.tmp)

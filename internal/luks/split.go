@@ -2,19 +2,24 @@ package luks
 
 import (
 	"crypto/subtle"
+	"encoding/binary"
 	"hash"
 )
 
 // splitter undoes LUKS's anti-forensic splitting (specification 1.2.3,
 // section 2.4).
-type splitter struct{ h hash.Hash }
+type splitter struct {
+	h       hash.Hash
+	message [4 + 64]byte // the number of a piece, and the piece
+	digest  [64]byte
+}
 
 func newSplitter(hashName string) (*splitter, error) {
 	newH, err := newHash(hashName)
 	if err != nil {
 		return nil, err
 	}
-	return &splitter{newH()}, nil
+	return &splitter{h: newH()}, nil
 }
 
 // merge returns the key of size bytes from its stripes.
@@ -26,19 +31,22 @@ func (s *splitter) merge(material []byte, size, stripes int) []byte {
 	}
 	subtle.XORBytes(d, d, material[(stripes-1)*size:stripes*size])
 	s.h.Reset()
+	clear(s.message[:])
+	clear(s.digest[:])
 	return d
 }
 
 // diffuse replaces each piece of d, as long as a digest, by the digest of its
-// number and itself.
+// number and itself. It is called for each of some thousand stripes: a hash
+// is given all in one call, from memory that is there already.
 func (s *splitter) diffuse(d []byte) {
-	var sum [64]byte
-	for i, n := 0, s.h.Size(); i*n < len(d); i++ {
+	n := s.h.Size()
+	for i := 0; i*n < len(d); i++ {
 		piece := d[i*n : min((i+1)*n, len(d))]
+		binary.BigEndian.PutUint32(s.message[:4], uint32(i))
+		copy(s.message[4:], piece)
 		s.h.Reset()
-		s.h.Write([]byte{byte(i >> 24), byte(i >> 16), byte(i >> 8), byte(i)})
-		s.h.Write(piece)
-		copy(piece, s.h.Sum(sum[:0]))
+		s.h.Write(s.message[:4+len(piece)])
+		copy(piece, s.h.Sum(s.digest[:0]))
 	}
-	clear(sum[:])
 }
