@@ -40,8 +40,6 @@ type Change struct {
 	Bus vm.Bus
 	// Without leaves files out that the scenario includes.
 	Without []string
-	// Features replaces the scenario's.
-	Features []string
 	// Kernel is the release that is started with the image, where it is not
 	// the one that the image is for.
 	Kernel string
@@ -98,9 +96,6 @@ func (c *Change) scenario(s e2e.Scenario) e2e.Scenario {
 	}
 	if c.Bus != "" {
 		s.Bus = c.Bus
-	}
-	if c.Features != nil {
-		s.Features = c.Features
 	}
 	var includes []e2e.Include
 	for _, i := range s.Include {

@@ -1,0 +1,53 @@
+package truth
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"firstlight/test/e2e"
+)
+
+func TestParametersStayBeforeWhatIsForInit(t *testing.T) {
+	for line, want := range map[string]string{"ro root=x": "ro root=x a=b", "ro root=x -- one two": "ro root=x a=b -- one two"} {
+		if got := extend(line, "a=b"); got != want {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+// The table is what the claim of a hundred per cent stands on: a case that was
+// not run, or differs, must show.
+func TestTableShowsWhatWasNotRunAndWhatDiffers(t *testing.T) {
+	base := e2e.Scenario{Name: "plain"}
+	cases := []Case{{Name: "plain", Base: base, Suite: "bookworm"}, {Name: "plain", Base: base, Suite: "trixie"},
+		{Name: "plain-minus-a", Base: base, Suite: "bookworm", Change: &Change{Drop: []string{"a.ko"}}},
+		{Name: "plain-minus-b", Base: base, Suite: "bookworm", Change: &Change{Args: []Edit{{New: "root=b"}}}}}
+	dir := t.TempDir()
+	const results = `{"name":"plain","suite":"bookworm","check":"fails","real":"boots","agree":false}
+{"name":"plain","suite":"bookworm","check":"boots","real":"boots","agree":true,"warnings":["beware"],"asked":{"kernel":"6.1"}}
+{"name":"plain-minus-a","suite":"bookworm","check":"boots","real":"fails","agree":false,"asked":{"kernel":"6.1"}}
+{"name":"plain-minus-b","suite":"bookworm","check":"fails","agree":false,"problem":"no | disks","asked":{"kernel":"6.1"}}
+`
+	if err := os.WriteFile(filepath.Join(dir, resultsFile), []byte(results), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := Results(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := Document(cases, rows)
+	for _, want := range []string{
+		"**1 of 3 the same**, of 4 cases.",
+		"| plain | bookworm | boots | boots | same | beware |",
+		"| plain | trixie | - | - | not run |  |",
+		"| plain | without `a.ko` | boots | fails | differs |",
+		"| plain | command line: `root=b` added | fails |  | not compared: no / disks |",
+		"(6.1)",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
