@@ -147,6 +147,7 @@ func (c *Core) resume() {
 	c.w.Revision++
 	c.w.Progress()
 	c.w.Devices.LookAgain()
+	c.w.Round++
 	c.sched.Notify(handler.TopicRetry)
 	c.sched.Push(ueventd.Event{Queue: filter.Root, Kind: filter.Add})
 }

@@ -62,7 +62,11 @@ func (c *Core) fail() {
 // explanation when that time gets long: again only when it says something
 // else, and not before the same time has passed once more.
 func (c *Core) inform(now time.Duration) {
-	if c.failing || c.sched.Asking() {
+	if c.failing {
+		return
+	}
+	if c.sched.Asking() {
+		c.warn()
 		return
 	}
 	if at := c.explainAt(); at > 0 && at <= now {
@@ -77,6 +81,18 @@ func (c *Core) inform(now time.Duration) {
 		c.progressTimers++
 		c.said = now
 		c.say(handler.Loud, c.situation(false).Progress())
+	}
+}
+
+// warn tells a person who is being asked something what stands in the way of
+// the boot whatever the answer is, once of each object: the clocks stand still,
+// and until they go on nothing else would say so.
+func (c *Core) warn() {
+	for _, f := range c.w.Facts() {
+		if f.Condition == goal.Blocked && !slices.Contains(c.warned, f.Subject) {
+			c.warned = append(c.warned, f.Subject)
+			c.say(handler.Loud, f.Subject+": "+f.Text)
+		}
 	}
 }
 

@@ -87,6 +87,8 @@ type World struct {
 	// ResumeSettled: no image can be resumed any more, so that disks may be
 	// written to.
 	ResumeSettled bool
+	// Round counts how often everything that failed was tried again.
+	Round int
 	// Activity is when something last happened that brings the boot nearer.
 	Activity time.Duration
 	// Secrets are the passphrases that were typed, for the next device. They

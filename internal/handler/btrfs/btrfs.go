@@ -95,6 +95,9 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if ev.Kind == kindOverdue {
 		return h.late(f)
 	}
+	if f.members[ev.Name] == nil {
+		f.overdue = false // who has come may not be the last
+	}
 	// Two devices that are the same member must both be seen before the
 	// kernel is told of one.
 	w.Identified(t)

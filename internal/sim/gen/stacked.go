@@ -2,6 +2,7 @@ package gen
 
 import (
 	"slices"
+	"time"
 )
 
 // enough says whether an array of a level and size does without some members;
@@ -26,11 +27,15 @@ func (j judge) array(n *Node) standing {
 		stale[f.N] = true
 	}
 	awaited := false
+	asked := time.Duration(0) // when the last question comes up
 	fates := make([]state, len(n.On))
 	for slot, on := range n.On {
 		s := j.device(on)
 		out.by, out.asks, out.seen = max(out.by, s.by), out.asks || s.asks && !stale[slot], out.seen || s.state == yes
 		out.names = append(out.names, s.names...)
+		if s.asks {
+			asked = max(asked, s.by)
+		}
 		if m.has(on, Signature) {
 			s.state = min(s.state, maybe)
 		}
@@ -72,9 +77,6 @@ func (j judge) array(n *Node) standing {
 		// The newest members may be those that are missing, or late.
 		unsure++
 	}
-	if lost > 0 && n.Level >= 4 && slices.ContainsFunc(m.Below(n.ID), func(b *Node) bool { return b.Kind == Array && b.ID != n.ID }) {
-		unsure++ // the simulated machine computes no parity through two arrays
-	}
 	can := enough(n.Level, len(n.On), lost)
 	dirty := m.has(n.ID, Dirty) && n.Level >= 4 && n.Level <= 6
 	switch {
@@ -93,6 +95,8 @@ func (j judge) array(n *Node) standing {
 	}
 	switch {
 	case unsure > 0:
+	case out.asks && lost > 0 && asked+m.Margin() >= m.Degraded():
+		out.state = min(out.state, maybe) // it may have been started by then
 	case out.asks && lost > 0:
 		// A member may come out of the question that stands: it is waited for.
 		out.state = no
@@ -133,6 +137,9 @@ func (j judge) volume(n *Node) standing {
 			partial = true
 			if s.asks {
 				out.state, out.asks = no, true
+				if s.by+m.Margin() >= m.Degraded() {
+					out.state = maybe // it may have been activated by then
+				}
 			}
 		case !uses && s.state == maybe:
 			partial = true
