@@ -151,8 +151,9 @@ func (h *Handler) grown(seed *filesystem) {
 // late lets the mount go on without what is missing.
 func (h *Handler) late(f *filesystem) ueventd.Outcome {
 	w := h.w
+	_, later := w.Sched.DeadlineOf(f.key) // a member came before this was its turn
 	switch {
-	case f.ready || f.refused != "":
+	case later || f.ready || f.refused != "":
 	case w.Sched.Asking() || w.Sched.Active(filter.LUKS):
 		// The missing member may be encrypted, and somebody may be typing its
 		// passphrase just now.

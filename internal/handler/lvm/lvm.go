@@ -172,6 +172,9 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		h.groups[name] = st
 	}
 	if ev.Kind == kindOverdue {
+		if _, later := w.Sched.DeadlineOf(ev.Queue); later {
+			return ueventd.Outcome{} // a volume came before this was its turn
+		}
 		// The missing volume may be encrypted, and somebody may be typing its
 		// passphrase just now.
 		if w.Sched.Asking() || w.Sched.Active(filter.LUKS) {

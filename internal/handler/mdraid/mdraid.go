@@ -98,8 +98,8 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		h.arrays[ev.Queue] = a
 	}
 	if ev.Kind == kindOverdue {
-		if a.kernel != "" {
-			return ueventd.Outcome{}
+		if _, later := w.Sched.DeadlineOf(a.key); a.kernel != "" || later {
+			return ueventd.Outcome{} // a member came before this was its turn
 		}
 		// The missing member may be encrypted, and somebody may be typing its
 		// passphrase just now.
