@@ -189,7 +189,7 @@ func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
 	}
 	c.w.Break(t, bootcmd.StageCleanup)
 	c.w.Break(t, bootcmd.StageSwitchRoot)
-	c.wipeSecrets()
+	c.w.WipeSecrets(true)
 	c.keepLogOut(t)
 	init, args := c.w.Init, slices.Concat(c.opt.Args, c.opt.Config.InitArgs)
 	t.Record("switch-root", init)
@@ -200,16 +200,10 @@ func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
 		return ueventd.Outcome{} // a machine that only seems to start it
 	}
 	c.ended = c.stopped
+	c.w.WipeSecrets(c.ended)
 	c.w.SetFact(mount.InitGoal, goal.Fact{Subject: init, Condition: goal.Blocked, Text: "could not be started: " + err.Error(),
 		Try: "repair the system in the root from a rescue system, or name another program with init="})
 	g := c.w.Goals.Get(mount.InitGoal)
 	g.State = goal.GivenUp
 	return ueventd.Fail(err)
-}
-
-func (c *Core) wipeSecrets() {
-	for _, s := range c.w.Secrets {
-		clear(s)
-	}
-	c.w.Secrets = nil
 }

@@ -21,17 +21,18 @@ func enough(level, slots, lost int) state {
 func (j judge) array(n *Node) standing {
 	m := j.m
 	out := standing{state: yes}
-	lost, unsure, there := 0, 0, 0
-	stale := map[int]bool{}
-	for _, f := range m.faults(n.ID, Stale) {
-		stale[f.N] = true
+	if j.off(Array) {
+		return standing{state: no, asks: j.anyAsks(n.On)}
 	}
+	lost, unsure, there := 0, 0, 0
+	stale := m.StaleSlots(n)
 	awaited := false
 	asked := time.Duration(0) // when the last question comes up
 	fates := make([]state, len(n.On))
 	for slot, on := range n.On {
 		s := j.device(on)
-		out.by, out.asks, out.seen = max(out.by, s.by), out.asks || s.asks && !stale[slot], out.seen || s.state == yes
+		old := slices.Contains(stale, slot)
+		out.by, out.asks, out.seen = max(out.by, s.by), out.asks || s.asks && !old, out.seen || s.state == yes
 		out.names = append(out.names, s.names...)
 		if s.asks {
 			asked = max(asked, s.by)
@@ -46,7 +47,7 @@ func (j judge) array(n *Node) standing {
 		case s.state == no:
 			lost++
 			awaited = true
-		case stale[slot]:
+		case old:
 			lost++
 			there++
 		default:
@@ -59,9 +60,6 @@ func (j judge) array(n *Node) standing {
 				return j.refused(n, out)
 			}
 		}
-	}
-	if j.off(Array) {
-		return standing{state: no, asks: out.asks}
 	}
 	if m.has(n.ID, Split) && len(n.On) > 1 {
 		switch {
@@ -106,6 +104,32 @@ func (j judge) array(n *Node) standing {
 	return out
 }
 
+// StaleSlots are the slots of an array whose members have missed writes: one at
+// least has not.
+func (m *Machine) StaleSlots(n *Node) []int {
+	var slots []int
+	for _, f := range m.faults(n.ID, Stale) {
+		if f.N < len(n.On) && len(slots) < len(n.On)-1 && !slices.Contains(slots, f.N) {
+			slots = append(slots, f.N)
+		}
+	}
+	return slots
+}
+
+// anyAsks says whether a person is asked about one of some devices.
+func (j judge) anyAsks(ids []int) bool {
+	return slices.ContainsFunc(ids, func(id int) bool { return j.device(id).asks })
+}
+
+// isNamed says whether the command line names a volume: it need not wait for
+// the rest of its group.
+func (j judge) isNamed(n *Node) bool {
+	return slices.ContainsFunc(j.m.Params, func(p Param) bool {
+		on := j.m.Node(p.Node)
+		return on != nil && (on.ID == n.ID || p.By == "path" && len(on.On) > 0 && on.On[0] == n.ID)
+	})
+}
+
 func (j judge) refused(n *Node, s standing) standing {
 	return standing{state: no, by: s.by, seen: true, names: []string{n.Name, n.UUID}}
 }
@@ -116,6 +140,10 @@ func (j judge) volume(n *Node) standing {
 	if len(n.On) < 2 || g == nil {
 		return standing{state: maybe} // no volume at all
 	}
+	if j.off(LV) {
+		return standing{state: no, asks: j.anyAsks(n.On[1:])}
+	}
+	named := j.isNamed(n)
 	out := standing{state: yes}
 	partial, missing := false, false
 	for _, pv := range g.On {
@@ -133,6 +161,7 @@ func (j judge) volume(n *Node) standing {
 			}
 		}
 		switch {
+		case !uses && s.state == no && named:
 		case !uses && s.state == no:
 			partial = true
 			if s.asks {
@@ -152,9 +181,6 @@ func (j judge) volume(n *Node) standing {
 			out.by, out.asks = max(out.by, s.by), out.asks || s.asks
 			out.names = append(out.names, s.names...)
 		}
-	}
-	if j.off(LV) {
-		return standing{state: no, asks: out.asks}
 	}
 	if missing {
 		out.state = no

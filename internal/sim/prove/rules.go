@@ -124,7 +124,7 @@ func (t *trial) nothingStale(what string, n *gen.Node, given []string) {
 		if slot < 0 {
 			continue
 		}
-		if slices.ContainsFunc(t.d.Faults, func(f gen.Fault) bool { return f.Trouble == gen.Stale && f.Node == n.ID && f.N == slot }) {
+		if slices.Contains(t.d.StaleSlots(n), slot) {
 			stale = name
 		} else {
 			fresh = true
@@ -227,25 +227,14 @@ func (t *trial) wrote(w sim.Write) {
 	if t.d.Has(gen.Jump) || t.w.clock(w.At) >= patience {
 		return // it was waited for long enough
 	}
-	if !swap.Image && t.visible(swap) {
-		return
+	if !swap.Image && t.seen.ever["swap "+swap.UUID+" "] {
+		return // it could be seen that it holds none
 	}
 	// What could not be read cannot be resumed either.
 	if t.d.Has(gen.Fails) || t.d.Has(gen.Unread) || t.d.Has(gen.Signature) {
 		return
 	}
 	t.w.broken(earlyWrite, w.At, "%s was written to by %s before it was known whether %s holds an image", w.Disk.Node(), w.By, p.Text)
-}
-
-// visible says whether the content of a swap can be read through a device
-// that is there.
-func (t *trial) visible(n *gen.Node) bool {
-	for _, e := range t.sim.Core.World().Devices.Block() {
-		if d := t.sim.DiskAt(e.Devname()); d != nil && t.shows(e.Devname(), n.UUID) {
-			return true
-		}
-	}
-	return false
 }
 
 // shows says whether the swap header on a device has that UUID.

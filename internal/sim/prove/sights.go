@@ -17,6 +17,8 @@ type sights struct {
 	// before is since when there were as many as before the last change.
 	before map[string]time.Duration
 
+	ever map[string]bool // identities that were there once
+
 	last   uint64          // the core's revision when it was last looked
 	listed []*udevd.Entry  // the block devices then
 	count  map[string]int  // of them, by identity
@@ -25,7 +27,7 @@ type sights struct {
 }
 
 func newSights() sights {
-	return sights{twins: map[string]time.Duration{}, members: map[string]int{}, since: map[string]time.Duration{}, before: map[string]time.Duration{},
+	return sights{twins: map[string]time.Duration{}, members: map[string]int{}, since: map[string]time.Duration{}, before: map[string]time.Duration{}, ever: map[string]bool{},
 		count: map[string]int{}, was: map[string]int{}, moved: map[string]bool{}}
 }
 
@@ -111,7 +113,7 @@ func (t *trial) counted(e *udevd.Entry, by int) {
 	s := &t.seen
 	had := s.count[id]
 	s.count[id] = had + by
-	s.moved[id] = true
+	s.moved[id], s.ever[id] = true, true
 	set := e.Property("ID_FS_UUID")
 	switch e.Property("ID_FS_TYPE") {
 	case "linux_raid_member", "btrfs":
