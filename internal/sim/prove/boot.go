@@ -65,7 +65,7 @@ func (b *Bench) Boot(d *gen.Machine) *Result {
 	}
 	t.w.step(m.Journal)
 	t.end()
-	r.Violations = t.w.found
+	r.Violations, r.Asked = t.w.found, t.w.asking > 0
 	journal := m.Journal
 	if len(r.Violations) > 0 {
 		m.Journal = nil // it is kept, and the next boot has another
