@@ -69,7 +69,7 @@ run: setup kernels build
 # Everything, also from nothing: the fast first.
 test: setup build kernels check
 	FIRSTLIGHT_REQUIRE=1 go test ./...
-	GOGC=400 FIRSTLIGHT_SEEDS=8000 go test ./internal/sim/prove -count=1 -timeout 30m
+	GOGC=400 FIRSTLIGHT_SEEDS=50000 go test ./internal/sim/prove -count=1 -timeout 30m
 	FIRSTLIGHT_REQUIRE=1 go test -race -short ./cmd/... ./internal/...
 	$(MAKE) --no-print-directory e2e
 

@@ -70,6 +70,7 @@ type Core struct {
 	others         []byte        // the drivers that the image has not; nil until they are needed
 	gone           *udevd.Entry  // the last device with content that went away
 	goneAt         time.Duration
+	warned         []string // of which objects a person who was asked something was told
 	failing        bool
 	offered        bool // a person is offered the emergency shell
 	shell          bool // a person has it

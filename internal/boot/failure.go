@@ -104,8 +104,9 @@ func (c *Core) listening() string {
 
 // halt ends the boot. It comes back when the machine could not be stopped.
 func (c *Core) halt(t *ueventd.Task, how machine.Power) {
-	c.wipeSecrets()
+	c.w.WipeSecrets(true)
 	if err := ueventd.Act(t, string(how), func(m machine.Machine) error { return m.Stop(how) }); err != nil {
+		c.w.WipeSecrets(false)
 		c.say(handler.Loud, string(how)+": "+err.Error())
 		return
 	}
@@ -147,6 +148,7 @@ func (c *Core) resume() {
 	c.w.Revision++
 	c.w.Progress()
 	c.w.Devices.LookAgain()
+	c.w.Round++
 	c.sched.Notify(handler.TopicRetry)
 	c.sched.Push(ueventd.Event{Queue: filter.Root, Kind: filter.Add})
 }

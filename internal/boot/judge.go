@@ -62,7 +62,11 @@ func (c *Core) fail() {
 // explanation when that time gets long: again only when it says something
 // else, and not before the same time has passed once more.
 func (c *Core) inform(now time.Duration) {
-	if c.failing || c.sched.Asking() {
+	if c.failing {
+		return
+	}
+	if c.sched.Asking() {
+		c.warn()
 		return
 	}
 	if at := c.explainAt(); at > 0 && at <= now {
@@ -77,6 +81,18 @@ func (c *Core) inform(now time.Duration) {
 		c.progressTimers++
 		c.said = now
 		c.say(handler.Loud, c.situation(false).Progress())
+	}
+}
+
+// warn tells a person who is being asked something what stands in the way of
+// the boot whatever the answer is, once of each object: the clocks stand still,
+// and until they go on nothing else would say so.
+func (c *Core) warn() {
+	for _, f := range c.w.Facts() {
+		if f.Condition == goal.Blocked && !slices.Contains(c.warned, f.Subject) {
+			c.warned = append(c.warned, f.Subject)
+			c.say(handler.Loud, f.Subject+": "+f.Text)
+		}
 	}
 }
 
@@ -173,7 +189,7 @@ func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
 	}
 	c.w.Break(t, bootcmd.StageCleanup)
 	c.w.Break(t, bootcmd.StageSwitchRoot)
-	c.wipeSecrets()
+	c.w.WipeSecrets(true)
 	c.keepLogOut(t)
 	init, args := c.w.Init, slices.Concat(c.opt.Args, c.opt.Config.InitArgs)
 	t.Record("switch-root", init)
@@ -184,16 +200,10 @@ func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
 		return ueventd.Outcome{} // a machine that only seems to start it
 	}
 	c.ended = c.stopped
+	c.w.WipeSecrets(c.ended)
 	c.w.SetFact(mount.InitGoal, goal.Fact{Subject: init, Condition: goal.Blocked, Text: "could not be started: " + err.Error(),
 		Try: "repair the system in the root from a rescue system, or name another program with init="})
 	g := c.w.Goals.Get(mount.InitGoal)
 	g.State = goal.GivenUp
 	return ueventd.Fail(err)
-}
-
-func (c *Core) wipeSecrets() {
-	for _, s := range c.w.Secrets {
-		clear(s)
-	}
-	c.w.Secrets = nil
 }

@@ -103,6 +103,14 @@ func (s *Situation) Explain() []string {
 			left -= len(lines[p])
 		}
 	}
+	// What the others have left shows more of what was cut.
+	left += most[Seen]
+	for _, p := range order {
+		if left += len(lines[p]); p != Seen && lines[p] != nil {
+			lines[p] = s.lines(p, left)
+		}
+		left -= len(lines[p])
+	}
 	var out []string
 	for p := range lines {
 		out = append(out, lines[p]...)

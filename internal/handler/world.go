@@ -87,10 +87,12 @@ type World struct {
 	// ResumeSettled: no image can be resumed any more, so that disks may be
 	// written to.
 	ResumeSettled bool
+	// Round counts how often everything that failed was tried again.
+	Round int
 	// Activity is when something last happened that brings the boot nearer.
 	Activity time.Duration
-	// Secrets are the passphrases that were typed, for the next device. They
-	// are wiped before the real system starts.
+	// Secrets are the passphrases that were typed, for the next device; see
+	// KeepSecret. They are wiped before the real system starts.
 	Secrets [][]byte
 	// Extra are the devices that the real root's fstab wants before the real
 	// system starts; see Want.
@@ -103,6 +105,7 @@ type World struct {
 	// Revision counts the changes of what an explanation is made from.
 	Revision uint64
 
+	leaving bool // the real system is being started
 	facts   map[string]*goal.Fact
 	order   []string
 	stopped map[bootcmd.Stage]bool // stages at which there was a shell
@@ -155,6 +158,25 @@ func (w *World) Facts() []goal.Fact {
 		out = append(out, *w.facts[k])
 	}
 	return out
+}
+
+// KeepSecret keeps a passphrase for the next device, unless the real system is
+// being started: what is unlocked meanwhile is its own matter.
+func (w *World) KeepSecret(secret []byte) {
+	if w.leaving {
+		clear(secret)
+		return
+	}
+	w.Secrets = append(w.Secrets, secret)
+}
+
+// WipeSecrets forgets the passphrases that were typed; leaving says that none
+// are to be kept from now on.
+func (w *World) WipeSecrets(leaving bool) {
+	for _, s := range w.Secrets {
+		clear(s)
+	}
+	w.Secrets, w.leaving = nil, leaving
 }
 
 // Progress notes that the boot came nearer to its goals.

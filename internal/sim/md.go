@@ -337,32 +337,61 @@ func (a *array) locate(off int64, key *keys, depth int) place {
 // rebuild computes what a missing member had from the others, which must all
 // have parts of the same thing.
 func (a *array) rebuild(off, at, run int64, key *keys, depth int) place {
-	var of *Disk
-	have := 0
-	for slot, x := range a.slots {
-		if !x.alive() {
-			continue
-		}
-		e := x.d.striped(int64(x.super.DataOffset)*mdsuper.SectorSize+at, nil, depth)
-		if e == nil || e.Stripe.Slot != slot || of != nil && e.Disk != of {
-			return place{garbage: true, n: run}
-		}
-		of = e.Disk
-		have++
-	}
-	if of == nil || a.level == 10 || a.level == 0 || have < int(a.stripe.data()) {
+	of, have := a.parts(at, depth)
+	switch {
+	case have == 0 || a.level == 10 || a.level == 0 || have < int(a.stripe.data()):
 		return place{gone: true, n: run}
+	case of == nil:
+		return place{garbage: true, n: run}
 	}
 	p := of.locate(off, key, depth+1)
 	p.n = min(p.n, run)
 	return p
 }
 
+// parts returns the thing of which all members have parts at a place, nil if
+// there is no such thing, and how many members there are.
+func (a *array) parts(at int64, depth int) (of *Disk, have int) {
+	for slot, x := range a.slots {
+		if !x.alive() {
+			continue
+		}
+		have++
+		e := x.d.striped(int64(x.super.DataOffset)*mdsuper.SectorSize+at, nil, depth+1)
+		if e == nil || e.Stripe.Slot != slot || have > 1 && e.Disk != of {
+			return nil, len(a.slots)
+		}
+		of = e.Disk
+	}
+	return of, have
+}
+
+// striped is striped of what the array shows, as far as its members agree on
+// what that is.
+func (a *array) striped(off int64, key *keys, depth int) *Extent {
+	if a.level == 1 {
+		for _, x := range a.slots {
+			if x.alive() {
+				return x.d.striped(int64(x.super.DataOffset)*mdsuper.SectorSize+off, key, depth+1)
+			}
+		}
+		return nil
+	}
+	spots, _, _ := a.stripe.physical(off)
+	if of, _ := a.parts(spots[0].off, depth); of != nil {
+		return of.striped(off, key, depth+1)
+	}
+	return nil
+}
+
 // striped returns the part of something spread over several disks that a byte
 // belongs to; nil if it is of none.
 func (d *Disk) striped(off int64, key *keys, depth int) *Extent {
-	if depth > maxLayers || d.array != nil {
+	if depth > maxLayers {
 		return nil
+	}
+	if d.array != nil {
+		return d.array.striped(off, key, depth)
 	}
 	for i := range d.views {
 		if v := &d.views[i]; off >= v.at && off < v.at+v.n && v.on != nil && v.stripes == nil {

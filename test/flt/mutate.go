@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"firstlight/internal/sim/prove"
 	"firstlight/test/host"
 )
 
@@ -114,8 +115,12 @@ func (m mutation) caught(ctx context.Context, dir, seeds string) (string, error)
 	}
 	out, err := host.Cmd{Argv: []string{program, "sim", "-brief", "-failures", "1", "-seeds", seeds}}.Run(ctx)
 	line, _, _ := strings.Cut(string(out), "\n")
-	if err == nil || !strings.HasPrefix(line, "seed ") {
+	var seed uint64
+	if _, bad := fmt.Sscanf(line, "seed %d:", &seed); err == nil || bad != nil {
 		return "", fmt.Errorf("nobody notices in %s seeds", seeds)
+	}
+	if r := prove.One(seed); len(r.Violations) > 0 {
+		return "", fmt.Errorf("seed %d breaks a rule without it: %v", seed, r.Violations[0])
 	}
 	return line, nil
 }

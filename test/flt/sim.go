@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"time"
 
 	"firstlight/internal/sim/gen"
@@ -24,39 +25,54 @@ func simulate(ctx context.Context, args []string) error {
 	brief := flags.Bool("brief", false, "say the seed and the rule of a failure, and nothing else")
 	workers := flags.Int("workers", runtime.GOMAXPROCS(0), "how many boots run at a time")
 	replay := flags.String("replay", "", "boot the machine described in this `file` instead, and print its journal")
+	out := flags.String("out", "", "keep in this `file` how far it is and what came of it, and go on from there")
+	slice := flags.Duration("for", 0, "stop after so long, to go on another time; 0 for never")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if *replay != "" {
 		return replayMachine(*replay)
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400) // a boot leaves nothing: the heap stays small all the same
+	}
+	s, err := openSoak(*out, *start)
+	if err != nil {
+		return err
+	}
 	began, last := time.Now(), time.Now()
-	failures := 0
+	before, failures := s.Done(), 0
 	const stride = 4096
-	var done uint64
-	for done < *seeds && ctx.Err() == nil && (*most == 0 || failures < *most) {
-		n := min(stride, *seeds-done)
-		prove.Seeds(*start+done, n, *workers, func(f prove.Failure) bool {
+	goOn := func() bool {
+		return ctx.Err() == nil && (*most == 0 || failures < *most) && (*slice == 0 || time.Since(began) < *slice)
+	}
+	for s.Done() < *seeds && goOn() {
+		stridden := time.Now()
+		n := min(stride, *seeds-s.Done())
+		sum := prove.Seeds(*start+s.Done(), n, *workers, func(f prove.Failure) bool {
 			failures++
+			s.Broken = append(s.Broken, brokenSeed{f.Seed, f.Result.Violations[0].Rule})
 			tellFailure(f, *brief)
-			return ctx.Err() == nil && (*most == 0 || failures < *most)
+			return *out != "" || *most == 0 || failures < *most
 		})
-		done += n
+		if err := s.add(sum, time.Since(stridden)); err != nil {
+			return err
+		}
 		if !*brief && time.Since(last) > 10*time.Second {
 			last = time.Now()
-			fmt.Fprintf(os.Stderr, "sim: %d of %d seeds, %.0f a second\n", done, *seeds, float64(done)/time.Since(began).Seconds())
+			fmt.Fprintf(os.Stderr, "sim: %d of %d seeds, %.0f a second\n", s.Done(), *seeds, float64(s.Done()-before)/time.Since(began).Seconds())
 		}
 	}
 	if !*brief {
-		rate := float64(done) / time.Since(began).Seconds()
+		rate := float64(s.Done()-before) / time.Since(began).Seconds()
 		fmt.Printf("sim: seeds %d to %d, %d failures; %.0f seeds/s, %.0f for each of %d workers\n",
-			*start, *start+done-1, failures, rate, rate/float64(*workers), *workers)
+			*start, *start+s.Done()-1, len(s.Broken), rate, rate/float64(*workers), *workers)
 	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case failures > 0:
-		return fmt.Errorf("%d machines broke a rule", failures)
+	case len(s.Broken) > 0:
+		return fmt.Errorf("%d machines broke a rule", len(s.Broken))
 	}
 	return nil
 }

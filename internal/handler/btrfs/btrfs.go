@@ -95,6 +95,9 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if ev.Kind == kindOverdue {
 		return h.late(f)
 	}
+	if f.members[ev.Name] == nil {
+		f.overdue = false // who has come may not be the last
+	}
 	// Two devices that are the same member must both be seen before the
 	// kernel is told of one.
 	w.Identified(t)
@@ -148,8 +151,9 @@ func (h *Handler) grown(seed *filesystem) {
 // late lets the mount go on without what is missing.
 func (h *Handler) late(f *filesystem) ueventd.Outcome {
 	w := h.w
+	_, later := w.Sched.DeadlineOf(f.key) // a member came before this was its turn
 	switch {
-	case f.ready || f.refused != "":
+	case later || f.ready || f.refused != "":
 	case w.Sched.Asking() || w.Sched.Active(filter.LUKS):
 		// The missing member may be encrypted, and somebody may be typing its
 		// passphrase just now.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"time"
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/crypttab"
@@ -33,7 +34,17 @@ type Handler struct {
 	prompt  string // the question that a person is asked, "" for none: its ID
 	expired bool   // it was withdrawn because its time was over
 	apart   []*volume
-	told    map[string]bool // volumes of which it was said what cannot be done for them
+	told    map[string]bool    // volumes of which it was said what cannot be done for them
+	refused map[string]refusal // devices that stay locked, by the key of their facts
+}
+
+// refusal is why a device stays locked: what the kernel says of it afterwards is
+// no reason to ask the person once more.
+type refusal struct {
+	devpath string
+	since   time.Duration // when the device came: one that went and came back is asked for again
+	round   int           // World.Round
+	text    string
 }
 
 // topicTurn is notified when the next question may be asked.
@@ -44,7 +55,7 @@ const topicAnswer = "luks answer"
 
 // New registers the handler.
 func New(w *handler.World) *Handler {
-	h := &Handler{w: w, told: map[string]bool{}}
+	h := &Handler{w: w, told: map[string]bool{}, refused: map[string]refusal{}}
 	w.Sched.Route(filter.LUKS, h.handle)
 	w.Sched.Route(filter.Asked, h.withdraw)
 	return h
@@ -216,6 +227,9 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 			Try: "give it another name: rd.luks.name=" + e.Property("ID_FS_UUID") + "=NAME"})
 		return ueventd.WaitFor(text, udevd.TopicDevice, handler.TopicRetry)
 	}
+	if r, ok := h.refused[key]; ok && r == (refusal{e.Devpath(), e.Since, w.Round, r.text}) {
+		return ueventd.WaitFor(r.text, handler.TopicRetry)
+	}
 	err := h.unlock(t, e, v)
 	if other := h.twin(e); other != "" && err != nil {
 		text := e.Devname() + " and " + other + " have the same LUKS header"
@@ -238,6 +252,7 @@ func (h *Handler) outcome(v *volume, e *udevd.Entry, err error) ueventd.Outcome 
 	topics := []string{handler.TopicRetry}
 	if stay, ok := err.(*stayLocked); ok {
 		f.Try = stay.try
+		h.refused[v.key] = refusal{e.Devpath(), e.Since, w.Round, f.Text}
 	} else {
 		w.Say(handler.Loud, e.Devname()+" cannot be unlocked: "+f.Text)
 		f.Try = advice(err)

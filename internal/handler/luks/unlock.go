@@ -377,7 +377,7 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.H
 		clear(secret)
 		return nil
 	}
-	h.w.Secrets = append(h.w.Secrets, secret)
+	h.w.KeepSecret(secret)
 	h.w.Sched.Notify(handler.TopicPassphrase)
 	return nil
 }

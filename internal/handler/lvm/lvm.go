@@ -48,6 +48,7 @@ type pv struct {
 // group is what this boot has done with a volume group.
 type group struct {
 	overdue bool
+	there   int               // how many of its physical volumes
 	active  map[string]uint64 // sequence number of the metadata that a logical volume was mapped by
 }
 
@@ -172,9 +173,12 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		h.groups[name] = st
 	}
 	if ev.Kind == kindOverdue {
+		if _, later := w.Sched.DeadlineOf(ev.Queue); later {
+			return ueventd.Outcome{} // a volume came before this was its turn
+		}
 		// The missing volume may be encrypted, and somebody may be typing its
-		// passphrase just now.
-		if w.Sched.Asking() || w.Sched.Active(filter.LUKS) {
+		// passphrase just now; or it has come and is being read.
+		if w.Sched.Asking() || w.Sched.Active(filter.LUKS) || w.Sched.Active(filter.PV) {
 			h.await(ev.Queue)
 			return ueventd.Outcome{}
 		}
@@ -191,6 +195,12 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	}
 	for _, n := range g.Notes {
 		t.Record("note", n)
+	}
+	if there := len(g.VG.PVs) - len(g.Missing()); there != st.there {
+		if there > st.there {
+			st.overdue = false // what has come may not be the last
+		}
+		st.there = there
 	}
 	p := h.plan(g, st.overdue)
 	if len(p.activate) == 0 && len(p.tool) == 0 && p.waits == "" {

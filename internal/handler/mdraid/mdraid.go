@@ -41,10 +41,11 @@ type Handler struct {
 // array is what is known of one array.
 type array struct {
 	key     string
-	members map[string]*member // by node
-	overdue bool               // the missing have been waited for
-	kernel  string             // its device, "md127", once it runs
-	used    map[string]bool    // nodes that it was started with, or spoken of
+	members map[string]*member       // by node
+	overdue bool                     // the missing have been waited for
+	first   map[string]time.Duration // of each node that was read: when its device came
+	kernel  string                   // its device, "md127", once it runs
+	used    map[string]bool          // nodes that it was started with, or spoken of
 }
 
 // member is a device that says it belongs to the array.
@@ -93,12 +94,12 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	}
 	a := h.arrays[ev.Queue]
 	if a == nil {
-		a = &array{key: ev.Queue, members: map[string]*member{}, used: map[string]bool{}}
+		a = &array{key: ev.Queue, members: map[string]*member{}, used: map[string]bool{}, first: map[string]time.Duration{}}
 		h.arrays[ev.Queue] = a
 	}
 	if ev.Kind == kindOverdue {
-		if a.kernel != "" {
-			return ueventd.Outcome{}
+		if _, later := w.Sched.DeadlineOf(a.key); a.kernel != "" || later {
+			return ueventd.Outcome{} // a member came before this was its turn
 		}
 		// The missing member may be encrypted, and somebody may be typing its
 		// passphrase just now.
@@ -149,6 +150,10 @@ func (h *Handler) look(t *ueventd.Task, a *array) (changed bool) {
 			continue
 		}
 		a.members[name] = &member{entry: e, super: s, err: err}
+		if a.first[name] != e.Since {
+			a.first[name] = e.Since
+			a.overdue = false // who has come may not be the last
+		}
 	}
 	for name := range a.members {
 		if !there[name] {

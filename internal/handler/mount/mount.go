@@ -214,7 +214,11 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 		flags |= fstab.ReadOnly
 	}
 	for _, gate := range h.gates {
-		if _, _, options := gate(e); options != "" {
+		topic, why, options := gate(e)
+		if topic != "" { // what was ready is not so any more
+			return ueventd.WaitFor(why, topic), false
+		}
+		if options != "" {
 			data = joinOptions(data, options)
 		}
 	}

@@ -2,6 +2,7 @@ package gen
 
 import (
 	"slices"
+	"time"
 )
 
 // enough says whether an array of a level and size does without some members;
@@ -20,17 +21,22 @@ func enough(level, slots, lost int) state {
 func (j judge) array(n *Node) standing {
 	m := j.m
 	out := standing{state: yes}
-	lost, unsure, there := 0, 0, 0
-	stale := map[int]bool{}
-	for _, f := range m.faults(n.ID, Stale) {
-		stale[f.N] = true
+	if j.off(Array) {
+		return standing{state: no, asks: j.anyAsks(n.On)}
 	}
+	lost, unsure, there := 0, 0, 0
+	stale := m.StaleSlots(n)
 	awaited := false
+	asked := time.Duration(0) // when the last question comes up
 	fates := make([]state, len(n.On))
 	for slot, on := range n.On {
 		s := j.device(on)
-		out.by, out.asks, out.seen = max(out.by, s.by), out.asks || s.asks && !stale[slot], out.seen || s.state == yes
+		old := slices.Contains(stale, slot)
+		out.by, out.asks, out.seen = max(out.by, s.by), out.asks || s.asks && !old, out.seen || s.state == yes
 		out.names = append(out.names, s.names...)
+		if s.asks {
+			asked = max(asked, s.by)
+		}
 		if m.has(on, Signature) {
 			s.state = min(s.state, maybe)
 		}
@@ -41,7 +47,7 @@ func (j judge) array(n *Node) standing {
 		case s.state == no:
 			lost++
 			awaited = true
-		case stale[slot]:
+		case old:
 			lost++
 			there++
 		default:
@@ -54,9 +60,6 @@ func (j judge) array(n *Node) standing {
 				return j.refused(n, out)
 			}
 		}
-	}
-	if j.off(Array) {
-		return standing{state: no, asks: out.asks}
 	}
 	if m.has(n.ID, Split) && len(n.On) > 1 {
 		switch {
@@ -71,9 +74,6 @@ func (j judge) array(n *Node) standing {
 	if len(stale) > 0 && (awaited || !j.atOnce(n)) {
 		// The newest members may be those that are missing, or late.
 		unsure++
-	}
-	if lost > 0 && n.Level >= 4 && slices.ContainsFunc(m.Below(n.ID), func(b *Node) bool { return b.Kind == Array && b.ID != n.ID }) {
-		unsure++ // the simulated machine computes no parity through two arrays
 	}
 	can := enough(n.Level, len(n.On), lost)
 	dirty := m.has(n.ID, Dirty) && n.Level >= 4 && n.Level <= 6
@@ -93,6 +93,8 @@ func (j judge) array(n *Node) standing {
 	}
 	switch {
 	case unsure > 0:
+	case out.asks && lost > 0 && asked+m.Margin() >= m.Degraded():
+		out.state = min(out.state, maybe) // it may have been started by then
 	case out.asks && lost > 0:
 		// A member may come out of the question that stands: it is waited for.
 		out.state = no
@@ -100,6 +102,32 @@ func (j judge) array(n *Node) standing {
 		out.asks = false
 	}
 	return out
+}
+
+// StaleSlots are the slots of an array whose members have missed writes: one at
+// least has not.
+func (m *Machine) StaleSlots(n *Node) []int {
+	var slots []int
+	for _, f := range m.faults(n.ID, Stale) {
+		if f.N < len(n.On) && len(slots) < len(n.On)-1 && !slices.Contains(slots, f.N) {
+			slots = append(slots, f.N)
+		}
+	}
+	return slots
+}
+
+// anyAsks says whether a person is asked about one of some devices.
+func (j judge) anyAsks(ids []int) bool {
+	return slices.ContainsFunc(ids, func(id int) bool { return j.device(id).asks })
+}
+
+// isNamed says whether the command line names a volume: it need not wait for
+// the rest of its group.
+func (j judge) isNamed(n *Node) bool {
+	return slices.ContainsFunc(j.m.Params, func(p Param) bool {
+		on := j.m.Node(p.Node)
+		return on != nil && (on.ID == n.ID || p.By == "path" && len(on.On) > 0 && on.On[0] == n.ID)
+	})
 }
 
 func (j judge) refused(n *Node, s standing) standing {
@@ -112,6 +140,10 @@ func (j judge) volume(n *Node) standing {
 	if len(n.On) < 2 || g == nil {
 		return standing{state: maybe} // no volume at all
 	}
+	if j.off(LV) {
+		return standing{state: no, asks: j.anyAsks(n.On[1:])}
+	}
+	named := j.isNamed(n)
 	out := standing{state: yes}
 	partial, missing := false, false
 	for _, pv := range g.On {
@@ -129,10 +161,14 @@ func (j judge) volume(n *Node) standing {
 			}
 		}
 		switch {
+		case !uses && s.state == no && named:
 		case !uses && s.state == no:
 			partial = true
 			if s.asks {
 				out.state, out.asks = no, true
+				if s.by+m.Margin() >= m.Degraded() {
+					out.state = maybe // it may have been activated by then
+				}
 			}
 		case !uses && s.state == maybe:
 			partial = true
@@ -145,9 +181,6 @@ func (j judge) volume(n *Node) standing {
 			out.by, out.asks = max(out.by, s.by), out.asks || s.asks
 			out.names = append(out.names, s.names...)
 		}
-	}
-	if j.off(LV) {
-		return standing{state: no, asks: out.asks}
 	}
 	if missing {
 		out.state = no

@@ -121,7 +121,8 @@ func (m *Machine) Truth() Truth {
 			t.Verdict = May
 		}
 	case r.state == no && deadline > 0:
-		t.Verdict = GivesUp
+		// While a question stands the clocks do, whatever it is about.
+		t.Verdict = map[state]Verdict{no: GivesUp, maybe: May, yes: Asks}[j.questions()]
 	case r.state == maybe || late || deadline == 0:
 		t.Verdict = May
 	}
@@ -148,6 +149,26 @@ func (m *Machine) Truth() Truth {
 	}
 	t.Quiet = t.Verdict == Boots && len(m.Faults) == 0 && t.By == 0 && m.Latency <= 20 && m.Gap <= 30 && len(m.Order) < 30 && (m.Param(Unlock) == nil || m.Person == Person{})
 	return t
+}
+
+// questions says whether a question comes up that nobody answers.
+func (j judge) questions() state {
+	if j.m.Person.After >= 0 || j.off(LUKS) {
+		return no
+	}
+	out := no
+	for _, p := range j.m.Params {
+		n := j.m.Node(p.Node)
+		if p.Subject != Unlock || n == nil {
+			continue
+		}
+		s := j.device(n.On[0]).state
+		if j.copied(n.On[0]) || j.m.has(n.On[0], Signature) {
+			s = min(s, maybe)
+		}
+		out = max(out, s)
+	}
+	return out
 }
 
 // resume settles whether the image is resumed.

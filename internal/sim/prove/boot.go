@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"firstlight/internal/boot"
+	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/handler/all"
 	"firstlight/internal/machine"
@@ -31,6 +32,7 @@ type trial struct {
 	fails  map[int]int    // injected errors so far, by fault
 	writes int            // of sim.Writes that were looked at
 	said   int            // of sim.Said likewise
+	known  []goal.Fact    // when the failure screen stood
 	tried  bool           // a resume was tried
 	roots  int            // how often the root was mounted
 }
@@ -63,7 +65,7 @@ func (b *Bench) Boot(d *gen.Machine) *Result {
 	}
 	t.w.step(m.Journal)
 	t.end()
-	r.Violations = t.w.found
+	r.Violations, r.Asked = t.w.found, t.w.asking > 0
 	journal := m.Journal
 	if len(r.Violations) > 0 {
 		m.Journal = nil // it is kept, and the next boot has another
@@ -258,6 +260,7 @@ func (t *trial) step() {
 	for ; t.said < len(m.Said); t.said++ {
 		if l := &m.Said[t.said]; t.r.Failed < 0 && strings.HasPrefix(l.Text, "The system cannot be started.") {
 			t.r.Failed, t.r.Screen = l.At, l.Text
+			t.known = m.Core.World().Facts()
 		}
 	}
 }

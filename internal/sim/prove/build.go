@@ -154,16 +154,15 @@ func (b *built) array(n *gen.Node) {
 // others, which slots those believe to be lost.
 func (b *built) history(n *gen.Node) (events map[int]uint64, lost []int, split, dirty bool) {
 	events = map[int]uint64{}
+	lost = b.d.StaleSlots(n)
+	for _, slot := range lost {
+		events[slot] = 20
+	}
 	for _, f := range b.d.Faults {
 		if f.Node != n.ID {
 			continue
 		}
 		switch f.Trouble {
-		case gen.Stale:
-			if f.N < len(n.On) && len(lost) < len(n.On)-1 && !slices.Contains(lost, f.N) {
-				events[f.N] = 20
-				lost = append(lost, f.N)
-			}
 		case gen.Split:
 			split = true
 		case gen.Dirty:

@@ -38,6 +38,8 @@ type Result struct {
 	// Screen its text.
 	Failed time.Duration
 	Screen string
+	// Asked: at the end a question stood.
+	Asked bool
 }
 
 // Broke says whether a rule was broken.

@@ -98,12 +98,17 @@ func (t *trial) startsArray(what string) {
 		if n.Kind != gen.Array || !strings.Contains(what, n.Name) {
 			continue
 		}
-		t.notTwice(what, "linux_raid_member "+n.UUID+" ")
 		_, list, _ := strings.Cut(what, " of ")
 		given := len(strings.Fields(list))
+		for _, node := range strings.Fields(list) { // what is left out may be there twice
+			if e := t.sim.Core.World().Devices.ByName(node); e != nil && identity(e) != "" {
+				t.notTwice(what, identity(e))
+			}
+		}
 		t.nothingStale(what, n, strings.Fields(list))
 		t.whole(what, n, given, 0)
-		if given < len(n.On) && t.w.asking > 0 && t.locked(n) && !t.d.Has(gen.Stale) {
+		// Members that their own array takes for lost are not waited for.
+		if given < len(n.On) && t.w.asking > 0 && t.locked(n) && !t.d.Has(gen.Stale) && !t.d.Has(gen.Split) {
 			t.w.broken(degraded, t.sim.Now(), "%s: a passphrase is being typed, and a member is encrypted", what)
 		}
 	}
@@ -114,12 +119,12 @@ func (t *trial) startsArray(what string) {
 func (t *trial) nothingStale(what string, n *gen.Node, given []string) {
 	stale, fresh := "", false
 	for _, name := range given {
-		d, _ := t.sim.Shows("/dev/" + strings.TrimPrefix(name, "/dev/"))
+		d, _ := t.sim.Shows(name)
 		slot := slices.IndexFunc(n.On, func(on int) bool { return d != nil && t.built.disks[on] == d })
 		if slot < 0 {
 			continue
 		}
-		if slices.ContainsFunc(t.d.Faults, func(f gen.Fault) bool { return f.Trouble == gen.Stale && f.Node == n.ID && f.N == slot }) {
+		if slices.Contains(t.d.StaleSlots(n), slot) {
 			stale = name
 		} else {
 			fresh = true
@@ -151,7 +156,7 @@ func (t *trial) whole(what string, n *gen.Node, given, copies int) {
 	if given < min(known, len(n.On)) && now-since > t.patience() && !unread {
 		t.w.broken(degraded, now, "%s: %d members are there since %v", what, known, since)
 	}
-	if given < len(n.On) && now-since < t.d.Degraded() {
+	if given < len(n.On) && t.waited(n.UUID) < t.d.Degraded() {
 		t.w.broken(degraded, now, "%s: the last member came at %v, and %v are to be waited", what, since, t.d.Degraded())
 	}
 }
@@ -161,7 +166,7 @@ func (t *trial) whole(what string, n *gen.Node, given, copies int) {
 func (t *trial) wholeGroup(what string, n *gen.Node) {
 	now := t.sim.Now()
 	known, since := t.seen.members[n.Name], t.seen.since[n.Name]
-	if known < len(n.On) && now-since < t.d.Degraded() && !t.volumesNamed() {
+	if known < len(n.On) && t.waited(n.Name) < t.d.Degraded() && !t.volumesNamed() {
 		t.w.broken(degraded, now, "%s: the last disk of it came at %v, and %v are to be waited", what, since, t.d.Degraded())
 	}
 }
@@ -222,25 +227,14 @@ func (t *trial) wrote(w sim.Write) {
 	if t.d.Has(gen.Jump) || t.w.clock(w.At) >= patience {
 		return // it was waited for long enough
 	}
-	if !swap.Image && t.visible(swap) {
-		return
+	if !swap.Image && t.seen.ever["swap "+swap.UUID+" "] {
+		return // it could be seen that it holds none
 	}
 	// What could not be read cannot be resumed either.
 	if t.d.Has(gen.Fails) || t.d.Has(gen.Unread) || t.d.Has(gen.Signature) {
 		return
 	}
 	t.w.broken(earlyWrite, w.At, "%s was written to by %s before it was known whether %s holds an image", w.Disk.Node(), w.By, p.Text)
-}
-
-// visible says whether the content of a swap can be read through a device
-// that is there.
-func (t *trial) visible(n *gen.Node) bool {
-	for _, e := range t.sim.Core.World().Devices.Block() {
-		if d := t.sim.DiskAt(e.Devname()); d != nil && t.shows(e.Devname(), n.UUID) {
-			return true
-		}
-	}
-	return false
 }
 
 // shows says whether the swap header on a device has that UUID.
@@ -281,9 +275,23 @@ func (t *trial) rightRoot(source string) {
 	}
 	if mark := d.Files[rootMark]; mark != markOf(t.truth.Root) {
 		t.w.broken(wrongRoot, t.sim.Now(), "%s is mounted, which is %q, not %q", source, mark, markOf(t.truth.Root))
-	} else if !t.sim.MountedWhole(handler.SysRoot) {
+	} else if !t.sim.MountedWhole(handler.SysRoot) && !t.justGone() {
 		t.w.broken(wrongRoot, t.sim.Now(), "%s is mounted, of which not all is what it should be", source)
 	}
+}
+
+// justGone says whether a disk of the root was pulled out a moment ago, which
+// nobody may have noticed yet.
+func (t *trial) justGone() bool {
+	for _, n := range t.d.Below(t.truth.Root) {
+		for _, f := range t.d.Faults {
+			since := t.sim.Now() - time.Duration(f.At)*time.Millisecond
+			if f.Trouble == gen.Flaps && f.Node == n.ID && since >= 0 && since < t.patience() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Resume notes that it was tried.
@@ -385,7 +393,7 @@ func (t *trial) failed() {
 	screen := strings.Join(strings.Fields(t.r.Screen), " ") // its lines are broken where they are full
 	if strings.Contains(screen, "… and ") {
 		// A screen has room for so much: what is known counts then.
-		for _, f := range t.sim.Core.World().Facts() {
+		for _, f := range t.known {
 			screen += " " + f.Subject + " " + f.Text
 		}
 	}

@@ -17,14 +17,17 @@ type Failure struct {
 
 // Seeds boots the machines of n seeds from start on, on as many goroutines as
 // workers says, and calls failed with those that break a rule, in the order
-// of the seeds. It ends early when failed returns false.
-func Seeds(start, n uint64, workers int, failed func(Failure) bool) {
+// of the seeds. It ends early when failed returns false. It returns the sum of
+// all that were booted.
+func Seeds(start, n uint64, workers int, failed func(Failure) bool) Tally {
 	const batch = 64
 	type part struct {
 		first    uint64
 		failures []Failure
+		sum      Tally
 	}
 	var mu sync.Mutex
+	var sum Tally
 	next, stop := start, false
 	done := map[uint64][]Failure{}
 	report := start
@@ -42,6 +45,7 @@ func Seeds(start, n uint64, workers int, failed func(Failure) bool) {
 		mu.Lock()
 		defer mu.Unlock()
 		done[p.first] = p.failures
+		sum.Merge(p.sum)
 		for {
 			list, ok := done[report]
 			if !ok {
@@ -64,7 +68,9 @@ func Seeds(start, n uint64, workers int, failed func(Failure) bool) {
 			for first, ok := take(); ok; first, ok = take() {
 				p := part{first: first}
 				for seed := first; seed < min(first+batch, start+n); seed++ {
-					if r := bench.Safe(gen.From(seed)); len(r.Violations) > 0 {
+					r := bench.Safe(gen.From(seed))
+					p.sum.add(seed, r)
+					if len(r.Violations) > 0 {
 						p.failures = append(p.failures, Failure{seed, r})
 					}
 				}
@@ -73,6 +79,7 @@ func Seeds(start, n uint64, workers int, failed func(Failure) bool) {
 		})
 	}
 	wait.Wait()
+	return sum
 }
 
 // One boots the machine of a seed. A panic of the core outside of a task, or

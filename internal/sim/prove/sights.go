@@ -3,6 +3,7 @@ package prove
 import (
 	"time"
 
+	"firstlight/internal/sim/gen"
 	"firstlight/internal/udevd"
 )
 
@@ -13,6 +14,10 @@ type sights struct {
 	// since when as many.
 	members map[string]int
 	since   map[string]time.Duration
+	// before is since when there were as many as before the last change.
+	before map[string]time.Duration
+
+	ever map[string]bool // identities that were there once
 
 	last   uint64          // the core's revision when it was last looked
 	listed []*udevd.Entry  // the block devices then
@@ -22,7 +27,7 @@ type sights struct {
 }
 
 func newSights() sights {
-	return sights{twins: map[string]time.Duration{}, members: map[string]int{}, since: map[string]time.Duration{},
+	return sights{twins: map[string]time.Duration{}, members: map[string]int{}, since: map[string]time.Duration{}, before: map[string]time.Duration{}, ever: map[string]bool{},
 		count: map[string]int{}, was: map[string]int{}, moved: map[string]bool{}}
 }
 
@@ -72,11 +77,31 @@ func (t *trial) look() {
 	}
 	clear(s.moved)
 	for set, n := range s.was {
-		if s.members[set] != n {
-			s.since[set] = at
+		if s.members[set] == n {
+			continue
 		}
+		if since, known := s.since[set]; !known {
+			s.before[set] = at
+		} else if since != at {
+			s.before[set] = since
+		}
+		s.since[set] = at
 	}
 	clear(s.was)
+}
+
+// waited is how long the members of a set have been as many. Of what has come
+// at this very moment it cannot be told whether it came before what was decided
+// then: the time until it came counts. A clock that jumps says nothing of it.
+func (t *trial) waited(set string) time.Duration {
+	if t.d.Has(gen.Jump) {
+		return time.Hour
+	}
+	now, since := t.sim.Now(), t.seen.since[set]
+	if since == now {
+		since = t.seen.before[set]
+	}
+	return now - since
 }
 
 // counted notes that a device has come or gone.
@@ -88,7 +113,7 @@ func (t *trial) counted(e *udevd.Entry, by int) {
 	s := &t.seen
 	had := s.count[id]
 	s.count[id] = had + by
-	s.moved[id] = true
+	s.moved[id], s.ever[id] = true, true
 	set := e.Property("ID_FS_UUID")
 	switch e.Property("ID_FS_TYPE") {
 	case "linux_raid_member", "btrfs":
