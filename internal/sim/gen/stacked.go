@@ -121,13 +121,23 @@ func (j judge) anyAsks(ids []int) bool {
 	return slices.ContainsFunc(ids, func(id int) bool { return j.device(id).asks })
 }
 
-// isNamed says whether the command line names a volume: it need not wait for
-// the rest of its group.
+// isNamed says whether the command line names a volume, so that it need not
+// wait for the rest of its group: if it lists what is to be activated, then in
+// that list, otherwise as what it wants.
 func (j judge) isNamed(n *Node) bool {
-	return slices.ContainsFunc(j.m.Params, func(p Param) bool {
+	listed, wanted, list := false, false, false
+	for _, p := range j.m.Params {
 		on := j.m.Node(p.Node)
-		return on != nil && (on.ID == n.ID || p.By == "path" && len(on.On) > 0 && on.On[0] == n.ID)
-	})
+		switch {
+		case on == nil:
+		case on.Kind == LV || on.Kind == Group:
+			list = true
+			listed = listed || on.ID == n.ID
+		case p.By == "path" && len(on.On) > 0 && on.On[0] == n.ID:
+			wanted = true
+		}
+	}
+	return listed || wanted && !list
 }
 
 func (j judge) refused(n *Node, s standing) standing {

@@ -51,6 +51,8 @@ func (m *Machine) Margin() time.Duration {
 			margin += 20 * time.Duration(f.Until) * time.Millisecond
 		case Overflow:
 			margin += time.Duration(f.Until) * time.Millisecond
+		case Checker:
+			margin += 2 * time.Duration(f.Until) * time.Millisecond
 		}
 	}
 	return margin + time.Duration(m.Gap*len(m.Order))*time.Millisecond
@@ -230,7 +232,38 @@ func (j judge) mount(n *Node, p *Param) standing {
 	if s.state != no && m.has(n.On[0], Signature) {
 		s.state, s.names = no, append(j.spelled(n, p), "more than one signature", "which cannot be mounted")
 	}
-	return j.named(n, p, s)
+	return j.named(n, p, j.checked(n, s))
+}
+
+// checked says what the check of a filesystem comes to before it is mounted.
+func (j judge) checked(n *Node, s standing) standing {
+	m := j.m
+	if s.state == no || !m.Check || n.Kind != Ext4 || m.Param(NoCheck) != nil {
+		return s
+	}
+	for _, f := range m.Faults {
+		if f.Trouble != Checker {
+			continue
+		}
+		names := []string(nil)
+		switch f.What {
+		case Hangs:
+			names = []string{"/sbin/fsck.ext4"}
+		case Crashes:
+			names = []string{"could not be checked"}
+		case Undecided:
+			names = []string{"need a decision"}
+		case Takes:
+			s.by += ms(f.Until)
+		}
+		if names != nil {
+			if s.state == yes {
+				s.state = no
+			}
+			s.names = append(s.names, names...)
+		}
+	}
+	return s
 }
 
 // named adds what the goal itself says: the name under which it is wanted.

@@ -26,6 +26,7 @@ const (
 	explanation = "the explanation names the fault"
 	quiet       = "no timer passes without trouble"
 	twiceDone   = "nothing is mounted twice"
+	unmended    = "no check of a filesystem is interrupted"
 	lostImage   = "a hibernated system is resumed"
 )
 
@@ -298,6 +299,16 @@ func (t *trial) justGone() bool {
 func (o observed) Resume(major, minor uint32, offset uint64) error {
 	o.t.tried = true
 	return o.Machine.Resume(major, minor, offset)
+}
+
+// Stop checks that no checker is interrupted.
+func (o observed) Stop(how machine.Power) error {
+	for what := range o.t.w.underWay() {
+		if strings.HasPrefix(what, checker) {
+			o.t.w.broken(unmended, o.t.sim.Now(), "%s while %s is under way", how, what)
+		}
+	}
+	return o.Machine.Stop(how)
 }
 
 // SwitchRoot checks what is left behind.
