@@ -32,7 +32,7 @@ func (j judge) array(n *Node) standing {
 	for slot, on := range n.On {
 		s := j.device(on)
 		old := slices.Contains(stale, slot)
-		out.by, out.asks, out.seen = max(out.by, s.by), out.asks || s.asks && !old, out.seen || s.state == yes
+		out.by, out.asks, out.seen = max(out.by, s.by), out.asks || s.asks && !old, out.seen || j.inTime(s)
 		out.names = append(out.names, s.names...)
 		if s.asks {
 			asked = max(asked, s.by)
@@ -54,8 +54,8 @@ func (j judge) array(n *Node) standing {
 			there++
 		}
 		if s.state != no && j.copied(on) {
-			if !j.together(on) {
-				unsure++
+			if !j.together(on) || old {
+				unsure++ // one that is not used is no matter
 			} else {
 				return j.refused(n, out)
 			}
@@ -100,6 +100,9 @@ func (j judge) array(n *Node) standing {
 		out.state = no
 	default:
 		out.asks = false
+		if awaited {
+			out = j.without(n, out)
+		}
 	}
 	return out
 }
@@ -162,7 +165,7 @@ func (j judge) volume(n *Node) standing {
 		if m.has(pv, Signature) {
 			s.state = min(s.state, maybe)
 		}
-		out.seen = out.seen || s.state == yes
+		out.seen = out.seen || j.inTime(s)
 		if s.state != no && j.copied(pv) {
 			if !j.together(pv) {
 				out.state = min(out.state, maybe)
@@ -200,6 +203,7 @@ func (j judge) volume(n *Node) standing {
 	}
 	if partial {
 		out.by += j.patience()
+		out = j.without(n, out)
 	}
 	return out
 }

@@ -34,7 +34,7 @@ type trial struct {
 	fails  map[int]int    // injected errors so far, by fault
 	writes int            // of sim.Writes that were looked at
 	said   int            // of sim.Said likewise
-	known  []goal.Fact    // when the failure screen stood
+	facts  []goal.Fact    // when the failure screen stood
 	tried  bool           // a resume was tried
 	roots  int            // how often the root was mounted
 }
@@ -280,7 +280,7 @@ func (t *trial) step() {
 	for ; t.said < len(m.Said); t.said++ {
 		if l := &m.Said[t.said]; t.r.Failed < 0 && strings.HasPrefix(l.Text, "The system cannot be started.") {
 			t.r.Failed, t.r.Screen = l.At, l.Text
-			t.known = m.Core.World().Facts()
+			t.facts = m.Core.World().Facts()
 		}
 	}
 }

@@ -166,7 +166,7 @@ func (t *trial) whole(what string, n *gen.Node, given, copies int) {
 // disks of the group are still to come.
 func (t *trial) wholeGroup(what string, n *gen.Node) {
 	now := t.sim.Now()
-	known, since := t.seen.members[n.Name], t.seen.since[n.Name]
+	known, since := t.known(n.Name), t.seen.since[n.Name]
 	if known < len(n.On) && t.waited(n.Name) < t.d.Degraded() && !t.volumesNamed() {
 		t.w.broken(degraded, now, "%s: the last disk of it came at %v, and %v are to be waited", what, since, t.d.Degraded())
 	}
@@ -404,7 +404,7 @@ func (t *trial) failed() {
 	screen := strings.Join(strings.Fields(t.r.Screen), " ") // its lines are broken where they are full
 	if strings.Contains(screen, "… and ") {
 		// A screen has room for so much: what is known counts then.
-		for _, f := range t.known {
+		for _, f := range t.facts {
 			screen += " " + f.Subject + " " + f.Text
 		}
 	}
