@@ -2,6 +2,7 @@ package boot
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"firstlight/internal/bootcmd"
@@ -31,11 +32,11 @@ func (c *Core) failure(t *ueventd.Task) ueventd.Outcome {
 	case f.Shell:
 		c.emergency(t)
 	case f.Action != bootcmd.ActionDefault:
-		c.halt(t, power(f.Action))
+		c.end(t, power(f.Action))
 	case f.PanicSet && f.Panic != 0:
 		c.pause(t, time.Duration(max(f.Panic, 0))*time.Second)
 		if !c.reachable() {
-			c.halt(t, machine.Reboot)
+			c.end(t, machine.Reboot)
 		}
 	default:
 		c.pause(t, again)
@@ -67,8 +68,8 @@ func (c *Core) emergency(t *ueventd.Task) {
 	t.Record("decision", "no shell: "+err.Error())
 	if a := c.opt.Config.Failure.Action; a != bootcmd.ActionDefault {
 		c.say(handler.Loud, "No shell: "+err.Error()+".")
-		c.halt(t, power(a))
-		if c.stopped {
+		c.end(t, power(a))
+		if c.stopped || c.reachable() {
 			return
 		}
 	}
@@ -80,7 +81,7 @@ func (c *Core) emergency(t *ueventd.Task) {
 	}
 	c.pause(t, time.Duration(max(f.Panic, 0))*time.Second)
 	if !c.reachable() {
-		c.halt(t, machine.Reboot)
+		c.end(t, machine.Reboot)
 	}
 }
 
@@ -101,6 +102,26 @@ func (c *Core) nextStep() string {
 func (c *Core) listening() string {
 	return "Devices that come now still count; Ctrl-Alt-Del reboots."
 }
+
+// end is halt where nobody but the command line asks for it: a filesystem that
+// is being mended is not left half done, and if that was what the boot has
+// waited for, it goes on.
+func (c *Core) end(t *ueventd.Task, how machine.Power) {
+	if len(c.w.Checks) > 0 {
+		c.say(handler.Loud, string(how)+" when the check of "+strings.Join(c.w.Checks, " and of ")+" has ended")
+		for len(c.w.Checks) > 0 {
+			t.Wait("the check of "+strings.Join(c.w.Checks, " "), handler.TopicChecked)
+		}
+		c.pause(t, settleAfterCheck)
+		if c.reachable() {
+			return
+		}
+	}
+	c.halt(t, how)
+}
+
+// settleAfterCheck is how long after the last check the mount may take.
+const settleAfterCheck = 10 * time.Second
 
 // halt ends the boot. It comes back when the machine could not be stopped.
 func (c *Core) halt(t *ueventd.Task, how machine.Power) {

@@ -32,6 +32,7 @@ const (
 	TopicPassphrase    = "passphrase cached"
 	TopicRetry         = "try again" // a person has left the shell
 	TopicWanted        = "wanted"    // the boot wants one more device
+	TopicChecked       = "checked"   // the check of a filesystem has ended
 )
 
 // KindMounts is the event that the mount table has changed; its value is the
@@ -89,6 +90,9 @@ type World struct {
 	ResumeSettled bool
 	// Round counts how often everything that failed was tried again.
 	Round int
+	// Checks are the devices whose filesystems are being checked just now: the
+	// checker may be writing to them.
+	Checks []string
 	// Activity is when something last happened that brings the boot nearer.
 	Activity time.Duration
 	// Secrets are the passphrases that were typed, for the next device; see
@@ -158,6 +162,18 @@ func (w *World) Facts() []goal.Fact {
 		out = append(out, *w.facts[k])
 	}
 	return out
+}
+
+// Checking notes that a filesystem is being checked, or not any more.
+func (w *World) Checking(device string, on bool) {
+	if on {
+		w.Checks = append(w.Checks, device)
+		return
+	}
+	if i := slices.Index(w.Checks, device); i >= 0 {
+		w.Checks = slices.Delete(w.Checks, i, i+1)
+	}
+	w.Sched.Notify(TopicChecked)
 }
 
 // KeepSecret keeps a passphrase for the next device, unless the real system is

@@ -267,6 +267,19 @@ func NIC(slot int) *Device {
 			Attrs: map[string]string{"address": fmt.Sprintf("52:54:00:00:00:%02x", slot&0xff), "operstate": "up", "carrier": "1", "type": "1"}}}})
 }
 
+// LinkChanged lets the link of a card come up or go down, if its driver is
+// there: the kernel says that of a network interface by other means than its
+// attributes, and tells of a change.
+func (m *Machine) LinkChanged(card *Device, up bool) {
+	for _, c := range card.Children {
+		if c.Subsystem == "net" && c.there {
+			m.sys.set(c.path+"/carrier", map[bool]string{true: "1", false: "0"}[up])
+			m.tellDevice("change", c)
+		}
+		m.LinkChanged(c, up)
+	}
+}
+
 func pci(slot int, modalias string, children ...*Device) *Device {
 	return &Device{Name: fmt.Sprintf("0000:00:%02x.%x", slot>>3&0x1f, slot&7), Subsystem: "pci", Modalias: modalias, Children: children}
 }

@@ -62,9 +62,11 @@ func Check(t *ueventd.Task, w *handler.World, e *udevd.Entry, typ string, pass i
 	}
 	args := arguments(typ, f)
 	w.Say(handler.Detail, "checking "+e.Devname())
+	w.Checking(e.Devname(), true)
 	exit, err := ueventd.Do(t, program+" "+strings.Join(args, " ")+" "+e.Devname(), func(m machine.Machine) (machine.Exit, error) {
 		return m.Run(machine.Program{Path: program, Args: append(args, e.Devname())})
 	})
+	w.Checking(e.Devname(), false)
 	if err != nil {
 		w.Say(handler.Loud, "the check of "+e.Devname()+" could not be run: "+err.Error())
 		return Result{}

@@ -324,6 +324,10 @@ func (h *Handler) start(t *ueventd.Task, a *array, v *mdsuper.Array, line *mdsup
 	}
 	h.given = append(h.given, given{name, md.MapLine(v.Super, name)})
 	h.writeMap(t)
+	if h.look(t, a) { // a member came or went while the map was being written
+		h.take(t, name)
+		return h.judge(t, a)
+	}
 	if v.State == mdsuper.Degraded {
 		h.sayDegraded(a, v, name)
 	}
@@ -334,8 +338,7 @@ func (h *Handler) start(t *ueventd.Task, a *array, v *mdsuper.Array, line *mdsup
 		w.Say(handler.Loud, n.Error())
 	}
 	if err != nil {
-		h.given = slices.DeleteFunc(h.given, func(g given) bool { return g.name == name })
-		h.writeMap(t)
+		h.take(t, name)
 		return h.failed(a, v, err)
 	}
 	h.running(a, name.Kernel)
@@ -349,6 +352,12 @@ func (h *Handler) start(t *ueventd.Task, a *array, v *mdsuper.Array, line *mdsup
 	w.Progress()
 	// What came while it was being started is in the queue behind this.
 	return ueventd.Outcome{}
+}
+
+// take takes a name back that was given to an array.
+func (h *Handler) take(t *ueventd.Task, name mdsuper.Name) {
+	h.given = slices.DeleteFunc(h.given, func(g given) bool { return g.name == name })
+	h.writeMap(t)
 }
 
 // running notes that the kernel has the array.

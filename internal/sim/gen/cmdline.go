@@ -65,6 +65,7 @@ func (b *builder) cmdline() {
 	b.restrict(needed)
 	b.times()
 	b.ending()
+	b.check()
 	b.noise()
 	b.Shuffle(len(m.Params), func(i, j int) { m.Params[i], m.Params[j] = m.Params[j], m.Params[i] })
 }
@@ -188,7 +189,8 @@ func (m *Machine) MappingName(n *Node) string {
 // unlock asks for an encrypted device in one of the dialects.
 func (b *builder) unlock(n *Node) {
 	p := Param{Subject: Unlock, Node: n.ID}
-	switch b.IntN(9) {
+	part := b.m.Node(n.On[0])
+	switch b.IntN(13) {
 	case 0:
 		n.Name = "cr" + b.word()
 		p.Text = "rd.luks.name=" + n.UUID + "=" + n.Name
@@ -208,6 +210,25 @@ func (b *builder) unlock(n *Node) {
 		p.Text = "rd.luks.uuid=" + n.UUID[:13]
 	case 7:
 		p.Text = "luks.uuid=" + strings.ToUpper(n.UUID)
+	case 8:
+		n.Name = "cr" + b.word()
+		p.Text = "cryptdevice=/dev/disk/by-uuid/" + n.UUID + ":" + n.Name + b.choose("", ":allow-discards")
+	case 9:
+		n.Name = "cr" + b.word()
+		p.Text = b.quoted("cryptopts=", "target="+n.Name+",source=UUID="+n.UUID+b.choose("", ",lvm=any", ",tries=3"))
+	case 10:
+		if part.Kind == Part {
+			p.Text = "rd.luks.partuuid=" + part.UUID
+			break
+		}
+		p.Text = "rd.luks.uuid=" + n.UUID
+	case 11:
+		n.Name = "cr" + b.word()
+		if part.Kind == Part {
+			p.Text = "cryptdevice=PARTUUID=" + part.UUID + ":" + n.Name
+			break
+		}
+		p.Text = "rd.luks.name=" + n.UUID + "=" + n.Name
 	default:
 		p.Text = "rd.luks.uuid=" + n.UUID
 	}
@@ -217,7 +238,7 @@ func (b *builder) unlock(n *Node) {
 // restrict names the arrays and groups that are needed, after which no others
 // are touched.
 func (b *builder) restrict(needed []*Node) {
-	md, lvm := b.chance(8), b.chance(10)
+	md, lvm, whole := b.chance(8), b.chance(12), b.chance(40)
 	for _, n := range needed {
 		switch {
 		case n.Kind == Array && md:
@@ -226,6 +247,9 @@ func (b *builder) restrict(needed []*Node) {
 				u = u[:8] + ":" + u[8:16] + ":" + u[16:24] + ":" + u[24:]
 			}
 			b.param(Param{Text: b.choose("rd.md.uuid=", "rd_MD_UUID=") + u, Node: n.ID})
+		case n.Kind == LV && lvm && whole:
+			g := b.m.Node(n.On[0])
+			b.param(Param{Text: b.choose("rd.lvm.vg=", "rd_LVM_VG=") + g.Name, Node: g.ID})
 		case n.Kind == LV && lvm:
 			b.param(Param{Text: b.choose("rd.lvm.lv=", "rd_LVM_LV=") + b.m.Node(n.On[0]).Name + "/" + n.Name, Node: n.ID})
 		}
@@ -250,32 +274,42 @@ func (b *builder) times() {
 		if b.chance(20) {
 			text += "s"
 		}
-		b.param(Param{Text: b.choose("rd.timeout=", "rd.retry=", "rdretry=") + text, Subject: Timeout, Seconds: s})
+		b.param(Param{Text: b.choose("rd.timeout=", "rd.retry=", "rdretry=", "rd_retry=") + text, Subject: Timeout, Seconds: s})
 	}
 	if b.chance(20) {
 		s := b.pick(1, 3, 8, 25)
-		b.param(Param{Text: b.choose("rd.firstlight.degraded=", "raid-member-delay=") + strconv.Itoa(s), Subject: Degraded, Seconds: s})
+		b.param(Param{Text: b.choose("rd.firstlight.degraded=", "raid-member-delay=", "btrfs-member-delay=") + strconv.Itoa(s), Subject: Degraded, Seconds: s})
 	}
 }
 
 // ending says what happens when the boot fails.
 func (b *builder) ending() {
 	if b.chance(70) {
-		b.param(Param{Text: b.choose("rd.shell=0", "rd.shell=no"), Subject: NoShell})
+		b.param(Param{Text: b.choose("rd.shell=0", "rd.shell=no", "rdshell=0", "rd.shell=off"), Subject: NoShell})
 	}
 	if b.chance(25) {
 		s := b.pick(0, 5, 10, 30)
-		b.param(Param{Text: "panic=" + strconv.Itoa(s), Subject: Panic, Seconds: s})
+		b.param(Param{Text: b.choose("panic=", "panic=", "rdpanic=") + strconv.Itoa(s), Subject: Panic, Seconds: s})
 	}
 	if b.chance(10) {
 		b.param(Param{Text: "rd.emergency=" + b.choose("reboot", "poweroff", "halt"), Subject: Action})
 	}
 }
 
+// check says whether filesystems are checked.
+func (b *builder) check() {
+	if b.chance(12) {
+		b.param(Param{Text: b.choose("fsck.mode=skip", "rd.skipfsck", "fastboot", "no-fsck"), Subject: NoCheck})
+	} else if b.chance(8) {
+		b.param(Param{Text: b.choose("fsck.mode=force", "forcefsck", "fsck.mode=auto")})
+	}
+}
+
 // noise adds what has no bearing on where the boot ends.
 func (b *builder) noise() {
 	for _, text := range []string{"quiet", "splash", "ro", "rw", "BOOT_IMAGE=/vmlinuz-6.1.0", "console=ttyS0,115200n8", "console=tty0",
-		"rd.info", "debug", "loglevel=3", "mitigations=off", "systemd.unit=multi-user.target", "rootdelay=3", "fsck.mode=skip",
+		"rd.info", "debug", "loglevel=3", "mitigations=off", "systemd.unit=multi-user.target", "rootdelay=3", "fsck.repair=yes", "fsck.repair=no", "fsckfix", "rd.luks.crypttab=0", "rd_NO_MDADMCONF", "rd.md.conf=0", "rd_NO_LVMCONF",
+		"luks-discard", "rd.multipath=0", "rd_NO_PLYMOUTH", "booster.debug=0", "rootflags=noatime", "rdinfo",
 		"rd.driver.blacklist=nouveau", "net.ifnames=0", "rootfstype=auto", "apparmor=1", "nvidia-drm.modeset=1",
 		"systemd.log_level=debug", "rd.udev.log_level=err", "unknown.word", "another=one"} {
 		if b.chance(6) {

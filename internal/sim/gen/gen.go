@@ -66,7 +66,8 @@ const (
 	Panic    Subject = "panic"
 	Action   Subject = "action"
 	NoResume Subject = "noresume"
-	Off      Subject = "off" // md, lvm or luks is switched off: Kind says which
+	Off      Subject = "off"     // md, lvm or luks is switched off: Kind says which
+	NoCheck  Subject = "nocheck" // no filesystem is checked
 	Noise    Subject = ""
 )
 
@@ -114,6 +115,21 @@ const (
 	NoDriver  Trouble = "nodriver"  // the image lacks the driver of the bus What
 	Crash     Trouble = "crash"     // a handler panics at At
 	Jump      Trouble = "jump"      // the clock jumps from At to Until
+	Checker   Trouble = "checker"   // the checker of filesystems does What; see Checkers
+)
+
+// Checkers are what a checker may do besides finding nothing: it never ends, it
+// is killed by a signal, it takes until Until, it mends something, it asks for
+// a decision.
+var Checkers = [...]string{Hangs, Crashes, Takes, Mends, Undecided}
+
+// What checkers do.
+const (
+	Hangs     = "hangs"
+	Crashes   = "crashes"
+	Takes     = "takes long"
+	Mends     = "mends"
+	Undecided = "undecided"
 )
 
 // Fault is one thing that goes wrong. Times are in milliseconds of the boot.
@@ -124,6 +140,7 @@ type Fault struct {
 	Until   int     `json:"until,omitempty"`
 	N       int     `json:"n,omitempty"`
 	What    string  `json:"what,omitempty"`
+	Errno   string  `json:"errno,omitempty"` // Fails: with that error, "EBUSY"
 }
 
 // Machine is the description of a machine and of one boot of it.
@@ -139,6 +156,11 @@ type Machine struct {
 	// Drivers: the disks are behind buses whose drivers are modules of the
 	// image; otherwise everything is built in.
 	Drivers bool `json:"drivers,omitempty"`
+	// Check: the image has a checker of filesystems.
+	Check bool `json:"check,omitempty"`
+	// Cards is how many network cards there are. Each has a link that comes up
+	// some time after the card.
+	Cards int `json:"cards,omitempty"`
 	// Order is the order in which the disks come where it is not that of
 	// Nodes, and Gap the time between two of them in milliseconds.
 	Order []int `json:"order,omitempty"`

@@ -243,6 +243,8 @@ func (b *builder) storage() {
 		b.m.Gap = b.pick(1, 5, 30, 200)
 	}
 	b.m.Drivers = b.chance(25)
+	b.m.Check = b.chance(40)
+	b.m.Cards = b.pick(0, 0, 0, 1, 1, 2, 4)
 	for _, d := range b.m.Disks() {
 		b.m.Order = append(b.m.Order, d.ID)
 	}

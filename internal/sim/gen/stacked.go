@@ -32,7 +32,7 @@ func (j judge) array(n *Node) standing {
 	for slot, on := range n.On {
 		s := j.device(on)
 		old := slices.Contains(stale, slot)
-		out.by, out.asks, out.seen = max(out.by, s.by), out.asks || s.asks && !old, out.seen || s.state == yes
+		out.by, out.asks, out.seen = max(out.by, s.by), out.asks || s.asks && !old, out.seen || j.inTime(s)
 		out.names = append(out.names, s.names...)
 		if s.asks {
 			asked = max(asked, s.by)
@@ -54,8 +54,8 @@ func (j judge) array(n *Node) standing {
 			there++
 		}
 		if s.state != no && j.copied(on) {
-			if !j.together(on) {
-				unsure++
+			if !j.together(on) || old {
+				unsure++ // one that is not used is no matter
 			} else {
 				return j.refused(n, out)
 			}
@@ -100,6 +100,9 @@ func (j judge) array(n *Node) standing {
 		out.state = no
 	default:
 		out.asks = false
+		if awaited {
+			out = j.without(n, out)
+		}
 	}
 	return out
 }
@@ -121,13 +124,23 @@ func (j judge) anyAsks(ids []int) bool {
 	return slices.ContainsFunc(ids, func(id int) bool { return j.device(id).asks })
 }
 
-// isNamed says whether the command line names a volume: it need not wait for
-// the rest of its group.
+// isNamed says whether the command line names a volume, so that it need not
+// wait for the rest of its group: if it lists what is to be activated, then in
+// that list, otherwise as what it wants.
 func (j judge) isNamed(n *Node) bool {
-	return slices.ContainsFunc(j.m.Params, func(p Param) bool {
+	listed, wanted, list := false, false, false
+	for _, p := range j.m.Params {
 		on := j.m.Node(p.Node)
-		return on != nil && (on.ID == n.ID || p.By == "path" && len(on.On) > 0 && on.On[0] == n.ID)
-	})
+		switch {
+		case on == nil:
+		case on.Kind == LV || on.Kind == Group:
+			list = true
+			listed = listed || on.ID == n.ID
+		case p.By == "path" && len(on.On) > 0 && on.On[0] == n.ID:
+			wanted = true
+		}
+	}
+	return listed || wanted && !list
 }
 
 func (j judge) refused(n *Node, s standing) standing {
@@ -152,7 +165,7 @@ func (j judge) volume(n *Node) standing {
 		if m.has(pv, Signature) {
 			s.state = min(s.state, maybe)
 		}
-		out.seen = out.seen || s.state == yes
+		out.seen = out.seen || j.inTime(s)
 		if s.state != no && j.copied(pv) {
 			if !j.together(pv) {
 				out.state = min(out.state, maybe)
@@ -190,6 +203,7 @@ func (j judge) volume(n *Node) standing {
 	}
 	if partial {
 		out.by += j.patience()
+		out = j.without(n, out)
 	}
 	return out
 }

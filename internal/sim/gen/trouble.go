@@ -59,7 +59,7 @@ func (b *builder) fault() Fault {
 	for {
 		disk := b.victim(Disk)
 		f := Fault{Node: disk.ID}
-		switch b.IntN(21) {
+		switch b.IntN(22) {
 		case 0, 1, 2:
 			f.Trouble = Missing
 		case 3, 4, 5:
@@ -102,7 +102,8 @@ func (b *builder) fault() Fault {
 			}
 			f = Fault{Trouble: Signature, Node: n.ID}
 		case 16, 17:
-			f = Fault{Trouble: Fails, What: operations[b.IntN(len(operations))], N: b.pick(1, 1, 2, -1)}
+			f = Fault{Trouble: Fails, What: operations[b.IntN(len(operations))], N: b.pick(1, 1, 2, -1),
+				Errno: b.choose("", "EIO", "EBUSY", "ENOMEM")}
 		case 18:
 			f = Fault{Trouble: Slow, What: operations[b.IntN(len(operations))], Until: b.pick(300, 1500, 6000)}
 		case 19:
@@ -117,6 +118,14 @@ func (b *builder) fault() Fault {
 			}
 		case 20:
 			f = Fault{Trouble: Crash, At: b.pick(0, 10, 100)}
+		case 21:
+			if !b.m.Check {
+				continue
+			}
+			f = Fault{Trouble: Checker, What: Checkers[b.IntN(len(Checkers))]}
+			if f.What == Takes {
+				f.Until = b.pick(2000, 30000, 200000)
+			}
 		}
 		return f
 	}

@@ -51,6 +51,8 @@ func (m *Machine) Margin() time.Duration {
 			margin += 20 * time.Duration(f.Until) * time.Millisecond
 		case Overflow:
 			margin += time.Duration(f.Until) * time.Millisecond
+		case Checker:
+			margin += 2 * time.Duration(f.Until) * time.Millisecond
 		}
 	}
 	return margin + time.Duration(m.Gap*len(m.Order))*time.Millisecond
@@ -91,6 +93,8 @@ func (m *Machine) Truth() Truth {
 	deadline := m.Deadline()
 	r := j.mount(root, m.Param(Root))
 	t.By, t.Names = r.by, r.names
+	margin := m.Margin()
+	late := deadline > 0 && r.by+margin >= deadline
 	resume := j.resume(&t)
 	if u := m.usr(); u != nil && r.state == yes {
 		s := j.mount(u, &Param{By: "uuid"})
@@ -105,8 +109,7 @@ func (m *Machine) Truth() Truth {
 		t.By = max(t.By, s.by)
 		r.by = t.By
 	}
-	margin := m.Margin()
-	late := max(t.By, r.by)+margin >= deadline
+	late = late || max(t.By, r.by)+margin >= deadline
 	switch {
 	case m.Has(Fails) || m.Has(Jump):
 		t.Verdict = May
@@ -122,7 +125,8 @@ func (m *Machine) Truth() Truth {
 		}
 	case r.state == no && deadline > 0:
 		// While a question stands the clocks do, whatever it is about.
-		t.Verdict = map[state]Verdict{no: GivesUp, maybe: May, yes: Asks}[j.questions()]
+		q, _ := j.questions(nil)
+		t.Verdict = map[state]Verdict{no: GivesUp, maybe: May, yes: Asks}[q]
 	case r.state == maybe || late || deadline == 0:
 		t.Verdict = May
 	}
@@ -151,24 +155,46 @@ func (m *Machine) Truth() Truth {
 	return t
 }
 
-// questions says whether a question comes up that nobody answers.
-func (j judge) questions() state {
+// questions says whether a question comes up that nobody answers, and when;
+// those about what lies on a node are left out.
+func (j judge) questions(below *Node) (comes state, by time.Duration) {
 	if j.m.Person.After >= 0 || j.off(LUKS) {
-		return no
+		return no, 0
 	}
-	out := no
 	for _, p := range j.m.Params {
 		n := j.m.Node(p.Node)
-		if p.Subject != Unlock || n == nil {
+		if p.Subject != Unlock || n == nil || below != nil && slices.Contains(j.m.Below(n.ID), below) {
 			continue
 		}
-		s := j.device(n.On[0]).state
-		if j.copied(n.On[0]) || j.m.has(n.On[0], Signature) {
-			s = min(s, maybe)
+		s := j.device(n.On[0])
+		if s.state != no && (j.copied(n.On[0]) || j.m.has(n.On[0], Signature)) {
+			s.state = maybe
 		}
-		out = max(out, s)
+		if s.state > comes || s.state == comes && s.by < by {
+			comes, by = s.state, s.by
+		}
 	}
-	return out
+	return comes, by
+}
+
+// without is what comes of something that has to do without a part of it:
+// as long as a question stands, what it is about is waited for.
+func (j judge) without(n *Node, s standing) standing {
+	q, by := j.questions(n)
+	switch {
+	case q == no || s.state == no:
+	case q == maybe || by+j.m.Margin() >= j.m.Degraded():
+		s.state = min(s.state, maybe)
+	default:
+		s.state, s.asks = no, true
+	}
+	return s
+}
+
+// inTime says whether something comes to be before the boot is given up.
+func (j judge) inTime(s standing) bool {
+	d := j.m.Deadline()
+	return s.state == yes && (d == 0 || s.by+j.m.Margin() < d)
 }
 
 // resume settles whether the image is resumed.
@@ -230,7 +256,38 @@ func (j judge) mount(n *Node, p *Param) standing {
 	if s.state != no && m.has(n.On[0], Signature) {
 		s.state, s.names = no, append(j.spelled(n, p), "more than one signature", "which cannot be mounted")
 	}
-	return j.named(n, p, s)
+	return j.named(n, p, j.checked(n, s))
+}
+
+// checked says what the check of a filesystem comes to before it is mounted.
+func (j judge) checked(n *Node, s standing) standing {
+	m := j.m
+	if s.state == no || !m.Check || n.Kind != Ext4 || m.Param(NoCheck) != nil {
+		return s
+	}
+	for _, f := range m.Faults {
+		if f.Trouble != Checker {
+			continue
+		}
+		names := []string(nil)
+		switch f.What {
+		case Hangs:
+			names = []string{"/sbin/fsck.ext4"}
+		case Crashes:
+			names = []string{"could not be checked"}
+		case Undecided:
+			names = []string{"need a decision"}
+		case Takes:
+			s.by += ms(f.Until)
+		}
+		if names != nil {
+			if s.state == yes {
+				s.state = no
+			}
+			s.names = append(s.names, names...)
+		}
+	}
+	return s
 }
 
 // named adds what the goal itself says: the name under which it is wanted.
@@ -276,7 +333,7 @@ func (j judge) members(n *Node) standing {
 			out.state = maybe
 		default:
 			up++
-			out.seen = true
+			out.seen = out.seen || j.inTime(s)
 		}
 		if j.copied(on) && s.state != no {
 			out.state = min(out.state, maybe)
@@ -296,6 +353,7 @@ func (j judge) members(n *Node) standing {
 		out.state = no
 	case n.Profile == "raid1" && down == 1:
 		out.by += j.patience()
+		out = j.without(n, out)
 	default:
 		out.state = no
 		out.names = append(out.names, n.UUID)
@@ -327,6 +385,7 @@ func (j judge) device(id int) standing {
 	n := j.m.Node(id)
 	var s standing
 	if n != nil {
+		j.memo[id] = standing{state: maybe} // for a question that goes in a circle
 		s = j.work(n)
 	}
 	j.memo[id] = s

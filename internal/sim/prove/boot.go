@@ -16,6 +16,8 @@ import (
 	"firstlight/internal/sim"
 	"firstlight/internal/sim/gen"
 	"firstlight/internal/ueventd"
+
+	"golang.org/x/sys/unix"
 )
 
 // trial is one boot under watch.
@@ -32,7 +34,7 @@ type trial struct {
 	fails  map[int]int    // injected errors so far, by fault
 	writes int            // of sim.Writes that were looked at
 	said   int            // of sim.Said likewise
-	known  []goal.Fact    // when the failure screen stood
+	facts  []goal.Fact    // when the failure screen stood
 	tried  bool           // a resume was tried
 	roots  int            // how often the root was mounted
 }
@@ -60,6 +62,11 @@ func (b *Bench) Boot(d *gen.Machine) *Result {
 	m.Answer = t.answer
 	t.built = build(d, m)
 	t.schedule()
+	t.cards()
+	if d.Check {
+		m.Image.Features = []string{"fsck"}
+		m.Programs = map[string]func(*sim.Machine, []string) machine.Exit{checker: t.check}
+	}
 	if err := m.Boot(t.limit()); err != nil {
 		t.w.broken("the boot comes to an end", m.Now(), "%v", err)
 	}
@@ -133,6 +140,13 @@ func (t *trial) schedule() {
 			m.Faults = append(m.Faults, sim.Fault{Kind: sim.EventsDuplicated, Times: f.N})
 		case gen.Shuffle:
 			m.Faults = append(m.Faults, sim.Fault{Kind: sim.EventsShuffled, For: until})
+		case gen.Checker:
+			switch f.What {
+			case gen.Hangs:
+				m.Faults = append(m.Faults, sim.Fault{Kind: sim.HelperHangs, Target: checker})
+			case gen.Crashes:
+				m.Faults = append(m.Faults, sim.Fault{Kind: sim.HelperCrashes, Target: checker})
+			}
 		case gen.Unread:
 			if n := d.Node(f.Node); n != nil {
 				m.Faults = append(m.Faults, sim.Fault{Kind: sim.ReadFails, Target: n.Name})
@@ -198,12 +212,15 @@ func (t *trial) begins(what string) time.Duration {
 		d = time.Duration(t.rng.Int64N(int64(t.d.Latency) * int64(time.Millisecond)))
 	}
 	for _, f := range t.d.Faults {
-		if f.Trouble == gen.Slow && strings.HasPrefix(what, f.What) {
+		if f.Trouble == gen.Slow && strings.HasPrefix(what, f.What) || f.Trouble == gen.Checker && strings.HasPrefix(what, checker) {
 			d += time.Duration(f.Until) * time.Millisecond
 		}
 	}
 	return d
 }
+
+// errnos are the errors with which operations fail.
+var errnos = map[string]unix.Errno{"EIO": unix.EIO, "EBUSY": unix.EBUSY, "ENOMEM": unix.ENOMEM}
 
 var errBroken = errors.New("it is " + gen.Broken)
 
@@ -213,6 +230,9 @@ func (t *trial) fail(what string) error {
 		case gen.Fails:
 			if strings.HasPrefix(what, f.What) && (f.N < 0 || t.fails[i] < f.N) {
 				t.fails[i]++
+				if errno, ok := errnos[f.Errno]; ok {
+					return fmt.Errorf("%s: %w: %w", what, errBroken, errno)
+				}
 				return fmt.Errorf("%s: %w", what, errBroken)
 			}
 		}
@@ -260,7 +280,7 @@ func (t *trial) step() {
 	for ; t.said < len(m.Said); t.said++ {
 		if l := &m.Said[t.said]; t.r.Failed < 0 && strings.HasPrefix(l.Text, "The system cannot be started.") {
 			t.r.Failed, t.r.Screen = l.At, l.Text
-			t.known = m.Core.World().Facts()
+			t.facts = m.Core.World().Facts()
 		}
 	}
 }

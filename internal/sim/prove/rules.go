@@ -26,6 +26,7 @@ const (
 	explanation = "the explanation names the fault"
 	quiet       = "no timer passes without trouble"
 	twiceDone   = "nothing is mounted twice"
+	unmended    = "no check of a filesystem is interrupted"
 	lostImage   = "a hibernated system is resumed"
 )
 
@@ -165,7 +166,7 @@ func (t *trial) whole(what string, n *gen.Node, given, copies int) {
 // disks of the group are still to come.
 func (t *trial) wholeGroup(what string, n *gen.Node) {
 	now := t.sim.Now()
-	known, since := t.seen.members[n.Name], t.seen.since[n.Name]
+	known, since := t.known(n.Name), t.seen.since[n.Name]
 	if known < len(n.On) && t.waited(n.Name) < t.d.Degraded() && !t.volumesNamed() {
 		t.w.broken(degraded, now, "%s: the last disk of it came at %v, and %v are to be waited", what, since, t.d.Degraded())
 	}
@@ -300,6 +301,16 @@ func (o observed) Resume(major, minor uint32, offset uint64) error {
 	return o.Machine.Resume(major, minor, offset)
 }
 
+// Stop checks that no checker is interrupted.
+func (o observed) Stop(how machine.Power) error {
+	for what := range o.t.w.underWay() {
+		if strings.HasPrefix(what, checker) {
+			o.t.w.broken(unmended, o.t.sim.Now(), "%s while %s is under way", how, what)
+		}
+	}
+	return o.Machine.Stop(how)
+}
+
 // SwitchRoot checks what is left behind.
 func (o observed) SwitchRoot(s machine.SwitchRoot) error {
 	if o.t.sim.Core.World().Secrets != nil {
@@ -393,7 +404,7 @@ func (t *trial) failed() {
 	screen := strings.Join(strings.Fields(t.r.Screen), " ") // its lines are broken where they are full
 	if strings.Contains(screen, "… and ") {
 		// A screen has room for so much: what is known counts then.
-		for _, f := range t.known {
+		for _, f := range t.facts {
 			screen += " " + f.Subject + " " + f.Text
 		}
 	}

@@ -14,8 +14,10 @@ type sights struct {
 	// since when as many.
 	members map[string]int
 	since   map[string]time.Duration
-	// before is since when there were as many as before the last change.
+	// before is since when there were as many as before the last change, and
+	// had how many that was.
 	before map[string]time.Duration
+	had    map[string]int
 
 	ever map[string]bool // identities that were there once
 
@@ -27,7 +29,7 @@ type sights struct {
 }
 
 func newSights() sights {
-	return sights{twins: map[string]time.Duration{}, members: map[string]int{}, since: map[string]time.Duration{}, before: map[string]time.Duration{}, ever: map[string]bool{},
+	return sights{twins: map[string]time.Duration{}, members: map[string]int{}, since: map[string]time.Duration{}, before: map[string]time.Duration{}, had: map[string]int{}, ever: map[string]bool{},
 		count: map[string]int{}, was: map[string]int{}, moved: map[string]bool{}}
 }
 
@@ -81,9 +83,9 @@ func (t *trial) look() {
 			continue
 		}
 		if since, known := s.since[set]; !known {
-			s.before[set] = at
+			s.before[set], s.had[set] = at, 0
 		} else if since != at {
-			s.before[set] = since
+			s.before[set], s.had[set] = since, n
 		}
 		s.since[set] = at
 	}
@@ -102,6 +104,15 @@ func (t *trial) waited(set string) time.Duration {
 		since = t.seen.before[set]
 	}
 	return now - since
+}
+
+// known is how many members of a set there are, or were until this moment.
+func (t *trial) known(set string) int {
+	n := t.seen.members[set]
+	if t.seen.since[set] == t.sim.Now() {
+		n = max(n, t.seen.had[set])
+	}
+	return n
 }
 
 // counted notes that a device has come or gone.

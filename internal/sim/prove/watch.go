@@ -3,6 +3,7 @@ package prove
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 )
@@ -37,6 +38,7 @@ type watch struct {
 type queue struct {
 	name  string
 	busy  uint64 // the operation under way, 0 for none
+	doing string // what that is
 	begun uint64 // the newest of its events that was begun
 }
 
@@ -195,6 +197,7 @@ func (w *watch) operation(record uint64, q *queue, what []byte, at time.Duration
 		word = string(what)
 		w.words[word] = word
 	}
+	q.doing = word
 	key := deed{q, word}
 	w.same[key]++
 	if n := w.same[key]; n == 12+4*w.devices {
@@ -203,6 +206,17 @@ func (w *watch) operation(record uint64, q *queue, what []byte, at time.Duration
 	}
 	if w.inWindow == 400+60*w.nodes {
 		w.broken("no hot loop", at, "%d operations in a second", w.inWindow)
+	}
+}
+
+// underWay are the operations under way.
+func (w *watch) underWay() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, q := range w.queues {
+			if q.busy != 0 && !yield(q.doing) {
+				return
+			}
+		}
 	}
 }
 
