@@ -53,7 +53,7 @@ func (w *world) Mount(m machine.Mount) error {
 		w.tellMounts()
 		return nil
 	}
-	res, err := blkid.Probe(d, d.size)
+	res, err := blkid.ProbeWith(d, d.size, blkid.Options{SectorSize: d.sector()})
 	if err != nil {
 		return fail(err)
 	}

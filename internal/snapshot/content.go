@@ -104,10 +104,21 @@ func (b *Block) answers(r io.ReaderAt) string {
 	if err != nil {
 		return err.Error()
 	}
-	say(res.Pairs(), nil)
-	say(res.Signatures, nil)
-	say(res.Damaged, nil)
-	say(res.BadSums, nil)
+	tell := func(res *blkid.Result) {
+		say(res.Pairs(), nil)
+		say(res.Signatures, nil)
+		say(res.Damaged, nil)
+		say(res.BadSums, nil)
+	}
+	tell(res)
+	// A boot knows which of these it is; the questions differ a little.
+	for _, kind := range [...]blkid.Kind{blkid.Disk, blkid.Partition} {
+		if res, err := blkid.ProbeWith(r, b.Size, blkid.Options{Kind: kind, SectorSize: b.Sector}); err != nil {
+			say(nil, err)
+		} else {
+			tell(res)
+		}
+	}
 	say(parttable.Read(r, b.Size, b.Sector))
 	types := []string{res.Type()}
 	for _, s := range res.Signatures {

@@ -253,7 +253,7 @@ func (r *Runner) boot(ctx context.Context, c Case, image string, k debian.Kernel
 
 func types(actions []e2e.Action) bool {
 	for _, a := range actions {
-		if a.When == e2e.PromptText && a.Type != "" {
+		if a.When == e2e.PromptText && (a.Type != "" || len(a.Press) > 0) {
 			return true
 		}
 	}
@@ -281,7 +281,9 @@ func ending(v *vm.VM, asked bool) (string, error) {
 // that is started in the same way but for the name by which it knows its root.
 func same(s e2e.Scenario) e2e.Scenario {
 	key := func(s e2e.Scenario) string {
-		words := slices.DeleteFunc(strings.Fields(s.Append), func(w string) bool { return strings.HasPrefix(strings.Trim(w, `"`), "root=") })
+		words := slices.DeleteFunc(strings.Fields(s.Append), func(w string) bool {
+			return strings.HasPrefix(strings.Trim(w, `"`), "root=") || strings.HasPrefix(w, "console=")
+		})
 		var names []string
 		for _, l := range s.Layouts {
 			names = append(names, l.Name)
@@ -367,7 +369,7 @@ func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite, dir string,
 		return "", 0, err
 	}
 	m := vm.Machine{Kernel: kernel, Initrd: image, Memory: max(s.Memory, 768), Disks: attached,
-		Append: extend(s.Cmdline(), "rd.break=cleanup rd.shell fltest.ask="+strings.Join(asked, " fltest.ask="))}
+		Append: extend(undisturbed(s.Cmdline()), "rd.break=cleanup rd.shell fltest.ask="+strings.Join(asked, " fltest.ask="))}
 	for _, f := range files {
 		m.Append = extend(m.Append, "fltest.file="+f.Device+":"+f.FSType+":"+f.Path)
 	}
@@ -379,6 +381,15 @@ func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite, dir string,
 		return "", 0, err
 	}
 	return file, took, os.WriteFile(clock, []byte(took.String()), 0o644)
+}
+
+// undisturbed is a command line without further consoles, one of which is the
+// way to the harness, and without stops on the way.
+func undisturbed(line string) string {
+	words := strings.Split(line, " ")
+	return strings.Join(slices.DeleteFunc(words, func(w string) bool {
+		return w == "console=ttyS1" || w == "console=tty0" || w == "rd.break" || strings.HasPrefix(w, "rd.break=")
+	}), " ")
 }
 
 // maxLooks bounds how often a snapshot is taken again for a case.
