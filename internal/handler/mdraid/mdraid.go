@@ -228,6 +228,11 @@ func (h *Handler) judge(t *ueventd.Task, a *array) ueventd.Outcome {
 			w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.LeftAlone, Text: "left alone: " + why, Try: "if the root is on it, add rd.md.uuid=" + v.UUID.String()})
 			return ueventd.Outcome{}
 		}
+		if text := a.unreadTwin(v); text != "" {
+			h.rest(a)
+			w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.Blocked, Text: text, Try: "disconnect the copy"})
+			return ueventd.Outcome{}
+		}
 		if !h.ready(a, v) {
 			return ueventd.Outcome{}
 		}
@@ -241,6 +246,24 @@ func (h *Handler) judge(t *ueventd.Task, a *array) ueventd.Outcome {
 		}
 		return h.start(t, a, v, line)
 	}
+}
+
+// unreadTwin says which member that would be used is there a second time, on a
+// device whose superblock could not be read: which one is the right one cannot
+// be known; "" for none.
+func (a *array) unreadTwin(v *mdsuper.Array) string {
+	id := func(name string) string { return a.members[name].entry.Property("ID_FS_UUID_SUB") }
+	for _, name := range a.names() {
+		if a.members[name].err == nil || id(name) == "" {
+			continue
+		}
+		for _, m := range v.Members() {
+			if id(m.Device) == id(name) {
+				return name + " and " + m.Device + " are the same member, and " + name + " cannot be read: " + a.members[name].err.Error()
+			}
+		}
+	}
+	return ""
 }
 
 // ready says whether the array is to be started now; if not, the fact says

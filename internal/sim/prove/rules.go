@@ -276,18 +276,18 @@ func (t *trial) rightRoot(source string) {
 	}
 	if mark := d.Files[rootMark]; mark != markOf(t.truth.Root) {
 		t.w.broken(wrongRoot, t.sim.Now(), "%s is mounted, which is %q, not %q", source, mark, markOf(t.truth.Root))
-	} else if !t.sim.MountedWhole(handler.SysRoot) && !t.justGone() {
+	} else if !t.sim.MountedWhole(handler.SysRoot) && !t.torn() {
 		t.w.broken(wrongRoot, t.sim.Now(), "%s is mounted, of which not all is what it should be", source)
 	}
 }
 
-// justGone says whether a disk of the root was pulled out a moment ago, which
-// nobody may have noticed yet.
-func (t *trial) justGone() bool {
+// torn says whether a disk of the root was pulled out by now. What was mapped
+// over it goes on without, also when it comes back: the kernel then gives errors
+// for what lay there, and nothing wrong.
+func (t *trial) torn() bool {
 	for _, n := range t.d.Below(t.truth.Root) {
 		for _, f := range t.d.Faults {
-			since := t.sim.Now() - time.Duration(f.At)*time.Millisecond
-			if f.Trouble == gen.Flaps && f.Node == n.ID && since >= 0 && since < t.patience() {
+			if f.Trouble == gen.Flaps && f.Node == n.ID && t.sim.Now() >= time.Duration(f.At)*time.Millisecond {
 				return true
 			}
 		}
