@@ -199,6 +199,7 @@ func TestVerdicts(t *testing.T) {
 		{name: "damaged rules", snap: "plain", image: virtio, put: map[string]string{rulesFile: "x"}, want: Fails, says: []string{"rules.tab"}},
 		{name: "no program", snap: "plain", image: virtio, without: []string{"/init"}, want: Fails, says: []string{"has no /init"}},
 		{name: "a program that is cut off", snap: "plain", image: virtio, put: map[string]string{"/init": cutProgram()}, want: Fails, says: []string{"cut off"}},
+		{name: "a stop without a shell", snap: "plain", image: virtio, cmdline: "rd.break=mount"},
 		{name: "resume in vain", snap: "plain", image: virtio, cmdline: "resume=UUID=deadbeef-0000-4000-8000-000000000002"},
 		{name: "no level", snap: "raid1", image: onMD, without: []string{"raid1.ko"}, want: Fails, says: []string{"RAID array"}},
 		{name: "no arrays at all", snap: "raid1", image: virtio, want: Fails, says: []string{"md"}},

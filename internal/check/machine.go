@@ -233,10 +233,22 @@ func (w *world) Ask(p machine.Prompt) ([]byte, error) {
 // Dismiss implements machine.Console: nobody is asked for longer than it takes.
 func (w *world) Dismiss(string) {}
 
-var errNobody = errors.New("nobody is there")
+var (
+	errNobody  = errors.New("nobody is there")
+	errNoShell = errors.New("this image has no shell")
+)
 
-// Shell implements machine.Console.
-func (w *world) Shell() error { return errNobody }
+// Shell implements machine.Console: rd.break= opens one, and who is there
+// leaves it. Without anybody the boot stays at it.
+func (w *world) Shell() error {
+	if !slices.ContainsFunc([]string{"/bin/bash", "/bin/sh", "/bin/busybox"}, w.im.executable) {
+		return errNoShell
+	}
+	if w.cfg.Unattended {
+		w.unsure = addOnce(w.unsure, "the boot stops at a shell, as rd.break= asks, until a person leaves it")
+	}
+	return nil
+}
 
 // OfferShell is the offer of a shell, which nobody takes.
 func (w *world) OfferShell() error { return errNobody }
