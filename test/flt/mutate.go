@@ -29,7 +29,7 @@ type mutation struct {
 // missing.
 func mutate(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("mutate", flag.ContinueOnError)
-	seeds := flags.String("seeds", "20000", "how many machines are booted at most for each")
+	seeds := flags.String("seeds", "50000", "how many machines are booted at most for each")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
