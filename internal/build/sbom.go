@@ -115,7 +115,7 @@ func (w *headWriter) kind() string {
 		return "BINARY"
 	case strings.HasPrefix(s, "#!"):
 		return "SOURCE"
-	case strings.ContainsAny(s, "\x00\xff"):
+	case strings.IndexByte(s, 0) >= 0, strings.IndexByte(s, 0xff) >= 0: // in no text
 		return "OTHER"
 	}
 	return "TEXT"
