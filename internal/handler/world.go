@@ -109,7 +109,7 @@ type World struct {
 	// Revision counts the changes of what an explanation is made from.
 	Revision uint64
 
-	leaving bool // the real system is being started
+	leaving bool // the real system is being started, or the machine stopped
 	facts   map[string]*goal.Fact
 	order   []string
 	stopped map[bootcmd.Stage]bool // stages at which there was a shell
@@ -185,6 +185,9 @@ func (w *World) KeepSecret(secret []byte) {
 	}
 	w.Secrets = append(w.Secrets, secret)
 }
+
+// Leaving says whether the real system is being started, or the machine stopped.
+func (w *World) Leaving() bool { return w.leaving }
 
 // WipeSecrets forgets the passphrases that were typed; leaving says that none
 // are to be kept from now on.

@@ -162,17 +162,24 @@ type operation struct {
 	err    error // with which its question was withdrawn
 }
 
+// compiled are rules as they are in an image, and as they are read.
+type compiled struct {
+	text  []byte
+	table *rules.Table
+}
+
 // table is our own rules, compiled once.
-var table = sync.OnceValues(func() ([]byte, error) {
+var table = sync.OnceValues(func() (compiled, error) {
 	files, err := compile.Collect([]compile.Dir{{Name: "rules", FS: ours.FS}}, nil)
 	if err != nil {
-		return nil, err
+		return compiled{}, err
 	}
 	res, err := compile.Compile(files, compile.Options{Group: func(string) (uint32, bool) { return 6, true }, Builtin: ours.Builtin, ProgramBuiltin: ours.ProgramBuiltin})
 	if err != nil {
-		return nil, err
+		return compiled{}, err
 	}
-	return res.Table, nil
+	tab, err := rules.Open(res.Table)
+	return compiled{res.Table, tab}, err
 })
 
 // At calls f when the virtual clock reaches t.
@@ -209,11 +216,7 @@ func (m *Machine) init() {
 func (m *Machine) Boot(limit time.Duration) error {
 	m.init()
 	m.rng = rand.New(rand.NewPCG(m.Seed, 1))
-	compiled, err := table()
-	if err != nil {
-		return err
-	}
-	tab, err := rules.Open(compiled)
+	built, err := table()
 	if err != nil {
 		return err
 	}
@@ -222,12 +225,12 @@ func (m *Machine) Boot(limit time.Duration) error {
 	}
 	cfg, problems := bootcmd.Parse(bootcmd.Source{Name: "/proc/cmdline", Text: m.Cmdline})
 	if m.Record {
-		m.inputs = inputs.New(inputs.Setup{Version: version.Version, Start: m.now, Image: m.Image, Rules: compiled,
+		m.inputs = inputs.New(inputs.Setup{Version: version.Version, Start: m.now, Image: m.Image, Rules: built.text,
 			Sources: []inputs.Source{{Name: "/proc/cmdline", Text: bootcmd.RedactText(bootcmd.Source{Name: "/proc/cmdline", Text: m.Cmdline})}}})
 	}
 	missing := func(text string) { m.Core.World().AddMissing(text) }
 	m.Core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: m.Image, Sys: m.sys, Coroutines: &m.Room.coroutines,
-		Rules:    udevd.NewTable(tab, cfg.Params, m.inputs.Matches(m.matches), missing),
+		Rules:    udevd.NewTable(built.table, cfg.Params, m.inputs.Matches(m.matches), missing),
 		Handlers: m.Handlers, Start: m.now, Inputs: m.inputs})
 	m.world = m
 	if m.Journal = m.Room.journal[:0]; cap(m.Journal) == 0 {

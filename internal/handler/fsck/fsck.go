@@ -60,6 +60,9 @@ func Check(t *ueventd.Task, w *handler.World, e *udevd.Entry, typ string, pass i
 			return Result{}
 		}
 	}
+	if w.Leaving() {
+		return Result{Verdict: Broken, Text: "is not checked while the machine is being stopped"}
+	}
 	args := arguments(typ, f)
 	w.Say(handler.Detail, "checking "+e.Devname())
 	w.Checking(e.Devname(), true)

@@ -146,7 +146,7 @@ func (h *Handler) extra(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		return ueventd.WaitFor(err.Error(), handler.TopicRetry)
 	}
 	o := x.entry.Options
-	req := request{goal: ev.Queue, target: target, types: x.entry.FSTypes, flags: uintptr(o.Set),
+	req := request{goal: ev.Queue, spec: x.spec, target: target, types: x.entry.FSTypes, flags: uintptr(o.Set),
 		data: o.Data, readOnly: w.Config.Root.ReadOnly || o.Set&fstab.ReadOnly != 0, pass: x.entry.Pass}
 	if w.Config.Root.ReadOnlySet && !w.Config.Root.ReadOnly {
 		req.readOnly, req.flags = false, req.flags&^fstab.ReadOnly

@@ -104,7 +104,7 @@ func (h *Handler) root(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	}
 	w.Break(t, bootcmd.StagePreMount)
 	o := fstab.ParseOptions(w.Config.Root.Flags)
-	req := request{goal: RootGoal, target: handler.SysRoot, types: w.Config.Root.FSTypes,
+	req := request{goal: RootGoal, spec: spec, target: handler.SysRoot, types: w.Config.Root.FSTypes,
 		flags: uintptr(o.Set &^ fstab.ReadOnly), data: o.Data, readOnly: w.Config.Root.ReadOnly, pass: 1}
 	if out, ok := h.mount(t, e, req); !ok {
 		return out
@@ -152,10 +152,8 @@ func (h *Handler) choose(t *ueventd.Task, key, what string, spec devspec.Spec) (
 		return nil, ueventd.WaitFor("one device alone to be "+spec.String(), udevd.TopicDevice)
 	}
 	e := devs[0]
-	for _, gate := range h.gates {
-		if topic, why, _ := gate(e); topic != "" {
-			return nil, ueventd.WaitFor(why, topic)
-		}
+	if topic, why, _ := h.pass(e, ""); topic != "" {
+		return nil, ueventd.WaitFor(why, topic)
 	}
 	return e, ueventd.Outcome{}
 }
@@ -185,6 +183,7 @@ func distinct(devs []*udevd.Entry) []*udevd.Entry {
 // request is one filesystem to be mounted.
 type request struct {
 	goal     string
+	spec     devspec.Spec // what names it
 	target   string
 	types    []string
 	flags    uintptr
@@ -209,24 +208,23 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 		return out, false
 	}
 	w.Break(t, bootcmd.StageMount)
-	flags, data := r.flags, r.data
+	flags := r.flags
 	if r.readOnly {
 		flags |= fstab.ReadOnly
-	}
-	for _, gate := range h.gates {
-		topic, why, options := gate(e)
-		if topic != "" { // what was ready is not so any more
-			return ueventd.WaitFor(why, topic), false
-		}
-		if options != "" {
-			data = joinOptions(data, options)
-		}
 	}
 	var last error
 	for _, typ := range types {
 		typ = kernelType(typ)
 		if err := w.LoadModules(t, "fs-"+typ); err != nil && !errors.Is(err, machine.ErrNoModule) {
 			last = err
+		}
+		// A copy may have come while it was checked and its driver loaded.
+		if devs := distinct(w.Find(r.spec)); len(devs) != 1 || devs[0].Devname() != e.Devname() {
+			return ueventd.WaitFor("one device alone to be "+r.spec.String(), udevd.TopicDevice), false
+		}
+		topic, why, data := h.pass(e, r.data)
+		if topic != "" { // what was ready is not so any more
+			return ueventd.WaitFor(why, topic), false
 		}
 		last = ueventd.Act(t, fmt.Sprintf("mount %s on %s as %s, flags %#x, options %q", e.Devname(), r.target, typ, flags, data),
 			func(m machine.Machine) error {
@@ -254,6 +252,21 @@ func (h *Handler) check(t *ueventd.Task, e *udevd.Entry, r request, typ string) 
 	default:
 		return h.blocked(t, r, e, v.Text, v.Try), false
 	}
+}
+
+// pass asks the gates about a device that is to be mounted: it returns what is to
+// be waited for and why, or the options with those that they add.
+func (h *Handler) pass(e *udevd.Entry, options string) (topic, why, data string) {
+	for _, gate := range h.gates {
+		topic, why, more := gate(e)
+		if topic != "" {
+			return topic, why, ""
+		}
+		if more != "" {
+			options = joinOptions(options, more)
+		}
+	}
+	return "", "", options
 }
 
 func (h *Handler) blocked(t *ueventd.Task, r request, e *udevd.Entry, text, try string) ueventd.Outcome {

@@ -40,11 +40,19 @@ const (
 // GPT is a GUID partition table with its protective MBR and its copy at the
 // end of a disk of size bytes (UEFI specification 2.10, chapter 5.3).
 func GPT(disk string, size int64, parts []Partition) []Piece {
+	return GPTOf(gptEntries, disk, size, parts)
+}
+
+// GPTOf is GPT for so many entries, at most the usual 128, as some tools write
+// them. The room on the disk is that of 128.
+func GPTOf(entries int, disk string, size int64, parts []Partition) []Piece {
 	sectors := uint64(size / SectorSize)
+	arrayLen := entries * gptEntrySize
 	// What is read of it in pages is in one piece.
+	whole := func(n int) int { return (n + page - 1) &^ (page - 1) }
 	const before = page - GPTLast%page
-	head := make([]byte, GPTFirst+page-GPTFirst%page)
-	mbr, header, array := head[:SectorSize], head[SectorSize:2*SectorSize], head[2*SectorSize:GPTFirst]
+	head := make([]byte, whole(2*SectorSize+arrayLen))
+	mbr, header, array := head[:SectorSize], head[SectorSize:2*SectorSize], head[2*SectorSize:][:arrayLen]
 	mbrEntry(mbr[446:], 0, 0xee, 1, min(sectors-1, 1<<32-1))
 	mbr[510], mbr[511] = 0x55, 0xaa
 	for i, p := range parts {
@@ -64,14 +72,22 @@ func GPT(disk string, size int64, parts []Partition) []Piece {
 	}
 	sum := crc32.ChecksumIEEE(array)
 	id := guid(disk)
-	gptHeader(header, 1, sectors-1, 2, sectors, id, sum)
-	tail := make([]byte, before+GPTLast)
-	copy(tail[before:], array[:len(parts)*gptEntrySize])
-	gptHeader(tail[len(tail)-SectorSize:], sectors-1, 1, sectors-1-gptArray, sectors, id, sum)
-	return []Piece{{0, head}, {int64(sectors)*SectorSize - int64(len(tail)), tail}}
+	gptHeader(header, 1, sectors-1, 2, sectors, id, sum, entries)
+	last := make([]byte, page)
+	gptHeader(last[page-SectorSize:], sectors-1, 1, sectors-1-gptArray, sectors, id, sum, entries)
+	end := int64(sectors) * SectorSize
+	copied := make([]byte, whole(before+arrayLen))
+	copy(copied[before:], array)
+	at := end - GPTLast - before
+	if at+int64(len(copied)) > end-page { // they lie in the same page
+		copied = append(copied[:end-page-at], last...)
+		copy(copied[before:], array)
+		return []Piece{{0, head}, {at, copied}}
+	}
+	return []Piece{{0, head}, {at, copied}, {end - page, last}}
 }
 
-func gptHeader(b []byte, here, other, entries, sectors uint64, disk [16]byte, sum uint32) {
+func gptHeader(b []byte, here, other, entries, sectors uint64, disk [16]byte, sum uint32, n int) {
 	copy(b, "EFI PART")
 	le.PutUint32(b[8:], 0x10000)
 	le.PutUint32(b[12:], 92)
@@ -81,7 +97,7 @@ func gptHeader(b []byte, here, other, entries, sectors uint64, disk [16]byte, su
 	le.PutUint64(b[48:], sectors-2-gptArray)
 	copy(b[56:], disk[:])
 	le.PutUint64(b[72:], entries)
-	le.PutUint32(b[80:], gptEntries)
+	le.PutUint32(b[80:], uint32(n))
 	le.PutUint32(b[84:], gptEntrySize)
 	le.PutUint32(b[88:], sum)
 	le.PutUint32(b[16:], crc32.ChecksumIEEE(b[:92]))

@@ -245,17 +245,17 @@ func (m *Machine) Above(id int) []*Node {
 
 // Below returns a node and all that it lies on.
 func (m *Machine) Below(id int) []*Node {
+	return m.below(nil, id)
+}
+
+func (m *Machine) below(list []*Node, id int) []*Node {
 	n := m.Node(id)
-	if n == nil {
-		return nil
+	if n == nil || slices.Contains(list, n) {
+		return list
 	}
-	list := []*Node{n}
+	list = append(list, n)
 	for _, on := range n.On {
-		for _, b := range m.Below(on) {
-			if !slices.Contains(list, b) {
-				list = append(list, b)
-			}
-		}
+		list = m.below(list, on)
 	}
 	return list
 }

@@ -24,7 +24,7 @@ type builder struct {
 
 // From makes the machine of a seed: the same seed gives the same machine.
 func From(seed uint64) *Machine {
-	b := &builder{Rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), m: &Machine{Seed: seed}}
+	b := &builder{Rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), m: &Machine{Seed: seed, Nodes: make([]Node, 0, 16), Params: make([]Param, 0, 16)}}
 	b.m.Latency = b.pick(0, 1, 5, 20, 20, 20)
 	b.pass = b.word() + " " + b.word()
 	b.storage()

@@ -119,8 +119,8 @@ func (b *builder) fault() Fault {
 		case 20:
 			f = Fault{Trouble: Crash, At: b.pick(0, 10, 100)}
 		case 21:
-			if !b.m.Check {
-				continue
+			if !b.m.Check || b.m.Has(Checker) {
+				continue // there is one checker, and it does one thing
 			}
 			f = Fault{Trouble: Checker, What: Checkers[b.IntN(len(Checkers))]}
 			if f.What == Takes {

@@ -90,7 +90,11 @@ func (b *built) disk(n *gen.Node) {
 	}
 	if len(parts) > 0 {
 		d.Size = int64(2*tableRoom + len(parts)*diskSize)
-		d.Put(content.GPT(content.UUIDText(uint64(n.ID)<<32, b.d.Seed), d.Size, parts)...)
+		entries := 128
+		if b.d.Seed%4 != 0 {
+			entries = 16
+		}
+		d.Put(content.GPTOf(entries, content.UUIDText(uint64(n.ID)<<32, b.d.Seed), d.Size, parts)...)
 	}
 }
 
