@@ -13,7 +13,9 @@
 //     of that name exists nowhere, and while its ciphers test themselves a
 //     driver composes a score. Where the request begins with "crypto-" and
 //     the image's list of such names (Names) has not got it, the process ends
-//     at once with 1, as modprobe ends. Everything else is for main.
+//     at once with 1, as modprobe ends. Of an array the kernel asks for the
+//     driver of its level ("md-level-1") also when it is there; where a file
+//     in Loaded says so, the process ends with 0. Everything else is for main.
 //
 // It decides nothing else, and must write nothing.
 package entry
@@ -22,6 +24,10 @@ package entry
 // that begin with "crypto-", with '_' for '-', one a line, each line ended.
 // A list that is missing, empty or longer than MaxNames is not used.
 const Names = "/etc/firstlight/crypto-names"
+
+// Loaded is the directory in which a file of the name says that the module of
+// an alias "md-level-…" is loaded, with '_' for '-'. PID 1 makes both.
+const Loaded = "/etc/firstlight/loaded"
 
 // MaxNames is the most that a list may have, in bytes.
 const MaxNames = 16<<10 - 1

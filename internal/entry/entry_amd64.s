@@ -3,24 +3,33 @@
 #define SYS_READ 0
 #define SYS_OPEN 2
 #define SYS_CLOSE 3
+#define SYS_ACCESS 21
 #define SYS_EXIT 60
 #define SYS_PRCTL 157
 #define PR_SET_THP_DISABLE 41
 #define O_CLOEXEC 0x80000
 
 // What lies on the stack while a name is looked for: a newline and the list;
-// the name between two newlines, as it would stand in the list. LISTSIZE is
-// MaxNames with that newline and one byte more, which shows a longer list.
+// the directory of what is loaded, without an end; the name between two
+// newlines, as it would stand in the list, or between a slash and the end of a
+// path. LISTSIZE is MaxNames with that newline and one byte more, which shows a
+// longer list.
 #define LISTSIZE 16385
-#define NAME 16388
+#define LOADED 16386
+#define NAME 16408
 #define NAMESIZE 128
-#define FRAME 16520
+#define FRAME 16544
 
 DATA names<>+0(SB)/8, $"/etc/fir"
 DATA names<>+8(SB)/8, $"stlight/"
 DATA names<>+16(SB)/8, $"crypto-n"
 DATA names<>+24(SB)/8, $"ames\x00\x00\x00\x00"
 GLOBL names<>(SB), RODATA|NOPTR, $32
+
+DATA loaded<>+0(SB)/8, $"/etc/fir"
+DATA loaded<>+8(SB)/8, $"stlight/"
+DATA loaded<>+16(SB)/8, $"loaded\x00\x00"
+GLOBL loaded<>(SB), RODATA|NOPTR, $24
 
 // The kernel begins here, with argc, argv … on the stack and nothing else.
 TEXT ·start(SB), NOSPLIT|NOFRAME, $0
@@ -32,7 +41,8 @@ TEXT ·start(SB), NOSPLIT|NOFRAME, $0
 	XORL R8, R8
 	SYSCALL
 
-	// Is this what the kernel calls, /sbin/modprobe -q -- crypto-…?
+	// Is this what the kernel calls, /sbin/modprobe -q -- NAME, and the name
+	// crypto-… or md-level…?
 	CMPQ 0(SP), $4
 	JNE  main
 	MOVQ 8(SP), BX
@@ -44,11 +54,17 @@ TEXT ·start(SB), NOSPLIT|NOFRAME, $0
 	CMPL 11(BX), $0x0065626f // "obe\0"
 	JNE  main
 	MOVQ 32(SP), R12
+	MOVL $1, R10             // md
+	MOVQ $0x6c6576656c2d646d, AX // "md-level"
+	CMPQ AX, 0(R12)
+	JEQ  name
+	XORL R10, R10            // crypto
 	CMPL 0(R12), $0x70797263 // "cryp"
 	JNE  main
 	CMPL 3(R12), $0x2d6f7470 // "pto-"
 	JNE  main
 
+name:
 	// The name, as the list spells it. R13 is its length with both newlines.
 	SUBQ $FRAME, SP
 	MOVB $'\n', NAME(SP)
@@ -75,6 +91,8 @@ put:
 
 copied:
 	LEAQ NAME(SP), DI
+	TESTL R10, R10
+	JNE  level
 	MOVB $'\n', (DI)(R13*1)
 	INCQ R13
 
@@ -141,7 +159,30 @@ next:
 	JMP  line
 
 missing:
-	MOVL $SYS_EXIT, AX
 	MOVL $1, DI
+
+exit:
+	MOVL $SYS_EXIT, AX
 	SYSCALL
 	INT  $3
+
+	// Is there a file of that name?
+level:
+	MOVB $0, (DI)(R13*1)
+	MOVB $'/', NAME(SP)
+	MOVQ loaded<>+0(SB), AX
+	MOVQ AX, LOADED(SP)
+	MOVQ loaded<>+8(SB), AX
+	MOVQ AX, (LOADED+8)(SP)
+	MOVL loaded<>+16(SB), AX
+	MOVL AX, (LOADED+16)(SP)
+	MOVW loaded<>+20(SB), AX
+	MOVW AX, (LOADED+20)(SP)
+	MOVL $SYS_ACCESS, AX
+	LEAQ LOADED(SP), DI
+	XORL SI, SI
+	SYSCALL
+	CMPQ AX, $0
+	JNE  back
+	XORL DI, DI
+	JMP  exit

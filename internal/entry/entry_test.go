@@ -109,6 +109,35 @@ func TestRequestsThatNoModuleAnswersEndBeforeMain(t *testing.T) {
 	}
 }
 
+// The kernel asks for the driver of an array's level when it is there too.
+func TestLevelThatIsLoadedIsAnsweredBeforeMain(t *testing.T) {
+	root := build(t)
+	loaded := filepath.Join(root, entry.Loaded)
+	ask := func(name string, main bool) {
+		t.Helper()
+		said, code := run(t, root, "/sbin/modprobe", "-q", "--", name)
+		if strings.HasPrefix(said, "main ") != main || code != 0 {
+			t.Errorf("%s: %q, exit code %d", name, said, code)
+		}
+	}
+	ask("md-level-1", true)
+	if err := os.MkdirAll(loaded, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ask("md-level-1", true)
+	for _, name := range []string{"md_level_1", "md_level__1", "md_raid1"} {
+		if err := os.WriteFile(filepath.Join(loaded, name), nil, 0o444); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask("md-level-1", false)
+	ask("md-level--1", false)
+	ask("md-level-10", true)
+	ask("md-level-", true)
+	ask("md-raid1", true)
+	ask("md-level-"+strings.Repeat("1", 200), true)
+}
+
 // A process that begins here has pages of 4 KiB only, also those that the
 // runtime touches first.
 func TestHugePagesAreOffBeforeTheRuntimeStarts(t *testing.T) {

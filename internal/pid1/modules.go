@@ -2,9 +2,13 @@ package pid1
 
 import (
 	"errors"
+	"path"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"firstlight/internal/bootcmd"
+	"firstlight/internal/entry"
 	"firstlight/internal/fmt"
 	"firstlight/internal/kmod"
 	"firstlight/internal/kmod/load"
@@ -46,6 +50,7 @@ func (m *modules) Load(names ...string) error {
 		err := m.loader.Load(name)
 		switch {
 		case err == nil:
+			noteLoaded(name)
 		case errors.Is(err, kmod.ErrUnknown):
 			if !known(name) {
 				errs = append(errs, fmt.Errorf("%s: %w", name, machine.ErrNoModule))
@@ -55,6 +60,16 @@ func (m *modules) Load(names ...string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// noteLoaded tells what the kernel will ask for although it is there
+// (firstlight/internal/entry). Without the note it is answered all the same.
+func noteLoaded(name string) {
+	if !strings.HasPrefix(name, "md-level-") {
+		return
+	}
+	unix.Mkdir(entry.Loaded, 0o755)
+	unix.Mknod(path.Join(entry.Loaded, kmod.NormalizeName(name)), unix.S_IFREG|0o444, 0)
 }
 
 // known says whether the kernel has the filesystem built in.
