@@ -1,5 +1,6 @@
-// Command init is PID 1 of an image. Called as modprobe, which is what the
-// kernel does when it misses a module, it loads that module and ends.
+// Command init is PID 1 of an image with the usual storage; init-full is that
+// of the others. Called as modprobe, which is what the kernel does when it
+// misses a module, it loads that module and ends.
 package main
 
 import (
@@ -15,5 +16,5 @@ func main() {
 	if path.Base(os.Args[0]) == "modprobe" {
 		os.Exit(pid1.Modprobe(os.Args[1:]))
 	}
-	pid1.Main(all.Handlers())
+	pid1.Main(all.Common())
 }

@@ -48,7 +48,8 @@ type Options struct {
 	Config     Config
 	Features   *feature.Set
 	Rules      []compile.Dir // our own rules
-	Init       string        // the /init binary
+	Init       string        // the program for /init
+	InitFull   string        // the same with every handler; see feature.Feature.Init
 	Includes   []Include
 	Crypttab   string                       // a file of this machine that becomes /etc/crypttab; before Config.Crypttab
 	Detect     func() (*detect.Need, error) // finds what the host needs; only called for ModeHost
@@ -302,11 +303,11 @@ func (b *builder) cmdline(name string, lines []string, why string) error {
 
 // identity adds /init and what says which image this is.
 func (b *builder) identity() error {
-	err := b.tree.Add(initEntry(b.o.Init))
-	if err != nil {
+	program, full := b.initProgram()
+	if err := b.tree.Add(initEntry(program)); err != nil {
 		return fmt.Errorf("the program for /init: %w", err)
 	}
-	if err := b.checkInit(); err != nil {
+	if err := checkInit(program); err != nil {
 		return err
 	}
 	// Absolute: /sbin may be a link to elsewhere.
@@ -319,6 +320,9 @@ func (b *builder) identity() error {
 	}
 	info := fmt.Sprintf("version=%s\nkernel=%s\nmode=%s\nfeatures=%s\n",
 		version.Version, b.o.Kernel, b.report.Mode, strings.Join(names, " "))
+	if full {
+		info += "init=full\n"
+	}
 	if b.report.Mode == ModeHost {
 		// MD arrays of this machine are named without its host name.
 		if h, err := b.o.Sysroot.ReadFile("/etc/hostname"); err == nil {
@@ -336,10 +340,21 @@ func (b *builder) identity() error {
 	return b.tree.File("etc/initrd-release", 0o644, []byte(release), "marks an initramfs, for systemd")
 }
 
+// initProgram is the program for /init: the small one, unless a feature needs
+// a handler that only the full one has.
+func (b *builder) initProgram() (program string, full bool) {
+	for _, f := range b.report.Features {
+		if f.Init == feature.InitFull {
+			return b.o.InitFull, true
+		}
+	}
+	return b.o.Init, false
+}
+
 // checkInit refuses what cannot be PID 1 here: a program that needs an
 // interpreter would leave a machine with "No working init found".
-func (b *builder) checkInit() error {
-	files, err := elf.NewResolver("").Closure(absolute(b.o.Init))
+func checkInit(program string) error {
+	files, err := elf.NewResolver("").Closure(absolute(program))
 	if err != nil {
 		return fmt.Errorf("the program for /init: %w", err)
 	}
@@ -350,7 +365,7 @@ func (b *builder) checkInit() error {
 		}
 	}
 	if n != 1 {
-		return fmt.Errorf("the program for /init: %s is not a static program", b.o.Init)
+		return fmt.Errorf("the program for /init: %s is not a static program", program)
 	}
 	return nil
 }

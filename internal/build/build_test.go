@@ -517,6 +517,37 @@ func FuzzParseConfig(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) { _, _ = ParseConfig("c.toml", b) })
 }
 
+// A feature that needs a handler of the full /init gets it, and nothing else
+// does; the image says which one it has, for check and replay.
+func TestFullInitForTheFeaturesThatNeedIt(t *testing.T) {
+	o := options(t, "[root]\nbus = \"virtio_blk\"\nfstype = \"ext4\"\n")
+	small, err := os.ReadFile(o.Init)
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := append(slices.Clone(small), "full"...) // what follows an ELF's sections is nobody's
+	o.InitFull = filepath.Join(t.TempDir(), "init-full")
+	if err := os.WriteFile(o.InitFull, full, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_, b := mustBuild(t, o)
+	if !bytes.Equal(cat(t, b, "init"), small) || strings.Contains(string(cat(t, b, "etc/firstlight/image")), "init=") {
+		t.Error("the usual image has not the small /init")
+	}
+	if o.Features, err = feature.Load(feature.Dir{Name: "features", FS: features.FS},
+		feature.Dir{Name: "user", FS: fstest.MapFS{"mine.toml": {Data: []byte("description = \"Mine.\"\nwhen = [\"always\"]\ninit = \"full\"\n")}}}); err != nil {
+		t.Fatal(err)
+	}
+	_, b = mustBuild(t, o)
+	if !bytes.Equal(cat(t, b, "init"), full) || !strings.Contains(string(cat(t, b, "etc/firstlight/image")), "\ninit=full\n") {
+		t.Error("an image that needs the full /init has the small one")
+	}
+	o.InitFull = filepath.Join(t.TempDir(), "none")
+	if _, err := Build(t.Context(), o); err == nil || !strings.Contains(err.Error(), o.InitFull) {
+		t.Errorf("without the full /init: %v", err)
+	}
+}
+
 // /init that was compressed when it was installed is taken from there, and only
 // from a directory that nobody else may write to.
 func TestPackedInitIsUsed(t *testing.T) {

@@ -211,6 +211,8 @@ func (im *Image) read() {
 			im.Mode = v
 		case "features":
 			im.Info.Features = strings.FieldsFunc(v, func(r rune) bool { return r == ' ' || r == ',' })
+		case "init":
+			im.Info.Full = v == "full"
 		case "hostname":
 			im.Info.Hostname = v
 		case "system_id":

@@ -155,7 +155,7 @@ func (f *buildFlags) options(stderr io.Writer) (*build.Options, error) {
 	if o.Features, err = loadFeatures(o.Sysroot); err != nil {
 		return nil, err
 	}
-	if o.Init, err = findInit(f.init); err != nil {
+	if o.Init, o.InitFull, err = findInit(f.init); err != nil {
 		return nil, err
 	}
 	if o.SourceDate, err = build.SourceDate(os.Getenv("SOURCE_DATE_EPOCH"), time.Now()); err != nil {
@@ -218,15 +218,16 @@ func loadFeatures(root sysroot.Root) (*feature.Set, error) {
 		feature.Dir{Name: root.Host(userFeatures), FS: os.DirFS(root.Host(userFeatures))})
 }
 
-// findInit returns the program for /init: the one named, or the one that was
-// built or installed with this firstlight.
-func findInit(name string) (string, error) {
+// findInit returns the programs for /init, the small one and the full one: the
+// one named for both, or those that were built or installed with this
+// firstlight.
+func findInit(name string) (small, full string, err error) {
 	if name != "" {
-		return name, nil
+		return name, name, nil
 	}
 	self, err := os.Executable()
 	if err != nil {
-		return "", fmt.Errorf("where firstlight is: %w", err)
+		return "", "", fmt.Errorf("where firstlight is: %w", err)
 	}
 	if real, err := filepath.EvalSymlinks(self); err == nil {
 		self = real
@@ -237,10 +238,10 @@ func findInit(name string) (string, error) {
 	}
 	for _, p := range places {
 		if exists(p) {
-			return p, nil
+			return p, p + "-full", nil
 		}
 	}
-	return "", fmt.Errorf("the program for /init is in none of %s; say where it is with --init", strings.Join(places, ", "))
+	return "", "", fmt.Errorf("the program for /init is in none of %s; say where it is with --init", strings.Join(places, ", "))
 }
 
 // packInitCommand is for whoever installs or packages the programs.

@@ -62,6 +62,9 @@ type Feature struct {
 	Firmware []string `toml:"firmware,omitempty"`
 	// Rules are names of rules files of the system, as 60-name.rules.
 	Rules []string `toml:"rules,omitempty"`
+	// Init is which program becomes /init: InitFull where the feature needs a
+	// handler that the small one lacks, empty otherwise.
+	Init string `toml:"init,omitempty"`
 	// Cmdline holds parameters to bake in.
 	Cmdline []string `toml:"cmdline,omitempty"`
 
@@ -96,6 +99,9 @@ type Symlink struct {
 	Path   string `toml:"path,omitempty"`
 	Target string `toml:"target,omitempty"`
 }
+
+// InitFull is the program for /init that has every handler.
+const InitFull = "full"
 
 // ErrInvalid is wrapped by errors that say a definition is wrong.
 var ErrInvalid = errors.New("invalid feature")
@@ -144,6 +150,9 @@ func (f *Feature) check() error {
 	}
 	if f.Description == "" && !f.Extend {
 		return errors.New("it has no description")
+	}
+	if f.Init != "" && f.Init != InitFull {
+		return fmt.Errorf("init: %q: it is %q, or left out", f.Init, InitFull)
 	}
 	for _, w := range f.When {
 		if _, err := path.Match(w, ""); err != nil {

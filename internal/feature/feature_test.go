@@ -126,6 +126,7 @@ func TestErrors(t *testing.T) {
 		"deep-key":       {d + "\n[[program]]\nnam = \"x\"\n", `user/deep-key.toml:4:1: unknown key "program.nam"`},
 		"type":           {d + "modules = \"x\"\n", "user/type.toml:2:"},
 		"syntax":         {d + "modules = [\n", "user/syntax.toml:2:"},
+		"which-init":     {d + "init = \"large\"\n", `init: "large": it is "full", or left out`},
 		"no-description": {"modules = [\"x\"]\n", "no description"},
 		"bad-when":       {d + "when = [\"filesystem:ext4\"]\n", "a fact is"},
 		"bad-pattern":    {d + "modules = [\"drivers/[\"]\n", "not a valid pattern"},

@@ -48,6 +48,7 @@ type Image struct {
 	Kernel    string // release that the modules belong to
 	Running   string // release of the kernel that runs, "" if that is not known
 	Features  []string
+	Full      bool   // /init has the handlers of every kind of storage, not only the usual ones
 	Crypttab  string // text of /etc/crypttab, "" for none
 	MdadmConf string // text of mdadm.conf, "" for none
 	Hostname  string

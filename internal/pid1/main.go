@@ -205,6 +205,8 @@ func readImage() imageInfo {
 			info.Kernel = v
 		case "features":
 			info.Features = strings.FieldsFunc(v, func(r rune) bool { return r == ' ' || r == ',' })
+		case "init":
+			info.Full = v == "full"
 		case "hostname":
 			info.Hostname = v
 		case "system_id":

@@ -38,7 +38,8 @@ func (r *Runner) buildDisks(ctx context.Context, k debian.Kernel, dir string) ([
 	if _, err := host.GoBuild(ctx, "./test/guest/hostbuild", bin); err != nil {
 		return nil, err
 	}
-	for _, p := range []string{r.Firstlight, filepath.Join(filepath.Dir(r.Firstlight), "init")} {
+	for _, p := range []string{r.Firstlight, filepath.Join(filepath.Dir(r.Firstlight), "init"),
+		filepath.Join(filepath.Dir(r.Firstlight), "init-full")} {
 		if _, err := host.Run(ctx, "cp", p, bin); err != nil {
 			return nil, err
 		}

@@ -1,5 +1,6 @@
 // Package all is the list of what an image can do: every handler is
-// one line here.
+// one line here. There are two programs for /init: the small one has the
+// handlers of Common, which most machines need, and the full one all of them.
 package all
 
 import (
@@ -13,8 +14,17 @@ import (
 	"firstlight/internal/handler/resume"
 )
 
-// Handlers returns the handlers in the order in which they start.
+// Handlers returns every handler, in the order in which they start. Those that
+// only the full /init has do nothing in an image that has the small one, so
+// that the simulator, check and replay decide as the image would.
 func Handlers() []boot.Register {
+	return append(Common(),
+	// Handlers of the full /init, each by full.
+	)
+}
+
+// Common returns the handlers of the small /init.
+func Common() []boot.Register {
 	var gates []mount.Gate
 	return []boot.Register{
 		func(w *handler.World) func() { return resume.New(w).Start },
@@ -23,5 +33,15 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { gates = append(gates, btrfs.New(w).Gate); return nil },
 		func(w *handler.World) func() { return luks.New(w).Start },
 		func(w *handler.World) func() { return mount.New(w, gates...).Start },
+	}
+}
+
+// full is a handler that only the full /init has.
+func full(r boot.Register) boot.Register {
+	return func(w *handler.World) func() {
+		if !w.Image.Full {
+			return nil
+		}
+		return r(w)
 	}
 }
