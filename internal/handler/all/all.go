@@ -18,9 +18,11 @@ import (
 // only the full /init has do nothing in an image that has the small one, so
 // that the simulator, check and replay decide as the image would.
 func Handlers() []boot.Register {
-	return append(Common(),
-	// Handlers of the full /init, each by full.
-	)
+	all := Common()
+	for _, r := range []boot.Register{} {
+		all = append(all, full(r))
+	}
+	return all
 }
 
 // Common returns the handlers of the small /init.
