@@ -13,12 +13,15 @@ GOFLAGS_BUILD = -trimpath -ldflags '-s -w' -buildvcs=false
 # as usual: that is a hundredth of the size and takes a quarter off the
 # instructions of starting. So is cryptography, with what it calls for each few
 # bytes: a thousandth of the size, and a quarter of the time of unlocking.
+# No goroutine of it is interrupted by a signal, since none computes for long
+# without a call: on a slow machine hundreds of signals came in each boot, most
+# of them in the middle of a module's loading.
 # Where internal/entry has them, the first instructions are ours and not the
 # runtime's.
 INLINED       = -d=variablemakethreshold=0
 GOFLAGS_INIT  = -gcflags='all=-l -d=variablemakethreshold=0' -gcflags='runtime=$(INLINED)' \
 	$(foreach p,crypto/... encoding/binary internal/byteorder golang.org/x/crypto/... firstlight/internal/luks,-gcflags='$(p)=$(INLINED)') \
-	-ldflags '-s -w -funcalign=1 $(if $(wildcard internal/entry/entry_$(shell go env GOARCH).s),-E firstlight/internal/entry.start)'
+	-ldflags '-s -w -funcalign=1 -X runtime.godebugDefault=asyncpreemptoff=1 $(if $(wildcard internal/entry/entry_$(shell go env GOARCH).s),-E firstlight/internal/entry.start)'
 # It collects garbage once in a long boot or never: the smaller of the two
 # collectors will do, where the toolchain still has the choice.
 GOEXPERIMENT_INIT := $(shell GOEXPERIMENT=nogreenteagc go list -f ok cmp 2>/dev/null | sed s/ok/nogreenteagc/)

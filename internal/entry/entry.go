@@ -3,11 +3,16 @@
 // told so (-E firstlight/internal/entry.start, see the Makefile); without
 // them /init does the same, later.
 //
-// They do two things that are too late in main:
+// They do three things that are too late in main:
 //
 //   - The kernel is told to give this process no pages of 2 MiB. A runtime
 //     that starts touches a little of several, and clearing them would be most
 //     of what the start costs.
+//   - The kernel may let this process's sleeps last a fifth of a millisecond
+//     longer. The runtime has a thread that looks after the others every 20
+//     microseconds; where there is one processor, as in a small machine, its
+//     waking was a tenth of a boot. Whatever is executed by this process gets
+//     what is usual back (firstlight/internal/pid1).
 //   - The kernel looks for each cipher that it composes ("xts(aes)",
 //     "cryptd(__xts-aes-aesni)") by calling modprobe twice, in vain: a module
 //     of that name exists nowhere, and while its ciphers test themselves a

@@ -6,6 +6,8 @@
 #define SYS_ACCESS 21
 #define SYS_EXIT 60
 #define SYS_PRCTL 157
+#define PR_SET_TIMERSLACK 29
+#define TIMERSLACK 200000 // ns, see entry.go
 #define PR_SET_THP_DISABLE 41
 #define O_CLOEXEC 0x80000
 
@@ -39,6 +41,10 @@ TEXT ·start(SB), NOSPLIT|NOFRAME, $0
 	XORL DX, DX
 	XORL R10, R10
 	XORL R8, R8
+	SYSCALL
+	MOVL $SYS_PRCTL, AX
+	MOVL $PR_SET_TIMERSLACK, DI
+	MOVL $TIMERSLACK, SI
 	SYSCALL
 
 	// Is this what the kernel calls, /sbin/modprobe -q -- NAME, and the name

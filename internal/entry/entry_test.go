@@ -154,3 +154,18 @@ func TestHugePagesAreOffBeforeTheRuntimeStarts(t *testing.T) {
 		t.Errorf("%s", s)
 	}
 }
+
+// The runtime's own threads sleep longer than they ask for, so that they do
+// not take the only processor from what boots.
+func TestThreadsMayOversleepBeforeTheRuntimeStarts(t *testing.T) {
+	out, err := exec.Command(filepath.Join(build(t), "prog")).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch s := string(out); {
+	case strings.HasSuffix(s, "slack=\n"):
+		t.Skip("this kernel does not say it (/proc/self/timerslack_ns)")
+	case !strings.HasSuffix(s, "slack=200000\n"):
+		t.Errorf("%s", s)
+	}
+}

@@ -2,6 +2,7 @@ package pid1
 
 import (
 	"io"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -53,7 +54,10 @@ func (c *children) reap() {
 func (c *children) start(p string, argv []string, attr *syscall.ProcAttr) (int, <-chan unix.WaitStatus, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	runtime.LockOSThread() // what a thread may oversleep is inherited
+	usualSleep()
 	pid, err := syscall.ForkExec(p, argv, attr)
+	runtime.UnlockOSThread()
 	if err != nil {
 		return 0, nil, fmt.Errorf("execute %s: %w", p, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -262,5 +263,23 @@ func TestPanicOfTheCoreIsNotTheEnd(t *testing.T) {
 	contained(func() { after = true })
 	if !after {
 		t.Error("nothing runs any more")
+	}
+}
+
+// What PID 1's threads may oversleep is not for the programs that it starts.
+func TestHelpersSleepAsPreciselyAsUsual(t *testing.T) {
+	if _, err := os.Stat("/proc/self/timerslack_ns"); err != nil {
+		t.Skip(err)
+	}
+	c := reaping(t)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer usualSleep()
+	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 200_000, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	exit, err := c.Run(machine.Program{Path: "/bin/sh", Args: []string{"-c", "read slack </proc/self/timerslack_ns; echo $slack"}})
+	if err != nil || exit.Output != "50000\n" {
+		t.Errorf("%+v, %v", exit, err)
 	}
 }

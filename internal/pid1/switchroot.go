@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,7 +74,9 @@ func (s *switcher) SwitchRoot(sw machine.SwitchRoot) error {
 	if isSystemd(init.Path) {
 		argv = append(argv, s.systemdArgs()...)
 	}
-	hugePages(true) // it would be inherited
+	hugePages(true) // it would be inherited, and so would the other
+	runtime.LockOSThread()
+	usualSleep()
 	err = unix.Exec(sw.Init, argv, environment())
 	return fmt.Errorf("execute %s: %w", sw.Init, err)
 }

@@ -95,6 +95,11 @@ func hugePages(on bool) {
 	_ = unix.Prctl(unix.PR_SET_THP_DISABLE, off, 0, 0, 0)
 }
 
+// usualSleep gives the calling thread back the precision of sleeping that
+// processes have, in nanoseconds; what this process began with is not that
+// (firstlight/internal/entry). Programs that a thread executes inherit it.
+func usualSleep() { unix.Prctl(unix.PR_SET_TIMERSLACK, 50_000, 0, 0, 0) }
+
 // Memory is asked before much is used.
 func (system) Memory() (uint64, error) {
 	hugePages(true)

@@ -10,7 +10,6 @@ package udevd
 import (
 	"cmp"
 	"maps"
-	"path"
 	"slices"
 	"sort"
 	"strings"
@@ -296,7 +295,7 @@ func identifies(msg *uevent.Message) bool {
 // waits only for earlier ones, so that no two wait for each other.
 func (m *Manager) waitForEarlier(t *ueventd.Task, h *hand) {
 	devpath := h.msg.Devpath
-	for p := path.Dir(devpath); len(p) > len("/devices"); p = path.Dir(p) {
+	for p := above(devpath); len(p) > len("/devices"); p = above(p) {
 		m.waitFor(t, p, h)
 	}
 	if h.msg.Action != "remove" && h.msg.Action != "move" {
@@ -309,6 +308,9 @@ func (m *Manager) waitForEarlier(t *ueventd.Task, h *hand) {
 	}
 }
 
+// above is path.Dir of a devpath, which is clean.
+func above(devpath string) string { return devpath[:max(strings.LastIndexByte(devpath, '/'), 0)] }
+
 func (m *Manager) waitFor(t *ueventd.Task, devpath string, h *hand) {
 	for len(m.inHand[devpath]) > 0 && m.inHand[devpath][0].order < h.order {
 		t.Wait("an earlier event of "+devpath, "done "+devpath)
@@ -317,7 +319,7 @@ func (m *Manager) waitFor(t *ueventd.Task, devpath string, h *hand) {
 
 // parentOf returns the nearest known device above.
 func (m *Manager) parentOf(devpath string) *device.Device {
-	for p := path.Dir(devpath); len(p) > len("/devices"); p = path.Dir(p) {
+	for p := above(devpath); len(p) > len("/devices"); p = above(p) {
 		if e := m.db[p]; e != nil {
 			return e.Device
 		}

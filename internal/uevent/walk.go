@@ -30,7 +30,7 @@ func Walk(sys sysfs.FS, found func(*Message)) {
 			if err != nil {
 				continue
 			}
-			dev := path.Join(dir, target)
+			dev := follow(dir, target)
 			if strings.HasPrefix(dev, "/devices/") && !seen[dev] {
 				seen[dev] = true
 				members = append(members, member{dev, subsystem})
@@ -58,6 +58,24 @@ func Walk(sys sysfs.FS, found func(*Message)) {
 			found(added(m.path, props))
 		}
 	}
+}
+
+// follow is path.Join for a link of the kernel's, which climbs to the top and
+// comes down again.
+func follow(dir, target string) string {
+	down := target
+	for range strings.Count(dir, "/") {
+		rest, ok := strings.CutPrefix(down, "../")
+		if !ok {
+			return path.Join(dir, target)
+		}
+		down = rest
+	}
+	down = "/" + down
+	if strings.Contains(down, "/.") || strings.Contains(down, "//") || strings.HasSuffix(down, "/") {
+		return path.Join(dir, target)
+	}
+	return down
 }
 
 // Read makes an add message of the device at devpath from sysfs, or returns

@@ -2,6 +2,7 @@ package uevent
 
 import (
 	"maps"
+	"path"
 	"testing"
 
 	"firstlight/internal/sysfs"
@@ -23,5 +24,17 @@ func TestWalkSaysWhatTheLinksSay(t *testing.T) {
 	})
 	if n == 0 {
 		t.Skip("this machine shows no device")
+	}
+}
+
+// Whatever a link says, it is followed as path.Join follows it.
+func TestLinksAreFollowedAsPathJoinDoes(t *testing.T) {
+	for _, target := range []string{"../../devices/a/b", "../../../devices/a", "../devices/a", "b", "../..", "../../", "../../devices//a",
+		"../../devices/../a", "../../devices/./a", "../../..a/b", "../../.a", "../../devices/a/", "/devices/a", "", "../../devices/a/..b"} {
+		for _, dir := range []string{"/class/block", "/bus/pci/devices", "/x"} {
+			if got, want := follow(dir, target), path.Join(dir, target); got != want {
+				t.Errorf("%q in %s: %s, not %s", target, dir, got, want)
+			}
+		}
 	}
 }

@@ -16,5 +16,6 @@ func main() {
 			thp = strings.TrimSpace(v)
 		}
 	}
-	os.Stdout.WriteString("main " + strings.Join(os.Args, " ") + " thp=" + thp + "\n")
+	slack, _ := os.ReadFile("/proc/self/timerslack_ns")
+	os.Stdout.WriteString("main " + strings.Join(os.Args, " ") + " thp=" + thp + " slack=" + strings.TrimSpace(string(slack)) + "\n")
 }
