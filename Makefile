@@ -20,7 +20,7 @@ GOFLAGS_BUILD = -trimpath -ldflags '-s -w' -buildvcs=false
 # runtime's.
 INLINED       = -d=variablemakethreshold=0
 GOFLAGS_INIT  = -gcflags='all=-l -d=variablemakethreshold=0' -gcflags='runtime=$(INLINED)' \
-	$(foreach p,crypto/... encoding/binary internal/byteorder golang.org/x/crypto/... firstlight/internal/luks,-gcflags='$(p)=$(INLINED)') \
+	$(foreach p,crypto/... internal/runtime/maps internal/runtime/sys internal/runtime/math internal/abi encoding/binary internal/byteorder golang.org/x/crypto/... firstlight/internal/luks,-gcflags='$(p)=$(INLINED)') \
 	-ldflags '-s -w -funcalign=1 -X runtime.godebugDefault=asyncpreemptoff=1 $(if $(wildcard internal/entry/entry_$(shell go env GOARCH).s),-E firstlight/internal/entry.start)'
 # It collects garbage once in a long boot or never: the smaller of the two
 # collectors will do, where the toolchain still has the choice.
