@@ -91,6 +91,9 @@ type World struct {
 	ResumeSettled bool
 	// Round counts how often everything that failed was tried again.
 	Round int
+	// Volatile, where it is not empty, says why the root is to be used with
+	// what is written to it kept in memory: what it lies on is read-only.
+	Volatile string
 	// Checks are the devices whose filesystems are being checked just now: the
 	// checker may be writing to them.
 	Checks []string

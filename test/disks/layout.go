@@ -100,6 +100,10 @@ type MD struct {
 	// Dirty leaves it as one of which nobody knows whether its members are
 	// the same: all of it is copied when it is next written to.
 	Dirty bool
+	// Journal is a device for a write journal, More are further options of
+	// mdadm --create.
+	Journal string
+	More    []string
 }
 
 // VG makes a volume group of physical volumes.

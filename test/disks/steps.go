@@ -139,6 +139,14 @@ func (s MD) plan(p *planner) error {
 	if len(s.Spare) > 0 {
 		argv = append(argv, "--spare-devices="+strconv.Itoa(len(s.Spare)))
 	}
+	if s.Journal != "" {
+		journal, err := p.node(s.Journal)
+		if err != nil {
+			return err
+		}
+		argv = append(argv, "--write-journal="+journal)
+	}
+	argv = append(argv, s.More...)
 	p.do(append(argv, nodes...)...)
 	p.undo("mdadm", "--stop", dev)
 	if s.Dirty {

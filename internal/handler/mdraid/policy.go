@@ -185,6 +185,9 @@ func describe(v *mdsuper.Array) string {
 		}
 		text += sep + strconv.Itoa(slot)
 	}
+	if v.ReadOnly {
+		text += "; its journal device is missing"
+	}
 	for _, o := range v.LeftOut {
 		text += "; " + o.Reason.Text
 	}
@@ -198,15 +201,47 @@ func describe(v *mdsuper.Array) string {
 func advice(v *mdsuper.Array) string {
 	for _, r := range v.Reasons {
 		switch r.Cause {
-		case mdsuper.SplitBrain, mdsuper.DuplicateRole, mdsuper.Mismatch:
-			return "disconnect the member whose content is not wanted, or decide with mdadm --assemble in a rescue system"
-		case mdsuper.Reshaping, mdsuper.Unsupported, mdsuper.Clustered:
+		case mdsuper.SplitBrain:
+			return choice(v)
+		case mdsuper.DuplicateRole:
+			return "disconnect the copy"
+		case mdsuper.Mismatch:
+			return "disconnect the member that does not belong to the array"
+		case mdsuper.NoBackup:
+			return "go on with it in a rescue system: mdadm --assemble --backup-file=FILE /dev/md/" + shortName(v) + " " + strings.Join(devices(v), " ")
+		case mdsuper.NoJournal:
+			return "connect the journal device, or, if it is lost, boot with rd.md.nojournal, which starts the array read-only"
+		case mdsuper.Unsupported, mdsuper.Clustered:
 			return "assemble the array with mdadm in a rescue system"
 		case mdsuper.DirtyDegraded:
 			return "connect the missing member, or boot with md_mod.start_dirty_degraded=1 if it is lost"
 		}
 	}
 	return "connect the missing members"
+}
+
+// choice names the two commands between which a person has to choose. Either
+// starts the array with the members of one side, and the boot goes on from a
+// shell in which it was given; the other members are not touched.
+func choice(v *mdsuper.Array) string {
+	name := "/dev/md/" + shortName(v)
+	text := "choose in a shell that has mdadm: "
+	for i, side := range v.Sides {
+		if i > 0 {
+			text += "; or "
+		}
+		text += "mdadm -A --run " + name + " " + strings.Join(side, " ")
+	}
+	return text + ". Then give the array the other members anew with mdadm --add, which overwrites them"
+}
+
+// shortName is what an array may be called in /dev/md.
+func shortName(v *mdsuper.Array) string {
+	_, name := v.Super.Host()
+	if name == "" || strings.ContainsAny(name, " /") {
+		return "md127"
+	}
+	return name
 }
 
 // unreadable is the fact on an array none of whose superblocks can be used.

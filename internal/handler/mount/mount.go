@@ -209,7 +209,8 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 	}
 	w.Break(t, bootcmd.StageMount)
 	flags := r.flags
-	if r.readOnly {
+	protected, _ := e.Attr("ro")
+	if r.readOnly || protected == "1" {
 		flags |= fstab.ReadOnly
 	}
 	var last error
