@@ -91,6 +91,11 @@ type World struct {
 	ResumeSettled bool
 	// Round counts how often everything that failed was tried again.
 	Round int
+	// Gates hold devices back that are not to be mounted yet: each returns the
+	// topic to wait for and why, or "".
+	Gates []func(e *udevd.Entry) (topic, why string)
+	// mapped: somebody is writing the map of arrays; see LockMap.
+	mapped bool
 	// Volatile, where it is not empty, says why the root is to be used with
 	// what is written to it kept in memory: what it lies on is read-only.
 	Volatile string

@@ -104,6 +104,18 @@ type MD struct {
 	// mdadm --create.
 	Journal string
 	More    []string
+	// In is the container that the array is in, with so many members, in
+	// place of Metadata and On.
+	In      string
+	Members int
+}
+
+// Container makes a container of disks with metadata of a firmware ("imsm",
+// "ddf").
+type Container struct {
+	Name     string
+	Metadata string
+	On       []string
 }
 
 // VG makes a volume group of physical volumes.

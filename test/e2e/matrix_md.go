@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"firstlight/test/disks"
+	"firstlight/test/vm"
 )
 
 // moreArrays are the levels and forms of arrays, and what becomes of an array
@@ -65,5 +66,16 @@ func moreArrays() []Scenario {
 				Want: Want{Root: `/dev/md\S* ext4`, Timers: true, Links: []string{"/dev/disk/by-label/second"}, Arrays: []string{`md\S* raid1 \S+ 1`}}}}},
 		Scenario{Name: "raid1-twice", For: mirror, Layouts: on(twice), Append: "ro rd.timeout=20 " + fs(twice) + off, Unchanged: true,
 			Boots: once(Want{NoBoot: true, Ends: poweredOff, Console: []Seen{see(`both\s+have\s+slot 0`), see(`disconnect the\s+copy`)}})},
+		firmwareRAID("raid-imsm", disks.RAIDIMSM, nil, Want{Arrays: []string{`md\S* raid1 (clean|active|active-idle|write-pending|read-auto) 0`}}),
+		firmwareRAID("raid-ddf", disks.RAIDDDF, nil, Want{Arrays: []string{`md\S* raid1 (clean|active|active-idle|write-pending|read-auto) 0`}}),
+		firmwareRAID("raid-imsm-degraded", disks.RAIDIMSM, []string{"d1"}, Want{Arrays: []string{`md\S* raid1 \S+ 1`}, Timers: true, Console: []Seen{see("firmware RAID.*degraded")}}),
 	)
+}
+
+// firmwareRAID is an array with Intel's or DDF's metadata; mdmon is left to the
+// real system.
+func firmwareRAID(name string, l disks.Layout, absent []string, w Want) Scenario {
+	w.Root, w.Daemons = `/dev/md\S* ext4`, []string{`@\S*mdmon .*`}
+	return Scenario{Name: name, Full: absent != nil, For: small("ext4", "md-raid1", "md-external"), Bus: vm.VirtioSCSI, Layouts: on(l), Absent: absent,
+		Append: "ro IMSM_NO_PLATFORM=1 " + uuid(l.FSUUID("array")), Boots: once(w)}
 }

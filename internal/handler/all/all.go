@@ -9,6 +9,7 @@ import (
 	"firstlight/internal/handler/btrfs"
 	"firstlight/internal/handler/luks"
 	"firstlight/internal/handler/lvm"
+	"firstlight/internal/handler/mdexternal"
 	"firstlight/internal/handler/mdraid"
 	"firstlight/internal/handler/mount"
 	"firstlight/internal/handler/resume"
@@ -19,7 +20,9 @@ import (
 // that the simulator, check and replay decide as the image would.
 func Handlers() []boot.Register {
 	all := Common()
-	for _, r := range []boot.Register{} {
+	for _, r := range []boot.Register{
+		func(w *handler.World) func() { mdexternal.New(w); return nil },
+	} {
 		all = append(all, full(r))
 	}
 	return all

@@ -36,7 +36,6 @@ type Handler struct {
 	hostname string
 	arrays   map[string]*array // by queue
 	given    []given           // names given out, in order
-	writing  bool              // the map is being written
 }
 
 // array is what is known of one array.

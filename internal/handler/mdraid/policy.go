@@ -129,30 +129,40 @@ func heldBy(a *array) string {
 	return ""
 }
 
-// topicMap is notified when the map may be written by the next one.
-const topicMap = "md map"
-
 // writeMap writes the names that were given, for the rules, which make the
 // links of them, and for mdadm in the real system.
 func (h *Handler) writeMap(t *ueventd.Task) {
-	for h.writing {
-		t.Wait("the map of arrays to be written", topicMap)
-	}
-	h.writing = true
+	h.w.LockMap(t)
 	var text strings.Builder
 	for _, g := range h.given {
 		text.WriteString(g.line)
 	}
 	err := ueventd.Act(t, "write "+MapFile, func(m machine.Machine) error {
-		return m.WriteFile(MapFile, []byte(text.String()), 0o600)
+		lines := text.String()
+		if h.w.Image.Full {
+			lines += foreign(m)
+		}
+		return m.WriteFile(MapFile, []byte(lines), 0o600)
 	})
-	h.writing = false
-	h.w.Sched.Notify(topicMap)
+	h.w.UnlockMap()
 	if err != nil {
 		// Whoever names an array by it waits for a link that nobody makes.
 		h.w.SetFact(MapFile, goal.Fact{Subject: MapFile, Condition: goal.Blocked, Text: err.Error()})
 		t.Record("warning", err.Error())
 	}
+}
+
+// foreign are the lines of arrays of firmware RAID, which mdadm writes: their
+// metadata is a name or a place in a container.
+func foreign(m machine.Machine) string {
+	old, _ := m.ReadFile(MapFile, 1<<20)
+	var keep strings.Builder
+	for line := range strings.Lines(string(old)) {
+		if f := strings.Fields(line); len(f) >= 3 && (f[1][0] < '0' || f[1][0] > '9') {
+			keep.WriteString(line)
+		}
+	}
+	return keep.String()
 }
 
 // MapFile is where mdadm keeps the names of running arrays.
