@@ -35,7 +35,7 @@ func moreArrays() []Scenario {
 		Scenario{Name: "raid-spare-absent", For: mirror, Layouts: on(spare), Absent: []string{"s0"}, Append: "ro " + fs(spare),
 			Boots: once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* raid1 \S+ 0`}})},
 		// The kernel goes on with the reshape, to its end.
-		Scenario{Name: "raid-reshape", For: small("ext4", "md-raid5"), Layouts: on(reshape), Append: "rw rd.md.waitclean loglevel=7 " + fs(reshape),
+		Scenario{Name: "raid-reshape", Trixie: true, For: small("ext4", "md-raid5"), Layouts: on(reshape), Append: "rw rd.md.waitclean loglevel=7 " + fs(reshape),
 			Boots: once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* raid5 \S+ 0`}, Console: []Seen{see(`(?s)reshape of RAID array.*reshape done.*reboot: `)}})},
 		Scenario{Name: "raid-reshape-goes-on", Full: true, For: small("ext4", "md-raid5"), Layouts: on(reshape), Append: "ro " + fs(reshape),
 			Boots: once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* raid5 \S+ 0`}})},
@@ -69,13 +69,21 @@ func moreArrays() []Scenario {
 		firmwareRAID("raid-imsm", disks.RAIDIMSM, nil, Want{Arrays: []string{`md\S* raid1 (clean|active|active-idle|write-pending|read-auto) 0`}}),
 		firmwareRAID("raid-ddf", disks.RAIDDDF, nil, Want{Arrays: []string{`md\S* raid1 (clean|active|active-idle|write-pending|read-auto) 0`}}),
 		firmwareRAID("raid-imsm-degraded", disks.RAIDIMSM, []string{"d1"}, Want{Arrays: []string{`md\S* raid1 \S+ 1`}, Timers: true, Console: []Seen{see("firmware RAID.*degraded")}}),
+		debianIMSM(),
 	)
+}
+
+// debianIMSM is a whole system: its own mdmon takes over from that of the image.
+func debianIMSM() Scenario {
+	l := disks.DebianIMSM("bookworm")
+	return Scenario{Name: l.Name, Full: true, For: small("ext4", "md-raid1", "md-external"), Bus: vm.VirtioSCSI, Layouts: on(l), Memory: 1024,
+		Append: "ro IMSM_NO_PLATFORM=1 " + uuid(l.FSUUID("array")), Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true}}}}
 }
 
 // firmwareRAID is an array with Intel's or DDF's metadata; mdmon is left to the
 // real system.
 func firmwareRAID(name string, l disks.Layout, absent []string, w Want) Scenario {
 	w.Root, w.Daemons = `/dev/md\S* ext4`, []string{`@\S*mdmon .*`}
-	return Scenario{Name: name, Full: absent != nil, For: small("ext4", "md-raid1", "md-external"), Bus: vm.VirtioSCSI, Layouts: on(l), Absent: absent,
+	return Scenario{Name: name, Full: absent != nil, Trixie: name == "raid-imsm", For: small("ext4", "md-raid1", "md-external"), Bus: vm.VirtioSCSI, Layouts: on(l), Absent: absent,
 		Append: "ro IMSM_NO_PLATFORM=1 " + uuid(l.FSUUID("array")), Boots: once(w)}
 }
