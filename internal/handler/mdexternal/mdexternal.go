@@ -71,7 +71,8 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		h.judge(t)
 		return ueventd.Outcome{}
 	}
-	if h.told[ev.Name] == e {
+	if old := h.told[ev.Name]; old == e || old != nil && len(holders(e)) > 0 {
+		h.told[ev.Name] = e // mdadm and mdmon write to it, and the kernel says so
 		return ueventd.Outcome{}
 	}
 	if why := h.forbidden(t, e); why != "" {
@@ -211,9 +212,13 @@ type container struct {
 
 // array is an array in a container.
 type array struct {
-	name, state     string
-	slots, degraded int
+	name, state, level string
+	degraded           int
 }
+
+// monitored says whether mdmon is needed while the array is in use: it has
+// members that can fail.
+func (a array) monitored() bool { return a.running() && a.level != "raid0" && a.level != "linear" }
 
 func (a array) running() bool { return a.state != "inactive" && a.state != "clear" && a.state != "" }
 
@@ -244,9 +249,8 @@ func (h *Handler) containers() []container {
 				}
 				of, _, _ := strings.Cut(in[1:], "/")
 				if i := slices.IndexFunc(list, func(c container) bool { return c.name == of }); i >= 0 {
-					slots, _ := strconv.Atoi(read(n, "raid_disks"))
 					degraded, _ := strconv.Atoi(read(n, "degraded"))
-					list[i].arrays = append(list[i].arrays, array{n, read(n, "array_state"), slots, degraded})
+					list[i].arrays = append(list[i].arrays, array{n, read(n, "array_state"), read(n, "level"), degraded})
 				}
 			}
 			return list
@@ -345,7 +349,10 @@ func (h *Handler) monitor(t *ueventd.Task) ueventd.Outcome {
 		if h.watched[c.name] || h.frozen[c.name] {
 			continue
 		}
-		h.watched[c.name] = true
+		h.watched[c.name] = true // or mdadm starts it, with the first array
+		if !slices.ContainsFunc(c.arrays, array.monitored) {
+			continue
+		}
 		if exit, err := h.run(t, "/sbin/mdmon", []string{"--offroot", c.name}, nil); err != nil || exit.Code != 0 {
 			w.Say(handler.Loud, fmt.Sprintf("the monitor of the firmware RAID %s could not be started (exit %d): %v", c.name, exit.Code, err))
 		}

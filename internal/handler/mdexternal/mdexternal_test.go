@@ -112,6 +112,12 @@ func TestWholeContainerIsStartedWithItsMonitor(t *testing.T) {
 	if fact := b.Fact("firmware RAID md127"); fact.Condition != goal.Present || !strings.Contains(fact.Text, "md126 runs") {
 		t.Errorf("with both: %+v", fact)
 	}
+	// mdadm and mdmon write to the disks, of which the kernel tells.
+	b.Change(member("sda"))
+	b.Change(member("sdb"))
+	if fact := b.Fact("/dev/sda"); fact.Subject != "" {
+		t.Errorf("a disk in use: %+v", fact)
+	}
 	if s := b.Core.Stats(); s.Fired != 0 || len(f.monitors) != 1 || gate(b, "/dev/md126") != "" {
 		t.Errorf("%d deadlines passed, monitors %v", s.Fired, f.monitors)
 	}

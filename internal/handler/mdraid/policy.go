@@ -214,7 +214,7 @@ func advice(v *mdsuper.Array) string {
 		case mdsuper.SplitBrain:
 			return choice(v)
 		case mdsuper.DuplicateRole:
-			return "disconnect the copy"
+			return "disconnect the copy; if both are one disk on two ways, it needs multipath"
 		case mdsuper.Mismatch:
 			return "disconnect the member that does not belong to the array"
 		case mdsuper.NoBackup:
