@@ -70,7 +70,16 @@ func moreArrays() []Scenario {
 		firmwareRAID("raid-ddf", disks.RAIDDDF, nil, Want{Arrays: []string{`md\S* raid1 (clean|active|active-idle|write-pending|read-auto) 0`}}),
 		firmwareRAID("raid-imsm-degraded", disks.RAIDIMSM, []string{"d1"}, Want{Arrays: []string{`md\S* raid1 \S+ 1`}, Timers: true, Console: []Seen{see("firmware RAID.*degraded")}}),
 		debianIMSM(),
+		afterResume(),
 	)
+}
+
+// afterResume is an array of firmware RAID that must not be written to for as
+// long as it is not known that nothing is to be resumed.
+func afterResume() Scenario {
+	s := firmwareRAID("raid-imsm-resume", disks.RAIDIMSM, nil, Want{Arrays: []string{`md\S* raid1 (clean|active|active-idle|write-pending|read-auto) 0`}, Timers: true})
+	s.Full, s.Append = true, s.Append+" resume=UUID=deadbeef-0000-4000-8000-000000000001"
+	return s
 }
 
 // debianIMSM is a whole system: its own mdmon takes over from that of the image.
