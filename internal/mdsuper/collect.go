@@ -237,7 +237,7 @@ func Collect(members []Member, o Options) *Array {
 	a := &Array{UUID: best.UUID, Super: best, Slots: make([]Slot, best.slots())}
 	a.supported()
 	a.place(ms)
-	a.sides(ms)
+	a.sides()
 	a.decide(o)
 	return a
 }
