@@ -94,7 +94,7 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	for _, l := range e.Links() {
 		args = append(args, "/dev/"+l)
 	}
-	if out, ok := h.mdadm(t, args, false); !ok {
+	if out, ok := h.mdadm(t, args, ""); !ok {
 		delete(h.told, ev.Name)
 		return out
 	}
@@ -146,14 +146,17 @@ func (h *Handler) named(t *ueventd.Task, e *udevd.Entry) bool {
 }
 
 // mdadm runs mdadm, which keeps the map of arrays like Firstlight does: one at
-// a time. frozen asks for arrays that stay read-only.
-func (h *Handler) mdadm(t *ueventd.Task, args []string, frozen bool) (out ueventd.Outcome, ok bool) {
+// a time. frozen is a container whose arrays are to stay read-only, "" for none.
+func (h *Handler) mdadm(t *ueventd.Task, args []string, frozen string) (out ueventd.Outcome, ok bool) {
 	w := h.w
 	w.LockMap(t)
 	h.busy = true
+	if frozen != "" {
+		h.frozen[frozen] = true
+	}
 	var env []string
-	if frozen || !w.ResumeSettled {
-		env = []string{"MDADM_NO_MDMON=1"}
+	if !w.ResumeSettled || len(h.frozen) > 0 {
+		env = []string{"MDADM_NO_MDMON=1"} // mdmon is started here, where it may be
 	}
 	if !w.Config.MD.Conf || !w.Config.HostOnly {
 		args = append([]string{args[0], "--config=none"}, args[1:]...)
@@ -167,14 +170,12 @@ func (h *Handler) mdadm(t *ueventd.Task, args []string, frozen bool) (out uevent
 		return ueventd.WaitFor(err.Error(), handler.TopicRetry), false
 	}
 	for _, c := range h.containers() {
-		switch {
-		case frozen:
-			h.frozen[c.name] = true
-		case env == nil:
+		if env == nil {
 			h.watched[c.name] = true // mdadm sees to that
-		default:
-			w.Sched.Push(ueventd.Event{Queue: queue, Kind: kindMonitor})
 		}
+	}
+	if env != nil {
+		w.Sched.Push(ueventd.Event{Queue: queue, Kind: kindMonitor})
 	}
 	if exit.Code != 0 {
 		w.Say(handler.Detail, "mdadm "+strings.Join(args, " ")+": "+strings.TrimSpace(exit.Output))
@@ -319,17 +320,19 @@ func (h *Handler) late(t *ueventd.Task) ueventd.Outcome {
 		return ueventd.Outcome{}
 	}
 	h.overdue = true
-	frozen := w.Config.MD.Degraded.Mode != bootcmd.DegradedWritable
 	for _, c := range h.containers() {
 		if !c.incomplete() {
 			continue
 		}
-		how := ""
-		if frozen {
-			how = " and read-only"
+		how, frozen := "", ""
+		if w.Config.MD.Degraded.Mode != bootcmd.DegradedWritable {
+			how, frozen = " and read-only", c.name
 		}
 		w.Say(handler.Loud, "Starting the firmware RAID "+c.name+" ("+c.kind+") degraded"+how+": "+c.describe()+". Nothing of it came for "+
 			goal.Seconds(w.Config.MD.Degraded.Wait)+".")
+		if w.Config.MD.Degraded.Mode == bootcmd.DegradedOverlay && w.Volatile == "" {
+			w.Volatile = "the firmware RAID " + c.name + " is degraded (rd.md.degraded=overlay)"
+		}
 		if out, ok := h.mdadm(t, []string{"--incremental", "--run", "--offroot", "/dev/" + c.name}, frozen); !ok {
 			return out
 		}
@@ -349,13 +352,16 @@ func (h *Handler) monitor(t *ueventd.Task) ueventd.Outcome {
 		if h.watched[c.name] || h.frozen[c.name] {
 			continue
 		}
-		h.watched[c.name] = true // or mdadm starts it, with the first array
 		if !slices.ContainsFunc(c.arrays, array.monitored) {
+			if len(c.arrays) > 0 {
+				h.watched[c.name] = true // with nothing to do for a monitor
+			}
 			continue
 		}
 		if exit, err := h.run(t, "/sbin/mdmon", []string{"--offroot", c.name}, nil); err != nil || exit.Code != 0 {
 			w.Say(handler.Loud, fmt.Sprintf("the monitor of the firmware RAID %s could not be started (exit %d): %v", c.name, exit.Code, err))
 		}
+		h.watched[c.name] = true // or as good as it gets
 	}
 	w.Sched.Notify(topicReady)
 	return ueventd.Outcome{}
