@@ -192,10 +192,11 @@ func (h *Handler) run(t *ueventd.Task, program string, args, env []string) (mach
 		}
 	}
 	exit, err := ueventd.Do(t, program+" "+strings.Join(args, " "), func(m machine.Machine) (machine.Exit, error) {
-		if !m.HasProgram(program) {
-			program = "/usr" + program
+		at := program
+		if !m.HasProgram(at) {
+			at = "/usr" + at
 		}
-		return m.Run(machine.Program{Path: program, Args: args, Env: env})
+		return m.Run(machine.Program{Path: at, Args: args, Env: env})
 	})
 	if err == nil {
 		t.Record("mdadm", fmt.Sprintf("%s %s: exit %d: %s", program, strings.Join(args, " "), exit.Code, strings.TrimSpace(exit.Output)))
