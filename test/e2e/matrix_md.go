@@ -48,6 +48,11 @@ func moreArrays() []Scenario {
 		Scenario{Name: "raid1-degraded-ro", For: mirror, Layouts: on(one), Absent: []string{"d1"}, Append: "rw rd.md.degraded=5,ro " + fs(one), Unchanged: true,
 			Boots: once(Want{Root: `/dev/md\S* ext4`, RootOptions: []string{"ro"}, Arrays: []string{`md\S* raid1 readonly 1`}, Timers: true,
 				Console: []Seen{see(`degraded and\s+read-only`)}})},
+		// What lies on a read-only array is read-only, through every layer.
+		Scenario{Name: "stack-degraded-ro", Full: true, For: small("ext4", "luks", "lvm", "md-raid1"), Layouts: on(disks.StackKey), Absent: []string{"d1"}, Secret: true, Unchanged: true,
+			Include: []Include{{"/etc/cryptsetup-keys.d/cr.key", disks.Key}},
+			Append:  "rw rd.md.degraded=3,ro rd.luks.name=" + disks.StackKey.UUID("crypt") + "=cr root=/dev/mapper/cr",
+			Boots:   once(Want{RootOptions: []string{"ro"}, Arrays: []string{`md\S* raid1 readonly 1`}, Timers: true})},
 		Scenario{Name: "raid1-degraded-never", For: mirror, Layouts: on(one), Absent: []string{"d1"}, Append: "ro rd.md.degraded=never rd.timeout=20 " + fs(one) + off, Unchanged: true,
 			Boots: once(Want{NoBoot: true, Ends: poweredOff, Console: []Seen{see(`1 of 2 members`), see(`rd\.md\.degraded=15`)}})},
 		Scenario{Name: "raid0-member-missing", Full: true, For: small("ext4", "md-raid0"), Layouts: on(disks.RAID0), Absent: []string{"d1"},
