@@ -5,7 +5,9 @@
 // Every array is started read-auto: the kernel writes nothing to its members
 // before somebody writes to the array, so that an image of a hibernated
 // system on it can still be resumed. Whoever writes (mounts, checks) waits
-// for that by himself.
+// for that by himself. Arrays with a log (a write journal, partial parity) are
+// the exception: the kernel writes to that at once, and so they are not started
+// before it is known that nothing is to be resumed.
 package mdraid
 
 import (
@@ -243,6 +245,11 @@ func (h *Handler) judge(t *ueventd.Task, a *array) ueventd.Outcome {
 			if h.look(t, a) {
 				continue
 			}
+		}
+		if v.Super.Logged() && !w.ResumeSettled {
+			w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v) +
+				"; it is started once nothing can be resumed any more, for the kernel writes to its log then"})
+			return ueventd.WaitFor("resume comes before any write", handler.TopicResumeSettled)
 		}
 		return h.start(t, a, v, line)
 	}

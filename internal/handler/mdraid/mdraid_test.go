@@ -388,6 +388,7 @@ func TestArrayThatWasDegradedIsStartedAsItWas(t *testing.T) {
 func TestArrayWithoutItsJournal(t *testing.T) {
 	three := []handlertest.Disk{disk(t, "raid5journal-1.2", 0, "vda"), disk(t, "raid5journal-1.2", 1, "vdb"), disk(t, "raid5journal-1.2", 2, "vdc")}
 	b := boot(t, "", "")
+	b.World().ResumeSettled = true
 	b.Add(three...)
 	b.Pass(time.Minute)
 	if f := b.Fact("RAID array"); len(states(b)) != 0 || !strings.Contains(f.Text, "write journal's device is missing") || !strings.Contains(f.Try, "rd.md.nojournal") {
@@ -398,6 +399,7 @@ func TestArrayWithoutItsJournal(t *testing.T) {
 		t.Errorf("with it: %v", got)
 	}
 	b = boot(t, "rd.md.nojournal", "")
+	b.World().ResumeSettled = true
 	b.Add(three...)
 	if f := b.Fact("RAID array"); len(states(b)) != 0 || f.Until == 0 || f.AtExpiry != "starts read-only without its journal" {
 		t.Errorf("the journal may still come: %v, %+v", states(b), f)
@@ -405,6 +407,25 @@ func TestArrayWithoutItsJournal(t *testing.T) {
 	b.Pass(15 * time.Second)
 	if got := states(b); !slices.Equal(got, []string{"readonly"}) || !b.Said("started read-only without its write journal") {
 		t.Errorf("states %v", got)
+	}
+}
+
+// The kernel writes to a log as it starts the array, even read-auto.
+func TestArrayWithALogWaitsForResume(t *testing.T) {
+	for name, n := range map[string]int{"raid5journal-1.2": 4, "raid5ppl-1.2": 3} {
+		b := boot(t, "", "")
+		for i := range n {
+			b.Add(disk(t, name, i, "vd"+string(rune('a'+i))))
+		}
+		if f := b.Fact("RAID array"); len(states(b)) != 0 || !strings.Contains(f.Text, "writes to its log") {
+			t.Errorf("%s: states %v, fact %+v", name, states(b), f)
+		}
+		b.World().ResumeSettled = true
+		b.World().Sched.Notify(handler.TopicResumeSettled)
+		b.Run()
+		if got := states(b); !slices.Equal(got, []string{"read-auto"}) {
+			t.Errorf("%s, then: %v", name, got)
+		}
 	}
 }
 
