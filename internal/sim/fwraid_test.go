@@ -49,6 +49,9 @@ func (f *firmware) Run(p machine.Program) (machine.Exit, error) {
 		f.monitor = true
 		return machine.Exit{}, nil
 	}
+	if slices.Contains(p.Args, "--examine") {
+		return machine.Exit{Output: "     RWH Policy : off\n"}, nil
+	}
 	silent := slices.Contains(p.Env, "MDADM_NO_MDMON=1")
 	if !silent && !f.sim.Core.World().ResumeSettled {
 		f.wrong("mdadm may start mdmon before resume is settled")

@@ -80,6 +80,12 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		w.SetFact("disk "+ev.Name, goal.Fact{Subject: ev.Name + " of a firmware RAID", Condition: goal.LeftAlone, Text: "left alone: " + why})
 		return ueventd.Outcome{}
 	}
+	if !w.ResumeSettled && h.logged(t, e) {
+		w.SetFact("disk "+ev.Name, goal.Fact{Subject: ev.Name + " of a firmware RAID", Condition: goal.Incomplete,
+			Text: "its array is started once nothing can be resumed any more, for the kernel writes to its log then"})
+		return ueventd.WaitFor("resume comes before any write", handler.TopicResumeSettled)
+	}
+	w.DropFact("disk " + ev.Name)
 	h.told[ev.Name] = e
 	h.overdue = false // who has come may not be the last
 	// The kernel asks for the driver of a level by a modprobe that the image
@@ -120,6 +126,22 @@ func (h *Handler) forbidden(t *ueventd.Task, e *udevd.Entry) string {
 		return "rd.md.uuid= names other arrays"
 	}
 	return ""
+}
+
+// logged says whether an array on a disk has a partial parity log, to which the
+// kernel writes as soon as the array is started, however it is (mdadm's word for
+// it is the policy against the RAID write hole).
+func (h *Handler) logged(t *ueventd.Task, e *udevd.Entry) bool {
+	exit, err := h.run(t, "/sbin/mdadm", []string{"--examine", e.Devname()}, nil)
+	if err != nil {
+		return false // nothing can be started then either
+	}
+	for line := range strings.Lines(exit.Output) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "RWH Policy" && strings.Contains(value, "PPL") {
+			return true
+		}
+	}
+	return false
 }
 
 // holders are the arrays that a disk is in.

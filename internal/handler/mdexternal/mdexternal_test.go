@@ -28,6 +28,7 @@ type firmware struct {
 	m        *handlertest.Machine
 	disks    []string
 	monitors []string
+	log      string // the policy against the write hole
 }
 
 func (f *firmware) state() string {
@@ -51,6 +52,8 @@ func (f *firmware) mdadm(args, env []string) machine.Exit {
 		}
 	}
 	switch {
+	case slices.Contains(args, "--examine") && !slices.Contains(args, "--brief"):
+		return machine.Exit{Output: "          Magic : Intel Raid ISM Cfg Sig.\n[v]:\n       RWH Policy : " + f.log + "\n      Volume ID : 1\n"}
 	case slices.Contains(args, "--examine"):
 		return machine.Exit{Output: "ARRAY metadata=imsm UUID=11111111:22222222:33333333:44444444\nARRAY /dev/md/v container=1 member=0 UUID=11111111:22222222:33333333:55555555\n"}
 	case !slices.Contains(args, "--incremental"):
@@ -132,7 +135,7 @@ func TestResumeComesFirst(t *testing.T) {
 	b, f := boot(t, "")
 	b.Add(member("sda"), member("sdb"))
 	for _, call := range b.Machine.Ran {
-		if !strings.HasPrefix(call, "MDADM_NO_MDMON=1 ") {
+		if !strings.Contains(call, "--examine") && !strings.HasPrefix(call, "MDADM_NO_MDMON=1 ") {
 			t.Errorf("%q", call)
 		}
 	}
@@ -142,6 +145,19 @@ func TestResumeComesFirst(t *testing.T) {
 	settle(b)
 	if !slices.Equal(f.monitors, []string{"md127"}) || gate(b, "/dev/md126") != "" {
 		t.Errorf("then: monitors %v, gate %q", f.monitors, gate(b, "/dev/md126"))
+	}
+}
+
+func TestArrayWithALogIsNotStartedBeforeResumeIsSettled(t *testing.T) {
+	b, f := boot(t, "")
+	f.log = "PPL distributed"
+	b.Add(member("sda"), member("sdb"))
+	if fact := b.Fact("/dev/sda of a firmware RAID"); f.disks != nil || !strings.Contains(fact.Text, "writes to its log") {
+		t.Errorf("told of %v, fact %+v", f.disks, fact)
+	}
+	settle(b)
+	if fact := b.Fact("/dev/sda of a firmware RAID"); len(f.disks) != 2 || fact.Subject != "" || len(f.monitors) == 0 {
+		t.Errorf("then: told of %v, fact %+v", f.disks, fact)
 	}
 }
 
