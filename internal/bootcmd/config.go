@@ -126,6 +126,8 @@ type LVM struct {
 	// Conf is false with rd.lvm.conf=0: what the lvm.conf of the host said when
 	// the image was built is not used.
 	Conf bool
+	// Degraded is what becomes of RAID volumes that lack a disk.
+	Degraded VolumesDegraded
 }
 
 // LogicalVolume names one logical volume.

@@ -29,7 +29,7 @@ var documented = [...]string{
 	"rd.vconsole.keymap=de", "rd.vconsole.keymap.ext=x", "rd.vconsole.unicode=1", "rd.vconsole.font=eurlatgr",
 	"rd.vconsole.font.map=x", "rd.vconsole.font.unimap=x", "rd.locale.LANG=pl_PL.UTF-8", "rd.locale.LC_ALL=C",
 	// dracut: storage.
-	"rd.lvm=0", "rd.lvm.vg=vg0", "rd.lvm.lv=vg0/root", "rd.lvm.conf=0", "rd.lvm.mergetags=a",
+	"rd.lvm=0", "rd.lvm.degraded=10,ro", "rd.lvm.vg=vg0", "rd.lvm.lv=vg0/root", "rd.lvm.conf=0", "rd.lvm.mergetags=a",
 	"rd.luks=0", "rd.luks.uuid=luks-0a1b2c3d", "rd.luks.uuid=keysource:0a1b2c3d", "rd.luks.partuuid=1234abcd-01",
 	"rd.luks.serial=QM1", "rd.luks.name=0a1b2c3d-0001-4002-8003-aabbccddeeff=root", "rd.luks.allow-discards",
 	"rd.luks.allow-discards=0a1b2c3d", "rd.luks.crypttab=0", "rd.luks.timeout=10", "rd.luks.key=/foo/bar.key",

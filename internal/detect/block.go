@@ -82,12 +82,38 @@ func (d *detector) layer(dev, name, what string, slaves []string) {
 	}
 }
 
-// lvm tells plain volumes from those made of other volumes.
+// lvmParts are the names and UUIDs of what volumes are made of, by their ends,
+// or where they begin with "_" and end with "_", by what is in them; and the
+// fact that each shows.
+var lvmParts = [...]struct{ mark, fact string }{
+	{"_rimage_", "layer:lvm-raid"}, {"_rmeta_", "layer:lvm-raid"}, {"_mimage_", "layer:lvm-mirror"},
+	{"-tpool", "layer:lvm-thin"}, {"_tdata", "layer:lvm-thin"}, {"_tmeta", "layer:lvm-thin"},
+	{"_corig", "layer:lvm-cache"}, {"_cdata", "layer:lvm-cache"}, {"_cmeta", "layer:lvm-cache"},
+	{"_wcorig", "layer:lvm-writecache"}, {"-vpool", "layer:lvm-vdo"}, {"_vdata", "layer:lvm-vdo"},
+	{"_iorig", "layer:lvm-integrity"}, {"-real", "layer:lvm-snapshot"}, {"-cow", "layer:lvm-snapshot"},
+}
+
+// lvm tells plain volumes from those made of other volumes, and what kind the
+// latter are, by the names that LVM gives the parts.
 func (d *detector) lvm(why string, slaves []string) {
 	d.fact("layer:lvm", why)
 	for _, s := range slaves {
-		if uuid, err := d.s.Sys.Read("/class/block/" + s + "/dm/uuid"); err == nil && strings.HasPrefix(uuid, "LVM-") {
-			d.fact("layer:lvm-raid", why+", which is made of other volumes")
+		dir := "/class/block/" + s + "/dm/"
+		uuid, err := d.s.Sys.Read(dir + "uuid")
+		if err != nil || !strings.HasPrefix(uuid, "LVM-") {
+			continue
+		}
+		name, _ := d.s.Sys.Read(dir + "name")
+		known := false
+		for _, p := range lvmParts {
+			if strings.HasSuffix(name, p.mark) || strings.HasSuffix(p.mark, "_") && strings.Contains(name, p.mark) {
+				d.fact(p.fact, why+", which is made of "+name)
+				known = true
+				break
+			}
+		}
+		if !known {
+			d.note("%s, which is made of %s: which kind of volume that is cannot be told; name its feature in the configuration", why, name)
 		}
 	}
 }

@@ -8,6 +8,7 @@ package handler
 
 import (
 	"errors"
+	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -118,7 +119,8 @@ type World struct {
 	// Revision counts the changes of what an explanation is made from.
 	Revision uint64
 
-	leaving bool // the real system is being started, or the machine stopped
+	copies  map[string]string // snapshots; see Copies
+	leaving bool              // the real system is being started, or the machine stopped
 	facts   map[string]*goal.Fact
 	order   []string
 	stopped map[bootcmd.Stage]bool // stages at which there was a shell
@@ -210,6 +212,35 @@ func (w *World) WipeSecrets(leaving bool) {
 // Progress notes that the boot came nearer to its goals.
 func (w *World) Progress() { w.Activity = w.Sched.Now() }
 
+// Copies notes which devices are snapshots of others: the device-mapper UUID
+// of the origin by that of the snapshot.
+func (w *World) Copies(of map[string]string) {
+	if w.copies == nil && len(of) > 0 {
+		w.copies = map[string]string{}
+	}
+	maps.Copy(w.copies, of)
+}
+
+// originals leaves out of what spec names the snapshots of what it names too:
+// a snapshot has the UUID and the label of its origin, and who does not name
+// the snapshot itself means the origin. One whose origin is about to come, as
+// a device without content yet, is left out as well.
+func (w *World) originals(spec devspec.Spec, list []*udevd.Entry) []*udevd.Entry {
+	if len(w.copies) == 0 || spec.Kind != devspec.UUID && spec.Kind != devspec.Label {
+		return list
+	}
+	return slices.DeleteFunc(list, func(e *udevd.Entry) bool {
+		origin := w.copies[e.Property("DM_UUID")]
+		return origin != "" && slices.ContainsFunc(w.Devices.Block(), func(o *udevd.Entry) bool {
+			if o.Property("DM_UUID") != origin {
+				uuid, ok := o.Attr("dm/uuid")
+				return ok && uuid == origin
+			}
+			return !filter.Usable(o.Device) || spec.Matches(o)
+		})
+	})
+}
+
 // Find returns the block devices with content that spec names, in the order
 // of their devpaths. Partitions that PARTNROFF counts to are found too.
 func (w *World) Find(spec devspec.Spec) []*udevd.Entry {
@@ -228,7 +259,7 @@ func (w *World) Find(spec devspec.Spec) []*udevd.Entry {
 			out = append(out, e)
 		}
 	}
-	return out
+	return w.originals(spec, out)
 }
 
 // Wanted returns the device specifications whose content the boot needs:

@@ -98,6 +98,9 @@ type Segment struct {
 
 	// refs are the names of LVs that the segment is made of or belongs to.
 	refs []string
+	// text is the segment as it was written, for kinds that are read when
+	// they are wanted.
+	text *node
 }
 
 // Stripe is one area of a striped segment: a PV, or another LV, from an
@@ -377,7 +380,7 @@ var lvRefs = [...]string{
 }
 
 func (b *builder) segment(n *node, vg *VG) Segment {
-	s := Segment{Start: b.uint(n, "start_extent", true), Extents: b.uint(n, "extent_count", true), Type: b.str(n, "type", true)}
+	s := Segment{Start: b.uint(n, "start_extent", true), Extents: b.uint(n, "extent_count", true), Type: b.str(n, "type", true), text: n}
 	for _, key := range lvRefs {
 		if r := n.find(key); r != nil && r.kind == kindString {
 			s.refs = append(s.refs, r.str)

@@ -9,6 +9,7 @@ import (
 	"firstlight/internal/handler/btrfs"
 	"firstlight/internal/handler/luks"
 	"firstlight/internal/handler/lvm"
+	"firstlight/internal/handler/lvm/lvmtree"
 	"firstlight/internal/handler/mdexternal"
 	"firstlight/internal/handler/mdraid"
 	"firstlight/internal/handler/mount"
@@ -19,7 +20,7 @@ import (
 // only the full /init has do nothing in an image that has the small one, so
 // that the simulator, check and replay decide as the image would.
 func Handlers() []boot.Register {
-	all := Common()
+	all := common(lvmtree.Kinds())
 	for _, r := range []boot.Register{
 		func(w *handler.World) func() { mdexternal.New(w); return nil },
 	} {
@@ -29,12 +30,22 @@ func Handlers() []boot.Register {
 }
 
 // Common returns the handlers of the small /init.
-func Common() []boot.Register {
+func Common() []boot.Register { return common(nil) }
+
+// common are the handlers of either, with what the full one has besides.
+func common(volumes *lvm.Kinds) []boot.Register {
 	var gates []mount.Gate
 	return []boot.Register{
 		func(w *handler.World) func() { return resume.New(w).Start },
 		func(w *handler.World) func() { return mdraid.New(w).Start },
-		func(w *handler.World) func() { lvm.New(w); return nil },
+		func(w *handler.World) func() {
+			if w.Image.Full {
+				lvm.New(w, volumes)
+			} else {
+				lvm.New(w, nil)
+			}
+			return nil
+		},
 		func(w *handler.World) func() { gates = append(gates, btrfs.New(w).Gate); return nil },
 		func(w *handler.World) func() { return luks.New(w).Start },
 		func(w *handler.World) func() { return mount.New(w, gates...).Start },

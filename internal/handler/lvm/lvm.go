@@ -1,7 +1,8 @@
 // Package lvm activates logical volumes: it reads the physical volumes' own
 // metadata, puts the volume groups together and maps the volumes that the
 // boot needs. It never writes metadata, and it leaves to LVM's own tool what
-// it cannot map with certainty.
+// it cannot map with certainty. Volumes that are made of other volumes are
+// mapped by what New is given for them.
 package lvm
 
 import (
@@ -27,11 +28,13 @@ import (
 const (
 	kindChanged = "changed" // a physical volume came or went
 	kindOverdue = "overdue" // none has come for a time
+	kindDegrade = "degrade" // the same, for volumes that can do without
 )
 
 // Handler activates logical volumes.
 type Handler struct {
 	w       *handler.World
+	kinds   *Kinds            // nil in the small /init
 	pvs     map[string]*pv    // by node
 	groups  map[string]*group // by name
 	cookies uint16
@@ -47,14 +50,17 @@ type pv struct {
 
 // group is what this boot has done with a volume group.
 type group struct {
-	overdue bool
+	overdue bool              // what is missing has been waited for
+	degrade bool              // the same, for volumes that can do without
 	there   int               // how many of its physical volumes
 	active  map[string]uint64 // sequence number of the metadata that a logical volume was mapped by
+	without map[string]int    // volumes that were activated degraded: how many physical volumes were there
 }
 
-// New registers the handler.
-func New(w *handler.World) *Handler {
-	h := &Handler{w: w, pvs: map[string]*pv{}, groups: map[string]*group{}}
+// New registers the handler. kinds may be nil: volumes that are made of others
+// are then not activated, with the reason.
+func New(w *handler.World, kinds *Kinds) *Handler {
+	h := &Handler{w: w, kinds: kinds, pvs: map[string]*pv{}, groups: map[string]*group{}}
 	w.Sched.Route(filter.PV, h.handlePV)
 	w.Sched.Route(filter.VG, h.handleVG)
 	return h
@@ -169,48 +175,63 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	name := strings.TrimPrefix(ev.Queue, filter.VG+" ")
 	st := h.groups[name]
 	if st == nil {
-		st = &group{active: map[string]uint64{}}
+		st = &group{active: map[string]uint64{}, without: map[string]int{}}
 		h.groups[name] = st
 	}
-	if ev.Kind == kindOverdue {
-		if _, later := w.Sched.DeadlineOf(ev.Queue); later {
+	if ev.Kind == kindOverdue || ev.Kind == kindDegrade {
+		key := ev.Queue
+		if ev.Kind == kindDegrade {
+			key += legsKey
+		}
+		if _, later := w.Sched.DeadlineOf(key); later {
 			return ueventd.Outcome{} // a volume came before this was its turn
 		}
 		// The missing volume may be encrypted, and somebody may be typing its
 		// passphrase just now; or it has come and is being read.
 		if w.Sched.Asking() || w.Sched.Active(filter.LUKS) || w.Sched.Active(filter.PV) {
-			h.await(ev.Queue)
+			if ev.Kind == kindDegrade {
+				h.kinds.awaitLegs(h, ev.Queue, true)
+			} else {
+				h.await(ev.Queue)
+			}
 			return ueventd.Outcome{}
 		}
-		st.overdue = true
+		if ev.Kind == kindDegrade {
+			st.degrade = true
+		} else {
+			st.overdue = true
+		}
 	}
 	// A second device with the same content, or newer metadata, may be among
 	// those that are being identified.
 	w.Identified(t)
 	g := h.assemble(t, name)
 	if g == nil {
-		w.Sched.CancelDeadline(ev.Queue)
+		h.rest(ev.Queue)
 		w.DropFact(ev.Queue)
 		return ueventd.Outcome{}
 	}
 	for _, n := range g.Notes {
 		t.Record("note", n)
 	}
-	if there := len(g.VG.PVs) - len(g.Missing()); there != st.there {
-		if there > st.there {
-			st.overdue = false // what has come may not be the last
-		}
-		st.there = there
+	there := len(g.VG.PVs) - len(g.Missing())
+	fresh := there > st.there
+	if fresh { // what has come may not be the last
+		st.overdue, st.degrade = false, false
 	}
-	p := h.plan(g, st.overdue)
-	if len(p.activate) == 0 && len(p.tool) == 0 && p.waits == "" {
+	st.there = there
+	if h.kinds != nil {
+		h.kinds.late(h, g, st)
+	}
+	p := h.plan(g, st)
+	if p.nothing() {
 		t.Record("decision", "nothing of volume group "+name+" is wanted: "+p.why)
-		w.Sched.CancelDeadline(ev.Queue)
+		h.rest(ev.Queue)
 		w.SetFact(ev.Queue, goal.Fact{Subject: subject(g), Condition: goal.LeftAlone, Text: "left alone: " + p.why, Try: p.try})
 		return ueventd.WaitFor("more of volume group "+name+" to be wanted", handler.TopicWanted)
 	}
 	if text, refused := g.Refused(); refused {
-		w.Sched.CancelDeadline(ev.Queue)
+		h.rest(ev.Queue)
 		if rest, ok := strings.CutPrefix(text, "volume group "+strconv.Quote(g.VG.Name)+" "); ok {
 			text = "it " + rest // the subject says which
 		}
@@ -218,80 +239,133 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		return ueventd.Outcome{}
 	}
 	var failed error
-	for _, lv := range p.activate {
-		if by, done := st.active[lv.Name]; done {
+	topics := []string{handler.TopicWanted} // what the real root's fstab wants is not known yet
+	for _, x := range p.activate {
+		name := name + "/" + x.lv.Name
+		if by, done := st.active[x.lv.Name]; done {
 			if by < g.VG.Seqno {
-				st.active[lv.Name] = g.VG.Seqno
-				w.Say(handler.Loud, fmt.Sprintf("logical volume %s/%s was mapped by metadata %d, and a disk that came later has the newer %d",
-					name, lv.Name, by, g.VG.Seqno))
+				st.active[x.lv.Name] = g.VG.Seqno
+				w.Say(handler.Loud, fmt.Sprintf("logical volume %s was mapped by metadata %d, and a disk that came later has the newer %d",
+					name, by, g.VG.Seqno))
 			}
 			continue
 		}
-		if err := h.activate(t, g, lv); err != nil {
-			failed = err
-			w.Say(handler.Loud, fmt.Sprintf("logical volume %s/%s cannot be activated: %v", name, lv.Name, err))
+		if h.kinds != nil && h.kinds.postpone(h, t, g.VG, x) {
+			topics = append(topics, handler.TopicResumeSettled)
 			continue
 		}
-		st.active[lv.Name] = g.VG.Seqno
-		if p.partial && st.overdue {
+		if err := h.activate(t, g, x); err != nil {
+			failed = err
+			w.Say(handler.Loud, fmt.Sprintf("logical volume %s cannot be activated: %v", name, err))
+			continue
+		}
+		st.active[x.lv.Name] = g.VG.Seqno
+		switch {
+		case x.degraded:
+			st.without[x.lv.Name] = st.there
+		case p.partial && st.overdue:
 			w.Say(handler.Loud, fmt.Sprintf("%s is incomplete (%s); its volume %s needs nothing of what is missing and is activated",
-				subject(g), missing(g.Missing()), lv.Name))
+				subject(g), missing(g.Missing()), x.lv.Name))
 		}
 		w.Progress()
 	}
-	return h.report(ev.Queue, g, p, failed)
+	return h.report(ev.Queue, g, p, failed, fresh, topics)
+}
+
+// rest cancels the deadlines of a group.
+func (h *Handler) rest(queue string) {
+	h.w.Sched.CancelDeadline(queue)
+	h.w.Sched.CancelDeadline(queue + legsKey)
 }
 
 // report leaves the fact on what could not be activated.
-func (h *Handler) report(key string, g *lvmmeta.Group, p plan, failed error) ueventd.Outcome {
+func (h *Handler) report(key string, g *lvmmeta.Group, p plan, failed error, fresh bool, topics []string) ueventd.Outcome {
 	w := h.w
 	f := goal.Fact{Subject: subject(g)}
+	if !p.degradable {
+		w.Sched.CancelDeadline(key + legsKey)
+	}
+	if !p.timed {
+		w.Sched.CancelDeadline(key)
+	}
 	switch {
 	case failed != nil:
-		w.Sched.CancelDeadline(key)
+		h.rest(key)
 		f.Condition, f.Text, f.Try = goal.Blocked, failed.Error(), "look at the kernel's messages (dmesg) for the reason"
+		if errors.Is(failed, machine.ErrNoModule) && p.kind != "" {
+			f.Try = "rebuild the image with it: firstlight build --feature " + feature(p.kind)
+		}
 		w.SetFact(key, f)
-		return ueventd.WaitFor(failed.Error(), handler.TopicRetry)
+		return ueventd.WaitFor(failed.Error(), append(topics, handler.TopicRetry)...)
 	case p.waits != "":
 		f.Condition, f.Text, f.Try = goal.Incomplete, p.waits, "connect the missing disk"
+		if p.degradable {
+			if f.Until = h.kinds.awaitLegs(h, key, fresh); f.Until != 0 {
+				f.AtExpiry = "activated degraded"
+			}
+		}
 		if p.timed {
-			if f.Until = h.await(key); f.Until != 0 {
-				f.AtExpiry = "what lies on the others alone is activated"
+			if at := h.await(key); f.Until == 0 && at != 0 {
+				f.Until, f.AtExpiry = at, "what lies on the others alone is activated"
 			}
 		}
 		w.SetFact(key, f)
-	case len(p.tool) > 0:
-		w.Sched.CancelDeadline(key)
-		f.Condition, f.Text = goal.Blocked, strings.Join(p.tool, "; ")
-		f.Try = "rebuild the image with LVM's own tool in it, or move the root to a linear or striped volume"
-		if p.absent {
+	case len(p.broken)+len(p.tool) > 0:
+		h.rest(key)
+		f.Condition, f.Text = goal.Blocked, strings.Join(append(p.broken, p.tool...), "; ")
+		switch {
+		case p.absent:
 			f.Try = "correct the name of the volume in root= or rd.lvm.lv="
+		case len(p.broken) > 0:
+			f.Try = "look at the group with vgck in a rescue system"
+		default:
+			f.Try = "rebuild the image with it: firstlight build --feature " + p.feature
 		}
 		w.SetFact(key, f)
 	default:
-		w.Sched.CancelDeadline(key)
+		h.rest(key)
 		w.DropFact(key)
 	}
-	// What the real root's fstab wants is not known yet.
-	return ueventd.WaitFor("more of volume group "+g.VG.Name+" to be wanted", handler.TopicWanted)
+	return ueventd.WaitFor("more of volume group "+g.VG.Name+" to be wanted", topics...)
+}
+
+// number is the device number of a physical volume as tables have it, and
+// whether it cannot be written; ok is false if it is not there any more.
+func (h *Handler) number(device string) (number string, readOnly, ok bool) {
+	pv := h.pvs[device]
+	if pv == nil { // gone while another volume was mapped
+		return "", false, false
+	}
+	ro, _ := pv.entry.Attr("ro")
+	major, minor, _ := pv.entry.Devnum()
+	return devmapper.Devnum{Major: major, Minor: minor}.String(), ro == "1", true
 }
 
 // activate maps one logical volume.
-func (h *Handler) activate(t *ueventd.Task, g *lvmmeta.Group, lv *lvmmeta.LV) error {
+func (h *Handler) activate(t *ueventd.Task, g *lvmmeta.Group, x todo) error {
+	var err error
+	if x.tree != nil || x.tool {
+		err = h.kinds.compose(h, t, g, x, x.degraded && h.w.Config.LVM.Degraded.ReadOnly)
+	} else {
+		err = h.plain(t, g, x.lv)
+	}
+	if err != nil {
+		h.w.AddMissingDriver(err)
+	}
+	return err
+}
+
+// plain maps a volume that lies on physical volumes alone.
+func (h *Handler) plain(t *ueventd.Task, g *lvmmeta.Group, lv *lvmmeta.LV) error {
 	readOnly := false
 	gone := ""
 	act, err := g.Activate(lv, func(device string) string {
-		pv := h.pvs[device]
-		if pv == nil { // while another volume was mapped
+		number, ro, ok := h.number(device)
+		if !ok {
 			gone = device
-			return ""
 		}
-		e := pv.entry
-		if ro, _ := e.Attr("ro"); ro == "1" {
-			readOnly = true
-		}
-		major, minor, _ := e.Devnum()
-		return devmapper.Devnum{Major: major, Minor: minor}.String()
+		readOnly = readOnly || ro
+		return number
 	})
 	if gone != "" {
 		return fmt.Errorf("the physical volume %s has gone away", gone)
@@ -305,7 +379,7 @@ func (h *Handler) activate(t *ueventd.Task, g *lvmmeta.Group, lv *lvmmeta.LV) er
 	}
 	h.cookies++
 	cookie := devmapper.NewCookie(h.cookies|0x2000, 0)
-	err = ueventd.Act(t, "activate logical volume "+g.VG.Name+"/"+lv.Name+" as "+act.Name, func(m machine.Machine) error {
+	return ueventd.Act(t, "activate logical volume "+g.VG.Name+"/"+lv.Name+" as "+act.Name, func(m machine.Machine) error {
 		if err := m.Load(drivers...); err != nil && !errors.Is(err, machine.ErrNoModule) {
 			return err
 		}
@@ -322,8 +396,4 @@ func (h *Handler) activate(t *ueventd.Task, g *lvmmeta.Group, lv *lvmmeta.LV) er
 		}
 		return err
 	})
-	if err != nil {
-		h.w.AddMissingDriver(err)
-	}
-	return err
 }

@@ -18,7 +18,7 @@ import (
 	fixtures "firstlight/test/fixtures/lvmmd"
 )
 
-func register(w *handler.World) func() { New(w); return nil }
+func register(w *handler.World) func() { New(w, nil); return nil }
 
 // disk is physical volume i of a group that LVM made, plugged in under a
 // name.

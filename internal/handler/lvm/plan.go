@@ -15,19 +15,27 @@ import (
 
 // plan is what is to be done with a volume group as it is now.
 type plan struct {
-	activate []*lvmmeta.LV
-	tool     []string // volumes that only LVM's own tool can activate
-	waits    string   // what is missing, "" for nothing
-	timed    bool     // the wait ends: some volumes need nothing of what is missing
-	partial  bool     // activate although the group is incomplete
-	why      string   // nothing is wanted, because
-	try      string   // what a person can do if that is wrong
-	absent   bool     // of tool, some volumes do not exist
+	activate   []todo
+	tool       []string // volumes that the image cannot activate
+	feature    string   // what it lacks for one of those
+	kind       string   // of one of the volumes that are made of others
+	broken     []string // volumes whose metadata contradicts itself
+	waits      string   // what is missing, "" for nothing
+	timed      bool     // the wait ends: some volumes need nothing of what is missing
+	degradable bool     // the wait ends: some volumes can do without what is missing
+	partial    bool     // activate although the group is incomplete
+	why        string   // nothing is wanted, because
+	try        string   // what a person can do if that is wrong
+	absent     bool     // of tool, some volumes do not exist
 }
 
-// plan decides which volumes of a group are activated. overdue says that the
-// missing physical volumes have been waited for.
-func (h *Handler) plan(g *lvmmeta.Group, overdue bool) plan {
+func (p *plan) nothing() bool {
+	return len(p.activate)+len(p.tool)+len(p.broken) == 0 && p.waits == ""
+}
+
+// plan decides which volumes of a group are activated, by what is there and
+// what has been waited for.
+func (h *Handler) plan(g *lvmmeta.Group, st *group) plan {
 	var p plan
 	named, all, why := h.wanted(g.VG)
 	p.why = why
@@ -38,19 +46,21 @@ func (h *Handler) plan(g *lvmmeta.Group, overdue bool) plan {
 	p.partial = len(lost) > 0
 	add := func(lv *lvmmeta.LV, must bool) {
 		if kind, simple := g.Kind(lv); !simple {
-			if must || !hidden(kind) && h.mayConcernRoot() {
-				p.tool = append(p.tool, "volume "+lv.Name+" is "+kind+", which only LVM's own tool activates")
+			if must || !hidden(kind) && (h.kinds != nil || h.mayConcernRoot()) {
+				p.kind = kind
+				if h.kinds == nil {
+					p.lacks(lv, kind, feature(kind))
+				} else {
+					h.kinds.plan(h, &p, g, lv, kind, st)
+				}
 			}
 			return
 		}
 		switch need := g.Needs(lv); {
 		case len(need) > 0:
-			if p.waits != "" {
-				p.waits += "; "
-			}
-			p.waits += "volume " + lv.Name + " needs " + missing(need)
-		case must || !p.partial || overdue:
-			p.activate = append(p.activate, lv)
+			p.waitFor("volume " + lv.Name + " needs " + missing(need))
+		case must || !p.partial || st.overdue:
+			p.activate = append(p.activate, todo{lv: lv})
 		default:
 			p.timed = true
 		}
@@ -68,17 +78,17 @@ func (h *Handler) plan(g *lvmmeta.Group, overdue bool) plan {
 			p.absent = true
 		}
 	}
-	if !all {
-		return p
-	}
 	for i := range g.VG.LVs {
 		lv := &g.VG.LVs[i]
-		if lv.AutoActivate() && !g.VG.NoAutoActivation && !slices.Contains(named, lv.Name) {
+		if all && lv.AutoActivate() && !g.VG.NoAutoActivation && !slices.Contains(named, lv.Name) {
 			add(lv, false)
 		}
 	}
 	if p.timed && p.waits == "" {
 		p.waits = "missing: " + missing(lost)
+	}
+	if h.kinds != nil {
+		h.kinds.sort(p.activate)
 	}
 	return p
 }

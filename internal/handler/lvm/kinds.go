@@ -1,0 +1,241 @@
+package lvm
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"firstlight/internal/devspec"
+	"firstlight/internal/fmt"
+	"firstlight/internal/goal"
+	"firstlight/internal/handler"
+	"firstlight/internal/lvmmeta"
+	"firstlight/internal/machine"
+	"firstlight/internal/ueventd"
+)
+
+// Kinds activate volumes that are made of other volumes: mirrors, RAID, thin
+// volumes, snapshots. Only the full /init has them (package lvmtree).
+type Kinds struct {
+	// Tree gives the devices of a volume; see lvmmeta.Group.Tree.
+	Tree func(g *lvmmeta.Group, lv *lvmmeta.LV, dev func(device string) string) (*lvmmeta.Tree, error)
+	// Activate makes them, after it has looked at the metadata of thin pools.
+	// id is the identifier of the cookies.
+	Activate func(m machine.Machine, tree *lvmmeta.Tree, id uint16) error
+	// Tool has LVM's own tool activate a volume, "vg/lv".
+	Tool func(m machine.Machine, volume string, degraded bool) error
+
+	// What the handler does with them, so that the small /init has none of it.
+	plan      func(h *Handler, p *plan, g *lvmmeta.Group, lv *lvmmeta.LV, kind string, st *group)
+	compose   func(h *Handler, t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bool) error
+	postpone  func(h *Handler, t *ueventd.Task, vg *lvmmeta.VG, x todo) bool
+	awaitLegs func(h *Handler, queue string, fresh bool) time.Duration
+	late      func(h *Handler, g *lvmmeta.Group, st *group)
+	sort      func(list []todo)
+}
+
+// Complete is what New is given.
+func (k Kinds) Complete() *Kinds {
+	k.plan, k.compose, k.postpone = (*Handler).composed, (*Handler).compose, (*Handler).postpone
+	k.awaitLegs, k.late, k.sort = (*Handler).awaitLegs, (*Handler).late, originsFirst
+	return &k
+}
+
+// ToolFeature is the feature that brings LVM's own tool into an image.
+const ToolFeature = "lvm-tool"
+
+// todo is a volume that is to be activated.
+type todo struct {
+	lv       *lvmmeta.LV
+	tree     *lvmmeta.Tree // nil: a plain one
+	tool     bool          // by LVM's own tool
+	degraded bool          // without physical volumes that are missing
+}
+
+// writes says whether activating the volume may write to the disks.
+func (x todo) writes() bool { return x.tool || x.tree != nil && x.tree.Writes }
+
+// feature names the feature that an image needs for a kind of volume.
+func feature(kind string) string {
+	kind = strings.TrimPrefix(kind, "used by ")
+	for _, f := range [...]struct{ prefix, feature string }{
+		{"raid", "lvm-raid"}, {"mirror", "lvm-mirror"}, {"thin", "lvm-thin"}, {"snapshot", "lvm-snapshot"},
+	} {
+		if strings.HasPrefix(kind, f.prefix) {
+			return f.feature
+		}
+	}
+	return ToolFeature
+}
+
+// composed decides what is to be done with a volume that is made of others.
+func (h *Handler) composed(p *plan, g *lvmmeta.Group, lv *lvmmeta.LV, kind string, st *group) {
+	tree, err := h.kinds.Tree(g, lv, nil)
+	var tool *lvmmeta.NeedsToolError
+	switch {
+	case errors.As(err, &tool):
+		if kind = tool.Kind; !h.w.Image.Has(ToolFeature) {
+			p.lacks(lv, kind, ToolFeature)
+			return
+		}
+		// Whether it can do without what is missing, the tool knows.
+		if lost := g.Missing(); len(lost) > 0 && !st.degrade {
+			p.legs(lv, lost)
+			return
+		}
+		p.activate = append(p.activate, todo{lv: lv, tool: true, degraded: len(g.Missing()) > 0})
+	case err != nil:
+		p.broken = append(p.broken, err.Error())
+	case len(tree.Missing) > 0:
+		p.waitFor("volume " + lv.Name + " needs " + missing(tree.Missing))
+	case len(tree.Legs) > 0 && !st.degrade:
+		p.legs(lv, tree.Legs)
+	default:
+		p.activate = append(p.activate, todo{lv: lv, tree: tree, degraded: len(tree.Legs) > 0})
+	}
+}
+
+// lacks notes that the image cannot activate a volume.
+func (p *plan) lacks(lv *lvmmeta.LV, kind, feature string) {
+	p.tool = append(p.tool, "volume "+lv.Name+" is "+kind+", which takes the feature "+feature+", and the image lacks it")
+	p.feature = feature
+}
+
+// postpone says whether a volume is not to be activated yet: that would write to
+// disks that a hibernated system believes to be as it left them.
+func (h *Handler) postpone(t *ueventd.Task, vg *lvmmeta.VG, x todo) bool {
+	if !x.writes() || h.w.ResumeSettled || h.mayHoldImage(vg, x.lv) {
+		return false
+	}
+	t.Record("decision", "logical volume "+vg.Name+"/"+x.lv.Name+" waits: activating it writes to its disks, and a hibernated system may still be resumed")
+	return true
+}
+
+// late speaks of physical volumes that came when RAID was running without
+// them. Whether it takes them in again is for the real system to decide.
+func (h *Handler) late(g *lvmmeta.Group, st *group) {
+	for _, lv := range g.VG.LVs {
+		if n, ok := st.without[lv.Name]; ok && st.there > n {
+			st.without[lv.Name] = st.there
+			h.w.Say(handler.Loud, fmt.Sprintf("a disk of %s came when volume %s was running degraded already, and is not taken in: lvchange --refresh can do so in the real system",
+				subject(g), lv.Name))
+		}
+	}
+}
+
+// waitFor adds to what is missing.
+func (p *plan) waitFor(text string) {
+	if p.waits != "" {
+		p.waits += "; "
+	}
+	p.waits += text
+}
+
+// legs notes that a volume can do without what is missing, after a time.
+func (p *plan) legs(lv *lvmmeta.LV, lost []lvmmeta.PVRef) {
+	p.waitFor("volume " + lv.Name + " lacks " + missing(lost))
+	p.degradable = true
+}
+
+// mayHoldImage says whether a volume may have to be activated for a
+// hibernated system to be found: it is the resume device, or that has not been
+// found and may lie on it.
+func (h *Handler) mayHoldImage(vg *lvmmeta.VG, lv *lvmmeta.LV) bool {
+	r := h.w.Config.Resume
+	if r.Disabled || !r.Device.IsDevice() {
+		return false
+	}
+	if v, name, ok := r.Device.LogicalVolume(); ok && (r.Device.Kind == devspec.LV || v == vg.Name && vg.LV(name) != nil) {
+		return v == vg.Name && name == lv.Name
+	}
+	return !h.found(r.Device)
+}
+
+// compose makes the devices of a volume that is made of others.
+func (h *Handler) compose(t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bool) error {
+	tree, ro, err := x.tree, readOnly, error(nil)
+	name := g.VG.Name + "/" + x.lv.Name
+	if x.degraded {
+		h.w.Say(handler.Loud, fmt.Sprintf("Activating volume %s degraded: missing are %s. Nothing of it came for %s.",
+			name, missing(g.Missing()), goal.Seconds(h.degradedWait())))
+	}
+	h.cookies++
+	id := h.cookies | 0x2000
+	if x.tool {
+		return ueventd.Act(t, "have lvm activate logical volume "+name, func(m machine.Machine) error {
+			if err := m.Load("dm-mod"); err != nil && !errors.Is(err, machine.ErrNoModule) {
+				return err
+			}
+			return h.kinds.Tool(m, name, x.degraded)
+		})
+	}
+	gone := ""
+	tree, err = h.kinds.Tree(g, x.lv, func(device string) string {
+		number, locked, ok := h.number(device)
+		if !ok {
+			gone = device
+		}
+		ro = ro || locked
+		return number
+	})
+	if err != nil {
+		return err
+	}
+	if gone != "" {
+		return fmt.Errorf("the physical volume %s has gone away", gone)
+	}
+	if len(tree.Missing) > 0 || len(tree.Legs) > len(x.tree.Legs) {
+		return errors.New("physical volumes have gone away")
+	}
+	for i := range tree.Nodes {
+		n := &tree.Nodes[i]
+		n.ReadOnly = n.ReadOnly || ro && (n.Top || !readOnly)
+	}
+	h.w.Copies(tree.Copies)
+	return ueventd.Act(t, "activate logical volume "+name+" as "+tree.Nodes[len(tree.Nodes)-1].Name+" and what it is made of", func(m machine.Machine) error {
+		if err := m.Load(append([]string{"dm-mod"}, tree.Drivers...)...); err != nil {
+			return err
+		}
+		return h.kinds.Activate(m, tree, id)
+	})
+}
+
+// degradedWait is how long a RAID volume waits for what it can do without.
+func (h *Handler) degradedWait() time.Duration {
+	if d := h.w.Config.LVM.Degraded; d.Set {
+		return d.Wait
+	}
+	return h.w.Config.Wait.Degraded
+}
+
+// awaitLegs sets the time at which RAID volumes are activated without what is
+// missing; 0 is never. It runs from the last physical volume that came.
+func (h *Handler) awaitLegs(queue string, fresh bool) time.Duration {
+	w := h.w
+	key := queue + legsKey
+	if at, set := w.Sched.DeadlineOf(key); set && !fresh {
+		return at
+	}
+	at := handler.DeadlineAt(w.Sched.Now(), h.degradedWait())
+	if at != 0 {
+		w.Sched.Deadline(key, at, ueventd.Event{Queue: queue, Kind: kindDegrade})
+	}
+	return at
+}
+
+// legsKey ends the name of the deadline of a group's RAID volumes.
+const legsKey = " degraded"
+
+// originsFirst puts snapshots behind the others: who looks for their content
+// finds that of the origin first.
+func originsFirst(list []todo) {
+	slices.SortStableFunc(list, func(a, b todo) int { return a.later() - b.later() })
+}
+
+func (x todo) later() int {
+	if x.tree != nil && len(x.tree.Copies) > 0 {
+		return 1
+	}
+	return 0
+}
