@@ -120,6 +120,8 @@ func (d mapper) line(t *dmTable, line devmapper.Target) error {
 		err = d.striped(t, &v, f)
 	case "crypt":
 		err = d.crypt(t, &v, f)
+	case "raid":
+		err = d.raid(t, &v, f)
 	default:
 		return unix.EINVAL
 	}

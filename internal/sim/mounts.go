@@ -117,6 +117,9 @@ func (m *Machine) writeBelow(d *Disk, by string) {
 		for _, s := range d.views[i].stripes {
 			m.writeBelow(s.base, by)
 		}
+		for _, c := range d.views[i].copies {
+			m.writeBelow(c.base, by)
+		}
 	}
 }
 

@@ -19,7 +19,10 @@ type view struct {
 	// of each; chunk is in bytes.
 	stripes []view
 	chunk   int64
-	fails   bool // every access is an error
+	// copies are devices with the same content: what one does not give is
+	// read from the next.
+	copies []view
+	fails  bool // every access is an error
 }
 
 // place is what a byte of a device really is.
@@ -67,6 +70,18 @@ func (d *Disk) through(off int64, key *keys, depth int) place {
 		rel, left := off-v.at, v.at+v.n-off
 		if v.fails {
 			return place{gone: true, n: left}
+		}
+		if v.copies != nil {
+			p := place{gone: true, n: left}
+			for j := range v.copies {
+				if c := &v.copies[j]; c.base.life == c.life && c.base.there {
+					if p = c.on.locate(c.from+rel, key, depth+1); !p.gone {
+						break
+					}
+				}
+			}
+			p.n = min(p.n, left)
+			return p
 		}
 		if v.stripes != nil {
 			chunk, in := rel/v.chunk, rel%v.chunk

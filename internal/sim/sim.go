@@ -97,6 +97,7 @@ type Machine struct {
 	Writes   []Write  // what was written to disks, in order
 	Loaded   []string // modules, in the order in which they were loaded
 	Arrays   []Started
+	Volumes  []Mirrored // RAID volumes of LVM, in the order in which they were mapped
 	// ResumedFrom is what really was on the device that was resumed from.
 	ResumedFrom *Disk
 

@@ -257,4 +257,5 @@ var NoInit = Layout{Name: "no-init", Disks: one(64), Steps: []Step{
 // All is every layout but those of a whole Debian.
 var All = []Layout{Plain, Logical, Whole, FAT, XFS, BtrfsSubvolume, Squashfs, Erofs, LUKS1, LUKS2, LUKSKey, KeyDisk,
 	LVMLinear, LVMStriped, LVMHyphens, RAID1, RAID5, RAIDMeta090, RAIDMeta10, RAIDMeta11, RAIDPartition, Stack, StackKey,
+	LVMRaid1, LVMRaid0, LVMRaid5, LVMRaid6, LVMRaid10, LVMMirror, LVMThin, LVMSnapshot, LVMMerging, LVMCache, LVMWritecache,
 	LVMOnLUKS, BtrfsOnLUKS, SeparateUsr, Dirty, Broken, Hibernate, Twins, NoInit}

@@ -140,7 +140,7 @@ var (
 		"mkfs.erofs", "mksquashfs", "mkswap", "sfdisk", "sgdisk", "wipefs", "mdadm", "mdmon", "lvm", "cryptsetup", "dmsetup"}
 	libraries = []string{"libgcc_s.so.1"}
 	modules   = []string{"virtio_pci", "virtio_scsi", "sd_mod", "ext4", "crc32c_generic", "crc32c_intel", "xfs", "btrfs", "vfat",
-		"nls_cp437", "nls_ascii", "nls_iso8859_1", "dm_mod", "dm_crypt", "dm_mirror", "raid0", "raid1", "raid10", "raid456", "linear",
+		"nls_cp437", "nls_ascii", "nls_iso8859_1", "dm_mod", "dm_crypt", "dm_mirror", "dm_raid", "dm_thin_pool", "dm_snapshot", "dm_cache", "dm_cache_smq", "dm_writecache", "raid0", "raid1", "raid10", "raid456", "linear",
 		"xts", "aesni_intel", "sha256_generic", "sha256_ssse3", "essiv", "cbc", "ecb", "algif_skcipher", "algif_hash"}
 )
 

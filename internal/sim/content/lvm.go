@@ -33,6 +33,11 @@ type LV struct {
 	ReadOnly bool
 	// Type of the segments, where it is not striped: "thin" …
 	Type string
+	// Hidden volumes are parts of others.
+	Hidden bool
+	// Made is, of a volume that is made of others, the text of its segments
+	// where they do not lie on physical volumes, without type and extents.
+	Made []string
 }
 
 // Segment is a run of extents on one or several physical volumes.
@@ -149,6 +154,9 @@ func (g *VG) volume(line func(string, ...any), l LV) {
 	if l.ReadOnly {
 		status = []string{"READ", "VISIBLE"}
 	}
+	if l.Hidden {
+		status = status[:len(status)-1]
+	}
 	line("%s {", l.Name)
 	line("id = %q", LVMUUID(l.UUID))
 	line("status = [%s]", quoted(status))
@@ -163,6 +171,14 @@ func (g *VG) volume(line func(string, ...any), l LV) {
 		line("segment%d {", i+1)
 		line("start_extent = %d\nextent_count = %d\n", start, s.Extents)
 		line("type = %q", typ)
+		if l.Made != nil {
+			for _, text := range l.Made {
+				line("%s", text)
+			}
+			line("}")
+			start += s.Extents
+			continue
+		}
 		line("stripe_count = %d", len(s.Areas))
 		if len(s.Areas) > 1 {
 			line("stripe_size = %d", s.Stripe/SectorSize)
