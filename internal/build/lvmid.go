@@ -20,20 +20,9 @@ const lvmAppID = "f64406832c2140e8ac5422d1089aae03"
 // systemID says who this machine is to LVM, and whose volume groups it may use
 // besides, by what lvm.conf and lvmlocal.conf say (lvmsystemid(7)).
 func (b *builder) systemID() (id string, extra []string, err error) {
-	const dir = "/etc/lvm"
-	var s lvmmeta.Settings
-	for _, name := range []string{"lvm.conf", "lvmlocal.conf"} {
-		p := path.Join(dir, name)
-		text, err := b.o.Sysroot.ReadFile(p)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
-			err = s.Add(text)
-		}
-		if err != nil {
-			return "", nil, fmt.Errorf("%s: %w", p, err)
-		}
+	s, err := b.lvmSettings()
+	if err != nil {
+		return "", nil, err
 	}
 	list, _ := s.Strings("local", "extra_system_ids")
 	for _, x := range list {
@@ -72,6 +61,48 @@ func (b *builder) systemID() (id string, extra []string, err error) {
 		return "", extra, fmt.Errorf("system_id_source %q gives %q, which is no system ID", source, id)
 	}
 	return clean, extra, nil
+}
+
+// lvmDir is where LVM has its configuration.
+const lvmDir = "/etc/lvm"
+
+func (b *builder) lvmSettings() (s lvmmeta.Settings, err error) {
+	for _, name := range []string{"lvm.conf", "lvmlocal.conf"} {
+		p := path.Join(lvmDir, name)
+		text, err := b.o.Sysroot.ReadFile(p)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = s.Add(text)
+		}
+		if err != nil {
+			return s, fmt.Errorf("%s: %w", p, err)
+		}
+	}
+	return s, nil
+}
+
+// lvmDevices is the line of the physical volumes that LVM may use on this
+// machine, "" where it may use all: where the devices file is not in use or
+// not there (lvmdevices(8)).
+func (b *builder) lvmDevices() (string, error) {
+	s, err := b.lvmSettings()
+	if err != nil || !s.Bool("devices", "use_devicesfile", false) {
+		return "", err
+	}
+	name := s.String("devices", "devicesfile")
+	if name == "" {
+		name = "system.devices"
+	}
+	text, err := b.o.Sysroot.ReadFile(path.Join(lvmDir, "devices", name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return "lvm_devices=" + strings.Join(lvmmeta.DevicesFile(text), " ") + "\n", nil
 }
 
 // firstLine is the first line of a file of the system that is neither empty
@@ -124,6 +155,11 @@ func (b *builder) lvmIdentity() string {
 		if len(extra) > 0 {
 			text += "extra_system_ids=" + strings.Join(extra, " ") + "\n"
 		}
+		devices, err := b.lvmDevices()
+		if err != nil {
+			b.note("LVM: which devices it may use is not known, and it will use all: %v", err)
+		}
+		text += devices
 		return text
 	}
 	return ""

@@ -54,6 +54,11 @@ func TestSystemIDIsTheOneThatLVMConfSays(t *testing.T) {
 		{"uname without a name", map[string]string{"etc/lvm/lvm.conf": source("uname")}, "", "/etc/hostname"},
 		{"localhost", map[string]string{"etc/lvm/lvm.conf": source("uname"), "etc/hostname": "localhost.localdomain\n"}, "", "is no system ID"},
 		{"unknown source", map[string]string{"etc/lvm/lvm.conf": source("dmi")}, "", `"dmi" is not known`},
+		{"a devices file", map[string]string{"etc/lvm/lvm.conf": "devices {\n use_devicesfile = 1\n}\n",
+			"etc/lvm/devices/system.devices": "VERSION=1.1.1\nIDTYPE=devname IDNAME=/dev/vda DEVNAME=/dev/vda PVID=bSRVHrTnZlY6VJVyL25sJZJXsYrIqS9s\n"},
+			"lvm_devices=bSRVHrTnZlY6VJVyL25sJZJXsYrIqS9s\n", ""},
+		{"a devices file that is not in use", map[string]string{"etc/lvm/devices/system.devices": "IDTYPE=devname PVID=bSRVHrTnZlY6VJVyL25sJZJXsYrIqS9s\n"}, "", ""},
+		{"no devices file", map[string]string{"etc/lvm/lvm.conf": "devices/use_devicesfile = 1\n"}, "", ""},
 		{"broken", map[string]string{"etc/lvm/lvm.conf": "global {\n"}, "", `/etc/lvm/lvm.conf: metadata text:1:1: section "global" is not closed`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -220,6 +220,8 @@ func (im *Image) read() {
 			im.Info.SystemID = v
 		case "extra_system_ids":
 			im.Info.ExtraSystemIDs = strings.Fields(v)
+		case "lvm_devices":
+			im.Info.DevicesFile, im.Info.PVIDs = true, strings.Fields(v)
 		}
 	}
 	im.Info.Crypttab = im.text("/etc/crypttab")

@@ -57,6 +57,10 @@ type Image struct {
 	// ExtraSystemIDs are whose volume groups it may use besides.
 	SystemID       string
 	ExtraSystemIDs []string
+	// DevicesFile says that LVM has a list of the physical volumes that it may
+	// use, which are PVIDs: UUIDs without hyphens (lvmdevices(8)).
+	DevicesFile bool
+	PVIDs       []string
 }
 
 // Has says whether the image was built with a feature.
@@ -219,6 +223,21 @@ func (w *World) Copies(of map[string]string) {
 		w.copies = map[string]string{}
 	}
 	maps.Copy(w.copies, of)
+}
+
+// PassedOver returns the snapshots that Find leaves out for their origin.
+func (w *World) PassedOver(spec devspec.Spec) []*udevd.Entry {
+	var out []*udevd.Entry
+	if len(w.copies) == 0 {
+		return nil
+	}
+	found := w.Find(spec)
+	for _, e := range w.Devices.Block() {
+		if filter.Usable(e.Device) && spec.Matches(e) && !slices.Contains(found, e) {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 // originals leaves out of what spec names the snapshots of what it names too:

@@ -1,6 +1,9 @@
 package lvmmeta
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Settings are those of lvm.conf(5): one text, or several of which the later
 // count before the earlier.
@@ -44,6 +47,39 @@ func (s *Settings) String(section, name string) string {
 		return list[0]
 	}
 	return ""
+}
+
+// Bool is the value of a setting that is 0 or 1, or unset where it is neither.
+func (s *Settings) Bool(section, name string, unset bool) bool {
+	for i := len(s.texts) - 1; i >= 0; i-- {
+		if n := s.texts[i].setting(section, name); n != nil && n.kind == kindInt {
+			return n.num != 0
+		}
+	}
+	return unset
+}
+
+// DevicesFile reads a file of lvmdevices(8) and gives the PVIDs of the
+// physical volumes that LVM may use: their UUIDs without hyphens. Entries
+// without one are of devices that hold no physical volume.
+func DevicesFile(text []byte) []string {
+	var list []string
+	for line := range strings.Lines(string(text)) {
+		for _, word := range strings.Fields(line) {
+			if word[0] == '#' {
+				break
+			}
+			if id, ok := strings.CutPrefix(word, "PVID="); ok && len(plainUUID(id)) == 32 {
+				list = append(list, plainUUID(id))
+			}
+		}
+	}
+	return list
+}
+
+// ListedIn says whether the PV is one of those of a devices file.
+func (p *PV) ListedIn(pvids []string) bool {
+	return slices.Contains(pvids, plainUUID(p.UUID))
 }
 
 // setting finds "section { name = … }" or "section/name = …"; a section may

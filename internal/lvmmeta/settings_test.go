@@ -52,3 +52,20 @@ func FuzzSettings(f *testing.F) {
 		}
 	})
 }
+
+func TestDevicesFileOfLvmdevices(t *testing.T) {
+	text := "# LVM uses devices listed in this file.\n# PVID=commentedcommentedcommentedcomm\nHASH=12\nPRODUCT_UUID=ab\nVERSION=1.1.3\n" +
+		"IDTYPE=sys_wwid IDNAME=naa.5000c5 DEVNAME=/dev/sda2 PVID=bSRVHrTnZlY6VJVyL25sJZJXsYrIqS9s PART=2\n" +
+		"IDTYPE=devname IDNAME=/dev/sdb DEVNAME=/dev/sdb PVID=.\n"
+	if got := DevicesFile([]byte(text)); len(got) != 1 || got[0] != "bSRVHrTnZlY6VJVyL25sJZJXsYrIqS9s" {
+		t.Errorf("%q", got)
+	}
+	pv := PV{UUID: "bSRVHr-TnZl-Y6VJ-VyL2-5sJZ-JXsY-rIqS9s"}
+	if !pv.ListedIn(DevicesFile([]byte(text))) || pv.ListedIn(nil) {
+		t.Error("the physical volume is not found by its UUID")
+	}
+	var s Settings
+	if err := s.Add([]byte("devices { use_devicesfile = 1 }")); err != nil || !s.Bool("devices", "use_devicesfile", false) || s.Bool("devices", "other", false) {
+		t.Errorf("use_devicesfile: %v", err)
+	}
+}

@@ -214,6 +214,8 @@ func readImage() imageInfo {
 			info.SystemID = v
 		case "extra_system_ids":
 			info.ExtraSystemIDs = strings.Fields(v)
+		case "lvm_devices":
+			info.DevicesFile, info.PVIDs = true, strings.Fields(v)
 		}
 	}
 	info.Crypttab = optional("/etc/crypttab")

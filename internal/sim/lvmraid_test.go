@@ -58,7 +58,7 @@ func TestRAIDVolumesWaitForTheirDisks(t *testing.T) {
 		root := rootDisk()
 		disks := mirrored(root)
 		r.Shuffle(2, func(i, j int) { disks[i], disks[j] = disks[j], disks[i] })
-		m := machineWith(spec+args+" panic=5 rd.shell=0 rd.timeout=60")
+		m := machineWith(spec + args + " panic=5 rd.shell=0 rd.timeout=60")
 		m.Record = false
 		m.Seed = seed
 		m.Image.Full = true

@@ -88,9 +88,22 @@ func (h *Handler) handlePV(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		w.SetFact(ev.Queue, goal.Fact{Subject: "physical volume " + ev.Name, Condition: goal.Blocked, Text: p.err.Error()})
 		return ueventd.Outcome{}
 	}
+	if !h.mayUse(p.seen.PV) {
+		t.Record("decision", ev.Name+" is left alone: the devices file of LVM does not list it")
+		w.SetFact(ev.Queue, goal.Fact{Subject: "physical volume " + ev.Name, Condition: goal.LeftAlone, Text: "left alone: the devices file of LVM does not list it",
+			Try: "add it (lvmdevices --adddev) and rebuild the image, or boot with rd.lvm.conf=0"})
+		return ueventd.Outcome{}
+	}
 	w.DropFact(ev.Queue)
 	h.tell(p, ev.Name)
 	return ueventd.Outcome{}
+}
+
+// mayUse says whether the devices file of LVM, where this machine has one,
+// lists a physical volume.
+func (h *Handler) mayUse(pv *lvmmeta.PV) bool {
+	i := &h.w.Image
+	return !i.DevicesFile || !h.w.Config.HostOnly || !h.w.Config.LVM.Conf || pv.ListedIn(i.PVIDs)
 }
 
 // tell pushes an event to the groups that a physical volume concerns: its
@@ -152,7 +165,7 @@ func (h *Handler) gather(t *ueventd.Task) []lvmmeta.Seen {
 	var list []lvmmeta.Seen
 	for _, e := range h.w.Devices.Block() {
 		if e.Property("ID_FS_TYPE") == "LVM2_member" {
-			if p := h.read(t, e); p.err == nil {
+			if p := h.read(t, e); p.err == nil && h.mayUse(p.seen.PV) {
 				list = append(list, p.seen)
 			}
 		}

@@ -370,3 +370,37 @@ func TestDiskThatMissedTheLastChange(t *testing.T) {
 		t.Errorf("together: active %v", got)
 	}
 }
+
+// A physical volume that the devices file of this machine does not list is
+// another system's, a virtual machine's perhaps.
+func TestDevicesFileOfLVM(t *testing.T) {
+	all := disks(t, "ring", 2)
+	var ids []string
+	for _, d := range all {
+		pv, err := lvmmeta.ReadPV(d.Content, d.Size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, strings.ReplaceAll(pv.UUID, "-", ""))
+	}
+	for _, c := range []struct {
+		cmdline string
+		image   handler.Image
+		want    int
+	}{
+		{"", handler.Image{}, 1},
+		{"", handler.Image{DevicesFile: true, PVIDs: ids}, 1},
+		{"", handler.Image{DevicesFile: true, PVIDs: []string{"elsewhere"}}, 0},
+		{" rd.lvm.conf=0", handler.Image{DevicesFile: true}, 1},
+		{" rd.hostonly=0", handler.Image{DevicesFile: true}, 1},
+	} {
+		b := handlertest.New(t, "root=/dev/ring/grow"+c.cmdline, c.image, register)
+		b.Add(disks(t, "ring", 2)...)
+		if got := active(b); len(got) != c.want {
+			t.Errorf("%q with %+v: active %v", c.cmdline, c.image, got)
+		}
+		if f := b.Fact("physical volume"); (c.want == 0) != (f.Condition == goal.LeftAlone && f.Try != "") {
+			t.Errorf("%q with %+v: fact %+v", c.cmdline, c.image, f)
+		}
+	}
+}

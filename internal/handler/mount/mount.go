@@ -152,6 +152,9 @@ func (h *Handler) choose(t *ueventd.Task, key, what string, spec devspec.Spec) (
 		return nil, ueventd.WaitFor("one device alone to be "+spec.String(), udevd.TopicDevice)
 	}
 	e := devs[0]
+	for _, c := range w.PassedOver(spec) {
+		t.Record("decision", what+" "+spec.String()+" is "+e.Devname()+"; "+c.Devname()+" is a snapshot of it")
+	}
 	if topic, why, _ := h.pass(e, ""); topic != "" {
 		return nil, ueventd.WaitFor(why, topic)
 	}
