@@ -109,6 +109,9 @@ func (m mapper) Load(r devmapper.Ref, table []devmapper.Target, o devmapper.Load
 func (m mapper) target(t devmapper.Target) error {
 	switch t.Type {
 	case "linear", "striped", "error": // parts of dm-mod
+	case "thin": // a part of thin-pool
+		t.Type = "thin-pool"
+		fallthrough
 	default:
 		if !m.w.request("dm-" + t.Type) {
 			return fmt.Errorf("unknown target type %q: %w", t.Type, unix.EINVAL)

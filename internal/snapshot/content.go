@@ -120,6 +120,13 @@ func (b *Block) answers(r io.ReaderAt) string {
 		}
 	}
 	say(parttable.Read(r, b.Size, b.Sector))
+	// The metadata of a thin pool has no signature that blkid knows.
+	super := make([]byte, lvmmeta.ThinSuperSize)
+	if n, _ := r.ReadAt(super, 0); n == len(super) {
+		if v, err := lvmmeta.ParseThinSuper(super); err == nil {
+			say(v, nil)
+		}
+	}
 	types := []string{res.Type()}
 	for _, s := range res.Signatures {
 		types = append(types, s.Type)
