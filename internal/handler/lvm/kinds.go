@@ -80,7 +80,7 @@ func (h *Handler) composed(p *plan, g *lvmmeta.Group, lv *lvmmeta.LV, kind strin
 			return
 		}
 		// Whether it can do without what is missing, the tool knows.
-		if lost := g.Missing(); len(lost) > 0 && !st.degrade {
+		if lost := g.Missing(); len(lost) > 0 && !st.degrade && !st.runs(lv) {
 			p.legs(lv, lost)
 			return
 		}
@@ -89,11 +89,17 @@ func (h *Handler) composed(p *plan, g *lvmmeta.Group, lv *lvmmeta.LV, kind strin
 		p.broken = append(p.broken, err.Error())
 	case len(tree.Missing) > 0:
 		p.waitFor("volume " + lv.Name + " needs " + missing(tree.Missing))
-	case len(tree.Legs) > 0 && !st.degrade:
+	case len(tree.Legs) > 0 && !st.degrade && !st.runs(lv):
 		p.legs(lv, tree.Legs)
 	default:
 		p.activate = append(p.activate, todo{lv: lv, tree: tree, degraded: len(tree.Legs) > 0})
 	}
+}
+
+// runs says whether a volume was activated already.
+func (st *group) runs(lv *lvmmeta.LV) bool {
+	_, ok := st.active[lv.Name]
+	return ok
 }
 
 // lacks notes that the image cannot activate a volume.
@@ -154,7 +160,6 @@ func (h *Handler) mayHoldImage(vg *lvmmeta.VG, lv *lvmmeta.LV) bool {
 
 // compose makes the devices of a volume that is made of others.
 func (h *Handler) compose(t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bool) error {
-	tree, ro, err := x.tree, readOnly, error(nil)
 	name := g.VG.Name + "/" + x.lv.Name
 	if x.degraded {
 		h.w.Say(handler.Loud, fmt.Sprintf("Activating volume %s degraded: missing are %s. Nothing of it came for %s.",
@@ -170,13 +175,13 @@ func (h *Handler) compose(t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bo
 			return h.kinds.Tool(m, name, x.degraded)
 		})
 	}
-	gone := ""
-	tree, err = h.kinds.Tree(g, x.lv, func(device string) string {
-		number, locked, ok := h.number(device)
+	gone, locked := "", false
+	tree, err := h.kinds.Tree(g, x.lv, func(device string) string {
+		number, ro, ok := h.number(device)
 		if !ok {
 			gone = device
 		}
-		ro = ro || locked
+		locked = locked || ro
 		return number
 	})
 	if err != nil {
@@ -190,10 +195,10 @@ func (h *Handler) compose(t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bo
 	}
 	for i := range tree.Nodes {
 		n := &tree.Nodes[i]
-		n.ReadOnly = n.ReadOnly || ro && (n.Top || !readOnly)
+		n.ReadOnly = n.ReadOnly || locked || readOnly && n.Top
 	}
 	h.w.Copies(tree.Copies)
-	return ueventd.Act(t, "activate logical volume "+name+" as "+tree.Nodes[len(tree.Nodes)-1].Name+" and what it is made of", func(m machine.Machine) error {
+	return ueventd.Act(t, "activate logical volume "+name+" and what it is made of", func(m machine.Machine) error {
 		if err := m.Load(append([]string{"dm-mod"}, tree.Drivers...)...); err != nil {
 			return err
 		}
