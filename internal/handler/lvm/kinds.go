@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"firstlight/internal/devmapper"
 	"firstlight/internal/devspec"
 	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
@@ -28,7 +29,7 @@ type Kinds struct {
 
 	// What the handler does with them, so that the small /init has none of it.
 	plan      func(h *Handler, p *plan, g *lvmmeta.Group, lv *lvmmeta.LV, kind string, st *group)
-	compose   func(h *Handler, t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bool) error
+	compose   func(h *Handler, t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bool) (*mapped, error)
 	postpone  func(h *Handler, t *ueventd.Task, vg *lvmmeta.VG, x todo) bool
 	awaitLegs func(h *Handler, queue string, fresh bool) time.Duration
 	late      func(h *Handler, g *lvmmeta.Group, st *group)
@@ -159,7 +160,7 @@ func (h *Handler) mayHoldImage(vg *lvmmeta.VG, lv *lvmmeta.LV) bool {
 }
 
 // compose makes the devices of a volume that is made of others.
-func (h *Handler) compose(t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bool) error {
+func (h *Handler) compose(t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bool) (*mapped, error) {
 	name := g.VG.Name + "/" + x.lv.Name
 	if x.degraded {
 		h.w.Say(handler.Loud, fmt.Sprintf("Activating volume %s degraded: missing are %s. Nothing of it came for %s.",
@@ -168,37 +169,31 @@ func (h *Handler) compose(t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bo
 	h.cookies++
 	id := h.cookies | 0x2000
 	if x.tool {
-		return ueventd.Act(t, "have lvm activate logical volume "+name, func(m machine.Machine) error {
+		return &mapped{}, ueventd.Act(t, "have lvm activate logical volume "+name, func(m machine.Machine) error {
 			if err := m.Load("dm-mod"); err != nil && !errors.Is(err, machine.ErrNoModule) {
 				return err
 			}
 			return h.kinds.Tool(m, name, x.degraded)
 		})
 	}
-	gone, locked := "", false
-	tree, err := h.kinds.Tree(g, x.lv, func(device string) string {
-		number, ro, ok := h.number(device)
-		if !ok {
-			gone = device
-		}
-		locked = locked || ro
-		return number
-	})
-	if err != nil {
-		return err
+	n := &numbers{h: h}
+	tree, err := h.kinds.Tree(g, x.lv, n.of)
+	switch {
+	case err != nil:
+		return nil, err
+	case n.gone != "":
+		return nil, fmt.Errorf("the physical volume %s has gone away", n.gone)
+	case len(tree.Missing) > 0 || len(tree.Legs) > len(x.tree.Legs):
+		return nil, errors.New("physical volumes have gone away")
 	}
-	if gone != "" {
-		return fmt.Errorf("the physical volume %s has gone away", gone)
-	}
-	if len(tree.Missing) > 0 || len(tree.Legs) > len(x.tree.Legs) {
-		return errors.New("physical volumes have gone away")
-	}
+	m := &mapped{on: n.on, keep: slices.ContainsFunc(tree.Nodes, func(d devmapper.Node) bool { return d.Rank != 0 })}
 	for i := range tree.Nodes {
-		n := &tree.Nodes[i]
-		n.ReadOnly = n.ReadOnly || locked || readOnly && n.Top
+		d := &tree.Nodes[i]
+		d.ReadOnly = d.ReadOnly || n.readOnly || readOnly && d.Top
+		m.devices = append(m.devices, d.Name)
 	}
 	h.w.Copies(tree.Copies)
-	return ueventd.Act(t, "activate logical volume "+name+" and what it is made of", func(m machine.Machine) error {
+	return m, ueventd.Act(t, "activate logical volume "+name+" and what it is made of", func(m machine.Machine) error {
 		if err := m.Load(append([]string{"dm-mod"}, tree.Drivers...)...); err != nil {
 			return err
 		}

@@ -54,7 +54,8 @@ type group struct {
 	degrade bool              // the same, for volumes that can do without
 	there   int               // how many of its physical volumes
 	active  map[string]uint64 // sequence number of the metadata that a logical volume was mapped by
-	without map[string]int    // volumes that were activated degraded: how many physical volumes were there
+	mapped  map[string]*mapped
+	without map[string]int // volumes that were activated degraded: how many physical volumes were there
 }
 
 // New registers the handler. kinds may be nil: volumes that are made of others
@@ -188,7 +189,7 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	name := strings.TrimPrefix(ev.Queue, filter.VG+" ")
 	st := h.groups[name]
 	if st == nil {
-		st = &group{active: map[string]uint64{}, without: map[string]int{}}
+		st = &group{active: map[string]uint64{}, mapped: map[string]*mapped{}, without: map[string]int{}}
 		h.groups[name] = st
 	}
 	if ev.Kind == kindOverdue || ev.Kind == kindDegrade {
@@ -219,6 +220,7 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	// those that are being identified.
 	w.Identified(t)
 	g := h.assemble(t, name)
+	h.mend(t, name, st)
 	if g == nil {
 		h.rest(ev.Queue)
 		w.DropFact(ev.Queue)
@@ -267,12 +269,13 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 			topics = append(topics, handler.TopicResumeSettled)
 			continue
 		}
-		if err := h.activate(t, g, x); err != nil {
+		m, err := h.activate(t, g, x)
+		if err != nil {
 			failed = err
 			w.Say(handler.Loud, fmt.Sprintf("logical volume %s cannot be activated: %v", name, err))
 			continue
 		}
-		st.active[x.lv.Name] = g.VG.Seqno
+		st.active[x.lv.Name], st.mapped[x.lv.Name] = g.VG.Seqno, m
 		switch {
 		case x.degraded:
 			st.without[x.lv.Name] = st.there
@@ -342,49 +345,28 @@ func (h *Handler) report(key string, g *lvmmeta.Group, p plan, failed error, fre
 	return ueventd.WaitFor("more of volume group "+g.VG.Name+" to be wanted", topics...)
 }
 
-// number is the device number of a physical volume as tables have it, and
-// whether it cannot be written; ok is false if it is not there any more.
-func (h *Handler) number(device string) (number string, readOnly, ok bool) {
-	pv := h.pvs[device]
-	if pv == nil { // gone while another volume was mapped
-		return "", false, false
-	}
-	ro, _ := pv.entry.Attr("ro")
-	major, minor, _ := pv.entry.Devnum()
-	return devmapper.Devnum{Major: major, Minor: minor}.String(), ro == "1", true
-}
-
 // activate maps one logical volume.
-func (h *Handler) activate(t *ueventd.Task, g *lvmmeta.Group, x todo) error {
-	var err error
+func (h *Handler) activate(t *ueventd.Task, g *lvmmeta.Group, x todo) (m *mapped, err error) {
 	if x.tree != nil || x.tool {
-		err = h.kinds.compose(h, t, g, x, x.degraded && h.w.Config.LVM.Degraded.ReadOnly)
+		m, err = h.kinds.compose(h, t, g, x, x.degraded && h.w.Config.LVM.Degraded.ReadOnly)
 	} else {
-		err = h.plain(t, g, x.lv)
+		m, err = h.plain(t, g, x.lv)
 	}
 	if err != nil {
 		h.w.AddMissingDriver(err)
 	}
-	return err
+	return m, err
 }
 
 // plain maps a volume that lies on physical volumes alone.
-func (h *Handler) plain(t *ueventd.Task, g *lvmmeta.Group, lv *lvmmeta.LV) error {
-	readOnly := false
-	gone := ""
-	act, err := g.Activate(lv, func(device string) string {
-		number, ro, ok := h.number(device)
-		if !ok {
-			gone = device
-		}
-		readOnly = readOnly || ro
-		return number
-	})
-	if gone != "" {
-		return fmt.Errorf("the physical volume %s has gone away", gone)
+func (h *Handler) plain(t *ueventd.Task, g *lvmmeta.Group, lv *lvmmeta.LV) (*mapped, error) {
+	n := &numbers{h: h}
+	act, err := g.Activate(lv, n.of)
+	if n.gone != "" {
+		return nil, fmt.Errorf("the physical volume %s has gone away", n.gone)
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	drivers := []string{"dm-mod"}
 	if slices.ContainsFunc(act.Table, func(x devmapper.Target) bool { return x.Type == "zero" }) {
@@ -392,7 +374,7 @@ func (h *Handler) plain(t *ueventd.Task, g *lvmmeta.Group, lv *lvmmeta.LV) error
 	}
 	h.cookies++
 	cookie := devmapper.NewCookie(h.cookies|0x2000, 0)
-	return ueventd.Act(t, "activate logical volume "+g.VG.Name+"/"+lv.Name+" as "+act.Name, func(m machine.Machine) error {
+	return &mapped{devices: []string{act.Name}, on: n.on}, ueventd.Act(t, "activate logical volume "+g.VG.Name+"/"+lv.Name+" as "+act.Name, func(m machine.Machine) error {
 		if err := m.Load(drivers...); err != nil && !errors.Is(err, machine.ErrNoModule) {
 			return err
 		}
@@ -400,7 +382,7 @@ func (h *Handler) plain(t *ueventd.Task, g *lvmmeta.Group, lv *lvmmeta.LV) error
 		if err != nil {
 			return err
 		}
-		_, err = devmapper.Activate(mapper, act.Name, act.UUID, act.Table, act.ReadOnly || readOnly, cookie)
+		_, err = devmapper.Activate(mapper, act.Name, act.UUID, act.Table, act.ReadOnly || n.readOnly, cookie)
 		if errors.Is(err, unix.EBUSY) {
 			// Somebody, in the shell perhaps, has activated it already.
 			if info, ierr := mapper.Info(devmapper.ByUUID(act.UUID)); ierr == nil && info.Live && info.Name == act.Name {

@@ -404,3 +404,39 @@ func TestDevicesFileOfLVM(t *testing.T) {
 		}
 	}
 }
+
+// A disk that was pulled out and comes back is another device to the kernel:
+// what was mapped over the first one would give errors for ever.
+func TestVolumeWhoseDiskComesBackIsMappedAnew(t *testing.T) {
+	b := boot(t, "root=/dev/plainless/x rd.lvm.vg=ring")
+	all := disks(t, "ring", 2)
+	b.Add(all...)
+	if got := active(b); !slices.Contains(got, "ring-grow") {
+		t.Fatalf("active: %v", got)
+	}
+	var gone string
+	for _, d := range all {
+		major, minor, _ := b.World().Devices.ByName("/dev/" + d.Name).Devnum()
+		for _, line := range b.Machine.DM.Tables["ring-grow"] {
+			if strings.HasPrefix(string(line.Params), fmt.Sprintf("%d:%d ", major, minor)) {
+				gone = d.Name
+			}
+		}
+	}
+	if gone == "" {
+		t.Fatalf("the volume lies on neither disk: %v", b.Machine.DM.Tables["ring-grow"])
+	}
+	b.Remove(gone)
+	if b.Machine.DM.Tables["ring-grow"] != nil || !b.Said("logical volume ring/grow was taken down") {
+		t.Error("the volume is still mapped over a disk that is gone")
+	}
+	for _, d := range all {
+		if d.Name == gone {
+			b.Add(d)
+		}
+	}
+	b.Pass(time.Minute)
+	if b.Machine.DM.Tables["ring-grow"] == nil {
+		t.Error("the volume is not mapped anew")
+	}
+}
