@@ -3,6 +3,7 @@ package lvmmeta
 import (
 	"bytes"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -167,6 +168,9 @@ func fix(b []byte) { le.PutUint32(b[16:], checksum(b[20:SectorSize])) }
 func FuzzText(f *testing.F) {
 	f.Add(small)
 	f.Add("a { b = [1, \"x\"] }")
+	if _, text, ok := strings.Cut(string(groups(f)["kinds"]["0.text"]), "---\n"); ok {
+		f.Add(text)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
 		vg, err := ParseText([]byte(s))
 		if err != nil {
@@ -185,6 +189,22 @@ func FuzzText(f *testing.F) {
 						t.Fatalf("gap in the table of %s", a.Name)
 					}
 					next = l.Start + l.Length
+				}
+				tree, err := g.Tree(&g.VG.LVs[i], nil)
+				if err != nil {
+					continue
+				}
+				if len(tree.Nodes) == 0 || len(tree.Nodes) > 2*maxTree {
+					t.Fatalf("%d devices", len(tree.Nodes))
+				}
+				for n, node := range tree.Nodes {
+					for _, w := range strings.Fields(node.Table[0].String()) {
+						if ref, ok := strings.CutPrefix(w, "@"); ok {
+							if k, err := strconv.Atoi(ref); err != nil || k >= n {
+								t.Fatalf("%s stands on %s", node.Name, w)
+							}
+						}
+					}
 				}
 			}
 		}

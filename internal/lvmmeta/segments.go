@@ -290,7 +290,7 @@ func (b *treeBuilder) thin(lv *LV, s *Segment) ([]byte, error) {
 	// While a thin snapshot is merged into it, a volume shows the snapshot.
 	if name := s.word("merge"); name != "" {
 		m := b.g.VG.LV(name)
-		if m == nil || m.Segments[0].Type != "thin" {
+		if m == nil || len(m.Segments) == 0 || m.Segments[0].Type != "thin" {
 			return nil, b.contradiction(lv, "what is merged into it is no thin volume")
 		}
 		id = m.Segments[0].number("device_id")

@@ -48,10 +48,14 @@ func (h *Handler) plan(g *lvmmeta.Group, st *group) plan {
 		if kind, simple := g.Kind(lv); !simple {
 			if must || !hidden(kind) && (h.kinds != nil || h.mayConcernRoot()) {
 				p.kind = kind
+				lacking := len(p.tool)
 				if h.kinds == nil {
 					p.lacks(lv, kind, feature(kind))
 				} else {
 					h.kinds.plan(h, &p, g, lv, kind, st)
+				}
+				if !must && !h.mayConcernRoot() {
+					p.tool = p.tool[:lacking] // nobody misses it
 				}
 			}
 			return
