@@ -3,6 +3,7 @@ package sim_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,14 +13,14 @@ import (
 )
 
 // mirrored is a group of two disks with a raid1 volume over both, on which
-// root lies.
-func mirrored(root *sim.Disk) []*sim.Disk {
+// root lies; the group knows some of the disks to be missing.
+func mirrored(root *sim.Disk, missing ...int) []*sim.Disk {
 	vg := content.VG{Name: "vg", UUID: "012345abcdEFGHijklMNOPqrstUVWXYZ", Seqno: 7, Extent: 4 << 20}
 	top := content.LV{Name: "root", UUID: "ZYXWVUtsrqPONMlkjiHGFEdcba543210", Type: "raid1", Segments: []content.Segment{{Extents: 16}},
 		Made: []string{"device_count = 2", "region_size = 4096", `raids = ["root_rmeta_0", "root_rimage_0", "root_rmeta_1", "root_rimage_1"]`}}
 	inside := map[string]*sim.Disk{}
 	for i := range 2 {
-		vg.PVs = append(vg.PVs, content.PV{UUID: fmt.Sprintf("%032d", i+1), Size: 96 << 20, Device: fmt.Sprintf("/dev/sd%c", 'a'+i)})
+		vg.PVs = append(vg.PVs, content.PV{UUID: fmt.Sprintf("%032d", i+1), Size: 96 << 20, Device: fmt.Sprintf("/dev/sd%c", 'a'+i), Missing: slices.Contains(missing, i)})
 		meta := content.LV{Name: fmt.Sprintf("root_rmeta_%d", i), UUID: fmt.Sprintf("%032d", i+11), Hidden: true,
 			Segments: []content.Segment{{Extents: 1, Areas: []content.Area{{PV: i, Extent: 0}}}}}
 		image := content.LV{Name: fmt.Sprintf("root_rimage_%d", i), UUID: fmt.Sprintf("%032d", i+21), Hidden: true,
@@ -155,5 +156,30 @@ func TestRAIDVolumesWaitForTheResume(t *testing.T) {
 			}
 			noTimer(t, m)
 		}
+	}
+}
+
+// A disk that was away when the group was last changed is not waited for, and
+// not used: what it holds is out of date.
+func TestRAIDVolumesDoWithoutADiskThatTheGroupKnowsToBeMissing(t *testing.T) {
+	for _, there := range []bool{false, true} {
+		root := rootDisk()
+		disks := mirrored(root, 1)
+		m := machineWith("root=/dev/vg/root")
+		m.Image.Full, m.Image.Features = true, []string{"lvm", "lvm-raid"}
+		m.Plug(disks[0])
+		if there {
+			m.Plug(disks[1])
+		}
+		if err := m.Boot(5 * time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		if m.Started == nil || len(m.Volumes) != 1 || m.Volumes[0].Lost != 1 {
+			t.Errorf("the disk is there: %v; started %v, RAID volumes %v\n%s", there, m.Started, m.Volumes, m.SaidText())
+		}
+		if !strings.Contains(m.SaidText(), "It was so when the group was last used") {
+			t.Errorf("it does not say why:\n%s", m.SaidText())
+		}
+		noTimer(t, m)
 	}
 }

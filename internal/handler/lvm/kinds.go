@@ -81,7 +81,7 @@ func (h *Handler) composed(p *plan, g *lvmmeta.Group, lv *lvmmeta.LV, kind strin
 			return
 		}
 		// Whether it can do without what is missing, the tool knows.
-		if lost := g.Missing(); len(lost) > 0 && !st.degrade && !st.runs(lv) {
+		if lost := g.Missing(); awaited(lost) && !st.degrade && !st.runs(lv) {
 			p.legs(lv, lost)
 			return
 		}
@@ -90,11 +90,17 @@ func (h *Handler) composed(p *plan, g *lvmmeta.Group, lv *lvmmeta.LV, kind strin
 		p.broken = append(p.broken, err.Error())
 	case len(tree.Missing) > 0:
 		p.waitFor("volume " + lv.Name + " needs " + missing(tree.Missing))
-	case len(tree.Legs) > 0 && !st.degrade && !st.runs(lv):
+	case awaited(tree.Legs) && !st.degrade && !st.runs(lv):
 		p.legs(lv, tree.Legs)
 	default:
 		p.activate = append(p.activate, todo{lv: lv, tree: tree, degraded: len(tree.Legs) > 0})
 	}
+}
+
+// awaited says whether any of the missing physical volumes may come: of those
+// that the group itself knows to be missing none is of use.
+func awaited(lost []lvmmeta.PVRef) bool {
+	return slices.ContainsFunc(lost, func(r lvmmeta.PVRef) bool { return !r.Missing() })
 }
 
 // runs says whether a volume was activated already.
@@ -163,8 +169,11 @@ func (h *Handler) mayHoldImage(vg *lvmmeta.VG, lv *lvmmeta.LV) bool {
 func (h *Handler) compose(t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bool) (*mapped, error) {
 	name := g.VG.Name + "/" + x.lv.Name
 	if x.degraded {
-		h.w.Say(handler.Loud, fmt.Sprintf("Activating volume %s degraded: missing are %s. Nothing of it came for %s.",
-			name, missing(g.Missing()), goal.Seconds(h.degradedWait())))
+		why := "Nothing of it came for " + goal.Seconds(h.degradedWait())
+		if !awaited(g.Missing()) {
+			why = "It was so when the group was last used"
+		}
+		h.w.Say(handler.Loud, "Activating volume "+name+" degraded: missing are "+missing(g.Missing())+". "+why+".")
 	}
 	h.cookies++
 	id := h.cookies | 0x2000
