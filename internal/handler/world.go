@@ -8,7 +8,6 @@ package handler
 
 import (
 	"errors"
-	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -123,7 +122,7 @@ type World struct {
 	// Revision counts the changes of what an explanation is made from.
 	Revision uint64
 
-	copies  map[string]string // snapshots; see Copies
+	copies  map[string]origin // snapshots; see CopyOf
 	leaving bool              // the real system is being started, or the machine stopped
 	facts   map[string]*goal.Fact
 	order   []string
@@ -216,13 +215,20 @@ func (w *World) WipeSecrets(leaving bool) {
 // Progress notes that the boot came nearer to its goals.
 func (w *World) Progress() { w.Activity = w.Sched.Now() }
 
-// Copies notes which devices are snapshots of others: the device-mapper UUID
-// of the origin by that of the snapshot.
-func (w *World) Copies(of map[string]string) {
-	if w.copies == nil && len(of) > 0 {
-		w.copies = map[string]string{}
+// origin is what a device is a snapshot of.
+type origin struct {
+	uuid     string // of the device mapper
+	together bool   // it comes with the snapshot
+}
+
+// CopyOf notes that a device is a snapshot of another one, by their UUIDs in
+// the device mapper. together says that the origin is there whenever the
+// snapshot is.
+func (w *World) CopyOf(uuid, of string, together bool) {
+	if w.copies == nil {
+		w.copies = map[string]origin{}
 	}
-	maps.Copy(w.copies, of)
+	w.copies[uuid] = origin{of, together}
 }
 
 // PassedOver returns the snapshots that Find leaves out for their origin.
@@ -249,14 +255,16 @@ func (w *World) originals(spec devspec.Spec, list []*udevd.Entry) []*udevd.Entry
 		return list
 	}
 	return slices.DeleteFunc(list, func(e *udevd.Entry) bool {
-		origin := w.copies[e.Property("DM_UUID")]
-		return origin != "" && slices.ContainsFunc(w.Devices.Block(), func(o *udevd.Entry) bool {
-			if o.Property("DM_UUID") != origin {
-				uuid, ok := o.Attr("dm/uuid")
-				return ok && uuid == origin
+		of := w.copies[e.Property("DM_UUID")]
+		if of.uuid == "" {
+			return false
+		}
+		for _, o := range w.Devices.Block() {
+			if uuid, _ := o.Attr("dm/uuid"); uuid == of.uuid {
+				return !filter.Usable(o.Device) || spec.Matches(o)
 			}
-			return !filter.Usable(o.Device) || spec.Matches(o)
-		})
+		}
+		return of.together
 	})
 }
 

@@ -25,9 +25,15 @@ type Tree struct {
 	Writes bool
 	// Pools are the thin pools among the nodes.
 	Pools []Pool
-	// Copies are snapshots, whose content is that of their origin at some
-	// time: the UUID of the origin's device by that of the snapshot's.
-	Copies map[string]string
+	// Copies are snapshots, whose content is that of their origin at some time.
+	Copies []Copy
+}
+
+// Copy is a snapshot and its origin, by the UUIDs of their devices. Together
+// says that the origin is a device of the same tree.
+type Copy struct {
+	UUID, Origin string
+	Together     bool
 }
 
 // Pool is a thin pool of a tree.
@@ -305,10 +311,7 @@ func (b *treeBuilder) copyOf(lv *LV, n devmapper.Node) {
 		name = r.of
 	}
 	if origin := b.g.VG.LV(name); origin != nil {
-		if b.t.Copies == nil {
-			b.t.Copies = map[string]string{}
-		}
-		b.t.Copies[n.UUID] = DMUUID(b.g.VG, origin)
+		b.t.Copies = append(b.t.Copies, Copy{n.UUID, DMUUID(b.g.VG, origin), b.roles[lv.Name].kind == roleCow})
 	}
 }
 

@@ -122,6 +122,8 @@ func (d mapper) line(t *dmTable, line devmapper.Target) error {
 		err = d.crypt(t, &v, f)
 	case "raid":
 		err = d.raid(t, &v, f)
+	case "snapshot-origin", "snapshot":
+		err = d.snapshot(t, &v, f)
 	default:
 		return unix.EINVAL
 	}

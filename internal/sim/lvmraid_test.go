@@ -183,3 +183,57 @@ func TestRAIDVolumesDoWithoutADiskThatTheGroupKnowsToBeMissing(t *testing.T) {
 		noTimer(t, m)
 	}
 }
+
+// The name of a filesystem means the origin, in whatever order the devices of
+// origin and snapshot come up; the snapshot's own name means the snapshot.
+func TestSnapshotIsNotTakenForItsOrigin(t *testing.T) {
+	passed := 0
+	for seed := range uint64(300) {
+		root := rootDisk()
+		vg := content.VG{Name: "vg", UUID: "012345abcdEFGHijklMNOPqrstUVWXYZ", Seqno: 7, Extent: 4 << 20,
+			PVs: []content.PV{{UUID: fmt.Sprintf("%032d", 1), Size: 128 << 20, Device: "/dev/sda"}},
+			LVs: []content.LV{
+				{Name: "root", UUID: fmt.Sprintf("%032d", 2), Segments: []content.Segment{{Extents: 16, Areas: []content.Area{{Extent: 0}}}}},
+				{Name: "snap", UUID: fmt.Sprintf("%032d", 3), Hidden: true, Segments: []content.Segment{{Extents: 4, Areas: []content.Area{{Extent: 16}}}}},
+				{Name: "snapshot0", UUID: fmt.Sprintf("%032d", 4), Type: "snapshot", Segments: []content.Segment{{Extents: 16}},
+					Made: []string{"chunk_size = 8", `origin = "root"`, `cow_store = "snap"`}},
+			}}
+		for _, c := range []struct{ spec, name string }{{"UUID=" + rootUUID, "vg-root"}, {"LABEL=root", "vg-root"}, {"/dev/vg/root", "vg-root"}, {"/dev/vg/snap", "vg-snap"}} {
+			m := machineWith("root=" + c.spec)
+			m.Seed, m.Record = seed, false
+			m.Image.Full, m.Image.Features = true, []string{"lvm", "lvm-snapshot"}
+			if seed%2 == 0 {
+				m.Faults = []sim.Fault{{Kind: sim.EventsShuffled, For: 300 * time.Millisecond}}
+			}
+			for _, d := range sim.Volumes(vg, map[string]*sim.Disk{"root": root}) {
+				m.Plug(d)
+			}
+			if err := m.Boot(5 * time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			if m.Started == nil {
+				t.Fatalf("seed %d, root=%s: not started:\n%s\n%s", seed, c.spec, m.SaidText(), m.Journal)
+			}
+			node := ""
+			for _, mt := range m.Mounts {
+				if mt.Target == "/sysroot" {
+					node = mt.Source
+				}
+			}
+			if e := m.Core.World().Devices.ByName(node); e == nil || e.Property("DM_NAME") != c.name {
+				t.Fatalf("seed %d, root=%s: the root is %s, not %s:\n%s", seed, c.spec, node, c.name, grep(m.Journal, "decision"))
+			}
+			// The origin may well be mounted before the snapshot is there.
+			if strings.Contains(string(m.Journal), "is a snapshot of it") {
+				passed++
+				if c.spec[0] == '/' {
+					t.Fatalf("seed %d, root=%s: a snapshot was passed over", seed, c.spec)
+				}
+			}
+			m.Close()
+		}
+	}
+	if passed < 50 {
+		t.Errorf("the snapshot was there in %d boots by the name of the filesystem", passed)
+	}
+}

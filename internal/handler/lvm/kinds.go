@@ -201,7 +201,9 @@ func (h *Handler) compose(t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bo
 		d.ReadOnly = d.ReadOnly || n.readOnly || readOnly && d.Top
 		m.devices = append(m.devices, d.Name)
 	}
-	h.w.Copies(tree.Copies)
+	for _, c := range tree.Copies {
+		h.w.CopyOf(c.UUID, c.Origin, c.Together)
+	}
 	return m, ueventd.Act(t, "activate logical volume "+name+" and what it is made of", func(m machine.Machine) error {
 		if err := m.Load(append([]string{"dm-mod"}, tree.Drivers...)...); err != nil {
 			return err

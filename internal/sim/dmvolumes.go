@@ -64,3 +64,23 @@ type Mirrored struct {
 	At   time.Duration
 	Lost int // images that it is without
 }
+
+// snapshot reads "ORIGIN" of the snapshot-origin target, or "ORIGIN COW P
+// CHUNK" of the snapshot target. Nothing is written to either here, so that a
+// snapshot shows what its origin does.
+func (d mapper) snapshot(t *dmTable, v *view, f []string) error {
+	if err := d.m.driver("dm-snapshot", "target snapshot"); err != nil {
+		return unix.EINVAL
+	}
+	switch len(f) {
+	case 1:
+	case 4:
+		cow := view{n: 1 << 9}
+		if err := d.on(t, &cow, f[1], "0"); err != nil {
+			return err
+		}
+	default:
+		return unix.EINVAL
+	}
+	return d.on(t, v, f[0], "0")
+}
