@@ -179,9 +179,6 @@ func (h *Handler) compose(t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bo
 	id := h.cookies | 0x2000
 	if x.tool {
 		return &mapped{}, ueventd.Act(t, "have lvm activate logical volume "+name, func(m machine.Machine) error {
-			if err := m.Load("dm-mod"); err != nil && !errors.Is(err, machine.ErrNoModule) {
-				return err
-			}
 			return h.kinds.Tool(m, name, x.degraded)
 		})
 	}

@@ -114,10 +114,20 @@ const settings = "activation{udev_sync=0 udev_rules=0 verify_udev_operations=0 m
 	"global{event_activation=0 use_lvmpolld=0} devices{obtain_device_list_from_udev=0 external_device_info_source=\"none\" hints=\"none\" scan_lvs=0} " +
 	"backup{backup=0 archive=0} log{indent=0}"
 
+// drivers are those that a volume may need which is left to the tool: it would
+// have modprobe load them, which is not there.
+var drivers = [...]string{"dm-mod", "dm-cache", "dm-cache-smq", "dm-writecache", "dm-integrity", "dm-raid", "raid1", "raid10", "raid456", "raid0",
+	"dm-mirror", "dm-snapshot", "dm-thin-pool", "kvdo", "dm-vdo"}
+
 // tool has LVM's own tool activate a volume.
 func tool(m machine.Machine, volume string, degraded bool) error {
 	if !m.HasProgram(program) {
 		return errors.New("the image has no " + program)
+	}
+	for _, d := range drivers {
+		if err := m.Load(d); err != nil && !errors.Is(err, machine.ErrNoModule) {
+			return err
+		}
 	}
 	mode := "complete"
 	if degraded {

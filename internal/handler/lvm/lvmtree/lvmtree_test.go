@@ -25,6 +25,7 @@ type guest struct {
 	programs []string
 	exit     machine.Exit
 	did      []string
+	loaded   []string
 }
 
 func (g *guest) Mapper() (devmapper.Mapper, error) { return mapper{g: g}, nil }
@@ -63,6 +64,13 @@ func (g *guest) OpenBlock(node string) (machine.Block, error) {
 		return nil, fmt.Errorf("open %s: it is not the metadata", node)
 	}
 	return block{bytes.NewReader(g.super)}, nil
+}
+func (g *guest) Load(names ...string) error {
+	g.loaded = append(g.loaded, names...)
+	if names[0] == "kvdo" {
+		return fmt.Errorf("kvdo: %w", machine.ErrNoModule)
+	}
+	return nil
 }
 func (g *guest) HasProgram(p string) bool { return slices.Contains(g.programs, p) }
 func (g *guest) Run(p machine.Program) (machine.Exit, error) {
@@ -131,6 +139,9 @@ func TestToolIsAskedForOneVolume(t *testing.T) {
 	g.programs = []string{program}
 	if err := tool(g, "vg/root", false); err != nil {
 		t.Error(err)
+	}
+	if !slices.Contains(g.loaded, "dm-cache") || !slices.Contains(g.loaded, "dm-vdo") {
+		t.Errorf("loaded %q", g.loaded)
 	}
 	if did := strings.Join(g.did, ""); !strings.HasPrefix(did, "/usr/sbin/lvm lvchange -ay -y -K --sysinit --activationmode complete --config ") || !strings.HasSuffix(did, " vg/root") {
 		t.Error(did)
