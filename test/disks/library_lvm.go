@@ -36,11 +36,15 @@ func made(name string, d []Disk, argv ...string) Layout {
 		on = append(on, x.Name)
 	}
 	return Layout{Name: name, Disks: d, Steps: []Step{
-		VG{Name: "vgr", On: on},
-		Volume{VG: "vgr", Name: "root", Argv: append(append([]string{"lvcreate", "-y", "-Wn", "-n", "root"}, argv...), "vgr")},
-		FS{On: "vgr/root", Type: "ext4", Content: tiny},
+		VG{Name: Group(name), On: on},
+		Volume{VG: Group(name), Name: "root", Argv: append(append([]string{"lvcreate", "-y", "-Wn", "-n", "root"}, argv...), Group(name))},
+		FS{On: Group(name) + "/root", Type: "ext4", Content: tiny},
 	}}
 }
+
+// Group is the name of the volume group of one of these layouts, by that of
+// the layout: several are made in one guest.
+func Group(layout string) string { return "v" + strings.TrimPrefix(layout, "lvm-") }
 
 // Roots on volumes that are made of other volumes, one of each kind.
 var (
@@ -51,42 +55,42 @@ var (
 	LVMRaid10 = made("lvm-raid10", blank(64, "d0", "d1", "d2", "d3"), "--type", "raid10", "-i", "2", "-m", "1", "-L", "64m", "--nosync")
 	LVMMirror = made("lvm-mirror", blank(80, "d0", "d1", "d2"), "--type", "mirror", "-m", "1", "-L", "56m", "--nosync")
 	LVMThin   = Layout{Name: "lvm-thin", Disks: one(160), Steps: []Step{
-		VG{Name: "vgr", On: []string{"d0"}},
-		Volume{Argv: []string{"lvcreate", "-y", "--type", "thin-pool", "-L", "96m", "--poolmetadatasize", "4m", "-n", "pool", "vgr"}},
-		Volume{VG: "vgr", Name: "root", Argv: []string{"lvcreate", "-y", "-Wn", "-V", "80m", "--thinpool", "pool", "-n", "root", "vgr"}},
-		FS{On: "vgr/root", Type: "ext4", Content: tiny},
+		VG{Name: "vthin", On: []string{"d0"}},
+		Volume{Argv: []string{"lvcreate", "-y", "--type", "thin-pool", "-L", "96m", "--poolmetadatasize", "4m", "-n", "pool", "vthin"}},
+		Volume{VG: "vthin", Name: "root", Argv: []string{"lvcreate", "-y", "-Wn", "-V", "80m", "--thinpool", "pool", "-n", "root", "vthin"}},
+		FS{On: "vthin/root", Type: "ext4", Content: tiny},
 	}}
 	// LVMSnapshot has a snapshot of the root, with the same UUID.
 	LVMSnapshot = Layout{Name: "lvm-snapshot", Disks: one(160), Steps: []Step{
-		VG{Name: "vgr", On: []string{"d0"}},
-		LV{VG: "vgr", Name: "root", MiB: 80},
-		FS{On: "vgr/root", Type: "ext4", Content: tiny},
-		Volume{Argv: []string{"lvcreate", "-y", "-s", "-L", "24m", "-n", "snap", "vgr/root"}},
+		VG{Name: "vsnapshot", On: []string{"d0"}},
+		LV{VG: "vsnapshot", Name: "root", MiB: 80},
+		FS{On: "vsnapshot/root", Type: "ext4", Content: tiny},
+		Volume{Argv: []string{"lvcreate", "-y", "-s", "-L", "24m", "-n", "snap", "vsnapshot/root"}},
 	}}
 	// LVMMerging has one that is to be merged into the root when that is next
 	// activated.
 	LVMMerging = Layout{Name: "lvm-merging", Disks: one(160), Steps: []Step{
-		VG{Name: "vgr", On: []string{"d0"}},
-		LV{VG: "vgr", Name: "root", MiB: 80},
-		FS{On: "vgr/root", Type: "ext4", Content: tiny},
-		Volume{Argv: []string{"lvcreate", "-y", "-s", "-L", "24m", "-n", "snap", "vgr/root"}},
-		Volume{Argv: []string{"lvchange", "-an", "-y", "vgr/root"}},
-		Volume{Argv: []string{"lvconvert", "-y", "--merge", "vgr/snap"}},
+		VG{Name: "vmerging", On: []string{"d0"}},
+		LV{VG: "vmerging", Name: "root", MiB: 80},
+		FS{On: "vmerging/root", Type: "ext4", Content: tiny},
+		Volume{Argv: []string{"lvcreate", "-y", "-s", "-L", "24m", "-n", "snap", "vmerging/root"}},
+		Volume{Argv: []string{"lvchange", "-an", "-y", "vmerging/root"}},
+		Volume{Argv: []string{"lvconvert", "-y", "--merge", "vmerging/snap"}},
 	}}
 	// LVMCache and LVMWritecache are activated by LVM's own tool.
 	LVMCache = Layout{Name: "lvm-cache", Disks: []Disk{{"d0", 96}, {"d1", 64}}, Steps: []Step{
-		VG{Name: "vgr", On: []string{"d0", "d1"}},
-		Volume{VG: "vgr", Name: "root", Argv: []string{"lvcreate", "-y", "-Wn", "-Zn", "-L", "72m", "-n", "root", "vgr", "{d0}"}},
-		FS{On: "vgr/root", Type: "ext4", Content: tiny},
-		Volume{Argv: []string{"lvcreate", "-y", "--type", "cache-pool", "-L", "24m", "--poolmetadatasize", "8m", "-n", "fast", "vgr", "{d1}"}},
-		Volume{Argv: []string{"lvconvert", "-y", "--type", "cache", "--cachepool", "vgr/fast", "vgr/root"}},
+		VG{Name: "vcache", On: []string{"d0", "d1"}},
+		Volume{VG: "vcache", Name: "root", Argv: []string{"lvcreate", "-y", "-Wn", "-Zn", "-L", "72m", "-n", "root", "vcache", "{d0}"}},
+		FS{On: "vcache/root", Type: "ext4", Content: tiny},
+		Volume{Argv: []string{"lvcreate", "-y", "--type", "cache-pool", "-L", "24m", "--poolmetadatasize", "8m", "-n", "fast", "vcache", "{d1}"}},
+		Volume{Argv: []string{"lvconvert", "-y", "--type", "cache", "--cachepool", "vcache/fast", "vcache/root"}},
 	}}
 	LVMWritecache = Layout{Name: "lvm-writecache", Disks: []Disk{{"d0", 96}, {"d1", 64}}, Steps: []Step{
-		VG{Name: "vgr", On: []string{"d0", "d1"}},
-		Volume{VG: "vgr", Name: "root", Argv: []string{"lvcreate", "-y", "-Wn", "-Zn", "-L", "72m", "-n", "root", "vgr", "{d0}"}},
-		FS{On: "vgr/root", Type: "ext4", Content: tiny},
-		Volume{Argv: []string{"lvcreate", "-y", "-Wn", "-Zn", "-L", "24m", "-n", "fast", "vgr", "{d1}"}},
-		Volume{Argv: []string{"lvchange", "-an", "-y", "vgr"}},
-		Volume{Argv: []string{"lvconvert", "-y", "--type", "writecache", "--cachevol", "vgr/fast", "vgr/root"}},
+		VG{Name: "vwritecache", On: []string{"d0", "d1"}},
+		Volume{VG: "vwritecache", Name: "root", Argv: []string{"lvcreate", "-y", "-Wn", "-Zn", "-L", "72m", "-n", "root", "vwritecache", "{d0}"}},
+		FS{On: "vwritecache/root", Type: "ext4", Content: tiny},
+		Volume{Argv: []string{"lvcreate", "-y", "-Wn", "-Zn", "-L", "24m", "-n", "fast", "vwritecache", "{d1}"}},
+		Volume{Argv: []string{"lvchange", "-an", "-y", "vwritecache"}},
+		Volume{Argv: []string{"lvconvert", "-y", "--type", "writecache", "--cachevol", "vwritecache/fast", "vwritecache/root"}},
 	}}
 )
