@@ -288,12 +288,12 @@ func (b *treeBuilder) thin(lv *LV, s *Segment) ([]byte, error) {
 	}
 	id := s.number("device_id")
 	// While a thin snapshot is merged into it, a volume shows the snapshot.
-	if name := s.word("merge"); name != "" {
-		m := b.g.VG.LV(name)
-		if m == nil || len(m.Segments) == 0 || m.Segments[0].Type != "thin" {
-			return nil, b.contradiction(lv, "what is merged into it is no thin volume")
+	for j := range b.g.VG.LVs {
+		for _, m := range b.g.VG.LVs[j].Segments {
+			if m.Type == "thin" && m.word("merge") == lv.Name {
+				id = m.number("device_id")
+			}
 		}
-		id = m.Segments[0].number("device_id")
 	}
 	text := ref(i) + " " + strconv.FormatUint(id, 10)
 	if name := s.word("external_origin"); name != "" {

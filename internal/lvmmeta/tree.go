@@ -342,6 +342,8 @@ func (b *treeBuilder) readOnly(lv *LV, layer string) bool {
 	switch k := b.roles[lv.Name].kind; {
 	case layer == "cow", k == roleImage, k == roleRMeta:
 		return false
+	case layer == "" && lv.Segments[0].Type == "thin-pool":
+		return true
 	}
 	return !lv.Writable()
 }
