@@ -7,10 +7,12 @@ import (
 	"firstlight/internal/boot"
 	"firstlight/internal/handler"
 	"firstlight/internal/handler/btrfs"
+	"firstlight/internal/handler/looproot"
 	"firstlight/internal/handler/luks"
 	"firstlight/internal/handler/lvm"
 	"firstlight/internal/handler/mdraid"
 	"firstlight/internal/handler/mount"
+	"firstlight/internal/handler/overlay"
 	"firstlight/internal/handler/resume"
 )
 
@@ -19,7 +21,10 @@ import (
 // that the simulator, check and replay decide as the image would.
 func Handlers() []boot.Register {
 	all := Common()
-	for _, r := range []boot.Register{} {
+	for _, r := range []boot.Register{
+		func(w *handler.World) func() { overlay.New(w); return nil },
+		func(w *handler.World) func() { looproot.New(w); return nil },
+	} {
 		all = append(all, full(r))
 	}
 	return all

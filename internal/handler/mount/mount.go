@@ -38,6 +38,7 @@ type Handler struct {
 	w      *handler.World
 	gates  []Gate
 	extras map[string]*extra // by the name of their goal
+	layers layers
 }
 
 // deviceTopic is notified when any device has changed.
@@ -97,16 +98,7 @@ func (h *Handler) root(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if !w.ResumeSettled {
 		return ueventd.WaitFor("resume comes before any mount", handler.TopicResumeSettled)
 	}
-	spec := w.Config.Root.Device
-	e, out := h.choose(t, RootGoal, "root device", spec)
-	if e == nil {
-		return out
-	}
-	w.Break(t, bootcmd.StagePreMount)
-	o := fstab.ParseOptions(w.Config.Root.Flags)
-	req := request{goal: RootGoal, spec: spec, target: handler.SysRoot, types: w.Config.Root.FSTypes,
-		flags: uintptr(o.Set &^ fstab.ReadOnly), data: o.Data, readOnly: w.Config.Root.ReadOnly, pass: 1}
-	if out, ok := h.mount(t, e, req); !ok {
+	if out, ok := h.layRoot(t); !ok {
 		return out
 	}
 	return h.gotRoot(t)
@@ -114,7 +106,7 @@ func (h *Handler) root(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 
 // mountedByHand takes a root that a person has mounted in the shell.
 func (h *Handler) mountedByHand(t *ueventd.Task, points []string) ueventd.Outcome {
-	if !slices.Contains(points, handler.SysRoot) {
+	if h.layers.base || !slices.Contains(points, handler.SysRoot) {
 		return ueventd.Outcome{}
 	}
 	t.Record("decision", "take the root that is mounted on "+handler.SysRoot)
@@ -209,12 +201,13 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 	}
 	w.Break(t, bootcmd.StageMount)
 	flags := r.flags
-	if r.readOnly {
+	protected, _ := e.Attr("ro")
+	if r.readOnly || protected == "1" {
 		flags |= fstab.ReadOnly
 	}
 	var last error
 	for _, typ := range types {
-		typ = kernelType(typ)
+		typ = KernelType(typ)
 		if err := w.LoadModules(t, "fs-"+typ); err != nil && !errors.Is(err, machine.ErrNoModule) {
 			last = err
 		}
@@ -226,12 +219,11 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 		if topic != "" { // what was ready is not so any more
 			return ueventd.WaitFor(why, topic), false
 		}
-		last = ueventd.Act(t, fmt.Sprintf("mount %s on %s as %s, flags %#x, options %q", e.Devname(), r.target, typ, flags, data),
-			func(m machine.Machine) error {
-				return m.Mount(machine.Mount{Source: e.Devname(), Target: r.target, FSType: typ, Flags: flags, Data: data})
-			})
-		if last == nil {
+		if last = mountOn(t, e, r.target, typ, flags, data); last == nil {
 			w.Say(handler.Detail, fmt.Sprintf("mounted %s (%s) on %s", e.Devname(), typ, r.target))
+			return ueventd.Outcome{}, true
+		}
+		if protected == "1" && logInTheWay(typ, last) && h.withoutLog(t, e, r, typ, flags, data) {
 			return ueventd.Outcome{}, true
 		}
 	}
@@ -304,8 +296,8 @@ func content(e *udevd.Entry) string {
 	return "nothing recognised"
 }
 
-// kernelType is the name under which the kernel mounts what blkid calls typ.
-func kernelType(typ string) string {
+// KernelType is the name under which the kernel mounts what blkid calls typ.
+func KernelType(typ string) string {
 	switch typ {
 	case "ext2", "ext3":
 		return "ext4"
