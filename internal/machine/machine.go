@@ -145,7 +145,11 @@ type Program struct {
 	// Console gives the program the console as its input and output;
 	// otherwise its output is collected, up to 64 KiB.
 	Console bool
-	Input   []byte // wiped by the caller
+	// Shown is for one that says how far it is: what it says is on
+	// /dev/console as it comes, besides being collected. What stands between
+	// the bytes 1 and 2 is only for a person to see.
+	Shown bool
+	Input []byte // wiped by the caller
 }
 
 // Exit is how a program ended.

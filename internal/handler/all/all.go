@@ -7,6 +7,7 @@ import (
 	"firstlight/internal/boot"
 	"firstlight/internal/handler"
 	"firstlight/internal/handler/btrfs"
+	"firstlight/internal/handler/discover"
 	"firstlight/internal/handler/looproot"
 	"firstlight/internal/handler/luks"
 	"firstlight/internal/handler/lvm"
@@ -22,6 +23,7 @@ import (
 func Handlers() []boot.Register {
 	all := Common()
 	for _, r := range []boot.Register{
+		func(w *handler.World) func() { return discover.New(w).Start },
 		func(w *handler.World) func() { overlay.New(w); return nil },
 		func(w *handler.World) func() { looproot.New(w); return nil },
 	} {

@@ -72,7 +72,7 @@ func (h *Handler) Start() {
 		w.SetFact(RootGoal, goal.Fact{Subject: "root= on the kernel command line", Condition: goal.Blocked, Text: "missing"})
 	case devspec.Other:
 		w.SetFact(RootGoal, goal.Fact{Subject: "root=" + root.Value, Condition: goal.Blocked,
-			Text: "names no local block device, and this image can start from nothing else", Try: "name a local block device with root="})
+			Text: "names no local block device, and this image can start from nothing else", Try: "name a local block device with root=, or build the image with --generic"})
 	}
 	w.Goals.Add(goal.Goal{Name: InitGoal, Want: "an init in the real root", Since: now, Last: true})
 }
@@ -238,7 +238,7 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 // check runs the filesystem's checker where the policy and the image have
 // one.
 func (h *Handler) check(t *ueventd.Task, e *udevd.Entry, r request, typ string) (ueventd.Outcome, bool) {
-	switch v := fsck.Check(t, h.w, e, typ, r.pass); v.Verdict {
+	switch v := fsck.Check(t, h.w, e, typ, path.Clean("/"+strings.TrimPrefix(r.target, handler.SysRoot)), r.pass); v.Verdict {
 	case fsck.Mountable:
 		return ueventd.Outcome{}, true
 	default:
