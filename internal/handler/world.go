@@ -114,6 +114,9 @@ type World struct {
 	// it could not, and then the outcome says how to go on. nil: this /init
 	// has no overlays.
 	Cover func(t *ueventd.Task) (out ueventd.Outcome, ok bool)
+	// FindResume fills in the resume device of the configuration where it has
+	// none and something else says it; nil: nothing does.
+	FindResume func(t *ueventd.Task) error
 	// Lower is where the root below is mounted, for who wants its fstab and
 	// not that of an empty root that covers it; "" for none.
 	Lower string

@@ -8,6 +8,7 @@ import (
 	"firstlight/internal/handler"
 	"firstlight/internal/handler/btrfs"
 	"firstlight/internal/handler/discover"
+	"firstlight/internal/handler/hibernate"
 	"firstlight/internal/handler/looproot"
 	"firstlight/internal/handler/luks"
 	"firstlight/internal/handler/lvm"
@@ -21,7 +22,8 @@ import (
 // only the full /init has do nothing in an image that has the small one, so
 // that the simulator, check and replay decide as the image would.
 func Handlers() []boot.Register {
-	all := Common()
+	// What the others ask when they start comes before them.
+	all := append([]boot.Register{full(func(w *handler.World) func() { hibernate.New(w); return nil })}, Common()...)
 	for _, r := range []boot.Register{
 		func(w *handler.World) func() { return discover.New(w).Start },
 		func(w *handler.World) func() { overlay.New(w); return nil },

@@ -6,20 +6,17 @@
 package discover
 
 import (
-	"errors"
-	"io/fs"
 	"runtime"
 	"strconv"
 	"strings"
-	"unicode/utf16"
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
+	"firstlight/internal/handler/efivar"
 	"firstlight/internal/handler/mount"
-	"firstlight/internal/machine"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
 )
@@ -65,7 +62,7 @@ func (h *Handler) handle(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 		return ueventd.Outcome{} // found
 	}
 	if !h.asked {
-		loader, err := h.askLoader(t)
+		loader, err := askLoader(t)
 		if err != nil {
 			h.blocked("it could not be read which disk the boot loader started from: "+err.Error(), "name the root with root=")
 			return ueventd.WaitFor(err.Error(), handler.TopicRetry)
@@ -187,53 +184,20 @@ func name(e *udevd.Entry) devspec.Spec {
 	return devspec.Spec{Kind: devspec.PartUUID, Value: devspec.FoldUUID(e.Property("ID_PART_ENTRY_UUID"))}
 }
 
-// Where the firmware's variables are, and the boot loader's interface
-// (systemd.io/BOOT_LOADER_INTERFACE): four bytes of attributes and UTF-16.
-const (
-	variables  = "/run/firstlight/efivars"
-	deviceName = variables + "/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
-	maxName    = 256
-)
+// loaderVariable is of the boot loader's interface
+// (systemd.io/BOOT_LOADER_INTERFACE).
+const loaderVariable = "LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 
 // askLoader returns what the boot loader has said of where it comes from, ""
 // for nothing: other boot loaders do not, nor does a machine without EFI.
-func (h *Handler) askLoader(t *ueventd.Task) (string, error) {
-	text, err := ueventd.Do(t, "read which partition the boot loader started from", func(m machine.Machine) (string, error) {
-		if err := m.Load("fs-efivarfs"); err != nil {
-			return "", err
-		}
-		if err := m.Mount(machine.Mount{Source: "efivarfs", Target: variables, FSType: "efivarfs", Flags: 1 | 2 | 4 | 8}); err != nil {
-			return "", err
-		}
-		b, err := m.ReadFile(deviceName, maxName)
-		m.Unmount(variables, true) // what was read is read
-		return decode(b), err
-	})
-	switch {
-	case err == nil:
-		return text, nil
-	case errors.Is(err, machine.ErrNoModule), errors.Is(err, fs.ErrNotExist), strings.Contains(err.Error(), "no such device"),
-		strings.Contains(err.Error(), "not supported"):
-		t.Record("decision", "the boot loader has not said where it comes from: "+err.Error())
+func askLoader(t *ueventd.Task) (string, error) {
+	text, err := efivar.Read(t, "read which partition the boot loader started from", loaderVariable, 256)
+	if err != nil {
+		return "", err
+	}
+	spec, err := devspec.Parse("PARTUUID=" + text)
+	if err != nil {
 		return "", nil
 	}
-	return "", err
-}
-
-// decode reads the value of a variable: a UUID, or "" if it is none.
-func decode(b []byte) string {
-	if len(b) < 4 {
-		return ""
-	}
-	var units []uint16
-	for b = b[4:]; len(b) >= 2; b = b[2:] {
-		if u := uint16(b[0]) | uint16(b[1])<<8; u != 0 {
-			units = append(units, u)
-		}
-	}
-	spec, err := devspec.Parse("PARTUUID=" + string(utf16.Decode(units)))
-	if err != nil {
-		return ""
-	}
-	return spec.Value
+	return spec.Value, nil
 }

@@ -26,8 +26,3 @@ func FuzzCompare(f *testing.F) {
 		}
 	})
 }
-
-func FuzzDecode(f *testing.F) {
-	f.Add([]byte("\x06\x00\x00\x00a\x00b\x00"))
-	f.Fuzz(func(t *testing.T, b []byte) { decode(b) })
-}
