@@ -4,7 +4,7 @@ package bootdoc
 // against the table by which the command line is read.
 var sections = []section{
 	{"The root filesystem, /usr and hibernation", "", []param{
-		{"root", "root=DEVICE", "The root filesystem. DEVICE is a node or a link (/dev/sda2, /dev/disk/by-…/…, /dev/mapper/NAME, /dev/VG/LV), UUID=, LABEL=, PARTUUID= (with /PARTNROFF=N for the partition N further on), PARTLABEL=, the number MAJOR:MINOR or the kernel's hexadecimal form of it. Without it the boot fails with an explanation."},
+		{"root", "root=DEVICE", "The root filesystem. DEVICE is a node or a link (/dev/sda2, /dev/disk/by-…/…, /dev/mapper/NAME, /dev/VG/LV), UUID=, LABEL=, PARTUUID= (with /PARTNROFF=N for the partition N further on), PARTLABEL=, the number MAJOR:MINOR or the kernel's hexadecimal form of it. gpt-auto is the partition whose type says that it is the root of a machine of this architecture (Discoverable Partitions Specification), on the disk that the boot loader started from (EFI variable LoaderDevicePartUUID) or, if it has not said so, on the only disk with one. Of several it is the newest, if their names are NAME_VERSION with one NAME; those called _empty or with the attribute no-auto do not count. An encrypted one is unlocked as root. The attribute read-only counts where neither ro nor rw is given; growing the filesystem is left to the real system, and sums for verifying it are announced and not used. Without root= that is done too, if the boot loader has said where it comes from; otherwise the boot fails with an explanation. Both need the feature gpt-auto."},
 		{"rootfstype", "rootfstype=TYPE[,TYPE]…", "Filesystem types to try, in this order. Default: what the content says."},
 		{"rootflags", "rootflags=OPTIONS", "Mount options, as in fstab."},
 		{"ro", "ro", "Mount the root read-only. This is the default; the last of ro and rw counts."},
@@ -13,7 +13,7 @@ var sections = []section{
 		{"zfs", "zfs=DATASET", "A root on ZFS; not supported yet, and reported."},
 		{"boot", "boot=local", "Where the root is. Anything but local is not supported yet, and reported."},
 		{"rootonly", "rootonly[=BOOL]", "Mount the root alone, not /usr nor what the real root's fstab asks for."},
-		{"mount.usr", "mount.usr=DEVICE", "The filesystem of /usr, if the real root's fstab does not name it."},
+		{"mount.usr", "mount.usr=DEVICE", "The filesystem of /usr, if the real root's fstab does not name it. gpt-auto with root=gpt-auto is the partition of its type on the same disk."},
 		{"mount.usrfstype", "mount.usrfstype=TYPE", "Its type; default that of the root."},
 		{"mount.usrflags", "mount.usrflags=OPTIONS", "Its mount options; default those of the root."},
 		{"rd.fstab", "rd.fstab=BOOL", "With 0 the real root's fstab is not read. Default 1."},
@@ -25,7 +25,7 @@ var sections = []section{
 		{"loopfstype", "loopfstype=TYPE[,TYPE]…", "The type of the filesystem in that file. Default: what its content says."},
 		{"loopflags", "loopflags=OPTIONS", "Its mount options. With ro the file itself is opened for reading only."},
 		{"loopoffset", "loopoffset=BYTES", "Where the filesystem begins in that file. Default 0."},
-		{"resume", "resume=DEVICE", "Where a hibernation image may be; spelled as for root=. It is looked at before anything is written. Empty, none or no: nowhere."},
+		{"resume", "resume=DEVICE", "Where a hibernation image may be; spelled as for root=. It is looked at before anything is written. Empty, none or no: nowhere. Without it an image with the feature resume-efi looks where the EFI variable HibernateLocation of systemd says."},
 		{"resume_offset", "resume_offset=PAGES", "Where a swap file begins on that device."},
 		{"noresume", "noresume", "Do not look for a hibernation image."},
 		{"hibernate", "hibernate=noresume", "The same as noresume. Other values are the kernel's."},
@@ -78,7 +78,7 @@ var sections = []section{
 		{"modules_load", "modules_load=NAME[,NAME]…", "The same."},
 		{"rd.modules_force_load", "rd.modules_force_load=NAME[,NAME]…", "The same, in booster's spelling."},
 	}},
-	{"Filesystem checks", "They need the feature fsck in the image.", []param{
+	{"Filesystem checks", "They need the feature fsck in the image. A filesystem on a disk that cannot be written is not checked, nor is xfs or btrfs. Unless quiet is given, the check of an ext2, ext3 or ext4 shows how far it is.", []param{
 		{"fsck.mode", "fsck.mode=auto|force|skip", "Whether to check. Default auto: what the filesystem's own state asks for."},
 		{"fsck.repair", "fsck.repair=preen|yes|no", "What may be repaired. Default preen: what is safe."},
 		{"fsckfix", "fsckfix", "The same as fsck.repair=yes."},

@@ -58,4 +58,22 @@ var Several = Layout{Name: "several", Disks: one(256), Steps: []Step{
 }}
 
 // Roots are the layouts of this file.
-var Roots = []Layout{LoopFile, Unclean, Changes, Several}
+var Roots = []Layout{LoopFile, Unclean, Changes, Several, Slots, SlotsCopy}
+
+// Slots are two versions of a system, of which the second partition has the
+// newer one, and a slot for the next.
+var Slots = Layout{Name: "slots", Disks: one(256), Steps: []Step{
+	GPT{On: "d0", Parts: []Part{
+		{Name: "old", MiB: 64, Type: "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", Label: "os_9"},
+		{Name: "new", MiB: 64, Type: "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", Label: "os_10"},
+		{Name: "next", Type: "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", Label: "_empty"}}},
+	FS{On: "old", Type: "ext4", Content: tiny},
+	FS{On: "new", Type: "ext4", Content: tiny},
+}}
+
+// SlotsCopy is another disk with a root, of which nothing says that it is not
+// the one.
+var SlotsCopy = Layout{Name: "slots-copy", Disks: blank(96, "e0"), Steps: []Step{
+	GPT{On: "e0", Parts: []Part{{Name: "root", Type: "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", Label: "os_11"}}},
+	FS{On: "root", Type: "ext4", Content: tiny},
+}}

@@ -49,6 +49,12 @@ func roots() []Scenario {
 		{Name: "initrd-mounts", For: small("ext4"), Layouts: on(several), Append: "ro root=LABEL=several",
 			Boots: once(Want{Root: "/dev/vda1 ext4", Timers: true, Mounts: []string{"/early /dev/vda3 ext4 ro,noatime,.*", "/srv /dev/vda3 ext4 .*"}})},
 
+		// The newer of two systems, by the type and the name of its partition.
+		{Name: "gpt-auto-newest", For: &Target{FS: "ext4", Needs: []string{"gpt-auto"}}, Layouts: on(disks.Slots), Append: "ro root=gpt-auto", Unchanged: true,
+			Boots: once(Want{Root: "/dev/vda2 ext4"})},
+		{Name: "gpt-auto-two-disks", Full: true, For: &Target{FS: "ext4", Needs: []string{"gpt-auto"}}, Layouts: on(disks.Slots, disks.SlotsCopy), Append: "ro root=gpt-auto" + off, Unchanged: true,
+			Boots: once(Want{NoBoot: true, Console: []Seen{see("2 disks may be it")}})},
+
 		// A disk that refuses to be written is mounted as it is, and that is said
 		// where it means that something may be missing.
 		{Name: "protected", For: small("ext4"), Layouts: on(plain), Protected: []string{"d0"}, Append: "rw " + root, Unchanged: true,
