@@ -165,6 +165,21 @@ func TestRootInAFile(t *testing.T) {
 	}
 }
 
+func TestEmptyRootInMemory(t *testing.T) {
+	usr := &sim.Disk{Content: sim.Ext4(usrUUID, "usr"), Files: map[string]string{"/sbin/init": "#!"}}
+	m := full("root=tmpfs rootflags=size=50% mount.usr=LABEL=usr", usr)
+	boot(t, m)
+	if m.Started == nil || m.Below("/sysroot/usr") == nil || m.Mounts[0].Data != "mode=0755,size=50%" {
+		t.Errorf("mounts %+v; it said:\n%s", m.Mounts, m.SaidText())
+	}
+	noTimer(t, m)
+	m = full("root=tmpfs rd.shell=0 rd.emergency=poweroff", usr)
+	boot(t, m)
+	if said := m.SaidText(); m.Started != nil || !strings.Contains(said, "mount.usr=") {
+		t.Errorf("it said:\n%s", said)
+	}
+}
+
 func TestADiskThatCannotBeWritten(t *testing.T) {
 	for _, dirty := range []bool{false, true} {
 		d := rootDisk()

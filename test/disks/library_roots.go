@@ -58,7 +58,7 @@ var Several = Layout{Name: "several", Disks: one(256), Steps: []Step{
 }}
 
 // Roots are the layouts of this file.
-var Roots = []Layout{LoopFile, Unclean, Changes, Several, Slots, SlotsCopy}
+var Roots = []Layout{LoopFile, Unclean, Changes, Several, Slots, SlotsCopy, HibernateLUKS}
 
 // Slots are two versions of a system, of which the second partition has the
 // newer one, and a slot for the next.
@@ -76,4 +76,16 @@ var Slots = Layout{Name: "slots", Disks: one(256), Steps: []Step{
 var SlotsCopy = Layout{Name: "slots-copy", Disks: blank(96, "e0"), Steps: []Step{
 	GPT{On: "e0", Parts: []Part{{Name: "root", Type: "4f68bce3-e8cd-4db1-96e7-fbcaf984b709", Label: "os_11"}}},
 	FS{On: "root", Type: "ext4", Content: tiny},
+}}
+
+// HibernateLUKS has swap for the machine's memory in a volume group inside an
+// encrypted partition.
+var HibernateLUKS = Layout{Name: "hibernate-luks", Disks: one(960), Steps: []Step{
+	GPT{On: "d0", Parts: []Part{{Name: "part"}}},
+	LUKS{Name: "crypt", On: "part", Version: 2, Passphrase: Passphrase, KDF: "cheap"},
+	VG{Name: "hib", On: []string{"crypt"}},
+	LV{VG: "hib", Name: "root", MiB: 96},
+	LV{VG: "hib", Name: "swap"},
+	FS{On: "hib/root", Type: "ext4", Content: tiny},
+	Swap{On: "hib/swap"},
 }}

@@ -10,6 +10,8 @@ import (
 // a file in another filesystem, disks that cannot be written.
 func roots() []Scenario {
 	plain, usr, changes, several, loop, unclean := disks.Plain, disks.SeparateUsr, disks.Changes, disks.Several, disks.LoopFile, disks.Unclean
+	hib := disks.HibernateLUKS
+	answer := []Action{{When: promptText, Type: disks.Passphrase + "\r"}}
 	const off = " rd.timeout=20 rd.emergency=poweroff"
 	root := uuid(plain.FSUUID("root"))
 	over := func(name, args string, l disks.Layout, w Want) Scenario {
@@ -31,6 +33,9 @@ func roots() []Scenario {
 			Boots: once(Want{Root: "overlayroot overlay", Mounts: []string{"/media/root-ro /dev/vda2 ext4 ro,.*", "/media/root-rw /dev/vdb ext4 rw,.*"}})},
 		over("volatile-overlay", "systemd.volatile=overlay "+root, plain, Want{Root: "overlay overlay"}),
 		over("volatile-yes", "systemd.volatile=yes "+root, plain, Want{Root: "volatile tmpfs", Usr: "/dev/vda2 ext4", Mounts: []string{"/usr /dev/vda2 ext4 ro,.*"}}),
+		{Name: "tmpfs-root", Full: true, For: &Target{FS: "ext4", Layers: []string{"overlay"}, Needs: []string{"usr"}}, Layouts: on(usr), Unchanged: true,
+			Append: "ro root=tmpfs rootflags=size=30m mount.usr=UUID=" + usr.FSUUID("usr"),
+			Boots:  once(Want{Root: "volatile tmpfs", RootOptions: []string{"size=30720k"}, Usr: "/dev/vda2 ext4"})},
 		{Name: "volatile-yes-usr", Full: true, For: &Target{FS: "ext4", Layers: []string{"overlay"}, Needs: []string{"usr"}}, Layouts: on(usr), Unchanged: true,
 			Append: "rw systemd.volatile=yes " + uuid(usr.FSUUID("root")), Boots: once(Want{Root: "volatile tmpfs", Usr: "/dev/vda2 ext4"})},
 		// An image that cannot cover the root does not use it uncovered.
@@ -54,6 +59,13 @@ func roots() []Scenario {
 			Boots: once(Want{Root: "/dev/vda2 ext4"})},
 		{Name: "gpt-auto-two-disks", Full: true, For: &Target{FS: "ext4", Needs: []string{"gpt-auto"}}, Layouts: on(disks.Slots, disks.SlotsCopy), Append: "ro root=gpt-auto" + off, Unchanged: true,
 			Boots: once(Want{NoBoot: true, Console: []Seen{see("2 disks may be it")}})},
+
+		// The image is behind a passphrase, and in a logical volume.
+		{Name: "hibernate-lvm-on-luks", Full: true, Packed: true, For: &Target{FS: "ext4", Layers: []string{"luks", "lvm"}, Needs: []string{"resume"}}, Layouts: on(hib),
+			Append: "ro rd.luks.uuid=" + hib.UUID("crypt") + " root=/dev/hib/root resume=/dev/hib/swap fltest.do=hibernate fltest.swap=/dev/hib/swap", Boots: []Boot{
+				{Do: answer, Want: Want{Hibernates: true, Timers: true, Prompts: 1}},
+				{Do: answer, Want: Want{Resumed: true, Prompts: 1}},
+			}},
 
 		// A disk that refuses to be written is mounted as it is, and that is said
 		// where it means that something may be missing.

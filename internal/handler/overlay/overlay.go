@@ -12,6 +12,8 @@ import (
 	"strconv"
 
 	"firstlight/internal/bootcmd"
+	"firstlight/internal/devspec"
+	"firstlight/internal/filter"
 	"firstlight/internal/fmt"
 	"firstlight/internal/fstab"
 	"firstlight/internal/goal"
@@ -44,7 +46,26 @@ func New(w *handler.World) *Handler {
 		w.Want(d)
 		w.Seek(w.Config.Overlay.By+"=", &w.Config.Overlay.Device)
 	}
+	w.Sched.Route(queueTmpfs, h.tmpfsRoot)
 	return h
+}
+
+// queueTmpfs is that of a root in memory.
+const queueTmpfs = "tmpfs root"
+
+// Start makes a root in memory, if root=tmpfs asks for one.
+func (h *Handler) Start() {
+	w := h.w
+	if r := w.Config.Root.Device; r.Kind != devspec.Other || r.Scheme != "tmpfs" {
+		return
+	}
+	if !w.Config.Usr.Device.IsDevice() {
+		w.SetFact(mount.RootGoal, goal.Fact{Subject: "root=tmpfs", Condition: goal.Blocked, Text: "is an empty root, and nothing says what is to be its /usr",
+			Try: "name the filesystem with the system with mount.usr="})
+		return
+	}
+	w.DropFact(mount.RootGoal)
+	w.Sched.Push(ueventd.Event{Queue: queueTmpfs, Kind: filter.Add})
 }
 
 // places are where the parts of an overlay are mounted.

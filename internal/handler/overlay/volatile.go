@@ -4,7 +4,9 @@ import (
 	"strconv"
 
 	"firstlight/internal/fstab"
+	"firstlight/internal/goal"
 	"firstlight/internal/handler"
+	"firstlight/internal/handler/mount"
 	"firstlight/internal/machine"
 	"firstlight/internal/ueventd"
 )
@@ -29,27 +31,8 @@ func (h *Handler) emptyRoot(t *ueventd.Task) (ueventd.Outcome, bool) {
 	failed := func(err error) (ueventd.Outcome, bool) {
 		return h.fail(err.Error(), "look at the kernel's messages (dmesg); systemd.volatile=yes needs all of the system in /usr")
 	}
-	if err := h.step(t, "tmpfs", machine.Mount{Source: "volatile", Target: emptyDir, FSType: "tmpfs", Flags: fstab.StrictAtime, Data: "mode=0755"}); err != nil {
+	if err := h.empty(t, "mode=0755"); err != nil {
 		return failed(err)
-	}
-	if !h.done["tree"] {
-		err := ueventd.Act(t, "make an empty root", func(m machine.Machine) error {
-			for _, dir := range baseDirs {
-				if err := m.Mkdir(emptyDir+"/"+dir, 0o755); err != nil {
-					return err
-				}
-			}
-			for _, link := range baseLinks {
-				if err := m.Link("usr/"+link, emptyDir+"/"+link); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return failed(err)
-		}
-		h.done["tree"] = true
 	}
 	const usr = emptyDir + "/usr"
 	for _, s := range [...]struct {
@@ -69,6 +52,58 @@ func (h *Handler) emptyRoot(t *ueventd.Task) (ueventd.Outcome, bool) {
 	h.backing(t)
 	h.w.Say(handler.Normal, "the root is empty and in memory, with the /usr of the real one, since "+h.w.CoverAsked())
 	return ueventd.Outcome{}, true
+}
+
+// empty makes an empty root in memory, in emptyDir.
+func (h *Handler) empty(t *ueventd.Task, options string) error {
+	if err := h.step(t, "tmpfs", machine.Mount{Source: "volatile", Target: emptyDir, FSType: "tmpfs", Flags: fstab.StrictAtime, Data: options}); err != nil {
+		return err
+	}
+	if h.done["tree"] {
+		return nil
+	}
+	err := ueventd.Act(t, "make an empty root", func(m machine.Machine) error {
+		for _, dir := range baseDirs {
+			if err := m.Mkdir(emptyDir+"/"+dir, 0o755); err != nil {
+				return err
+			}
+		}
+		for _, link := range baseLinks {
+			if err := m.Link("usr/"+link, emptyDir+"/"+link); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	h.done["tree"] = err == nil
+	return err
+}
+
+// tmpfsRoot makes the root of root=tmpfs, which gets its system from mount.usr=.
+// That it is mounted tells the mount handler, as with a root that a person has
+// mounted.
+func (h *Handler) tmpfsRoot(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
+	w := h.w
+	if g := w.Goals.Get(mount.RootGoal); g == nil || g.State == goal.Met {
+		return ueventd.Outcome{}
+	}
+	if !w.ResumeSettled {
+		return ueventd.WaitFor("resume comes before any mount", handler.TopicResumeSettled)
+	}
+	options := "mode=0755"
+	if o := fstab.ParseOptions(w.Config.Root.Flags); o.Data != "" {
+		options += "," + o.Data
+	}
+	err := h.empty(t, options)
+	if err == nil {
+		err = h.step(t, "empty", machine.Mount{Source: emptyDir, Target: handler.SysRoot, Flags: move})
+	}
+	if err != nil {
+		out, _ := h.fail(err.Error(), "check rootflags= and the kernel's messages (dmesg)")
+		return out
+	}
+	w.Say(handler.Detail, "the root is empty and in memory, as root=tmpfs asks")
+	return ueventd.Outcome{}
 }
 
 // backing tells systemd which device the root below is on
