@@ -23,7 +23,6 @@ import (
 // that the simulator, check and replay decide as the image would.
 func Handlers() []boot.Register {
 	// What the others ask when they start comes before them.
-	// What the others ask when they start comes before them.
 	all := append([]boot.Register{full(func(w *handler.World) func() { hibernate.New(w); return nil })}, Common()...)
 	for _, r := range []boot.Register{
 		func(w *handler.World) func() { return discover.New(w).Start },
