@@ -68,15 +68,17 @@ func TestCheckOfTheRoot(t *testing.T) {
 // mounted, and everything else is, checked if it could be.
 func TestCheckerFamily(t *testing.T) {
 	var code int
+	var protected bool
 	var calls []string
 	family(t, func(_ uint64, rng *rand.Rand) *sim.Machine {
 		code, calls = [...]int{0, 1, 2, 3, 4, 6, 8, 16, 139}[rng.IntN(9)], nil
 		d := rootDisk()
-		d.ReadOnly = rng.IntN(4) == 0
+		protected = rng.IntN(4) == 0
+		d.ReadOnly = protected
 		return withChecker("rd.shell=0 "+[...]string{"quiet", "", "fsck.mode=force", "fsck.repair=yes"}[rng.IntN(4)], machine.Exit{Code: code}, &calls, d)
 	}, func(m *sim.Machine) string {
 		broken := code >= 8 || code&4 != 0
-		checked := !m.DiskAt("/dev/vda").ReadOnly
+		checked := !protected
 		switch {
 		case checked && broken && len(calls) > 0 && len(m.Mounts) > 0:
 			return fmt.Sprintf("mounted, and the checker ended with %d", code)

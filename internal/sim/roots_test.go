@@ -285,9 +285,9 @@ func TestProtectedFamily(t *testing.T) {
 		d.ReadOnly, d.Dirty = rng.IntN(2) == 0, rng.IntN(2) == 0
 		return machineWith([...]string{"ro", "rw"}[rng.IntN(2)]+" rd.shell=0 root=LABEL=root", d)
 	}, func(m *sim.Machine) string {
-		d := m.DiskAt("/dev/vda")
 		for _, mt := range m.Mounts {
-			if strings.Contains(mt.Data, "noload") != (d.ReadOnly && d.Dirty) && mt.Target == handler.SysRoot {
+			d := m.Below(mt.Target)
+			if d != nil && mt.Target == handler.SysRoot && strings.Contains(mt.Data, "noload") != (d.ReadOnly && d.Dirty) {
 				return "options " + mt.Data
 			}
 		}

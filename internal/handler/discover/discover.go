@@ -7,6 +7,7 @@ package discover
 
 import (
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,8 @@ import (
 	"firstlight/internal/handler"
 	"firstlight/internal/handler/efivar"
 	"firstlight/internal/handler/mount"
+	"firstlight/internal/machine"
+	"firstlight/internal/parttable"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
 )
@@ -75,100 +78,124 @@ func (h *Handler) handle(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 		return ueventd.Outcome{}
 	}
 	w.Identified(t)
-	parts, disk, out := h.partitions()
-	if disk == "" {
+	disk, out := h.disk()
+	if disk == nil {
 		return out
+	}
+	// The table says what there is, whichever partitions have been seen yet.
+	parts, err := ueventd.Do(t, "read the partition table of "+disk.Devname(), func(m machine.Machine) ([]parttable.Entry, error) {
+		b, err := m.OpenBlock(disk.Devname())
+		if err != nil {
+			return nil, err
+		}
+		defer b.Close()
+		table, err := parttable.Read(b, b.Size(), b.SectorSize())
+		if err != nil {
+			return nil, err
+		}
+		return table.Entries, nil
+	})
+	if err != nil {
+		h.blocked("the partition table of "+disk.Devname()+" cannot be read: "+err.Error(), "check the disk, or name the root with root=")
+		return ueventd.WaitFor(err.Error(), udevd.TopicDevice, handler.TopicRetry)
 	}
 	root, why := newest(parts, types().root)
 	switch {
 	case why != "":
-		h.blocked(why, "name the root with root=, or mark what is not to be used (attribute no-auto)")
+		h.blocked(disk.Devname()+": "+why, "name the root with root=, or mark what is not to be used (attribute no-auto)")
 		return ueventd.WaitFor(why, udevd.TopicDevice, handler.TopicRetry)
 	case root == nil:
-		h.waiting("the disk " + disk + " has no partition of the type " + types().root + ", for the root on " + runtime.GOARCH)
+		h.waiting("the disk " + disk.Devname() + " has no partition of the type " + types().root + ", for the root on " + runtime.GOARCH)
 		return ueventd.WaitFor("a root partition", udevd.TopicDevice)
+	}
+	found := w.Find(name(root))
+	if len(found) == 0 { // what is in it is not known yet; of two the mount handler will not choose
+		h.waiting("the partition " + name(root).String() + " has not appeared")
+		return ueventd.WaitFor(name(root).Describe(), udevd.TopicDevice)
 	}
 	if h.usr {
 		usr, why := newest(parts, types().usr)
 		if usr == nil {
 			if why == "" {
-				why = "the disk " + disk + " has no partition of the type " + types().usr + ", for /usr on " + runtime.GOARCH
+				why = "the disk " + disk.Devname() + " has no partition of the type " + types().usr + ", for /usr on " + runtime.GOARCH
 			}
 			h.blocked(why, "name it with mount.usr=")
 			return ueventd.WaitFor(why, udevd.TopicDevice, handler.TopicRetry)
 		}
 		w.Config.Usr.Device = name(usr)
 	}
-	h.found(t, root, parts)
+	h.found(t, found[0], root, parts)
 	return ueventd.Outcome{}
 }
 
 // found makes a partition the root.
-func (h *Handler) found(t *ueventd.Task, root *udevd.Entry, parts []*udevd.Entry) {
+func (h *Handler) found(t *ueventd.Task, e *udevd.Entry, root *parttable.Entry, parts []parttable.Entry) {
 	w := h.w
 	r := &w.Config.Root
-	if flags(root)&readOnly != 0 && !r.ReadOnlySet {
+	if root.Flags&readOnly != 0 && !r.ReadOnlySet {
 		r.ReadOnly = true
 	}
-	if flags(root)&growFS != 0 {
-		t.Record("decision", root.Devname()+" asks for its filesystem to be made as large as it is, which is left to the real system")
+	if root.Flags&growFS != 0 {
+		t.Record("decision", e.Devname()+" asks for its filesystem to be made as large as it is, which is left to the real system")
 	}
-	for _, p := range parts {
-		if strings.EqualFold(p.Property("ID_PART_ENTRY_TYPE"), types().verity) {
-			w.Say(handler.Normal, p.Devname()+" has the sums for a verified root; roothash= is not given, and the root is not verified")
+	for i := range parts {
+		if parts[i].Type == types().verity {
+			w.Say(handler.Normal, "partition "+strconv.Itoa(parts[i].Number)+" beside "+e.Devname()+
+				" has the sums for a verified root; roothash= is not given, and the root is not verified")
 		}
 	}
 	r.Device = name(root)
-	if uuid := root.Property("ID_FS_UUID"); root.Property("ID_FS_TYPE") == "crypto_LUKS" {
+	if uuid := e.Property("ID_FS_UUID"); e.Property("ID_FS_TYPE") == "crypto_LUKS" {
 		// systemd calls it so.
 		w.Config.Luks.Volumes = append(w.Config.Luks.Volumes, bootcmd.LuksVolume{Wanted: true, Name: "root",
 			Select: bootcmd.LuksSelector{By: bootcmd.ByUUID, Value: strings.ToLower(uuid)}})
 		r.Device = devspec.Spec{Kind: devspec.Mapper, Value: "root"}
-		w.Sched.Push(ueventd.Event{Queue: filter.LUKS + " " + uuid, Kind: filter.Add, Name: root.Devname()})
+		w.Sched.Push(ueventd.Event{Queue: filter.LUKS + " " + uuid, Kind: filter.Add, Name: e.Devname()})
 	}
-	t.Record("decision", "the root is "+root.Devname()+", by the type of the partition")
-	w.Say(handler.Detail, "the root is "+root.Devname()+" ("+r.Device.String()+"), by the type of the partition")
+	t.Record("decision", "the root is "+e.Devname()+", by the type of the partition")
+	w.Say(handler.Detail, "the root is "+e.Devname()+" ("+r.Device.String()+"), by the type of the partition")
 	if g := w.Goals.Get(mount.RootGoal); g != nil {
 		g.Want = r.Device.Describe() + " mounted as the root"
 	}
 	w.DropFact(mount.RootGoal)
 	w.Sched.Notify(handler.TopicWanted)
-	w.Sched.Push(ueventd.Event{Queue: filter.Root, Kind: filter.Add, Name: root.Devname()})
+	w.Sched.Push(ueventd.Event{Queue: filter.Root, Kind: filter.Add, Name: e.Devname()})
 }
 
-// partitions returns those of the disk to look at, in the order of their
-// numbers; without a disk the outcome says how to go on.
-func (h *Handler) partitions() (parts []*udevd.Entry, disk string, out ueventd.Outcome) {
-	disks := map[string][]*udevd.Entry{}
-	var order []string // of those that may be it
+// disk returns the one to look at; without one the outcome says how to go on.
+func (h *Handler) disk() (*udevd.Entry, ueventd.Outcome) {
+	var ids []string // major:minor of those that may be it
 	for _, e := range h.w.Devices.Block() {
 		id := e.Property("ID_PART_ENTRY_DISK")
-		if id == "" || e.Property("ID_PART_ENTRY_SCHEME") != "gpt" {
+		if id == "" || e.Property("ID_PART_ENTRY_SCHEME") != parttable.GPT {
 			continue
 		}
-		disks[id] = append(disks[id], e)
-		typ := e.Property("ID_PART_ENTRY_TYPE")
-		is := strings.EqualFold(typ, types().root) && flags(e)&noAuto == 0
-		if h.loader != "" {
-			is = strings.EqualFold(e.Property("ID_PART_ENTRY_UUID"), h.loader)
+		is := strings.EqualFold(e.Property("ID_PART_ENTRY_UUID"), h.loader)
+		if h.loader == "" {
+			is = strings.EqualFold(e.Property("ID_PART_ENTRY_TYPE"), types().root) && flags(e)&noAuto == 0
 		}
-		if is && (len(order) == 0 || order[len(order)-1] != id) {
-			order = append(order, id)
+		if is && !slices.Contains(ids, id) {
+			ids = append(ids, id)
 		}
 	}
 	switch {
-	case len(order) == 1:
-		return disks[order[0]], order[0], ueventd.Outcome{}
-	case len(order) == 0 && h.loader != "":
+	case len(ids) > 1:
+		text := strconv.Itoa(len(ids)) + " disks may be it: " + strings.Join(ids, " ")
+		h.blocked(text, "name the root with root=, or unplug the copy")
+		return nil, ueventd.WaitFor(text, udevd.TopicDevice, handler.TopicRetry)
+	case len(ids) == 1:
+		for _, e := range h.w.Devices.Block() {
+			if major, minor, ok := e.Devnum(); ok && ids[0] == strconv.Itoa(int(major))+":"+strconv.Itoa(int(minor)) {
+				return e, ueventd.Outcome{}
+			}
+		}
+		h.waiting("the disk " + ids[0] + " has not appeared")
+	case h.loader != "":
 		h.waiting("the disk that the boot loader started from, with the partition " + h.loader + ", has not appeared")
-		return nil, "", ueventd.WaitFor("the disk of the boot loader", udevd.TopicDevice)
-	case len(order) == 0:
+	default:
 		h.waiting("no disk has a partition of the type " + types().root + ", for the root on " + runtime.GOARCH)
-		return nil, "", ueventd.WaitFor("a root partition", udevd.TopicDevice)
 	}
-	text := strconv.Itoa(len(order)) + " disks may be it: " + strings.Join(order, " ")
-	h.blocked(text, "name the root with root=, or unplug the copy")
-	return nil, "", ueventd.WaitFor(text, udevd.TopicDevice, handler.TopicRetry)
+	return nil, ueventd.WaitFor("the disk with the root", udevd.TopicDevice)
 }
 
 func (h *Handler) waiting(text string) {
@@ -180,8 +207,8 @@ func (h *Handler) blocked(text, try string) {
 }
 
 // name is how the root is named from then on.
-func name(e *udevd.Entry) devspec.Spec {
-	return devspec.Spec{Kind: devspec.PartUUID, Value: devspec.FoldUUID(e.Property("ID_PART_ENTRY_UUID"))}
+func name(e *parttable.Entry) devspec.Spec {
+	return devspec.Spec{Kind: devspec.PartUUID, Value: devspec.FoldUUID(e.UUID)}
 }
 
 // loaderVariable is of the boot loader's interface

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"firstlight/internal/parttable"
 	"firstlight/internal/udevd"
 )
 
@@ -52,53 +53,42 @@ func flags(e *udevd.Entry) uint64 {
 // the highest version, where their names are NAME_VERSION with one NAME for
 // all, as systemd-sysupdate calls them; slots that are empty ("_empty") do not
 // count. why says that it cannot be told.
-func newest(parts []*udevd.Entry, typ string) (found *udevd.Entry, why string) {
-	var list []*udevd.Entry
-	for _, e := range parts {
-		if strings.EqualFold(e.Property("ID_PART_ENTRY_TYPE"), typ) && flags(e)&noAuto == 0 && label(e) != "_empty" {
+func newest(parts []parttable.Entry, typ string) (found *parttable.Entry, why string) {
+	var list []*parttable.Entry
+	for i := range parts {
+		if e := &parts[i]; e.Type == typ && e.Flags&noAuto == 0 && e.Name != "_empty" {
 			list = append(list, e)
 		}
 	}
-	if len(list) < 2 {
-		if len(list) == 1 {
-			found = list[0]
-		}
-		return found, ""
+	if len(list) == 0 {
+		return nil, ""
 	}
 	names := ""
 	for _, e := range list {
-		names += " " + e.Devname() + " (" + label(e) + ")"
+		names += " " + strconv.Itoa(e.Number) + " (" + e.Name + ")"
 	}
-	doubt := strconv.Itoa(len(list)) + " partitions may be it, and their names do not say which is newer:" + names
-	first, _, ok := version(list[0])
-	best := 0
-	for i, e := range list {
+	best := list[0]
+	first, highest, ok := version(best)
+	for _, e := range list[1:] {
 		name, v, is := version(e)
-		if !ok || !is || name != first {
-			return nil, doubt
+		c := compare(v, highest)
+		if !ok || !is || name != first || c == 0 {
+			return nil, strconv.Itoa(len(list)) + " partitions may be it, and their names do not say which is newer:" + names
 		}
-		_, highest, _ := version(list[best])
-		switch c := compare(v, highest); {
-		case i > 0 && c == 0:
-			return nil, doubt
-		case c > 0:
-			best = i
+		if c > 0 {
+			best, highest = e, v
 		}
 	}
-	return list[best], ""
+	return best, ""
 }
 
-// label is the name of a partition.
-func label(e *udevd.Entry) string { return e.Property("ID_PART_ENTRY_NAME") }
-
 // version splits a partition's name.
-func version(e *udevd.Entry) (name, version string, ok bool) {
-	l := label(e)
-	i := strings.LastIndexByte(l, '_')
-	if i <= 0 || i == len(l)-1 {
+func version(e *parttable.Entry) (name, version string, ok bool) {
+	i := strings.LastIndexByte(e.Name, '_')
+	if i <= 0 || i == len(e.Name)-1 {
 		return "", "", false
 	}
-	return l[:i], l[i+1:], true
+	return e.Name[:i], e.Name[i+1:], true
 }
 
 // compare compares two versions as UAPI.10 (Version Format Specification) has
