@@ -34,6 +34,11 @@ func (h *Handler) emptyRoot(t *ueventd.Task) (ueventd.Outcome, bool) {
 	if err := h.empty(t, "mode=0755"); err != nil {
 		return failed(err)
 	}
+	// A /usr of its own is mounted later, and not over another one.
+	entries, _ := fstab.Parse("", h.fstab(t, handler.SysRoot))
+	if h.w.Config.Usr.Device.IsDevice() || fstab.Usr(entries) != nil {
+		h.done["usr"], h.done["usr read-only"] = true, true
+	}
 	const usr = emptyDir + "/usr"
 	for _, s := range [...]struct {
 		name string
