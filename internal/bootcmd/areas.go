@@ -49,7 +49,7 @@ var areas = [...]struct{ area, names string }{
 	{"key files by GPG and smart cards", "rd.luks.smartcard rd.luks.keydev.uuid rd.luks.keypath" +
 		" rd_LUKS_KEYDEV_UUID rd_LUKS_KEYPATH luks_key_format crypto"},
 	{"LVM snapshots", "rd.lvm.snapshot rd.lvm.snapsize rd.lvm.mergetags rd_LVM_SNAPSHOT rd_LVM_SNAPSIZE"},
-	{"firmware RAID", "rd.dm rd.dm.uuid rd.md.imsm rd.md.ddf"},
+	{"firmware RAID", "rd.dm rd.dm.uuid"},
 	{"s390", "rd.dasd rd.zfcp rd.zfcp.conf rd.znet rd.znet_ifname rd.zipl rd.cio_accept rd.dcssblk rd.lunmask"},
 	{"parameters typed at boot", "rd.cmdline"},
 	{"modules kept for the real system", "rd.driver.export"},
@@ -71,7 +71,7 @@ var areas = [...]struct{ area, names string }{
 // kernel or the real system, or ask for what Firstlight has no use for. A
 // name that ends in '.' stands for all that begin with it.
 const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. root. modprobe." +
-	" net. sysctl. nodmraid noiswmd systemd_unit udev. initramfs. booster. live. selinux enforcing SYSTEMD_SULOGIN_FORCE biosdevname" +
+	" net. sysctl. systemd_unit udev. initramfs. booster. live. selinux enforcing SYSTEMD_SULOGIN_FORCE biosdevname" +
 	" hostname LANG BOOT_IMAGE initrd rdinit loglevel resumewait resumedelay all_generic_ide nolkrg noearlylkrg" +
 	" lkrg. rd_depmod rd_preload_modules rduevent_timeout rdacct rdcopystate rd.splash" +
 	" rd.udev.children_max rd.udev.exec_delay rd.udev.event_timeout rd.udev.timeout_signal" +

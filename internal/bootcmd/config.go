@@ -183,7 +183,30 @@ type MD struct {
 	UUIDs     []string
 	Conf      bool // use an mdadm.conf of the image
 	WaitClean bool // wait until the arrays are clean before going on
+	IMSM, DDF bool // arrays with the metadata of these firmwares may be assembled
+	// NoJournal starts an array whose journal device is missing, read-only.
+	NoJournal bool
+	Degraded  Degraded
 }
+
+// Degraded is what becomes of storage that lacks a member and can do without.
+type Degraded struct {
+	// Wait is how long a member is waited for after the last one has come;
+	// timespan.Forever stands for never doing without.
+	Wait time.Duration
+	// Mode is how it is started then.
+	Mode DegradedMode
+}
+
+// DegradedMode is how storage is started that lacks a member.
+type DegradedMode uint8
+
+// The modes of rd.md.degraded=.
+const (
+	DegradedWritable DegradedMode = iota // rw: as if it were whole
+	DegradedReadOnly                     // ro: nothing can be written to it
+	DegradedOverlay                      // overlay: the same, and what is written to the root is kept in memory
+)
 
 // Modules is what the command line says of kernel modules. Names are spelled
 // with '_', as the kernel spells them.
@@ -230,8 +253,9 @@ type Wait struct {
 	// than rootdelay=, which can only lengthen the default: in its other
 	// sense it is a pause, of which Firstlight has none.
 	Deadline time.Duration
-	// Degraded is the quiet period after the last member's event before an
-	// array that may start incomplete does so; 15 s.
+	// Degraded is the quiet period after the last member's event before
+	// storage that may start incomplete does so; 15 s, or two thirds of a
+	// Deadline that leaves no time for that.
 	Degraded time.Duration
 	// Explain is the quiet period after which a root that is not there is
 	// explained in full; 10 s.

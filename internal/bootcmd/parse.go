@@ -19,6 +19,9 @@ const (
 	defaultProgress = 5 * time.Second
 )
 
+// unset is a span that nothing was said of.
+const unset = time.Duration(-1)
+
 // maxText bounds a source, in bytes. The kernel's command line has at most
 // 4096 on most architectures; files of the image may be longer.
 const maxText = 64 << 10
@@ -58,8 +61,8 @@ func Parse(sources ...Source) (*Config, []Problem) {
 		Root:     Root{ReadOnly: true},
 		Luks:     Luks{Enabled: true, Crypttab: true, Timeout: timespan.Forever},
 		LVM:      LVM{Enabled: true, Conf: true},
-		MD:       MD{Enabled: true, Conf: true},
-		Wait:     Wait{defaultDeadline, defaultDegraded, defaultExplain, defaultProgress},
+		MD:       MD{Enabled: true, Conf: true, IMSM: true, DDF: true, Degraded: Degraded{Wait: unset}},
+		Wait:     Wait{defaultDeadline, unset, defaultExplain, defaultProgress},
 		Failure:  Failure{Save: SavePstore},
 		UseFstab: true, HostOnly: true,
 		Modules: Modules{Params: map[string][]string{}},
@@ -205,6 +208,13 @@ func (p *parser) finish() {
 	}
 	if !c.Failure.ShellSet {
 		c.Failure.Shell = !c.Failure.PanicSet
+	}
+	if c.Wait.Degraded == unset {
+		// As dracut has it, where the default is longer than what it allows.
+		c.Wait.Degraded = min(defaultDegraded, c.Wait.Deadline/3*2)
+	}
+	if c.MD.Degraded.Wait == unset {
+		c.MD.Degraded.Wait = c.Wait.Degraded
 	}
 	p.conflicts()
 	sort.Slice(c.Break, func(i, j int) bool { return c.Break[i] < c.Break[j] })

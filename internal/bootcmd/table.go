@@ -110,6 +110,12 @@ var table = [...]struct {
 	{"rd.md", func(p *parser) { p.bool(&p.c.MD.Enabled) }},
 	{"rd.md.conf", func(p *parser) { p.bool(&p.c.MD.Conf) }},
 	{"rd.md.waitclean", func(p *parser) { p.bool(&p.c.MD.WaitClean) }},
+	{"rd.md.imsm", func(p *parser) { p.bool(&p.c.MD.IMSM) }},
+	{"rd.md.ddf", func(p *parser) { p.bool(&p.c.MD.DDF) }},
+	{"noiswmd", func(p *parser) { p.off(&p.c.MD.IMSM) }},
+	{"nodmraid", func(p *parser) { p.off(&p.c.MD.IMSM); p.off(&p.c.MD.DDF) }},
+	{"rd.md.nojournal", func(p *parser) { p.bool(&p.c.MD.NoJournal) }},
+	{"rd.md.degraded", func(p *parser) { p.degraded(&p.c.MD.Degraded) }},
 	{"rd.md.uuid", func(p *parser) {
 		if u, ok := mdUUID(p.arg.Value); ok {
 			p.c.MD.UUIDs = append(p.c.MD.UUIDs, u)

@@ -84,6 +84,36 @@ func (p *parser) span(text string, dst *time.Duration) bool {
 	return true
 }
 
+// degraded reads what is to become of storage that lacks a member: how long it
+// is waited for, or never, and how the rest is started then.
+func (p *parser) degraded(dst *Degraded) {
+	v, ok := p.value()
+	if !ok {
+		return
+	}
+	d := *dst
+	for w := range strings.SplitSeq(v, ",") {
+		switch w {
+		case "never":
+			d.Wait = timespan.Forever
+		case "rw":
+			d.Mode = DegradedWritable
+		case "ro":
+			d.Mode = DegradedReadOnly
+		case "overlay":
+			d.Mode = DegradedOverlay
+		default:
+			span, err := timespan.Parse(w)
+			if err != nil {
+				p.malformed(strconv.Quote(w) + " is none of never, rw, ro, overlay and not a number of seconds")
+				return
+			}
+			d.Wait = span
+		}
+	}
+	*dst = d
+}
+
 // wait sets the default deadline, unless a stronger parameter has.
 func (p *parser) wait(by rank) {
 	var d time.Duration

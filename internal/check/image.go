@@ -16,6 +16,7 @@ import (
 	"firstlight/internal/image"
 	"firstlight/internal/image/cpio"
 	"firstlight/internal/kmod"
+	"firstlight/internal/mdsuper"
 	"firstlight/internal/udevd/rules"
 )
 
@@ -222,7 +223,7 @@ func (im *Image) read() {
 		}
 	}
 	im.Info.Crypttab = im.text("/etc/crypttab")
-	im.Info.MdadmConf = im.text("/etc/mdadm/mdadm.conf") + im.text("/etc/mdadm.conf")
+	im.Info.MdadmConf = mdsuper.ConfText(im.text, im.list)
 	stop := func(why string) { im.broken = append(im.broken, why) }
 	switch f := im.get("/init"); {
 	case f == nil:

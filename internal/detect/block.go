@@ -70,6 +70,9 @@ func (d *detector) layer(dev, name, what string, slaves []string) error {
 	}
 	if level, err := sys.Read(dev + "/md/level"); err == nil {
 		d.md = true
+		if v, err := sys.Read(dev + "/md/metadata_version"); err == nil && strings.HasPrefix(v, "external:") {
+			d.fact("layer:md-external", fmt.Sprintf("%s has the metadata of a firmware (%s), below %s", name, v, what))
+		}
 		d.fact("layer:md-"+level, fmt.Sprintf("%s is %s below %s", name, level, what))
 	}
 	if strings.HasPrefix(name, "bcache") && sys.Exists(dev+"/bcache") {

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"firstlight/internal/feature"
+	"firstlight/internal/mdsuper"
 	"firstlight/internal/sysfs"
 	"firstlight/internal/sysroot"
 )
@@ -78,9 +79,18 @@ func Needs(s System) (*Need, error) {
 		d.crypttab()
 	}
 	if d.md {
-		for _, f := range []string{"/etc/mdadm/mdadm.conf", "/etc/mdadm.conf"} {
+		for _, f := range mdsuper.ConfFiles {
 			if s.Root.Exists(f) {
 				d.need.Files[f] = "names of MD arrays"
+				break
+			}
+		}
+		for _, f := range mdsuper.ConfFiles {
+			more, err := s.Root.Glob(f + ".d/*.conf")
+			for _, m := range more {
+				d.need.Files[m] = "names of MD arrays"
+			}
+			if err == nil && len(more) > 0 {
 				break
 			}
 		}

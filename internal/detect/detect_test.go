@@ -77,6 +77,8 @@ var stack = disk("vda", "1") + disk("vdb", "2") + `
 	proc/self/mountinfo: 22 1 253:1 / / rw,relatime - ext4 /dev/mapper/root rw
 	etc/crypttab: other /dev/x none\nroot UUID=0123 /etc/root.key luks
 	etc/mdadm/mdadm.conf: ARRAY /dev/md0
+	etc/mdadm/mdadm.conf.d/local.conf: HOMEHOST <ignore>
+	etc/mdadm/mdadm.conf.d/README: not this
 	proc/crypto: name : xts(aes)\nmodule : aesni_intel\nrefcnt : 3\n\nname : sha1\nmodule : sha1_generic\nrefcnt : 1\n\nname : md5\nmodule : kernel\nrefcnt : 4
 	sys/class/input/input3 -> ../../devices/usb1/input/input3
 	sys/class/input/input4 -> ../../devices/power/input/input4
@@ -121,7 +123,7 @@ func TestNestedStack(t *testing.T) {
 	if got := modules(n); got != "virtio:d00000002v00001AF4 pci:v00001AF4d00001042 virtio_pci aesni_intel usb:v1234 usbhid" {
 		t.Error(got)
 	}
-	for _, f := range []string{"/etc/crypttab", "/etc/mdadm/mdadm.conf"} {
+	for _, f := range []string{"/etc/crypttab", "/etc/mdadm/mdadm.conf", "/etc/mdadm/mdadm.conf.d/local.conf"} {
 		if n.Files[f] == "" {
 			t.Errorf("%s is missing", f)
 		}
@@ -301,5 +303,13 @@ func TestThisMachine(t *testing.T) {
 	}
 	if err == nil && len(n.Facts) == 0 {
 		t.Error("nothing found")
+	}
+}
+
+// An array of firmware RAID needs mdadm and mdmon in the image.
+func TestFirmwareRAIDIsFound(t *testing.T) {
+	n := needs(t, strings.ReplaceAll(stack, "md0/md/level: raid1", "md0/md/level: raid1\n\tsys/devices/virtual/block/md0/md/metadata_version: external:/md127/0"))
+	if got := facts(n); !strings.Contains(got, "layer:md-external") || !strings.Contains(got, "layer:md-raid1") {
+		t.Error(got)
 	}
 }

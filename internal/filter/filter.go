@@ -13,17 +13,19 @@ import (
 // Queue names, the subjects of the boot. Those that end without an object
 // are followed by a blank and what identifies it.
 const (
-	MD     = "md"     // one array: its UUID
-	Clean  = "clean"  // the same, once it runs: its device (the md handler pushes these)
-	PV     = "pv"     // one physical volume: its node
-	VG     = "vg"     // one volume group: its name (the pv handler pushes these)
-	LUKS   = "luks"   // one encrypted device: its LUKS UUID
-	Asked  = "asked"  // the same, for what must not wait behind its question
-	Btrfs  = "btrfs"  // one filesystem: its UUID
-	Resume = "resume" // the hibernation image
-	Root   = "root"   // the root filesystem
-	Mount  = "mount"  // another filesystem of the real system: its mount point
-	Boot   = "boot"   // the goals together
+	MD = "md" // one array: its UUID
+	// FirmwareRAID is all disks with metadata that the kernel does not know.
+	FirmwareRAID = "fwraid"
+	Clean        = "clean"  // the same, once it runs: its device (the md handler pushes these)
+	PV           = "pv"     // one physical volume: its node
+	VG           = "vg"     // one volume group: its name (the pv handler pushes these)
+	LUKS         = "luks"   // one encrypted device: its LUKS UUID
+	Asked        = "asked"  // the same, for what must not wait behind its question
+	Btrfs        = "btrfs"  // one filesystem: its UUID
+	Resume       = "resume" // the hibernation image
+	Root         = "root"   // the root filesystem
+	Mount        = "mount"  // another filesystem of the real system: its mount point
+	Boot         = "boot"   // the goals together
 )
 
 // Kinds of events that filters make.
@@ -34,7 +36,7 @@ const (
 )
 
 // filters is the list of all filters; a new subject is a new line.
-var filters = [...]func(d *device.Device) string{raidMember, physicalVolume, encrypted, btrfsMember}
+var filters = [...]func(d *device.Device) string{raidMember, firmwareMember, physicalVolume, encrypted, btrfsMember}
 
 // Classify returns the queue events for an event of a block device.
 func Classify(cfg *bootcmd.Config, d *device.Device, action string) []ueventd.Event {
@@ -88,6 +90,14 @@ func raidMember(d *device.Device) string {
 		return ""
 	}
 	return MD + " " + d.Property("ID_FS_UUID")
+}
+
+func firmwareMember(d *device.Device) string {
+	switch d.Property("ID_FS_TYPE") {
+	case "isw_raid_member", "ddf_raid_member":
+		return FirmwareRAID
+	}
+	return ""
 }
 
 func physicalVolume(d *device.Device) string {

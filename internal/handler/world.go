@@ -91,6 +91,14 @@ type World struct {
 	ResumeSettled bool
 	// Round counts how often everything that failed was tried again.
 	Round int
+	// Gates hold devices back that are not to be mounted yet: each returns the
+	// topic to wait for and why, or "".
+	Gates []func(e *udevd.Entry) (topic, why string)
+	// mapped: somebody is writing the map of arrays; see LockMap.
+	mapped bool
+	// Volatile, where it is not empty, says why the root is to be used with
+	// what is written to it kept in memory: what it lies on is read-only.
+	Volatile string
 	// Checks are the devices whose filesystems are being checked just now: the
 	// checker may be writing to them.
 	Checks []string
@@ -125,8 +133,7 @@ type World struct {
 	// ok as for Cover. nil: this /init cannot.
 	OnLoop func(t *ueventd.Task) (device devspec.Spec, out ueventd.Outcome, ok bool)
 
-	cover   string // why a handler wants the root covered
-	leaving bool   // the real system is being started, or the machine stopped
+	leaving bool // the real system is being started, or the machine stopped
 	facts   map[string]*goal.Fact
 	order   []string
 	stopped map[bootcmd.Stage]bool // stages at which there was a shell
@@ -208,8 +215,8 @@ func (w *World) KeepSecret(secret []byte) {
 // root is mounted; why is for the person. What the command line asks to be laid
 // over it is stronger.
 func (w *World) CoverRoot(why string) {
-	if w.cover == "" {
-		w.cover = why
+	if w.Volatile == "" {
+		w.Volatile = why
 	}
 }
 
@@ -219,7 +226,7 @@ func (w *World) CoverAsked() string {
 	case w.Config.Overlay.Kind != bootcmd.OverlayNone:
 		return w.Config.Overlay.By + " asks for it"
 	default:
-		return w.cover
+		return w.Volatile
 	}
 }
 

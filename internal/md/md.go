@@ -79,6 +79,9 @@ type Options struct {
 	// StartDirtyDegraded is mdsuper.Options' of the same name; it must have
 	// been given to Collect too.
 	StartDirtyDegraded bool
+	// ReadOnly starts the array so that nothing can be written to it, neither
+	// through it nor by the kernel itself.
+	ReadOnly bool
 }
 
 // Errors of Plan, wrapped with the array's own reasons.
@@ -133,7 +136,11 @@ func Plan(a *mdsuper.Array, kernel string, devnum func(device string) (string, e
 	if allow {
 		steps = append(steps, Step{Op: AllowDirty, Path: dirty, Value: "1"})
 	}
-	steps = append(steps, Step{Op: StartArray, Path: dir + "/array_state", Value: "read-auto"})
+	state := "read-auto"
+	if o.ReadOnly || a.ReadOnly {
+		state = "readonly"
+	}
+	steps = append(steps, Step{Op: StartArray, Path: dir + "/array_state", Value: state})
 	if allow {
 		steps = append(steps, Step{Op: ForbidDirty, Path: dirty, Value: "0"})
 	}

@@ -117,7 +117,8 @@ func TestPlanRefusesWhatCollectRefuses(t *testing.T) {
 		want error
 	}{
 		{"raid1split-1.2", 2, Options{Degraded: true}, ErrRefused},
-		{"raid5reshape-1.2", 4, Options{Degraded: true}, ErrRefused},
+		{"raid5reshape-1.2", 4, Options{}, nil},
+		{"raid5journal-1.2", 3, Options{Degraded: true}, ErrIncomplete},
 		{"raid0-1.2", 2, Options{Degraded: true}, ErrIncomplete},
 		{"raid5dirty-1.2", 2, Options{Degraded: true}, ErrIncomplete},
 		{"raid5-1.2", 2, Options{}, ErrDegraded},

@@ -46,7 +46,7 @@ const (
 	Mismatch       Cause = "mismatch"               // members describe different arrays
 	DirtyDegraded  Cause = "dirty degraded"         // parity cannot be trusted
 	NoJournal      Cause = "journal missing"        // writes may be in it
-	Reshaping      Cause = "reshape"                // needs mdadm to go on
+	NoBackup       Cause = "reshape needs mdadm"    // what is being moved has a copy that only mdadm can use
 	Clustered      Cause = "clustered"              // other hosts use it
 	Unsupported    Cause = "unsupported"            // level, version or feature
 	TooFew         Cause = "too few members"        // the level needs more
@@ -92,6 +92,11 @@ type Array struct {
 	Reasons []Reason
 	// Notes are findings that do not stand in the way.
 	Notes []string
+	// Sides are, with SplitBrain, the members that ran apart: those that are
+	// with the newest, and those that are not.
+	Sides [2][]string
+	// ReadOnly says that the array can only be started read-only.
+	ReadOnly bool
 }
 
 // Options change what Collect allows.
@@ -100,6 +105,9 @@ type Options struct {
 	// degraded, as md_mod.start_dirty_degraded=1 does: data that was being
 	// written may be silently wrong.
 	StartDirtyDegraded bool
+	// NoJournal starts an array whose journal device is missing, read-only, as
+	// mdadm does with --force.
+	NoJournal bool
 }
 
 // Missing returns the slots without an active member.
@@ -226,9 +234,10 @@ func Collect(members []Member, o Options) *Array {
 		return a.Device < b.Device
 	})
 	best := ms[0].Super
-	a := &Array{UUID: best.UUID, Super: best, Slots: make([]Slot, best.RaidDisks)}
+	a := &Array{UUID: best.UUID, Super: best, Slots: make([]Slot, best.slots())}
 	a.supported()
 	a.place(ms)
+	a.sides()
 	a.decide(o)
 	return a
 }
@@ -255,8 +264,8 @@ func (a *Array) supported() {
 	if s.Features&FeatureClustered != 0 {
 		a.reason(Clustered, "the array is used by a cluster")
 	}
-	if r := s.Reshape; r != nil {
-		a.reason(Reshaping, "a reshape stopped at sector %d; it needs mdadm to go on", r.Position)
+	if s.Reshape != nil {
+		a.reshaping()
 	}
 	if s.Level == 10 {
 		near, far := s.Layout&0xff, s.Layout>>8&0xff
@@ -306,6 +315,7 @@ func (a *Array) apart(newer []Member, m *Member) bool {
 		}
 		if !m.Super.slotAlive(int(n.Super.Role)) && !n.Super.slotAlive(int(m.Super.Role)) {
 			a.reason(SplitBrain, "%s and %s were each used without the other (%d and %d events)", n.Device, m.Device, n.Super.Events, m.Super.Events)
+			a.Sides[1] = append(a.Sides[1], m.Device)
 			return true
 		}
 		if !m.Super.slotAlive(int(n.Super.Role)) && n.Super.InSync() {
@@ -398,7 +408,12 @@ func (a *Array) decide(o Options) {
 	}
 	clean := s.Clean
 	if s.Features&FeatureJournal != 0 {
-		if a.Journal == nil {
+		switch {
+		case a.Journal != nil:
+		case o.NoJournal:
+			a.ReadOnly = true
+			a.Notes = append(a.Notes, "the array is started read-only without its write journal, as was asked for: what was being written may be lost or wrong")
+		default:
 			a.reason(NoJournal, "the write journal's device is missing or out of date; it may hold writes that the members lack")
 		}
 		clean = clean || a.Journal != nil
@@ -407,7 +422,7 @@ func (a *Array) decide(o Options) {
 		clean = true // the log says what was being written
 	}
 	a.zones()
-	startable := Enough(s.Level, s.Layout, avail)
+	startable := s.enough(avail)
 	if !startable {
 		a.reason(TooFew, "%d of %d members are not enough for %v", count, len(a.Slots), s.Level)
 	}
@@ -460,44 +475,4 @@ func (a *Array) wait() {
 			a.State = Refused
 		}
 	}
-}
-
-// Enough says whether the kernel can start an array of the level and layout
-// with the slots that are available, leaving dirt aside. For RAID10 each group
-// of slots that holds the copies of one chunk needs one of them.
-func Enough(l Level, layout uint32, avail []bool) bool {
-	n, have := len(avail), 0
-	for _, ok := range avail {
-		if ok {
-			have++
-		}
-	}
-	switch l {
-	case Linear, 0:
-		return have == n
-	case 1:
-		return have >= 1
-	case 4, 5:
-		return have >= n-1
-	case 6:
-		return have >= n-2
-	case 10:
-		near, far := int(layout&0xff), int(layout>>8&0xff)
-		if near == 0 || far == 0 || near*far > n {
-			return false
-		}
-		for first := 0; ; {
-			found := false
-			for k := range near * far {
-				found = found || avail[(first+k)%n]
-			}
-			if !found {
-				return false
-			}
-			if first = (first + near) % n; first == 0 {
-				return true
-			}
-		}
-	}
-	return false
 }

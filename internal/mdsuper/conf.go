@@ -297,3 +297,31 @@ func confWords(s string) (words []string, open bool) {
 	}
 	return words, open
 }
+
+// ConfFiles are where mdadm looks for its configuration, the first that is there
+// counting. Beside each is a directory, with ".d" after the name, whose files
+// that end in ".conf" are read after it, in the order of their names.
+var ConfFiles = [...]string{"/etc/mdadm/mdadm.conf", "/etc/mdadm.conf"}
+
+// ConfText puts the text of a configuration together. read gives that of a file,
+// "" if it is not there, and list the names in a directory, sorted.
+func ConfText(read func(path string) string, list func(dir string) []string) string {
+	text := ""
+	for _, file := range ConfFiles {
+		if text = read(file); text != "" {
+			break
+		}
+	}
+	for _, file := range ConfFiles {
+		names := list(file + ".d")
+		for _, name := range names {
+			if strings.HasSuffix(name, ".conf") && name[0] != '.' {
+				text += "\n" + read(file+".d/"+name)
+			}
+		}
+		if len(names) > 0 {
+			break
+		}
+	}
+	return text
+}

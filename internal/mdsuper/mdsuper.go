@@ -264,6 +264,12 @@ func (s *Super) InSync() bool { return s.Role >= 0 && s.RecoveryOffset < 0 }
 // Replacement says whether the member is to replace another of its role.
 func (s *Super) Replacement() bool { return s.Features&FeatureReplacement != 0 }
 
+// Logged says whether the array has a log, to which the kernel writes as soon as
+// the array is started, however it is: a write journal or partial parity.
+func (s *Super) Logged() bool {
+	return s.Features&(FeatureJournal|FeaturePPL|FeatureMultiplePPLs) != 0
+}
+
 // slotAlive says whether the member believes that a slot has a working
 // member.
 func (s *Super) slotAlive(slot int) bool {

@@ -162,8 +162,6 @@ func TestStateIsTheArraysOwn(t *testing.T) {
 			want = Degraded
 		case "raid1split":
 			want, cause = Refused, SplitBrain
-		case "raid5reshape":
-			want, cause = Refused, Reshaping
 		}
 		if a.State != want {
 			t.Errorf("%s is %v, want %v:\n%s", name, a.State, want, strings.Join(a.Explain(), "\n"))

@@ -25,6 +25,7 @@ import (
 	"firstlight/internal/inputs"
 	"firstlight/internal/kmod"
 	"firstlight/internal/kmod/load"
+	"firstlight/internal/mdsuper"
 	"firstlight/internal/mountinfo"
 	"firstlight/internal/sysfile"
 	"firstlight/internal/sysfs"
@@ -216,7 +217,10 @@ func readImage() imageInfo {
 		}
 	}
 	info.Crypttab = optional("/etc/crypttab")
-	info.MdadmConf = optional("/etc/mdadm/mdadm.conf") + optional("/etc/mdadm.conf")
+	info.MdadmConf = mdsuper.ConfText(optional, func(dir string) []string {
+		names, _ := sysfs.Dir(dir).List("") // it need not be there
+		return names
+	})
 	info.password = strings.TrimSpace(optional("/etc/firstlight/password"))
 	return info
 }

@@ -148,9 +148,9 @@ func (a *array) setState(state string) error {
 		if running {
 			return nil
 		}
-		return a.run()
+		return a.run(state)
 	case "active", "clean":
-		if !running {
+		if !running || a.disk.ReadOnly {
 			return unix.EINVAL
 		}
 		a.write("array made writable")
@@ -161,7 +161,7 @@ func (a *array) setState(state string) error {
 
 // run starts the array, as the kernel's do_md_run does: the freshest
 // superblock counts, and members that are behind it are left out.
-func (a *array) run() error {
+func (a *array) run(state string) error {
 	if len(a.members) == 0 {
 		return unix.EINVAL
 	}
@@ -201,11 +201,11 @@ func (a *array) run() error {
 	if !a.enough() || parity && missing > 0 && dirty && !a.m.startDirty {
 		return unix.EIO
 	}
-	a.state = "read-auto"
-	if a.level <= 0 {
+	if a.state = state; a.level <= 0 && state != "readonly" {
 		a.state = "clean"
 	}
 	d := a.disk
+	d.ReadOnly = state == "readonly"
 	per := int64(fresh.Size) * mdsuper.SectorSize
 	switch a.level {
 	case 0:
@@ -233,7 +233,7 @@ func (a *array) run() error {
 		}
 	}
 	a.m.appear(d)
-	a.m.Arrays = append(a.m.Arrays, Started{a.m.now, d.Name, missing, a.nodes()})
+	a.m.Arrays = append(a.m.Arrays, Started{a.m.now, d.Name, missing, a.nodes(), d.ReadOnly})
 	a.m.tell("change", d)
 	a.m.partition(d)
 	return nil
@@ -298,7 +298,7 @@ func (a *array) stop() error {
 
 // write notes that the array is written to: the members' superblocks are.
 func (a *array) write(by string) {
-	if a.state == "active" {
+	if a.state == "active" || a.state == "readonly" {
 		return
 	}
 	a.state = "active"

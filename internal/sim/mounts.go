@@ -77,7 +77,7 @@ func (m *Machine) Mount(mt machine.Mount) error {
 	}
 	// Mounted read-only, a filesystem still replays its journal unless told
 	// not to.
-	if mt.Flags&readOnly == 0 || !replaysNothing(mt.Data) {
+	if !d.ReadOnly && (mt.Flags&readOnly == 0 || !replaysNothing(mt.Data)) {
 		m.wrote(fsys, d, "mount on "+mt.Target)
 		m.writeBelow(d, "mount on "+mt.Target)
 	}

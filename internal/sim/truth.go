@@ -20,6 +20,8 @@ type Started struct {
 	Name    string   // "md127"
 	Missing int      // slots without a member
 	Members []string // nodes of those in use, by slot
+	// ReadOnly: nothing can be written to it.
+	ReadOnly bool
 }
 
 // wrote notes a write. Only the first of a disk stays in Disk.Written.

@@ -75,6 +75,9 @@ func (e *env) mdExport(dev *device.Device) error {
 		return nil
 	}
 	kernel := dev.Sysname()
+	if v, _ := dev.Attr("md/metadata_version"); strings.HasPrefix(v, "external:") {
+		return e.externalArray(dev, kernel, strings.TrimPrefix(v, "external:"))
+	}
 	member := mdMember(dev.Sys(), dev.Devpath())
 	type answer struct {
 		super *mdsuper.Super
@@ -84,7 +87,7 @@ func (e *env) mdExport(dev *device.Device) error {
 		var a answer
 		text, err := m.ReadFile(mdMap, 1<<20)
 		if err == nil {
-			a.link = mdLink(string(text), kernel)
+			_, a.link = mdLink(string(text), kernel)
 		}
 		if member == "" {
 			return a, errNothing
@@ -103,16 +106,53 @@ func (e *env) mdExport(dev *device.Device) error {
 		}
 		return nil
 	}
-	// An array without superblocks, or of a foreign format: what the kernel
-	// says of it.
-	for _, p := range [...]struct{ key, attr string }{{"MD_LEVEL", "level"}, {"MD_DEVICES", "raid_disks"}, {"MD_METADATA", "metadata_version"}} {
-		if v, _ := dev.Attr("md/" + p.attr); v != "" && v != "none" {
-			v, _, _ = strings.Cut(v, " ")
-			dev.SetProperty(p.key, strings.TrimPrefix(v, "external:"))
-		}
+	// An array without superblocks: what the kernel says of it.
+	mdKernel(dev)
+	if v, _ := dev.Attr("md/metadata_version"); v != "none" {
+		dev.SetProperty("MD_METADATA", v)
 	}
 	dev.SetProperty("MD_DEVNAME", got.link)
 	return fmt.Errorf("md_export: %s: %w", kernel, err)
+}
+
+// mdKernel takes what the kernel itself says of an array.
+func mdKernel(dev *device.Device) {
+	for _, p := range [...]struct{ key, attr string }{{"MD_LEVEL", "level"}, {"MD_DEVICES", "raid_disks"}} {
+		if v, _ := dev.Attr("md/" + p.attr); v != "" {
+			v, _, _ = strings.Cut(v, " ")
+			dev.SetProperty(p.key, v)
+		}
+	}
+}
+
+// externalArray says who an array with metadata of a firmware is, or the
+// container of such arrays: what mdadm, which put it together, wrote into the
+// map. of is the name of the metadata, or "/md127/0" for array 0 in md127.
+func (e *env) externalArray(dev *device.Device, kernel, of string) error {
+	text, err := ueventd.Do(e.t, "ask who the RAID array "+kernel+" is", func(m machine.Machine) (string, error) {
+		b, err := m.ReadFile(mdMap, 1<<20)
+		return string(b), err
+	})
+	if err != nil {
+		return fmt.Errorf("md_export: %s: %w", kernel, err)
+	}
+	mdKernel(dev)
+	if container, member, ok := strings.Cut(strings.TrimLeft(of, "/-"), "/"); ok {
+		if _, link := mdLink(text, container); link != "" {
+			container = "md/" + link
+		}
+		dev.SetProperty("MD_CONTAINER", "/dev/"+container)
+		dev.SetProperty("MD_MEMBER", member)
+	} else {
+		disks, _ := dev.Sys().List(dev.Devpath() + "/slaves")
+		dev.SetProperty("MD_LEVEL", "container")
+		dev.SetProperty("MD_DEVICES", strconv.Itoa(len(disks)))
+		dev.SetProperty("MD_METADATA", of)
+	}
+	uuid, link := mdLink(text, kernel)
+	dev.SetProperty("MD_UUID", uuid)
+	dev.SetProperty("MD_DEVNAME", link)
+	return nil
 }
 
 // mdMember returns the node of a member that the array is using, by
@@ -140,16 +180,17 @@ func mdMember(sys sysfs.FS, devpath string) string {
 	return any
 }
 
-// mdLink finds the name of an array below /dev/md in the map, whose lines are
-// "md127 1.2 UUID /dev/md/NAME".
-func mdLink(text, kernel string) string {
+// mdLink finds an array in the map, whose lines are "md127 1.2 UUID
+// /dev/md/NAME": the UUID as it stands there, and the name below /dev/md.
+func mdLink(text, kernel string) (uuid, link string) {
 	for line := range strings.SplitSeq(text, "\n") {
 		f := strings.SplitN(line, " ", 4)
 		if len(f) == 4 && f[0] == kernel {
-			if link, ok := strings.CutPrefix(f[3], "/dev/md/"); ok {
-				return link
+			if name, ok := strings.CutPrefix(f[3], "/dev/md/"); ok {
+				link = name
 			}
+			return f[2], link
 		}
 	}
-	return ""
+	return "", ""
 }

@@ -15,7 +15,7 @@ func TestNameOfAnArrayInTheMap(t *testing.T) {
 		"md0 0.90 21020304:05060708:090a0b0c:0d0e0f10 /dev/md0\n" +
 		"md5 1.2\n"
 	for kernel, want := range map[string]string{"md127": "root", "md12": "a name with blanks", "md0": "", "md5": "", "md1": ""} {
-		if got := mdLink(text, kernel); got != want {
+		if _, got := mdLink(text, kernel); got != want {
 			t.Errorf("%s is %q, want %q", kernel, got, want)
 		}
 	}

@@ -100,6 +100,22 @@ type MD struct {
 	// Dirty leaves it as one of which nobody knows whether its members are
 	// the same: all of it is copied when it is next written to.
 	Dirty bool
+	// Journal is a device for a write journal, More are further options of
+	// mdadm --create.
+	Journal string
+	More    []string
+	// In is the container that the array is in, with so many members, in
+	// place of Metadata and On.
+	In      string
+	Members int
+}
+
+// Container makes a container of disks with metadata of a firmware ("imsm",
+// "ddf").
+type Container struct {
+	Name     string
+	Metadata string
+	On       []string
 }
 
 // VG makes a volume group of physical volumes.

@@ -137,7 +137,7 @@ func (j job) made() Made {
 // without saying so (pthread_cancel needs libgcc_s).
 var (
 	programs = []string{"mke2fs", "e2fsck", "debugfs", "tune2fs", "resize2fs", "mkfs.xfs", "mkfs.btrfs", "btrfs", "mkfs.vfat",
-		"mkfs.erofs", "mksquashfs", "mkswap", "sfdisk", "sgdisk", "wipefs", "mdadm", "lvm", "cryptsetup", "dmsetup"}
+		"mkfs.erofs", "mksquashfs", "mkswap", "sfdisk", "sgdisk", "wipefs", "mdadm", "mdmon", "lvm", "cryptsetup", "dmsetup"}
 	libraries = []string{"libgcc_s.so.1"}
 	modules   = []string{"virtio_pci", "virtio_scsi", "sd_mod", "ext4", "crc32c_generic", "crc32c_intel", "xfs", "btrfs", "vfat",
 		"nls_cp437", "nls_ascii", "nls_iso8859_1", "dm_mod", "dm_crypt", "dm_mirror", "raid0", "raid1", "raid10", "raid456", "linear",
@@ -173,7 +173,7 @@ func makeInGuest(ctx context.Context, jobs []job) error {
 			if err := sparse(file, int64(d.MiB)<<20); err != nil {
 				return err
 			}
-			l.Disks = append(l.Disks, attach(vm.Disk{File: file}))
+			l.Disks = append(l.Disks, attach(vm.Disk{File: file, Serial: d.Name}))
 		}
 		for _, a := range j.archives {
 			if _, ok := luns[a]; !ok {
@@ -193,7 +193,7 @@ func makeInGuest(ctx context.Context, jobs []job) error {
 	if err != nil {
 		return err
 	}
-	v, err := vm.Run(ctx, vm.Machine{Kernel: kernel, Initrd: image, Append: "console=ttyS0 panic=-1 quiet no_timer_check", Memory: 1536, CPUs: 2, Disks: attached})
+	v, err := vm.Run(ctx, vm.Machine{Kernel: kernel, Initrd: image, Append: "console=ttyS0 panic=-1 quiet no_timer_check IMSM_NO_PLATFORM=1", Memory: 1536, CPUs: 2, Disks: attached})
 	if err != nil {
 		return err
 	}

@@ -131,6 +131,16 @@ func (s MD) plan(p *planner) error {
 	}
 	dev := fmt.Sprintf("/dev/md%d", p.arrays)
 	p.arrays++
+	if s.In != "" {
+		in, err := p.node(s.In)
+		if err != nil {
+			return err
+		}
+		p.do("mdadm", "--create", dev, "--run", "--assume-clean", "--level="+s.Level, "--raid-devices="+strconv.Itoa(s.Members), "--name="+s.Name, in)
+		p.undo("mdadm", "--stop", dev)
+		p.undo("mdadm", "--wait-clean", dev)
+		return p.name(s.Name, dev)
+	}
 	argv := []string{"mdadm", "--create", dev, "--run", "--assume-clean", "--level=" + s.Level, "--metadata=" + s.Metadata,
 		"--uuid=" + p.layout.MDUUID(s.Name), "--raid-devices=" + strconv.Itoa(len(s.On)), "--homehost=any"}
 	if s.Metadata != "0.90" {
@@ -139,12 +149,32 @@ func (s MD) plan(p *planner) error {
 	if len(s.Spare) > 0 {
 		argv = append(argv, "--spare-devices="+strconv.Itoa(len(s.Spare)))
 	}
+	if s.Journal != "" {
+		journal, err := p.node(s.Journal)
+		if err != nil {
+			return err
+		}
+		argv = append(argv, "--write-journal="+journal)
+	}
+	argv = append(argv, s.More...)
 	p.do(append(argv, nodes...)...)
 	p.undo("mdadm", "--stop", dev)
 	if s.Dirty {
 		p.undo(append([]string{"mdadm", "--assemble", "--readonly", "--update=resync", dev}, nodes...)...)
 		p.undo("mdadm", "--stop", dev)
 	}
+	return p.name(s.Name, dev)
+}
+
+func (s Container) plan(p *planner) error {
+	nodes, err := p.all(s.On)
+	if err != nil {
+		return err
+	}
+	dev := fmt.Sprintf("/dev/md%d", p.arrays)
+	p.arrays++
+	p.do(append([]string{"mdadm", "--create", dev, "--run", "--metadata=" + s.Metadata, "--raid-devices=" + strconv.Itoa(len(nodes))}, nodes...)...)
+	p.undo("mdadm", "--stop", dev)
 	return p.name(s.Name, dev)
 }
 

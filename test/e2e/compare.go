@@ -186,7 +186,16 @@ func (c *comparison) tiny(b *report.Boot) {
 	if len(b.OldRoot) > 0 {
 		c.problem("%v", b.OldRoot)
 	}
-	if len(b.Processes) > 0 {
+	var daemons, left []string
+	for _, p := range b.Processes {
+		if _, cmdline, _ := strings.Cut(p, " "); strings.HasPrefix(cmdline, "@") {
+			daemons = append(daemons, cmdline)
+		} else {
+			left = append(left, p)
+		}
+	}
+	c.all("daemons", w.Daemons, daemons)
+	if len(left) > 0 || len(daemons) > 0 && w.Daemons == nil {
 		c.problem("processes were left behind: %q", b.Processes)
 	}
 	for key, want := range handedOver {

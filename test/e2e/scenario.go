@@ -223,6 +223,9 @@ type Want struct {
 	// Arrays and Mapped are expressions of which each must match one of the
 	// arrays ("md127 raid1 clean 0") or mapped devices ("name uuid").
 	Arrays, Mapped []string
+	// Daemons are expressions of which each must match the command line of a
+	// process that holds the root's storage and was left to the real system.
+	Daemons []string
 	// Links must lead to block devices, NoLinks must not be there.
 	Links, NoLinks []string
 	// Trace are expressions of which each must be in what firstlight trace

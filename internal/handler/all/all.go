@@ -12,6 +12,7 @@ import (
 	"firstlight/internal/handler/looproot"
 	"firstlight/internal/handler/luks"
 	"firstlight/internal/handler/lvm"
+	"firstlight/internal/handler/mdexternal"
 	"firstlight/internal/handler/mdraid"
 	"firstlight/internal/handler/mount"
 	"firstlight/internal/handler/overlay"
@@ -28,6 +29,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return discover.New(w).Start },
 		func(w *handler.World) func() { return overlay.New(w).Start },
 		func(w *handler.World) func() { looproot.New(w); return nil },
+		func(w *handler.World) func() { mdexternal.New(w); return nil },
 	} {
 		all = append(all, full(r))
 	}

@@ -35,6 +35,10 @@ type Machine struct {
 	// kernel answers.
 	Scanned []string
 	Ready   bool
+	// Programs are those of the image, by path. Ran are the calls, with what
+	// was given in the environment before them.
+	Programs map[string]func(args, env []string) machine.Exit
+	Ran      []string
 	// DM is the device mapper.
 	DM *Mapper
 
@@ -160,11 +164,11 @@ func (m *Machine) WriteSysfs(path, value string) error {
 	switch {
 	case attr == "new_dev":
 		m.arrays[name] = append(m.arrays[name], m.member(value))
-	case attr == "array_state" && value == "read-auto":
+	case attr == "array_state" && (value == "read-auto" || value == "readonly"):
 		minor := len(m.arrays)
 		m.events = append(m.events, func() {
 			at := "/devices/virtual/block/" + name
-			attrs := map[string]string{"md/array_state": "read-auto", "md/metadata_version": "1.2"}
+			attrs := map[string]string{"md/array_state": value, "md/metadata_version": "1.2"}
 			for _, d := range m.arrays[name] {
 				m.b.Sys.Link(at+"/md/dev-"+d+"/block", "../../../"+d)
 				m.b.Sys.Set(at+"/md/dev-"+d+"/state", "in_sync")
@@ -176,6 +180,34 @@ func (m *Machine) WriteSysfs(path, value string) error {
 		m.b.Sys.Remove("/block/" + name)
 	}
 	return nil
+}
+
+// HasProgram implements machine.Programs.
+func (m *Machine) HasProgram(path string) bool { return m.Programs[path] != nil }
+
+// Run implements machine.Programs.
+func (m *Machine) Run(p machine.Program) (machine.Exit, error) {
+	f := m.Programs[p.Path]
+	if f == nil {
+		return machine.Exit{}, fmt.Errorf("execute %s: %w", p.Path, fs.ErrNotExist)
+	}
+	m.Ran = append(m.Ran, strings.TrimSpace(strings.Join(p.Env, " ")+" "+p.Path+" "+strings.Join(p.Args, " ")))
+	return f(p.Args, p.Env), nil
+}
+
+// Appear lets an array of a program's making appear once it has ended: the
+// disks are those that it is made of.
+func (m *Machine) Appear(d Disk, disks ...string) {
+	at := "/devices/virtual/block/" + d.Name
+	for _, x := range disks {
+		m.b.Sys.Link(at+"/slaves/"+x, "../../"+x)
+		m.b.Sys.Link("/devices/virtual/block/"+x+"/holders/"+d.Name, "../../"+d.Name)
+	}
+	for k, v := range d.Attrs {
+		m.b.Sys.Set(at+"/"+k, v)
+	}
+	m.b.Sys.Link("/block/"+d.Name, "../devices/virtual/block/"+d.Name)
+	m.events = append(m.events, func() { m.b.disk(d, 9, 255-len(m.b.said)-int(d.Name[len(d.Name)-1]-'0'), "change", nil) })
 }
 
 // WaitSysfs implements machine.Files.

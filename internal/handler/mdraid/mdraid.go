@@ -5,7 +5,9 @@
 // Every array is started read-auto: the kernel writes nothing to its members
 // before somebody writes to the array, so that an image of a hibernated
 // system on it can still be resumed. Whoever writes (mounts, checks) waits
-// for that by himself.
+// for that by himself. Arrays with a log (a write journal, partial parity) are
+// the exception: the kernel writes to that at once, and so they are not started
+// before it is known that nothing is to be resumed.
 package mdraid
 
 import (
@@ -15,6 +17,7 @@ import (
 	"strings"
 	"time"
 
+	"firstlight/internal/bootcmd"
 	"firstlight/internal/filter"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
@@ -35,7 +38,6 @@ type Handler struct {
 	hostname string
 	arrays   map[string]*array // by queue
 	given    []given           // names given out, in order
-	writing  bool              // the map is being written
 }
 
 // array is what is known of one array.
@@ -176,7 +178,7 @@ func (h *Handler) collect(a *array) *mdsuper.Array {
 	if len(list) == 0 {
 		return nil
 	}
-	return mdsuper.Collect(list, mdsuper.Options{StartDirtyDegraded: h.startDirty()})
+	return mdsuper.Collect(list, mdsuper.Options{StartDirtyDegraded: h.startDirty(), NoJournal: h.w.Config.MD.NoJournal})
 }
 
 func (a *array) names() []string {
@@ -244,6 +246,11 @@ func (h *Handler) judge(t *ueventd.Task, a *array) ueventd.Outcome {
 				continue
 			}
 		}
+		if v.Super.Logged() && !w.ResumeSettled {
+			w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v) +
+				"; it is started once nothing can be resumed any more, for the kernel writes to its log then"})
+			return ueventd.WaitFor("resume comes before any write", handler.TopicResumeSettled)
+		}
 		return h.start(t, a, v, line)
 	}
 }
@@ -271,16 +278,20 @@ func (a *array) unreadTwin(v *mdsuper.Array) string {
 func (h *Handler) ready(a *array, v *mdsuper.Array) bool {
 	w := h.w
 	switch v.State {
-	case mdsuper.Complete:
-		return true
-	case mdsuper.Degraded:
-		if len(v.Awaited()) == 0 || a.overdue {
+	case mdsuper.Complete, mdsuper.Degraded:
+		if v.State == mdsuper.Complete && !v.ReadOnly || v.State == mdsuper.Degraded && len(v.Awaited()) == 0 && !v.ReadOnly || a.overdue {
 			return true
 		}
 		f := goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v) + a.unread(),
 			Try: "connect the missing member"}
 		if f.Until = h.await(a); f.Until != 0 {
-			f.AtExpiry = "starts degraded"
+			f.AtExpiry = "starts degraded" + h.how()
+			if v.State == mdsuper.Complete {
+				f.AtExpiry = "starts read-only without its journal"
+			}
+		} else {
+			f.Text += "; it is not started without, as rd.md.degraded= or raid-member-delay= asks"
+			f.Try = "connect the missing member, or boot once with rd.md.degraded=15"
 		}
 		w.SetFact(a.key, f)
 		return false
@@ -298,7 +309,7 @@ func (h *Handler) ready(a *array, v *mdsuper.Array) bool {
 // are missing, and returns it; 0 is never.
 func (h *Handler) await(a *array) (until time.Duration) {
 	w := h.w
-	at := handler.DeadlineAt(w.Sched.Now(), w.Config.Wait.Degraded)
+	at := handler.DeadlineAt(w.Sched.Now(), w.Config.MD.Degraded.Wait)
 	if at == 0 {
 		return 0
 	}
@@ -341,7 +352,7 @@ func (h *Handler) start(t *ueventd.Task, a *array, v *mdsuper.Array, line *mdsup
 	}
 	sys := a.members[v.Members()[0].Device].entry.Sys()
 	name := h.conf.NameArray(v.Super, line, h.hostname, h.taken(sys))
-	steps, err := md.Plan(v, name.Kernel, h.devnum(a), md.Options{Degraded: true, StartDirtyDegraded: h.startDirty()})
+	steps, err := md.Plan(v, name.Kernel, h.devnum(a), md.Options{Degraded: true, StartDirtyDegraded: h.startDirty(), ReadOnly: h.readOnly(v)})
 	if err != nil {
 		return h.failed(a, v, err)
 	}
@@ -368,8 +379,12 @@ func (h *Handler) start(t *ueventd.Task, a *array, v *mdsuper.Array, line *mdsup
 	for _, o := range v.LeftOut {
 		w.Say(handler.Loud, subject(v)+": "+o.Reason.Text)
 	}
+	urgency := handler.Normal
+	if v.ReadOnly {
+		urgency = handler.Loud
+	}
 	for _, n := range v.Notes {
-		w.Say(handler.Normal, subject(v)+": "+n)
+		w.Say(urgency, subject(v)+": "+n)
 	}
 	w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.Present, Text: "runs as /dev/" + name.Kernel + ", " + describe(v)})
 	w.Progress()
@@ -393,12 +408,34 @@ func (h *Handler) running(a *array, kernel string) {
 }
 
 func (h *Handler) sayDegraded(a *array, v *mdsuper.Array, name mdsuper.Name) {
-	text := "Starting " + subject(v) + " degraded as /dev/" + name.Kernel + ": " + describe(v)
+	how := ""
+	if h.readOnly(v) {
+		how = h.how()
+	}
+	text := "Starting " + subject(v) + " degraded" + how + " as /dev/" + name.Kernel + ": " + describe(v)
 	if len(v.Awaited()) == 0 {
 		h.w.Say(handler.Normal, text+", as when it was last used")
 		return
 	}
-	h.w.Say(handler.Loud, text+". Nothing of it came for "+goal.Seconds(h.w.Config.Wait.Degraded)+".")
+	h.w.Say(handler.Loud, text+". Nothing of it came for "+goal.Seconds(h.w.Config.MD.Degraded.Wait)+".")
+	if h.w.Config.MD.Degraded.Mode == bootcmd.DegradedOverlay && h.w.Volatile == "" {
+		h.w.Volatile = subject(v) + " is degraded (rd.md.degraded=overlay)"
+	}
+}
+
+// readOnly says whether an array is to be started so that nothing can be
+// written to it: one that lacks a member that it had when it was last used,
+// where rd.md.degraded= asks for that.
+func (h *Handler) readOnly(v *mdsuper.Array) bool {
+	return v.State == mdsuper.Degraded && len(v.Awaited()) > 0 && h.w.Config.MD.Degraded.Mode != bootcmd.DegradedWritable
+}
+
+// how is how a degraded array is started, as a person is told.
+func (h *Handler) how() string {
+	if h.w.Config.MD.Degraded.Mode != bootcmd.DegradedWritable {
+		return " and read-only"
+	}
+	return ""
 }
 
 // failed reports an array that could not be started. Any event of a member

@@ -313,3 +313,139 @@ func TestArrayThatTheKernelHasIsLeftToIt(t *testing.T) {
 		t.Errorf("wrote %v", b.Machine.Writes)
 	}
 }
+
+// states lists what the arrays were told to be.
+func states(b *handlertest.Boot) []string {
+	var list []string
+	for _, w := range b.Machine.Writes {
+		if value, path, ok := strings.Cut(w, " > /block/"); ok && strings.HasSuffix(path, "/md/array_state") {
+			list = append(list, value)
+		}
+	}
+	return list
+}
+
+func TestPolicyForAMissingMember(t *testing.T) {
+	for _, c := range []struct {
+		cmdline string
+		after   time.Duration // 0: never
+		state   string
+		said    string
+	}{
+		{"", 15 * time.Second, "read-auto", "degraded as /dev/md127"},
+		{"rd.md.degraded=4", 4 * time.Second, "read-auto", "Nothing of it came for 4.0 s"},
+		{"rd.md.degraded=4,ro", 4 * time.Second, "readonly", "degraded and read-only as /dev/md127"},
+		{"rd.md.degraded=overlay", 15 * time.Second, "readonly", "degraded and read-only as /dev/md127"},
+		{"rd.md.degraded=never", 0, "", ""},
+		{"raid-member-delay=0", 0, "", ""},
+		{"raid-member-delay=0 rd.md.degraded=2", 2 * time.Second, "read-auto", ""},
+		{"rd.retry=9", 6 * time.Second, "read-auto", ""},
+	} {
+		t.Run(c.cmdline, func(t *testing.T) {
+			b := boot(t, c.cmdline, "")
+			b.Add(disk(t, "raid5-1.2", 0, "vda"), disk(t, "raid5-1.2", 2, "vdc"))
+			f := b.Fact("RAID array")
+			if c.after == 0 {
+				b.Pass(10 * time.Minute)
+				if len(states(b)) != 0 || f.Until != 0 || !strings.Contains(f.Text, "not started without") || !strings.Contains(f.Try, "rd.md.degraded=15") {
+					t.Errorf("states %v, fact %+v", states(b), f)
+				}
+				b.Add(disk(t, "raid5-1.2", 1, "vdb"))
+				if got := states(b); !slices.Equal(got, []string{"read-auto"}) {
+					t.Errorf("once whole: %v", got)
+				}
+				return
+			}
+			if f.Until != handlertest.Start+c.after || strings.Contains(f.AtExpiry, "read-only") != (c.state == "readonly") {
+				t.Errorf("fact %+v", f)
+			}
+			b.Pass(c.after - time.Millisecond)
+			if len(states(b)) != 0 {
+				t.Fatal("started before its time")
+			}
+			b.Pass(time.Millisecond)
+			if got := states(b); !slices.Equal(got, []string{c.state}) {
+				t.Errorf("states %v, want %s", got, c.state)
+			}
+			if !b.Said(c.said) {
+				t.Errorf("nothing like %q was said", c.said)
+			}
+		})
+	}
+}
+
+// One that had lost its member before it was last used is as it was.
+func TestArrayThatWasDegradedIsStartedAsItWas(t *testing.T) {
+	for _, cmdline := range []string{"", "rd.md.degraded=ro", "rd.md.degraded=never"} {
+		b := boot(t, cmdline, "")
+		b.Add(disk(t, "raid1stale-1.2", 0, "vda"))
+		if got := states(b); !slices.Equal(got, []string{"read-auto"}) {
+			t.Errorf("%q: states %v", cmdline, got)
+		}
+	}
+}
+
+func TestArrayWithoutItsJournal(t *testing.T) {
+	three := []handlertest.Disk{disk(t, "raid5journal-1.2", 0, "vda"), disk(t, "raid5journal-1.2", 1, "vdb"), disk(t, "raid5journal-1.2", 2, "vdc")}
+	b := boot(t, "", "")
+	b.World().ResumeSettled = true
+	b.Add(three...)
+	b.Pass(time.Minute)
+	if f := b.Fact("RAID array"); len(states(b)) != 0 || !strings.Contains(f.Text, "write journal's device is missing") || !strings.Contains(f.Try, "rd.md.nojournal") {
+		t.Errorf("states %v, fact %+v", states(b), f)
+	}
+	b.Add(disk(t, "raid5journal-1.2", 3, "vdd"))
+	if got := states(b); !slices.Equal(got, []string{"read-auto"}) {
+		t.Errorf("with it: %v", got)
+	}
+	b = boot(t, "rd.md.nojournal", "")
+	b.World().ResumeSettled = true
+	b.Add(three...)
+	if f := b.Fact("RAID array"); len(states(b)) != 0 || f.Until == 0 || f.AtExpiry != "starts read-only without its journal" {
+		t.Errorf("the journal may still come: %v, %+v", states(b), f)
+	}
+	b.Pass(15 * time.Second)
+	if got := states(b); !slices.Equal(got, []string{"readonly"}) || !b.Said("started read-only without its write journal") {
+		t.Errorf("states %v", got)
+	}
+}
+
+// The kernel writes to a log as it starts the array, even read-auto.
+func TestArrayWithALogWaitsForResume(t *testing.T) {
+	for name, n := range map[string]int{"raid5journal-1.2": 4, "raid5ppl-1.2": 3} {
+		b := boot(t, "", "")
+		for i := range n {
+			b.Add(disk(t, name, i, "vd"+string(rune('a'+i))))
+		}
+		if f := b.Fact("RAID array"); len(states(b)) != 0 || !strings.Contains(f.Text, "writes to its log") {
+			t.Errorf("%s: states %v, fact %+v", name, states(b), f)
+		}
+		b.World().ResumeSettled = true
+		b.World().Sched.Notify(handler.TopicResumeSettled)
+		b.Run()
+		if got := states(b); !slices.Equal(got, []string{"read-auto"}) {
+			t.Errorf("%s, then: %v", name, got)
+		}
+	}
+}
+
+func TestBothWaysOutOfASplitAreNamed(t *testing.T) {
+	b := boot(t, "", "")
+	b.Add(disk(t, "raid1split-1.2", 0, "vda"), disk(t, "raid1split-1.2", 1, "vdb"))
+	try := b.Fact("RAID array").Try
+	for _, command := range []string{"mdadm -A --run /dev/md/", " /dev/vda", " /dev/vdb"} {
+		if !strings.Contains(try, command) {
+			t.Errorf("%q does not name %q", try, command)
+		}
+	}
+}
+
+func TestReshapeGoesOn(t *testing.T) {
+	b := boot(t, "", "")
+	for i := range 4 {
+		b.Add(disk(t, "raid5reshape-1.2", i, "vd"+string(rune('a'+i))))
+	}
+	if got := states(b); !slices.Equal(got, []string{"read-auto"}) || !b.Said("a reshape from 3 to 4 members") {
+		t.Errorf("states %v", got)
+	}
+}

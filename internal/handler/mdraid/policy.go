@@ -129,30 +129,40 @@ func heldBy(a *array) string {
 	return ""
 }
 
-// topicMap is notified when the map may be written by the next one.
-const topicMap = "md map"
-
 // writeMap writes the names that were given, for the rules, which make the
 // links of them, and for mdadm in the real system.
 func (h *Handler) writeMap(t *ueventd.Task) {
-	for h.writing {
-		t.Wait("the map of arrays to be written", topicMap)
-	}
-	h.writing = true
+	h.w.LockMap(t)
 	var text strings.Builder
 	for _, g := range h.given {
 		text.WriteString(g.line)
 	}
 	err := ueventd.Act(t, "write "+MapFile, func(m machine.Machine) error {
-		return m.WriteFile(MapFile, []byte(text.String()), 0o600)
+		lines := text.String()
+		if h.w.Image.Full {
+			lines += foreign(m)
+		}
+		return m.WriteFile(MapFile, []byte(lines), 0o600)
 	})
-	h.writing = false
-	h.w.Sched.Notify(topicMap)
+	h.w.UnlockMap()
 	if err != nil {
 		// Whoever names an array by it waits for a link that nobody makes.
 		h.w.SetFact(MapFile, goal.Fact{Subject: MapFile, Condition: goal.Blocked, Text: err.Error()})
 		t.Record("warning", err.Error())
 	}
+}
+
+// foreign are the lines of arrays of firmware RAID, which mdadm writes: their
+// metadata is a name or a place in a container.
+func foreign(m machine.Machine) string {
+	old, _ := m.ReadFile(MapFile, 1<<20)
+	var keep strings.Builder
+	for line := range strings.Lines(string(old)) {
+		if f := strings.Fields(line); len(f) >= 3 && (f[1][0] < '0' || f[1][0] > '9') {
+			keep.WriteString(line)
+		}
+	}
+	return keep.String()
 }
 
 // MapFile is where mdadm keeps the names of running arrays.
@@ -185,6 +195,9 @@ func describe(v *mdsuper.Array) string {
 		}
 		text += sep + strconv.Itoa(slot)
 	}
+	if v.ReadOnly {
+		text += "; its journal device is missing"
+	}
 	for _, o := range v.LeftOut {
 		text += "; " + o.Reason.Text
 	}
@@ -198,15 +211,47 @@ func describe(v *mdsuper.Array) string {
 func advice(v *mdsuper.Array) string {
 	for _, r := range v.Reasons {
 		switch r.Cause {
-		case mdsuper.SplitBrain, mdsuper.DuplicateRole, mdsuper.Mismatch:
-			return "disconnect the member whose content is not wanted, or decide with mdadm --assemble in a rescue system"
-		case mdsuper.Reshaping, mdsuper.Unsupported, mdsuper.Clustered:
+		case mdsuper.SplitBrain:
+			return choice(v)
+		case mdsuper.DuplicateRole:
+			return "disconnect the copy; if both are one disk on two ways, it needs multipath"
+		case mdsuper.Mismatch:
+			return "disconnect the member that does not belong to the array"
+		case mdsuper.NoBackup:
+			return "go on with it in a rescue system: mdadm --assemble --backup-file=FILE /dev/md/" + shortName(v) + " " + strings.Join(devices(v), " ")
+		case mdsuper.NoJournal:
+			return "connect the journal device, or, if it is lost, boot with rd.md.nojournal, which starts the array read-only"
+		case mdsuper.Unsupported, mdsuper.Clustered:
 			return "assemble the array with mdadm in a rescue system"
 		case mdsuper.DirtyDegraded:
 			return "connect the missing member, or boot with md_mod.start_dirty_degraded=1 if it is lost"
 		}
 	}
 	return "connect the missing members"
+}
+
+// choice names the two commands between which a person has to choose. Either
+// starts the array with the members of one side, and the boot goes on from a
+// shell in which it was given; the other members are not touched.
+func choice(v *mdsuper.Array) string {
+	name := "/dev/md/" + shortName(v)
+	text := "choose in a shell that has mdadm: "
+	for i, side := range v.Sides {
+		if i > 0 {
+			text += "; or "
+		}
+		text += "mdadm -A --run " + name + " " + strings.Join(side, " ")
+	}
+	return text + ". Then give the array the other members anew with mdadm --add, which overwrites them"
+}
+
+// shortName is what an array may be called in /dev/md.
+func shortName(v *mdsuper.Array) string {
+	_, name := v.Super.Host()
+	if name == "" || strings.ContainsAny(name, " /") {
+		return "md127"
+	}
+	return name
 }
 
 // unreadable is the fact on an array none of whose superblocks can be used.

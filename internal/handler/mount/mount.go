@@ -253,6 +253,11 @@ func (h *Handler) check(t *ueventd.Task, e *udevd.Entry, r request, typ string) 
 // pass asks the gates about a device that is to be mounted: it returns what is to
 // be waited for and why, or the options with those that they add.
 func (h *Handler) pass(e *udevd.Entry, options string) (topic, why, data string) {
+	for _, gate := range h.w.Gates {
+		if topic, why := gate(e); topic != "" {
+			return topic, why, ""
+		}
+	}
 	for _, gate := range h.gates {
 		topic, why, more := gate(e)
 		if topic != "" {

@@ -79,7 +79,20 @@ type Param struct {
 	By      string  `json:"by,omitempty"`      // how it names it: "uuid", "label", "partuuid", "path" …
 	Kind    Kind    `json:"kind,omitempty"`    // Off: of what
 	Seconds int     `json:"seconds,omitempty"` // Timeout, Degraded, Panic
+	// How is, of Degraded, that it concerns arrays alone and how they are
+	// started then: a Policy.
+	How Policy `json:"how,omitempty"`
 }
+
+// Policy is how an array is started that lacks a member.
+type Policy string
+
+// Policies.
+const (
+	Writable Policy = "rw"
+	ReadOnly Policy = "ro"
+	Never    Policy = "never" // it is not
+)
 
 // Person is who sits before the machine.
 type Person struct {
@@ -316,12 +329,29 @@ func (m *Machine) Deadline() time.Duration {
 	return 90 * time.Second
 }
 
-// Degraded is how long missing members are waited for.
+// Degraded is how long missing members are waited for: by default 15 s, or two
+// thirds of the time after which the boot is given up where that is less.
 func (m *Machine) Degraded() time.Duration {
-	if p := m.Param(Degraded); p != nil {
+	if p := m.Param(Degraded); p != nil && p.How == "" {
 		return time.Duration(p.Seconds) * time.Second
 	}
+	if d := m.Deadline(); d > 0 {
+		return min(15*time.Second, d/3*2)
+	}
 	return 15 * time.Second
+}
+
+// DegradedArrays is what becomes of arrays that lack a member: how long it is
+// waited for, and how they are started then.
+func (m *Machine) DegradedArrays() (time.Duration, Policy) {
+	if p := m.Param(Degraded); p != nil && p.How != "" {
+		wait := m.Degraded()
+		if p.Seconds > 0 {
+			wait = time.Duration(p.Seconds) * time.Second
+		}
+		return wait, p.How
+	}
+	return m.Degraded(), Writable
 }
 
 // Clone returns a copy that shares nothing.

@@ -88,8 +88,12 @@ func (j judge) array(n *Node) standing {
 	case can == maybe:
 		out.state = maybe
 	}
-	if awaited {
-		out.by += j.patience()
+	if wait, how := m.DegradedArrays(); awaited {
+		out.by += wait + j.patience() - m.Degraded()
+		if how == Never && unsure == 0 {
+			out.state = no
+			out.names = append(out.names, n.Name, n.UUID)
+		}
 	}
 	switch {
 	case unsure > 0:

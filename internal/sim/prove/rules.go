@@ -14,20 +14,22 @@ import (
 
 // Names of rules that are checked here; those of watch are in words there.
 const (
-	wrongRoot   = "the right root"
-	earlyWrite  = "resume comes before any write"
-	ambiguous   = "nothing ambiguous is activated"
-	degraded    = "nothing starts degraded too soon"
-	outdated    = "what has missed writes is not used"
-	secret      = "secrets are kept"
-	verdict     = "the boot comes to what it should"
-	inTime      = "failures come inside the deadline"
-	tooEarly    = "deadlines are kept"
-	explanation = "the explanation names the fault"
-	quiet       = "no timer passes without trouble"
-	twiceDone   = "nothing is mounted twice"
-	unmended    = "no check of a filesystem is interrupted"
-	lostImage   = "a hibernated system is resumed"
+	wrongRoot  = "the right root"
+	earlyWrite = "resume comes before any write"
+	ambiguous  = "nothing ambiguous is activated"
+	degraded   = "nothing starts degraded too soon"
+	outdated   = "what has missed writes is not used"
+	// readOnlyArray is of those for which rd.md.degraded=ro counts.
+	readOnlyArray = "a degraded array is started as asked"
+	secret        = "secrets are kept"
+	verdict       = "the boot comes to what it should"
+	inTime        = "failures come inside the deadline"
+	tooEarly      = "deadlines are kept"
+	explanation   = "the explanation names the fault"
+	quiet         = "no timer passes without trouble"
+	twiceDone     = "nothing is mounted twice"
+	unmended      = "no check of a filesystem is interrupted"
+	lostImage     = "a hibernated system is resumed"
 )
 
 // decided is called with an operation that the core has just begun.
@@ -107,7 +109,11 @@ func (t *trial) startsArray(what string) {
 			}
 		}
 		t.nothingStale(what, n, strings.Fields(list))
-		t.whole(what, n, given, 0)
+		wait, how := t.d.DegradedArrays()
+		t.whole(what, n, given, 0, wait)
+		if how == gen.Never && given < len(n.On) && !t.d.Has(gen.Stale) && !t.d.Has(gen.Split) {
+			t.w.broken(degraded, t.sim.Now(), "%s: it is not to be started without a member", what)
+		}
 		// Members that their own array takes for lost are not waited for.
 		if given < len(n.On) && t.w.asking > 0 && t.locked(n) && !t.d.Has(gen.Stale) && !t.d.Has(gen.Split) {
 			t.w.broken(degraded, t.sim.Now(), "%s: a passphrase is being typed, and a member is encrypted", what)
@@ -143,7 +149,7 @@ func (t *trial) locked(n *gen.Node) bool {
 
 // whole checks that what is started with some of its members leaves none out
 // that is there, and has waited for the others.
-func (t *trial) whole(what string, n *gen.Node, given, copies int) {
+func (t *trial) whole(what string, n *gen.Node, given, copies int, wait time.Duration) {
 	for _, f := range t.d.Faults {
 		if f.Node == n.ID && (f.Trouble == gen.Stale || f.Trouble == gen.Split) {
 			return // there are members that are not to be used
@@ -157,8 +163,21 @@ func (t *trial) whole(what string, n *gen.Node, given, copies int) {
 	if given < min(known, len(n.On)) && now-since > t.patience() && !unread {
 		t.w.broken(degraded, now, "%s: %d members are there since %v", what, known, since)
 	}
-	if given < len(n.On) && t.waited(n.UUID) < t.d.Degraded() {
-		t.w.broken(degraded, now, "%s: the last member came at %v, and %v are to be waited", what, since, t.d.Degraded())
+	if given < len(n.On) && t.waited(n.UUID) < wait {
+		t.w.broken(degraded, now, "%s: the last member came at %v, and %v are to be waited", what, since, wait)
+	}
+}
+
+// asConfigured checks that arrays without a member that they had were started
+// as the command line wants it.
+func (t *trial) asConfigured() {
+	if _, how := t.d.DegradedArrays(); how != gen.ReadOnly || t.d.Has(gen.Stale) || t.d.Has(gen.Split) {
+		return
+	}
+	for _, a := range t.sim.Arrays {
+		if (a.Missing > 0) != a.ReadOnly {
+			t.w.broken(readOnlyArray, a.At, "%s lacks %d members, and it is read-only: %t", a.Name, a.Missing, a.ReadOnly)
+		}
 	}
 }
 
@@ -201,7 +220,7 @@ func (t *trial) mounts(what string) {
 	if n.Kind == gen.Btrfs && len(n.On) > 1 {
 		t.notTwice(what, "btrfs "+n.UUID+" ")
 		if strings.Contains(what, "degraded") {
-			t.whole(what, n, t.seen.members[n.UUID], 0)
+			t.whole(what, n, t.seen.members[n.UUID], 0, t.d.Degraded())
 		}
 		return
 	}
@@ -329,6 +348,7 @@ func (t *trial) end() {
 		kept.in([]byte(l.Text), func(s string) { w.broken(secret, now, "%q was said", s) })
 	}
 	t.came()
+	t.asConfigured()
 	if m.Resumed != "" {
 		t.resumed()
 	}

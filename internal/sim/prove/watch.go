@@ -239,7 +239,7 @@ func (w *watch) result(record, cause uint64, subject []byte, at time.Duration) {
 }
 
 // timers are the deadlines that there are, by the beginning of their names.
-var timers = [...]string{"goal ", "wait ", "md ", "vg ", "btrfs "}
+var timers = [...]string{"goal ", "wait ", "md ", "fwraid", "vg ", "btrfs "}
 
 func (w *watch) deadline(name string, at time.Duration) {
 	known := ""
