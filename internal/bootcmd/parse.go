@@ -203,7 +203,7 @@ func (p *parser) finish() {
 		p.arg, p.known = p.usr, "mount.usr"
 		c.Usr.Device = p.rootSpec(c.Usr.FSTypes)
 	}
-	if !p.usrFlags {
+	if !p.usrFlags && c.Root.Device.Scheme != "tmpfs" { // whose options are not a disk's
 		c.Usr.Flags = c.Root.Flags
 	}
 	if !c.Failure.ShellSet {

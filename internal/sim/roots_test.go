@@ -169,7 +169,7 @@ func TestEmptyRootInMemory(t *testing.T) {
 	usr := &sim.Disk{Content: sim.Ext4(usrUUID, "usr"), Files: map[string]string{"/sbin/init": "#!"}}
 	m := full("root=tmpfs rootflags=size=50% mount.usr=LABEL=usr", usr)
 	boot(t, m)
-	if m.Started == nil || m.Below("/sysroot/usr") == nil || m.Mounts[0].Data != "mode=0755,size=50%" {
+	if m.Started == nil || m.Below("/sysroot/usr") == nil || m.Mounts[0].Data != "mode=0755,size=50%" || m.Mounts[len(m.Mounts)-1].Data != "" {
 		t.Errorf("mounts %+v; it said:\n%s", m.Mounts, m.SaidText())
 	}
 	noTimer(t, m)
