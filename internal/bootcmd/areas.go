@@ -30,12 +30,10 @@ var areas = [...]struct{ area, names string }{
 		" nvmf_nonbft nvmf_connect nvmf_discover"},
 	{"downloaded images", "rd.systemd.pull"},
 	{"live images", "rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.debug rd.live.check" +
-		" rd.live.overlay rd.live.overlay.overlayfs rd.live.overlay.reset rd.live.overlay.cowfs" +
-		" rd.live.overlay.size rd.live.overlay.thin rd.live.overlay.readonly" +
+		" rd.live.overlay.cowfs rd.live.overlay.size rd.live.overlay.thin" +
 		" rd.live.overlay.nouserconfirmprompt rd.writable.fsimg rd.minmem iso_scan/filename updates" +
-		" live.updates liveimg live_dir live_ram live_locale reset_overlay readonly_overlay rdlivedebug"},
-	{"an overlay over the root", "rd.overlay rd.overlay.readonly rd.overlay.reset rd.overlay.crypt overlay" +
-		" overlayroot systemd.volatile"},
+		" live.updates liveimg live_dir live_ram live_locale rdlivedebug"},
+	{"the changes that an overlay keeps", "rd.overlay.reset rd.overlay.crypt overlay"},
 	{"verified images", "roothash usrhash rd.systemd.verity systemd.verity_root_data systemd.verity_root_hash" +
 		" systemd.verity_usr_data systemd.verity_usr_hash systemd.verity_root_options" +
 		" systemd.verity_usr_options rd.integrityd integritytab"},

@@ -19,6 +19,8 @@ import (
 type Config struct {
 	Root    Root
 	Usr     Usr
+	Overlay Overlay
+	Loop    Loop
 	Resume  Resume
 	Luks    Luks
 	LVM     LVM
@@ -106,6 +108,49 @@ type Usr struct {
 	Device  devspec.Spec
 	FSTypes []string // mount.usrfstype=, else those of the root
 	Flags   string   // mount.usrflags=, else those of the root
+}
+
+// OverlayKind is what is laid over the root.
+type OverlayKind uint8
+
+// The kinds of overlays. They differ in where the root below and the changes
+// are to be found in the real system.
+const (
+	OverlayNone    OverlayKind = iota
+	OverlayRun                 // rd.overlay: dracut's places below /run
+	OverlayMedia               // overlayroot=: /media/root-ro and /media/root-rw
+	OverlaySystemd             // systemd.volatile=overlay
+	OverlayUsr                 // systemd.volatile=yes: an empty root, with the /usr of the real one
+)
+
+// Overlay is what is laid over the root so that it is not written to.
+type Overlay struct {
+	Kind OverlayKind
+	By   string // the parameter that asks for it
+	// Device is where the changes are kept, the zero Spec for memory, and Dir
+	// the directory there, "" for the usual one.
+	Device devspec.Spec
+	Dir    string
+	// Tmpfs are the options of a tmpfs of its own for the changes.
+	Tmpfs string
+	// ReadOnly: the changes on Device are seen, and new ones stay in memory.
+	ReadOnly bool
+	// Timeout is how long Device is waited for; 0 is as long as for the root.
+	Timeout time.Duration
+	// Recurse and Swap are overlayroot's: cover the other filesystems of the
+	// root's fstab too, and leave its swap in use.
+	Recurse, Swap bool
+	// Cannot is what was asked for and cannot be done, "" for nothing. The
+	// root is not used without it: it would be written to.
+	Cannot string
+}
+
+// Loop is a root that is a file in the filesystem of root=.
+type Loop struct {
+	File    string   // loop=, an absolute path; "" is none
+	FSTypes []string // loopfstype=
+	Flags   string   // loopflags=
+	Offset  uint64   // loopoffset=, bytes
 }
 
 // Resume is the hibernation image. Disabled has precedence over Device,

@@ -203,7 +203,7 @@ func (p *parser) finish() {
 		p.arg, p.known = p.usr, "mount.usr"
 		c.Usr.Device = p.rootSpec(c.Usr.FSTypes)
 	}
-	if !p.usrFlags {
+	if !p.usrFlags && c.Root.Device.Scheme != "tmpfs" { // whose options are not a disk's
 		c.Usr.Flags = c.Root.Flags
 	}
 	if !c.Failure.ShellSet {
@@ -262,6 +262,7 @@ func (p *parser) rootSpec(types []string) devspec.Spec {
 	case spec.Kind == devspec.Root:
 		p.malformed("/dev/root is another name of what is asked for here")
 		return devspec.Spec{}
+	case spec.Scheme == "gpt-auto", spec.Scheme == "gpt-auto-force", spec.Scheme == "tmpfs" && p.known == "root":
 	case spec.Kind == devspec.Other:
 		p.report(NotYet, "a root of the kind "+spec.Scheme+" is not supported yet", "")
 	}

@@ -62,13 +62,23 @@ func (p *parser) seconds(dst *time.Duration, zeroIsForever bool) bool {
 	if !ok {
 		return false
 	}
-	d, err := timespan.Parse(v)
-	if err != nil {
-		p.malformed(err.Error())
+	var d time.Duration
+	if !p.span(v, &d) {
 		return false
 	}
 	if d == 0 && zeroIsForever {
 		d = timespan.Forever
+	}
+	*dst = d
+	return true
+}
+
+// span reads a span of time that is a part of a value.
+func (p *parser) span(text string, dst *time.Duration) bool {
+	d, err := timespan.Parse(text)
+	if err != nil {
+		p.malformed(err.Error())
+		return false
 	}
 	*dst = d
 	return true

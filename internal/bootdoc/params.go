@@ -4,7 +4,7 @@ package bootdoc
 // against the table by which the command line is read.
 var sections = []section{
 	{"The root filesystem, /usr and hibernation", "", []param{
-		{"root", "root=DEVICE", "The root filesystem. DEVICE is a node or a link (/dev/sda2, /dev/disk/by-…/…, /dev/mapper/NAME, /dev/VG/LV), UUID=, LABEL=, PARTUUID= (with /PARTNROFF=N for the partition N further on), PARTLABEL=, the number MAJOR:MINOR or the kernel's hexadecimal form of it. Without it the boot fails with an explanation."},
+		{"root", "root=DEVICE", "The root filesystem. DEVICE is a node or a link (/dev/sda2, /dev/disk/by-…/…, /dev/mapper/NAME, /dev/VG/LV), UUID=, LABEL=, PARTUUID= (with /PARTNROFF=N for the partition N further on), PARTLABEL=, the number MAJOR:MINOR or the kernel's hexadecimal form of it. gpt-auto is the partition whose type says that it is the root of a machine of this architecture (Discoverable Partitions Specification), on the disk that the boot loader started from (EFI variable LoaderDevicePartUUID) or, if it has not said so, on the only disk with one. Of several it is the newest, if their names are NAME_VERSION with one NAME; those called _empty or with the attribute no-auto do not count. An encrypted one is unlocked as root. The attribute read-only counts where neither ro nor rw is given; growing the filesystem is left to the real system, and sums for verifying it are announced and not used. Without root= that is done too, if the boot loader has said where it comes from; otherwise the boot fails with an explanation. Both need the feature gpt-auto. tmpfs is an empty root in memory, with the options of rootflags=, whose /usr is mount.usr=; it needs the feature overlay-root."},
 		{"rootfstype", "rootfstype=TYPE[,TYPE]…", "Filesystem types to try, in this order. Default: what the content says."},
 		{"rootflags", "rootflags=OPTIONS", "Mount options, as in fstab."},
 		{"ro", "ro", "Mount the root read-only. This is the default; the last of ro and rw counts."},
@@ -13,11 +13,19 @@ var sections = []section{
 		{"zfs", "zfs=DATASET", "A root on ZFS; not supported yet, and reported."},
 		{"boot", "boot=local", "Where the root is. Anything but local is not supported yet, and reported."},
 		{"rootonly", "rootonly[=BOOL]", "Mount the root alone, not /usr nor what the real root's fstab asks for."},
-		{"mount.usr", "mount.usr=DEVICE", "The filesystem of /usr, if the real root's fstab does not name it."},
+		{"mount.usr", "mount.usr=DEVICE", "The filesystem of /usr, if the real root's fstab does not name it. gpt-auto with root=gpt-auto is the partition of its type on the same disk."},
 		{"mount.usrfstype", "mount.usrfstype=TYPE", "Its type; default that of the root."},
 		{"mount.usrflags", "mount.usrflags=OPTIONS", "Its mount options; default those of the root."},
 		{"rd.fstab", "rd.fstab=BOOL", "With 0 the real root's fstab is not read. Default 1."},
-		{"resume", "resume=DEVICE", "Where a hibernation image may be; spelled as for root=. It is looked at before anything is written. Empty, none or no: nowhere."},
+		{"rd.overlay", "rd.overlay[=BOOL|tmpfs:OPTIONS|DEVICE|DEVICE:DIR]", "Cover the root with an overlay, as dracut does: what is written goes to memory, to a tmpfs with these options (size=, nr_inodes=), or to the directory DIR (default /overlayfs) of the filesystem on DEVICE, with its work directory DIR.work (/ovlwork) beside it. The root below is mounted read-only on /run/rootfsbase, the changes are in /run/overlayfs or, on a device or a tmpfs of their own, in /run/initramfs/overlayfs. Needs the feature overlay-root; an image without it does not start."},
+		{"rd.overlay.readonly", "rd.overlay.readonly[=BOOL]", "What is kept on the device of rd.overlay= is seen and not changed: new changes go to memory."},
+		{"overlayroot", "overlayroot=disabled|tmpfs[:OPTIONS]|device:dev=DEVICE[,OPTIONS]|DEVICE", "The same as Debian's overlayroot does it: the root below is on /media/root-ro, the changes on /media/root-rw. OPTIONS: recurse=0 leaves the other filesystems of the root's fstab as they are (otherwise each gets an overlay, or is read-only), swap=1 leaves swap in use, dir=DIR is where the changes are on DEVICE, timeout=SECONDS is how long it is waited for. The real system sees an fstab that says so. overlayroot=crypt is refused, and /etc/overlayroot.conf of the root is not read."},
+		{"systemd.volatile", "systemd.volatile=BOOL|overlay|state", "With overlay the root is covered as by rd.overlay, in memory. With yes the root is an empty tmpfs with the /usr of the real root, read-only; the real root is on /run/rootfsbase. With state the real system alone does something."},
+		{"loop", "loop=PATH", "The root is the file PATH of the filesystem that root= names, as Ubuntu's initramfs-tools have it. That filesystem is mounted writable, as rootflags= and rootfstype= say, and stays on /run/initramfs/host. Needs the feature loop-root and Linux 5.8; an image without it does not start."},
+		{"loopfstype", "loopfstype=TYPE[,TYPE]…", "The type of the filesystem in that file. Default: what its content says."},
+		{"loopflags", "loopflags=OPTIONS", "Its mount options. With ro the file itself is opened for reading only."},
+		{"loopoffset", "loopoffset=BYTES", "Where the filesystem begins in that file. Default 0."},
+		{"resume", "resume=DEVICE", "Where a hibernation image may be; spelled as for root=. It is looked at before anything is written. Empty, none or no: nowhere. Without it an image with the feature resume-efi looks where the EFI variable HibernateLocation of systemd says."},
 		{"resume_offset", "resume_offset=PAGES", "Where a swap file begins on that device."},
 		{"noresume", "noresume", "Do not look for a hibernation image."},
 		{"hibernate", "hibernate=noresume", "The same as noresume. Other values are the kernel's."},
@@ -77,7 +85,7 @@ var sections = []section{
 		{"modules_load", "modules_load=NAME[,NAME]…", "The same."},
 		{"rd.modules_force_load", "rd.modules_force_load=NAME[,NAME]…", "The same, in booster's spelling."},
 	}},
-	{"Filesystem checks", "They need the feature fsck in the image.", []param{
+	{"Filesystem checks", "They need the feature fsck in the image. A filesystem on a disk that cannot be written is not checked, nor is xfs or btrfs. Unless quiet is given, the check of an ext2, ext3 or ext4 shows how far it is.", []param{
 		{"fsck.mode", "fsck.mode=auto|force|skip", "Whether to check. Default auto: what the filesystem's own state asks for."},
 		{"fsck.repair", "fsck.repair=preen|yes|no", "What may be repaired. Default preen: what is safe."},
 		{"fsckfix", "fsckfix", "The same as fsck.repair=yes."},

@@ -186,6 +186,7 @@ func TestReproducible(t *testing.T) {
 // and the required modules in a target's.
 func TestEveryFeature(t *testing.T) {
 	o := options(t, "mode = \"generic\"\n")
+	o.InitFull = o.Init
 	tree, r, err := Plan(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)

@@ -40,6 +40,9 @@ func (w *world) Mount(m machine.Mount) error {
 	fail := func(err error) error {
 		return fmt.Errorf("mount %s on %s as %s: %w", m.Source, m.Target, m.FSType, err)
 	}
+	if m.Flags&(unix.MS_MOVE|unix.MS_BIND) != 0 {
+		return w.remount(m)
+	}
 	if !w.hasFilesystem(m.FSType) && !w.request("fs-"+m.FSType) {
 		return fail(unix.ENODEV)
 	}
@@ -49,7 +52,11 @@ func (w *world) Mount(m machine.Mount) error {
 		if strings.HasPrefix(m.Source, "/") {
 			return fail(unix.ENOENT)
 		}
-		w.mounted = append(w.mounted, &mounted{point: m.Target, why: "it is no filesystem of a disk"})
+		x := &mounted{point: m.Target, why: "it is no filesystem of a disk"}
+		if m.FSType == "overlay" {
+			x = w.overlaid(m)
+		}
+		w.mounted = append(w.mounted, x)
 		w.tellMounts()
 		return nil
 	}

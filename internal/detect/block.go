@@ -24,7 +24,9 @@ func (d *detector) block(dev, what string, depth int) error {
 	if err != nil {
 		slaves = nil
 	}
-	d.layer(dev, name, what, slaves)
+	if err := d.layer(dev, name, what, slaves); err != nil {
+		return err
+	}
 	for _, s := range slaves {
 		p, err := sys.Resolve(dev + "/slaves/" + s)
 		if err != nil {
@@ -41,7 +43,7 @@ func (d *detector) block(dev, what string, depth int) error {
 }
 
 // layer says what a block device made of others is.
-func (d *detector) layer(dev, name, what string, slaves []string) {
+func (d *detector) layer(dev, name, what string, slaves []string) error {
 	sys := d.s.Sys
 	if uuid, err := sys.Read(dev + "/dm/uuid"); err == nil {
 		dm, _ := sys.Read(dev + "/dm/name")
@@ -78,8 +80,9 @@ func (d *detector) layer(dev, name, what string, slaves []string) {
 	}
 	if file, err := sys.Read(dev + "/loop/backing_file"); err == nil {
 		d.fact("bus:loop", fmt.Sprintf("%s is the file %s, for %s", name, file, what))
-		d.note("%s is on a loop device of the file %s; what that file lies on was not looked at", what, file)
+		return d.backing(file, what)
 	}
+	return nil
 }
 
 // lvmParts are the names and UUIDs of what volumes are made of, by their ends,

@@ -62,6 +62,8 @@ func Needs(s System) (*Need, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.all = mounts
+	d.parameters()
 	if err := d.fileSystem(mounts, "/"); err != nil {
 		return nil, err
 	}
@@ -105,6 +107,7 @@ type detector struct {
 	s     System
 	need  *Need
 	seen  map[string]bool // devpaths walked
+	all   []mount
 	crypt bool
 	md    bool
 	names []string // of the encrypted devices, as in crypttab
@@ -129,6 +132,7 @@ func (d *detector) note(format string, a ...any) {
 // mount is a line of /proc/self/mountinfo (proc(5)).
 type mount struct {
 	dev, point, fstype, source string
+	super                      string // options of the filesystem
 }
 
 func (d *detector) mounts() ([]mount, error) {
@@ -143,7 +147,11 @@ func (d *detector) mounts() ([]mount, error) {
 		if sep < 6 || len(f) < sep+3 {
 			return nil, fmt.Errorf("detect: /proc/self/mountinfo:%d: %q is not a mount", n+1, line)
 		}
-		out = append(out, mount{f[2], unescape(f[4]), f[sep+1], unescape(f[sep+2])})
+		super := ""
+		if len(f) > sep+3 {
+			super = unescape(f[sep+3])
+		}
+		out = append(out, mount{f[2], unescape(f[4]), f[sep+1], unescape(f[sep+2]), super})
 	}
 	return out, nil
 }
@@ -178,6 +186,10 @@ func (d *detector) fileSystem(mounts []mount, point string) error {
 		return fmt.Errorf("detect: nothing is mounted on %s: %w", point, ErrUndecided)
 	}
 	m := mounts[i]
+	if lower := d.below(m); lower != "" {
+		d.fact("layer:overlay", fmt.Sprintf("%s is an overlay over %s", point, lower))
+		return d.fileSystem(mounts, lower)
+	}
 	switch m.fstype {
 	case "overlay", "tmpfs", "ramfs", "rootfs", "aufs", "nfs", "nfs4", "cifs", "zfs", "fuse", "fuseblk":
 		return fmt.Errorf("detect: %s is of type %s (%s), with no block device that could be looked at: %w", point, m.fstype, m.source, ErrUndecided)

@@ -261,6 +261,40 @@ func TestUndecided(t *testing.T) {
 	}
 }
 
+func TestWhatTheRootIsMadeOf(t *testing.T) {
+	base := disk("vda", "1")
+	facts := func(desc string) string {
+		n, err := Needs(machine(t, base+desc))
+		if err != nil {
+			return err.Error()
+		}
+		var list []string
+		for _, f := range n.Facts {
+			list = append(list, f.Name)
+		}
+		return strings.Join(list, " ")
+	}
+	const plain = "proc/self/mountinfo: 22 1 254:11 / / rw - ext4 /dev/vda1 rw\n"
+	for name, tt := range map[string]struct{ desc, want string }{
+		"an overlay": {`
+			proc/self/mountinfo: 22 1 254:11 / /run/rootfsbase ro - ext4 /dev/vda1 ro\n23 1 0:30 / / rw - overlay LiveOS_rootfs rw,lowerdir=/run/rootfsbase,upperdir=/run/overlayfs,workdir=/run/ovlwork`,
+			"layer:overlay fstype:ext4"},
+		"a file": {`
+			sys/devices/virtual/block/loop0/loop/backing_file: /run/initramfs/host/images/root.img
+			sys/dev/block/7:0 -> ../../devices/virtual/block/loop0
+			proc/self/mountinfo: 22 1 254:11 / /run/initramfs/host rw - xfs /dev/vda1 rw\n23 1 7:0 / / rw - ext4 /dev/loop0 rw`,
+			"fstype:ext4 bus:loop layer:loop fstype:xfs"},
+		"the command line": {plain + "proc/cmdline: root=gpt-auto overlayroot=tmpfs loop=/a.img", "layer:overlay layer:loop need:gpt-auto fstype:ext4"},
+		"switched off":     {plain + "proc/cmdline: root=/dev/vda1 overlayroot=disabled loop.max_part=8 systemd.volatile=no", "fstype:ext4"},
+		"no root= and EFI": {plain + "proc/cmdline: quiet\nsys/firmware/efi/x: 1", "need:gpt-auto fstype:ext4"},
+		"no root=, BIOS":   {plain + "proc/cmdline: quiet", "fstype:ext4"},
+	} {
+		if got := facts(tt.desc); got != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+}
+
 // The machine that runs the test has a root, of whatever kind.
 func TestThisMachine(t *testing.T) {
 	n, err := Needs(Host())

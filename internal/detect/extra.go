@@ -63,7 +63,10 @@ func (d *detector) resumeDevice() (where, why string) {
 	if where != "" {
 		return where, why
 	}
-	return d.swap()
+	if where, why = d.swap(); where != "" && d.s.Sys.Exists("/firmware/efi") {
+		d.fact("need:resume-efi", why+", and the firmware can say that it has")
+	}
+	return where, why
 }
 
 // resumeValue turns the value of resume= into something to look for.

@@ -122,6 +122,21 @@ type World struct {
 	// Revision counts the changes of what an explanation is made from.
 	Revision uint64
 
+	// Cover lays over the mounted root what CoverAsked says; ok is false when
+	// it could not, and then the outcome says how to go on. nil: this /init
+	// has no overlays.
+	Cover func(t *ueventd.Task) (out ueventd.Outcome, ok bool)
+	// FindResume fills in the resume device of the configuration where it has
+	// none and something else says it; nil: nothing does.
+	FindResume func(t *ueventd.Task) error
+	// Lower is where the root below is mounted, for who wants its fstab and
+	// not that of an empty root that covers it; "" for none.
+	Lower string
+	// OnLoop makes the file that loop= names a block device, and moves the
+	// filesystem that it is in, which is mounted as the root, out of the way;
+	// ok as for Cover. nil: this /init cannot.
+	OnLoop func(t *ueventd.Task) (device devspec.Spec, out ueventd.Outcome, ok bool)
+
 	copies  map[string]origin // snapshots; see CopyOf
 	leaving bool              // the real system is being started, or the machine stopped
 	facts   map[string]*goal.Fact
@@ -198,6 +213,26 @@ func (w *World) KeepSecret(secret []byte) {
 		return
 	}
 	w.Secrets = append(w.Secrets, secret)
+}
+
+// CoverRoot asks that an overlay in memory is laid over the root, which is
+// then mounted read-only and not checked. It counts when it comes before the
+// root is mounted; why is for the person. What the command line asks to be laid
+// over it is stronger.
+func (w *World) CoverRoot(why string) {
+	if w.Volatile == "" {
+		w.Volatile = why
+	}
+}
+
+// CoverAsked says why the root is to be covered, "" if it is not.
+func (w *World) CoverAsked() string {
+	switch {
+	case w.Config.Overlay.Kind != bootcmd.OverlayNone:
+		return w.Config.Overlay.By + " asks for it"
+	default:
+		return w.Volatile
+	}
 }
 
 // Leaving says whether the real system is being started, or the machine stopped.

@@ -55,6 +55,10 @@ type Storage interface {
 	// Inquiry returns the answer to SCSI INQUIRY: the standard data, or with
 	// vpd the vital product data page.
 	Inquiry(devname string, vpd bool, page byte) ([]byte, error)
+	// Loop makes a file, as a process with that root directory sees it, a
+	// block device, and returns its node. What comes before offset, in bytes,
+	// is left out. The driver must be there.
+	Loop(root, file string, offset uint64, readOnly bool) (devname string, err error)
 	// BtrfsScan tells the kernel of a member of a btrfs filesystem
 	// (BTRFS_IOC_SCAN_DEV), loading the driver first.
 	BtrfsScan(devname string) error
@@ -99,7 +103,7 @@ type Files interface {
 	// WriteOnce writes data by one write to the kernel's persistent store
 	// (/dev/pmsg0), its log (/dev/kmsg) or a variable of the firmware.
 	WriteOnce(path string, data []byte) error
-	// Link makes path (below /dev) a symbolic link to target, in one step,
+	// Link makes path (below /dev or /run) a symbolic link to target, in one step,
 	// replacing a link that is there.
 	Link(target, path string) error
 	// Unlink removes a link below /dev and the directories that it leaves
@@ -141,7 +145,11 @@ type Program struct {
 	// Console gives the program the console as its input and output;
 	// otherwise its output is collected, up to 64 KiB.
 	Console bool
-	Input   []byte // wiped by the caller
+	// Shown is for one that says how far it is: what it says is on
+	// /dev/console as it comes, besides being collected. What stands between
+	// the bytes 1 and 2 is only for a person to see.
+	Shown bool
+	Input []byte // wiped by the caller
 }
 
 // Exit is how a program ended.

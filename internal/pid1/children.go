@@ -1,7 +1,6 @@
 package pid1
 
 import (
-	"io"
 	"runtime"
 	"strconv"
 	"strings"
@@ -95,10 +94,42 @@ func (c *children) Run(p machine.Program) (machine.Exit, error) {
 		in.ours.Write(p.Input)
 		in.ours.Close()
 	}()
-	text, _ := io.ReadAll(io.LimitReader(out.ours, maxOutput))
-	io.Copy(io.Discard, out.ours)
+	text := collect(out.ours, p.Shown)
 	out.ours.Close()
 	return machine.Exit{Code: exitCode(<-ended), Output: string(text)}, nil
+}
+
+// collect reads what a program says until it ends.
+func collect(from *sysfile.File, shown bool) []byte {
+	console := -1
+	if shown {
+		if fd, err := unix.Open("/dev/console", unix.O_WRONLY|unix.O_NOCTTY|unix.O_CLOEXEC, 0); err == nil {
+			console = fd
+			defer unix.Close(fd)
+		}
+	}
+	var text []byte
+	buf := make([]byte, 4096)
+	aside := false // what follows is only to be seen
+	for {
+		n, err := from.Read(buf)
+		if console >= 0 {
+			unix.Write(console, buf[:n])
+		}
+		for _, b := range buf[:n] {
+			switch {
+			case shown && b == 1:
+				aside = true
+			case shown && b == 2:
+				aside = false
+			case !aside && len(text) < maxOutput:
+				text = append(text, b)
+			}
+		}
+		if err != nil {
+			return text
+		}
+	}
 }
 
 func exitCode(st unix.WaitStatus) int {

@@ -33,6 +33,9 @@ type Disk struct {
 	Written string
 	// ReadOnly is a disk that refuses to be written.
 	ReadOnly bool
+	// Dirty is a filesystem with something in its log, which is written to its
+	// place by every mount that is not told otherwise.
+	Dirty bool
 	// Attrs are more attributes in sysfs, by their path below the device.
 	Attrs map[string]string
 	// Bus is where it is attached; nil for a slot of its own, with every

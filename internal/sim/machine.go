@@ -45,6 +45,10 @@ func (m *Machine) WriteFile(p string, data []byte, _ fs.FileMode) error {
 
 // Link implements machine.Files.
 func (m *Machine) Link(target, p string) error {
+	if x, inside, ok := m.below(p); ok && x.content != nil {
+		x.content.Files[inside] = "-> " + target
+		return nil
+	}
 	m.Links()[p] = target
 	return nil
 }

@@ -33,12 +33,21 @@ func (m *Machine) Mount(mt machine.Mount) error {
 	if f := m.fault(OperationFails, "mount "+mt.Target); f != nil {
 		return fail(f.err())
 	}
+	if mt.Flags&(moved|bound) != 0 {
+		return m.remount(mt)
+	}
 	if !m.kmod.built && !m.kmod.has("fs-"+mt.FSType) || m.fault(DriverMissing, "fs-"+mt.FSType) != nil {
 		return fail(unix.ENODEV)
 	}
 	if !strings.HasPrefix(mt.Source, "/dev/") && virtualFS[mt.FSType] {
+		content := &Disk{Files: map[string]string{}}
+		if mt.FSType == "overlay" {
+			if err := m.merge(content.Files, mt.Data); err != nil {
+				return fail(err)
+			}
+		}
 		m.Mounts = append(m.Mounts, mt)
-		m.mounted[mt.Target] = mount{content: &Disk{Files: map[string]string{}}, whole: true}
+		m.mounted[mt.Target] = mount{content: content, whole: true}
 		m.tellMounts()
 		return nil
 	}
@@ -60,8 +69,8 @@ func (m *Machine) Mount(mt machine.Mount) error {
 			return fail(err)
 		}
 	}
-	if d.ReadOnly && mt.Flags&readOnly == 0 {
-		return fail(unix.EACCES)
+	if d.ReadOnly && (mt.Flags&readOnly == 0 || leaf.Dirty && !replaysNothing(mt.Data)) {
+		return fail(unix.EROFS)
 	}
 	if !m.claim(d, "mount") {
 		return fail(unix.EBUSY)

@@ -69,6 +69,9 @@ type Machine struct {
 	// AttrAfter is how long it takes until an attribute of sysfs that is
 	// waited for reads a value; nil or less than 0 means that it never does.
 	AttrAfter func(path, value string) time.Duration
+	// Images are the filesystems in files of disks, by what Disk.Files says is
+	// the content of the file.
+	Images map[string]*Disk
 	// Programs are helpers of the image by their path.
 	Programs map[string]func(m *Machine, args []string) machine.Exit
 	// Wrap returns what operations see instead of the machine, which it is
@@ -119,6 +122,7 @@ type Machine struct {
 	btrfs      map[string][]btrfsMember
 	mounted    map[string]mount // by mount point
 	written    map[string]string
+	loops      []string
 	spent      []int // how often each fault has struck
 	lastEvent  time.Duration
 	eventOf    map[string]time.Duration

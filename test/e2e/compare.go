@@ -155,6 +155,11 @@ func (c *comparison) tiny(b *report.Boot) {
 			c.problem("%s is not mounted", dir)
 		}
 	}
+	var mounts []string
+	for _, m := range b.Mounts {
+		mounts = append(mounts, m.Dir+" "+m.Source+" "+m.Type+" "+m.Options)
+	}
+	c.all("mounts", w.Mounts, mounts)
 	c.all("arrays", w.Arrays, b.MD)
 	c.all("mapped devices", w.Mapped, b.DM)
 	for _, l := range w.Links {

@@ -198,7 +198,7 @@ func (r *Runner) disks(ctx context.Context, s Scenario, dir string) (attached []
 			if err := vm.Overlay(ctx, made.Files[d.Name], overlay); err != nil {
 				return nil, nil, err
 			}
-			attached = append(attached, vm.Disk{File: overlay, Bus: s.Bus, Serial: d.Name,
+			attached = append(attached, vm.Disk{File: overlay, Bus: s.Bus, Serial: d.Name, ReadOnly: slices.Contains(s.Protected, d.Name),
 				Detached: slices.Contains(s.Detached, d.Name), Removable: detaches(s, d.Name)})
 			bases = append(bases, made.Files[d.Name])
 		}

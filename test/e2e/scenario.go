@@ -46,6 +46,8 @@ type Scenario struct {
 	// Detached and Absent name disks that are not there at the start, the
 	// latter never.
 	Detached, Absent []string
+	// Protected names disks that refuse to be written.
+	Protected []string
 	// Trixie runs the scenario with that release's kernel too, TrixieOnly
 	// with no other.
 	Trixie, TrixieOnly bool
@@ -189,6 +191,9 @@ type Want struct {
 	// Root and Usr are "source type" of what is mounted there; an expression
 	// that has to match from start to end. Empty: not looked at.
 	Root, Usr string
+	// Mounts are expressions of which each must match one of the mounts of the
+	// real system, "directory source type options".
+	Mounts []string
 	// RootOptions must be among the options of the root's mount.
 	RootOptions []string
 	// RootDir is the directory of the filesystem that is mounted as the root.

@@ -79,7 +79,7 @@ func roots(ctx context.Context, suites []string) error {
 }
 
 func makeDisks(ctx context.Context, names []string) error {
-	all := append(disks.All[:len(disks.All):len(disks.All)],
+	all := append(slices.Concat(disks.All, disks.Roots),
 		disks.DebianPlain("bookworm"), disks.DebianPlain("trixie"), disks.DebianStack("bookworm"), disks.DebianStack("trixie"))
 	var wanted []disks.Layout
 	for _, l := range all {

@@ -7,12 +7,16 @@ import (
 	"firstlight/internal/boot"
 	"firstlight/internal/handler"
 	"firstlight/internal/handler/btrfs"
+	"firstlight/internal/handler/discover"
+	"firstlight/internal/handler/hibernate"
+	"firstlight/internal/handler/looproot"
 	"firstlight/internal/handler/luks"
 	"firstlight/internal/handler/lvm"
 	"firstlight/internal/handler/lvm/lvmtree"
 	"firstlight/internal/handler/mdexternal"
 	"firstlight/internal/handler/mdraid"
 	"firstlight/internal/handler/mount"
+	"firstlight/internal/handler/overlay"
 	"firstlight/internal/handler/resume"
 )
 
@@ -20,8 +24,13 @@ import (
 // only the full /init has do nothing in an image that has the small one, so
 // that the simulator, check and replay decide as the image would.
 func Handlers() []boot.Register {
-	all := common(lvmtree.Kinds())
+	// What the others ask when they start comes before them.
+	all := []boot.Register{full(func(w *handler.World) func() { hibernate.New(w); return nil })}
+	all = append(all, common(lvmtree.Kinds())...)
 	for _, r := range []boot.Register{
+		func(w *handler.World) func() { return discover.New(w).Start },
+		func(w *handler.World) func() { return overlay.New(w).Start },
+		func(w *handler.World) func() { looproot.New(w); return nil },
 		func(w *handler.World) func() { mdexternal.New(w); return nil },
 	} {
 		all = append(all, full(r))

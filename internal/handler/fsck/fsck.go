@@ -38,15 +38,56 @@ const (
 	uncorrected = 4
 )
 
-// checked are the types whose checkers do something useful before a mount;
-// the others' are empty by design (xfs, btrfs) or cannot repair.
-var checked = [...]string{"ext2", "ext3", "ext4", "vfat", "f2fs", "exfat", "jfs", "reiserfs", "nilfs2"}
+// checkers are the types whose checkers do something useful before a mount
+// (xfs's and btrfs's are empty by design), with the arguments for what may be
+// repaired and for a check that nothing asks for. They are not the same
+// everywhere: -f makes files of lost clusters in a FAT.
+var checkers = [...]struct{ fstype, preen, yes, no, force string }{
+	{"ext2", "-a", "-y", "-n", "-f"},
+	{"ext3", "-a", "-y", "-n", "-f"},
+	{"ext4", "-a", "-y", "-n", "-f"},
+	{"vfat", "-a", "-y", "-n", ""},
+	{"exfat", "-p", "-y", "-n", ""},
+	{"f2fs", "-a", "-y", "--dry-run", "-f"},
+	{"jfs", "-a", "-f", "-n", "-f"},
+	{"reiserfs", "-a", "-y", "", "-f"},
+}
 
-// Check checks the filesystem of type typ on e. pass is fs_passno of
-// fstab(5): 0 means never.
-func Check(t *ueventd.Task, w *handler.World, e *udevd.Entry, typ string, pass int) Result {
+// arguments are those of the checker of a type for the policy; ok is false
+// where there is none that could do what is asked for.
+func arguments(typ string, f bootcmd.Fsck) (args []string, ok bool) {
+	i := slices.IndexFunc(checkers[:], func(c struct{ fstype, preen, yes, no, force string }) bool { return c.fstype == typ })
+	if i < 0 {
+		return nil, false
+	}
+	c := &checkers[i]
+	arg := c.preen
+	switch f.Repair {
+	case bootcmd.RepairYes:
+		arg = c.yes
+	case bootcmd.RepairNo:
+		arg = c.no
+	}
+	if arg == "" {
+		return nil, false
+	}
+	args = append(args, arg)
+	if f.Mode == bootcmd.FsckForce && c.force != "" && c.force != arg {
+		args = append(args, c.force)
+	}
+	return args, true
+}
+
+// Check checks the filesystem of type typ on e, which is to be mounted on file
+// of the real system. pass is fs_passno of fstab(5): 0 means never.
+func Check(t *ueventd.Task, w *handler.World, e *udevd.Entry, typ, file string, pass int) Result {
 	f := w.Config.Fsck
-	if pass == 0 || f.Mode == bootcmd.FsckSkip || !slices.Contains(checked[:], typ) {
+	args, ok := arguments(typ, f)
+	if pass == 0 || f.Mode == bootcmd.FsckSkip || !ok {
+		return Result{}
+	}
+	if protected, _ := e.Attr("ro"); protected == "1" { // nothing could be repaired, and a checker fails for that alone
+		t.Record("decision", e.Devname()+" is not checked: it cannot be written")
 		return Result{}
 	}
 	program := "/sbin/fsck." + typ
@@ -63,11 +104,14 @@ func Check(t *ueventd.Task, w *handler.World, e *udevd.Entry, typ string, pass i
 	if w.Leaving() {
 		return Result{Verdict: Broken, Text: "is not checked while the machine is being stopped"}
 	}
-	args := arguments(typ, f)
+	shown := !w.Config.Log.Quiet && strings.HasPrefix(typ, "ext")
+	if shown { // e2fsck says how far it is
+		args = append(args, "-C0")
+	}
 	w.Say(handler.Detail, "checking "+e.Devname())
 	w.Checking(e.Devname(), true)
 	exit, err := ueventd.Do(t, program+" "+strings.Join(args, " ")+" "+e.Devname(), func(m machine.Machine) (machine.Exit, error) {
-		return m.Run(machine.Program{Path: program, Args: append(args, e.Devname())})
+		return m.Run(machine.Program{Path: program, Args: append(args, e.Devname()), Shown: shown})
 	})
 	w.Checking(e.Devname(), false)
 	if err != nil {
@@ -75,24 +119,26 @@ func Check(t *ueventd.Task, w *handler.World, e *udevd.Entry, typ string, pass i
 		return Result{}
 	}
 	t.Record("fsck", fmt.Sprintf("%s: exit %d: %s", e.Devname(), exit.Code, exit.Output))
-	return judge(w, e.Devname(), typ, exit)
+	res := judge(w, e.Devname(), typ, exit)
+	if res.Verdict == Mountable {
+		mark(t, file)
+	}
+	return res
 }
 
-// arguments are those of fsck(8) for the policy.
-func arguments(typ string, f bootcmd.Fsck) []string {
-	var args []string
-	switch f.Repair {
-	case bootcmd.RepairYes:
-		args = append(args, "-y")
-	case bootcmd.RepairNo:
-		args = append(args, "-n")
-	default:
-		args = append(args, "-a")
+// mark leaves the file by which systemd's fsck units know that a check was done
+// (systemd-fsck-root.service(8), systemd-fsck-usr.service).
+func mark(t *ueventd.Task, file string) {
+	name := map[string]string{"/": "root", "/usr": "usr"}[file]
+	if name == "" {
+		return
 	}
-	if f.Mode == bootcmd.FsckForce {
-		args = append(args, "-f")
+	err := ueventd.Act(t, "tell the real system that "+file+" was checked", func(m machine.Machine) error {
+		return m.WriteFile("/run/initramfs/fsck-"+name, nil, 0o644)
+	})
+	if err != nil {
+		t.Record("decision", "the real system checks "+file+" again: "+err.Error())
 	}
-	return args
 }
 
 func judge(w *handler.World, dev, typ string, exit machine.Exit) Result {

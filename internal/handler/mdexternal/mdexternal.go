@@ -353,8 +353,8 @@ func (h *Handler) late(t *ueventd.Task) ueventd.Outcome {
 		}
 		w.Say(handler.Loud, "Starting the firmware RAID "+c.name+" ("+c.kind+") degraded"+how+": "+c.describe()+". Nothing of it came for "+
 			goal.Seconds(w.Config.MD.Degraded.Wait)+".")
-		if w.Config.MD.Degraded.Mode == bootcmd.DegradedOverlay && w.Volatile == "" {
-			w.Volatile = "the firmware RAID " + c.name + " is degraded (rd.md.degraded=overlay)"
+		if w.Config.MD.Degraded.Mode == bootcmd.DegradedOverlay {
+			w.CoverRoot("the firmware RAID " + c.name + " is degraded (rd.md.degraded=overlay)")
 		}
 		if out, ok := h.mdadm(t, []string{"--incremental", "--run", "--offroot", "/dev/" + c.name}, frozen); !ok {
 			return out

@@ -418,8 +418,8 @@ func (h *Handler) sayDegraded(a *array, v *mdsuper.Array, name mdsuper.Name) {
 		return
 	}
 	h.w.Say(handler.Loud, text+". Nothing of it came for "+goal.Seconds(h.w.Config.MD.Degraded.Wait)+".")
-	if h.w.Config.MD.Degraded.Mode == bootcmd.DegradedOverlay && h.w.Volatile == "" {
-		h.w.Volatile = subject(v) + " is degraded (rd.md.degraded=overlay)"
+	if h.w.Config.MD.Degraded.Mode == bootcmd.DegradedOverlay {
+		h.w.CoverRoot(subject(v) + " is degraded (rd.md.degraded=overlay)")
 	}
 }
 

@@ -33,6 +33,9 @@ func (h *Handler) afterRoot(t *ueventd.Task) ueventd.Outcome {
 	for _, e := range h.wantedByFstab(t) {
 		key := "mount " + e.File
 		spec, err := e.Device()
+		if e.Options.Set&fstab.Bind != 0 { // a directory of the real system
+			spec, err = devspec.Spec{}, nil
+		}
 		if err != nil {
 			w.Say(handler.Loud, handler.SysRoot+"/etc/"+err.Error())
 			continue
@@ -52,8 +55,12 @@ func (h *Handler) wantedByFstab(t *ueventd.Task) []fstab.Entry {
 	if cfg.RootOnly || !cfg.UseFstab {
 		return nil
 	}
+	root := handler.SysRoot
+	if h.w.Lower != "" {
+		root = h.w.Lower
+	}
 	text, err := ueventd.Do(t, "read etc/fstab of the root", func(m machine.Machine) ([]byte, error) {
-		return m.ReadInRoot(handler.SysRoot, "/etc/fstab", maxFstab)
+		return m.ReadInRoot(root, "/etc/fstab", maxFstab)
 	})
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -71,7 +78,8 @@ func (h *Handler) wantedByFstab(t *ueventd.Task) []fstab.Entry {
 		if e.IsSwap() || e.File == "/" || e.File == "none" {
 			return true
 		}
-		return e.File != "/usr" && !e.Options.Has("x-initrd.mount") || e.Options.NoAuto()
+		// An empty root that covers the real one has its /usr, and no more.
+		return e.File != "/usr" && (!e.Options.Has("x-initrd.mount") || h.w.Lower != "") || e.Options.NoAuto()
 	})
 	sort.SliceStable(entries, func(i, j int) bool { return len(entries[i].File) < len(entries[j].File) })
 	return entries
@@ -105,7 +113,11 @@ func (h *Handler) want(key string, x extra) {
 	if d, ok := x.entry.Options.DeviceTimeout(); ok && d > 0 {
 		wait = d
 	}
-	w.Goals.Add(goal.Goal{Name: key, Want: x.spec.Describe() + " mounted on " + x.entry.File, Since: now,
+	what := x.spec.Describe()
+	if !x.spec.IsDevice() {
+		what = x.entry.Spec
+	}
+	w.Goals.Add(goal.Goal{Name: key, Want: what + " mounted on " + x.entry.File, Since: now,
 		Deadline: handler.DeadlineAt(now, wait), OnExpiry: "given up"})
 	w.Sched.Push(ueventd.Event{Queue: key, Kind: filter.Add, Name: x.spec.String()})
 }
@@ -118,7 +130,11 @@ func (h *Handler) extra(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if x == nil || g == nil || g.State == goal.Met {
 		return ueventd.Outcome{}
 	}
-	if above := h.above(x.entry.File); above != "" {
+	above := h.above(x.entry.File)
+	if above == "" && x.entry.Options.Set&fstab.Bind != 0 {
+		above = h.above(x.entry.Spec + "/") // what is shown is to be there
+	}
+	if above != "" {
 		return ueventd.WaitFor(above+" comes first", topicMounted+above)
 	}
 	if !x.spec.IsDevice() {
@@ -148,7 +164,9 @@ func (h *Handler) extra(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	o := x.entry.Options
 	req := request{goal: ev.Queue, spec: x.spec, target: target, types: x.entry.FSTypes, flags: uintptr(o.Set),
 		data: o.Data, readOnly: w.Config.Root.ReadOnly || o.Set&fstab.ReadOnly != 0, pass: x.entry.Pass}
-	if w.Config.Root.ReadOnlySet && !w.Config.Root.ReadOnly {
+	if h.layers.covered { // nothing below is written to
+		req.readOnly = true
+	} else if w.Config.Root.ReadOnlySet && !w.Config.Root.ReadOnly {
 		req.readOnly, req.flags = false, req.flags&^fstab.ReadOnly
 	}
 	if out, ok := h.mount(t, e, req); !ok {
@@ -192,29 +210,6 @@ func (h *Handler) target(t *ueventd.Task, file string) (string, error) {
 		return "", fmt.Errorf("%s is not a directory in the root", file)
 	}
 	return handler.SysRoot + info.Path, nil
-}
-
-// virtual mounts what is no block device: tmpfs, overlay, 9p.
-func (h *Handler) virtual(t *ueventd.Task, key string, x *extra) ueventd.Outcome {
-	if len(x.entry.FSTypes) == 0 {
-		return ueventd.Fail(fmt.Errorf("/etc/fstab:%d: %s needs a filesystem type", x.entry.Line, x.entry.Spec))
-	}
-	typ := x.entry.FSTypes[0]
-	h.w.LoadModules(t, "fs-"+typ)
-	target, err := h.target(t, x.entry.File)
-	if err != nil {
-		h.w.SetFact(key, goal.Fact{Subject: x.entry.File, Condition: goal.Blocked, Text: err.Error()})
-		return ueventd.WaitFor(err.Error(), handler.TopicRetry)
-	}
-	err = ueventd.Act(t, "mount "+typ+" on "+x.entry.File, func(m machine.Machine) error {
-		return m.Mount(machine.Mount{Source: x.entry.Spec, Target: target, FSType: typ,
-			Flags: uintptr(x.entry.Options.Set), Data: x.entry.Options.Data})
-	})
-	if err != nil {
-		h.w.SetFact(key, goal.Fact{Subject: x.entry.File, Condition: goal.Blocked, Text: err.Error()})
-		return ueventd.WaitFor(err.Error(), handler.TopicRetry)
-	}
-	return h.got(t, key)
 }
 
 // got notes that a filesystem is mounted, and has init looked for once all

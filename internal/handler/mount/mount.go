@@ -38,6 +38,7 @@ type Handler struct {
 	w      *handler.World
 	gates  []Gate
 	extras map[string]*extra // by the name of their goal
+	layers layers
 }
 
 // deviceTopic is notified when any device has changed.
@@ -70,8 +71,12 @@ func (h *Handler) Start() {
 	case devspec.None:
 		w.SetFact(RootGoal, goal.Fact{Subject: "root= on the kernel command line", Condition: goal.Blocked, Text: "missing"})
 	case devspec.Other:
+		try := "name a local block device with root="
+		if root.Scheme == "gpt-auto" || root.Scheme == "tmpfs" { // the full /init can
+			try += ", or build the image with --generic"
+		}
 		w.SetFact(RootGoal, goal.Fact{Subject: "root=" + root.Value, Condition: goal.Blocked,
-			Text: "names no local block device, and this image can start from nothing else", Try: "name a local block device with root="})
+			Text: "names no local block device, and this image can start from nothing else", Try: try})
 	}
 	w.Goals.Add(goal.Goal{Name: InitGoal, Want: "an init in the real root", Since: now, Last: true})
 }
@@ -97,16 +102,7 @@ func (h *Handler) root(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if !w.ResumeSettled {
 		return ueventd.WaitFor("resume comes before any mount", handler.TopicResumeSettled)
 	}
-	spec := w.Config.Root.Device
-	e, out := h.choose(t, RootGoal, "root device", spec)
-	if e == nil {
-		return out
-	}
-	w.Break(t, bootcmd.StagePreMount)
-	o := fstab.ParseOptions(w.Config.Root.Flags)
-	req := request{goal: RootGoal, spec: spec, target: handler.SysRoot, types: w.Config.Root.FSTypes,
-		flags: uintptr(o.Set &^ fstab.ReadOnly), data: o.Data, readOnly: w.Config.Root.ReadOnly, pass: 1}
-	if out, ok := h.mount(t, e, req); !ok {
+	if out, ok := h.layRoot(t); !ok {
 		return out
 	}
 	return h.gotRoot(t)
@@ -114,7 +110,7 @@ func (h *Handler) root(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 
 // mountedByHand takes a root that a person has mounted in the shell.
 func (h *Handler) mountedByHand(t *ueventd.Task, points []string) ueventd.Outcome {
-	if !slices.Contains(points, handler.SysRoot) {
+	if h.layers.base || !slices.Contains(points, handler.SysRoot) {
 		return ueventd.Outcome{}
 	}
 	t.Record("decision", "take the root that is mounted on "+handler.SysRoot)
@@ -218,7 +214,7 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 	}
 	var last error
 	for _, typ := range types {
-		typ = kernelType(typ)
+		typ = KernelType(typ)
 		if err := w.LoadModules(t, "fs-"+typ); err != nil && !errors.Is(err, machine.ErrNoModule) {
 			last = err
 		}
@@ -230,12 +226,11 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 		if topic != "" { // what was ready is not so any more
 			return ueventd.WaitFor(why, topic), false
 		}
-		last = ueventd.Act(t, fmt.Sprintf("mount %s on %s as %s, flags %#x, options %q", e.Devname(), r.target, typ, flags, data),
-			func(m machine.Machine) error {
-				return m.Mount(machine.Mount{Source: e.Devname(), Target: r.target, FSType: typ, Flags: flags, Data: data})
-			})
-		if last == nil {
+		if last = mountOn(t, e, r.target, typ, flags, data); last == nil {
 			w.Say(handler.Detail, fmt.Sprintf("mounted %s (%s) on %s", e.Devname(), typ, r.target))
+			return ueventd.Outcome{}, true
+		}
+		if protected == "1" && logInTheWay(typ, last) && h.withoutLog(t, e, r, typ, flags, data) {
 			return ueventd.Outcome{}, true
 		}
 	}
@@ -250,7 +245,7 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 // check runs the filesystem's checker where the policy and the image have
 // one.
 func (h *Handler) check(t *ueventd.Task, e *udevd.Entry, r request, typ string) (ueventd.Outcome, bool) {
-	switch v := fsck.Check(t, h.w, e, typ, r.pass); v.Verdict {
+	switch v := fsck.Check(t, h.w, e, typ, path.Clean("/"+strings.TrimPrefix(r.target, handler.SysRoot)), r.pass); v.Verdict {
 	case fsck.Mountable:
 		return ueventd.Outcome{}, true
 	default:
@@ -313,8 +308,8 @@ func content(e *udevd.Entry) string {
 	return "nothing recognised"
 }
 
-// kernelType is the name under which the kernel mounts what blkid calls typ.
-func kernelType(typ string) string {
+// KernelType is the name under which the kernel mounts what blkid calls typ.
+func KernelType(typ string) string {
 	switch typ {
 	case "ext2", "ext3":
 		return "ext4"

@@ -45,8 +45,25 @@ func (h *Handler) Start() {
 	case r.Disabled:
 		h.settle("resuming is switched off on the command line")
 		return
+	case !r.Device.IsDevice() && h.w.FindResume != nil:
+		h.w.Sched.Push(ueventd.Event{Queue: filter.Resume, Kind: kindFirmware})
+		return
 	case !r.Device.IsDevice():
 		h.settle("no resume device is configured")
+		return
+	}
+	h.wait()
+}
+
+// kindFirmware is the event that the firmware is to be asked for the device.
+const kindFirmware = "firmware"
+
+// wait makes the look for an image a goal.
+func (h *Handler) wait() {
+	r := h.w.Config.Resume
+	if g := h.w.Goals.Get(GoalName); g != nil { // it was not known, and is now
+		g.State, g.Owner, g.Deadline = goal.Unmet, filter.Resume, h.w.Sched.Now()+min(Patience, h.w.Config.Wait.Deadline)
+		h.w.DropFact(GoalName)
 		return
 	}
 	// The patience is the goal's deadline and not a timer of its own: it does
@@ -83,6 +100,23 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	switch ev.Kind {
 	case filter.Remove:
 		return ueventd.Outcome{}
+	case kindFirmware:
+		if err := w.FindResume(t); err != nil {
+			// There may be one: what is written now would be lost or worse.
+			if w.Goals.Get(GoalName) == nil {
+				w.Goals.Add(goal.Goal{Name: GoalName, Want: "to know whether a system is hibernated", Since: t.Now(),
+					Deadline: t.Now() + min(Patience, w.Config.Wait.Deadline), OnExpiry: "given up"})
+			}
+			w.SetFact(GoalName, goal.Fact{Subject: "the firmware's word of a hibernated system", Condition: goal.Blocked, Text: "cannot be read: " + err.Error(),
+				Try: "name the device with resume=, or boot with noresume, which loses the hibernated session"})
+			return ueventd.WaitFor(err.Error(), handler.TopicRetry)
+		}
+		if spec = w.Config.Resume.Device; !spec.IsDevice() {
+			h.settle("no resume device is configured, and the firmware names none")
+			return ueventd.Outcome{}
+		}
+		h.wait()
+		w.Sched.Notify(handler.TopicWanted)
 	case filter.Deadline:
 		if devs := w.Find(spec); len(devs) > 1 {
 			h.refuse(t, devs)

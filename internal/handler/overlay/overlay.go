@@ -1,0 +1,331 @@
+// Package overlay lays an overlay over the root: what the real system changes
+// goes to memory, or to a device of its own, and the root itself is not written
+// to. It knows the forms of dracut (rd.overlay), of Debian's overlayroot and of
+// systemd (systemd.volatile), and leaves the root below where each leaves it.
+//
+// It never writes to the root: it only moves its mount.
+package overlay
+
+import (
+	"errors"
+	"io/fs"
+	"strconv"
+
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/devspec"
+	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
+	"firstlight/internal/fstab"
+	"firstlight/internal/goal"
+	"firstlight/internal/handler"
+	"firstlight/internal/handler/mount"
+	"firstlight/internal/machine"
+	"firstlight/internal/timespan"
+	"firstlight/internal/udevd"
+	"firstlight/internal/ueventd"
+)
+
+// Flags of mount(2) that no option of fstab stands for (linux/mount.h).
+const (
+	remount = 1 << 5
+	move    = 1 << 13
+)
+
+// Handler covers the root.
+type Handler struct {
+	w       *handler.World
+	done    map[string]bool // steps, since they may be tried again
+	started bool            // the device for the changes is waited for
+}
+
+// New registers the handler.
+func New(w *handler.World) *Handler {
+	h := &Handler{w: w, done: map[string]bool{}}
+	w.Cover = h.cover
+	if d := w.Config.Overlay.Device; d.IsDevice() {
+		w.Want(d)
+		w.Seek(w.Config.Overlay.By+"=", &w.Config.Overlay.Device)
+	}
+	w.Sched.Route(queueTmpfs, h.tmpfsRoot)
+	return h
+}
+
+// queueTmpfs is that of a root in memory.
+const queueTmpfs = "tmpfs root"
+
+// Start makes a root in memory, if root=tmpfs asks for one.
+func (h *Handler) Start() {
+	w := h.w
+	if r := w.Config.Root.Device; r.Kind != devspec.Other || r.Scheme != "tmpfs" {
+		return
+	}
+	if !w.Config.Usr.Device.IsDevice() {
+		w.SetFact(mount.RootGoal, goal.Fact{Subject: "root=tmpfs", Condition: goal.Blocked, Text: "is an empty root, and nothing says what is to be its /usr",
+			Try: "name the filesystem with the system with mount.usr="})
+		return
+	}
+	w.DropFact(mount.RootGoal)
+	w.Sched.Push(ueventd.Event{Queue: queueTmpfs, Kind: filter.Add})
+}
+
+// places are where the parts of an overlay are mounted.
+type places struct {
+	source      string // what the mount table says of the overlay
+	lower       string
+	disk        string // where changes are mounted, "" when they are in /run itself
+	upper, work string
+}
+
+// at returns the places of a kind of overlay.
+func at(o bootcmd.Overlay) places {
+	switch o.Kind {
+	case bootcmd.OverlayMedia:
+		p := places{source: "overlayroot", lower: "/media/root-ro", disk: "/media/root-rw"}
+		p.upper, p.work = p.disk+o.Dir+"/overlay", p.disk+o.Dir+"/overlay-workdir/_"
+		return p
+	case bootcmd.OverlaySystemd:
+		const dir = "/run/systemd/overlay-sysroot"
+		return places{"overlay", dir + "/lower", dir + "/changes", dir + "/changes/upper", dir + "/changes/work"}
+	}
+	p := places{source: "LiveOS_rootfs", lower: "/run/rootfsbase", upper: "/run/overlayfs", work: "/run/ovlwork"}
+	if o.Tmpfs != "" || o.Device.IsDevice() {
+		p.disk = "/run/initramfs/overlayfs"
+		p.upper, p.work = p.disk+"/overlayfs", p.disk+"/ovlwork"
+		if o.Dir != "" {
+			p.upper, p.work = p.disk+o.Dir, p.disk+o.Dir+".work"
+		}
+	}
+	return p
+}
+
+// cover is handler.World's Cover.
+func (h *Handler) cover(t *ueventd.Task) (ueventd.Outcome, bool) {
+	w, o := h.w, h.w.Config.Overlay
+	if err := w.LoadModules(t, "fs-overlay"); err != nil && errors.Is(err, machine.ErrNoModule) {
+		return h.fail("the overlay filesystem has no driver in this image", "rebuild the image with --feature overlay-root")
+	}
+	if o.Kind == bootcmd.OverlayUsr {
+		return h.emptyRoot(t)
+	}
+	p := at(o)
+	var e *udevd.Entry
+	if o.Device.IsDevice() && !h.done["changes"] {
+		var out ueventd.Outcome
+		if e, out = h.device(t); e == nil {
+			return out, false
+		}
+	}
+	if err := h.assemble(t, o, p, e); err != nil {
+		return h.fail(err.Error(), "look at the kernel's messages (dmesg) for the reason")
+	}
+	h.say(o, p.lower)
+	return ueventd.Outcome{}, true
+}
+
+// say tells the person where what is written goes.
+func (h *Handler) say(o bootcmd.Overlay, lower string) {
+	if o.Kind == bootcmd.OverlayMedia {
+		lower += " (of the real system)"
+	}
+	where := "in memory, and is lost when the machine stops"
+	if o.Device.IsDevice() && !o.ReadOnly {
+		where = "on " + o.Device.String()
+	}
+	urgency := handler.Normal
+	if o.Kind == bootcmd.OverlayNone { // nobody asked for it on the command line
+		urgency = handler.Loud
+	}
+	h.w.Say(urgency, "the root is covered, since "+h.w.CoverAsked()+": what is written stays "+where+"; the root below is "+lower)
+}
+
+// fail says why the root is not covered; it is not used uncovered.
+func (h *Handler) fail(text, try string) (ueventd.Outcome, bool) {
+	h.w.SetFact(mount.RootGoal, goal.Fact{Subject: "the overlay over the root", Condition: goal.Blocked, Text: text, Try: try})
+	return ueventd.WaitFor("the root could not be covered: "+text, handler.TopicRetry), false
+}
+
+// device finds the one device for the changes.
+func (h *Handler) device(t *ueventd.Task) (*udevd.Entry, ueventd.Outcome) {
+	w, o := h.w, h.w.Config.Overlay
+	if o.Timeout > 0 && !h.started {
+		h.started = true
+		if g := w.Goals.Get(mount.RootGoal); g != nil && o.Timeout < timespan.Forever {
+			g.Deadline = handler.DeadlineAt(w.Sched.Now(), o.Timeout)
+		}
+	}
+	missing := func() (*udevd.Entry, ueventd.Outcome) {
+		w.SetFact(mount.RootGoal, goal.Fact{Subject: "the device for what is written", Condition: goal.Incomplete,
+			Text: o.By + " names " + o.Device.String() + ", which has not appeared",
+			Try:  "connect it, or let " + o.By + " keep what is written in memory"})
+		return nil, ueventd.WaitFor(o.Device.Describe(), udevd.TopicDevice)
+	}
+	if len(w.Find(o.Device)) == 0 {
+		return missing()
+	}
+	w.Identified(t)
+	devs := w.Find(o.Device)
+	switch {
+	case len(devs) == 0:
+		return missing()
+	case len(devs) > 1:
+		names := ""
+		for _, d := range devs {
+			names += " " + d.Devname()
+		}
+		w.SetFact(mount.RootGoal, goal.Fact{Subject: "the device for what is written, " + o.Device.String(), Condition: goal.Blocked,
+			Text: strconv.Itoa(len(devs)) + " devices have this name:" + names, Try: "name it in another way, PARTUUID= or a link of /dev/disk/by-id"})
+		return nil, ueventd.WaitFor("one device alone to be "+o.Device.String(), udevd.TopicDevice)
+	}
+	return devs[0], ueventd.Outcome{}
+}
+
+// assemble mounts the changes, moves the root below out of the way, and mounts
+// the overlay in its place. Each step is done once.
+func (h *Handler) assemble(t *ueventd.Task, o bootcmd.Overlay, p places, e *udevd.Entry) error {
+	text := h.fstab(t, handler.SysRoot)
+	if p.disk != "" {
+		if err := h.changes(t, o, p, e, text); err != nil {
+			return err
+		}
+	}
+	upper, work, lower := p.upper, p.work, p.lower
+	if o.Device.IsDevice() && o.ReadOnly {
+		// The changes that were kept are a second layer, and not written to.
+		lower, upper, work = p.upper+":"+p.lower, "/run/overlayfs", "/run/ovlwork"
+	}
+	if p.disk == "" || o.ReadOnly {
+		if err := h.make(t, "places", 0o755, upper, work); err != nil {
+			return err
+		}
+		if err := h.writeFstab(t, o, p, upper, text); err != nil {
+			return err
+		}
+	}
+	if err := h.step(t, "lower", machine.Mount{Source: handler.SysRoot, Target: p.lower, Flags: move}); err != nil {
+		return err
+	}
+	err := h.step(t, "overlay", machine.Mount{Source: p.source, Target: handler.SysRoot, FSType: "overlay",
+		Data: "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work})
+	if err != nil {
+		return err
+	}
+	switch o.Kind {
+	case bootcmd.OverlayMedia: // into the real system, where its tools look for them
+		for _, dir := range [...]string{p.lower, p.disk} {
+			if err := h.step(t, "move "+dir, machine.Mount{Source: dir, Target: handler.SysRoot + dir, Flags: move}); err != nil {
+				return err
+			}
+		}
+	case bootcmd.OverlaySystemd:
+		h.backing(t)
+	}
+	return nil
+}
+
+// changes mounts what takes the changes, and makes its directories. It is
+// mounted below /run first: only there are files written.
+func (h *Handler) changes(t *ueventd.Task, o bootcmd.Overlay, p places, e *udevd.Entry, text string) error {
+	const first = "/run/initramfs/changes"
+	if !h.done["changes"] {
+		m := machine.Mount{Source: "tmpfs-root", Target: first, FSType: "tmpfs", Data: "mode=0755"}
+		if o.Tmpfs != "" {
+			m.Data += "," + o.Tmpfs
+		}
+		if e != nil {
+			typ := e.Property("ID_FS_TYPE")
+			if typ == "" || e.Property("ID_FS_USAGE") != "filesystem" {
+				return fmt.Errorf("%s for what is written holds no filesystem", e.Devname())
+			}
+			if err := h.w.LoadModules(t, "fs-"+mount.KernelType(typ)); err != nil && !errors.Is(err, machine.ErrNoModule) {
+				return err
+			}
+			m = machine.Mount{Source: e.Devname(), Target: first, FSType: mount.KernelType(typ)}
+			if o.ReadOnly {
+				m.Flags = fstab.ReadOnly
+			}
+		}
+		if err := h.step(t, "changes", m); err != nil {
+			return err
+		}
+	}
+	inside := func(dir string) string { return first + dir[len(p.disk):] }
+	if !o.ReadOnly {
+		dirs := []string{inside(p.upper), inside(p.work)}
+		if o.Kind == bootcmd.OverlayMedia {
+			dirs = append(dirs, inside(p.upper)+"/media/root-ro", inside(p.upper)+"/media/root-rw")
+			for _, dir := range covered(text, o) {
+				dirs = append(dirs, p.inner(first, dir)...)
+			}
+		}
+		if err := h.make(t, "directories", 0o755, dirs...); err != nil {
+			return err
+		}
+		if err := h.writeFstab(t, o, p, inside(p.upper), text); err != nil {
+			return err
+		}
+	}
+	return h.step(t, "move changes", machine.Mount{Source: first, Target: p.disk, Flags: move})
+}
+
+// fstab reads that of the root below; without one there is nothing to change.
+func (h *Handler) fstab(t *ueventd.Task, root string) string {
+	if h.done["lower"] {
+		root = at(h.w.Config.Overlay).lower
+	}
+	text, err := ueventd.Do(t, "read etc/fstab of the root below", func(m machine.Machine) ([]byte, error) {
+		return m.ReadInRoot(root, "/etc/fstab", maxFstab)
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		h.w.Say(handler.Normal, err.Error())
+	}
+	return string(text)
+}
+
+// maxFstab bounds the root's fstab, in bytes.
+const maxFstab = 1 << 20
+
+// writeFstab writes the fstab that the real system sees into the changes,
+// where they are new each time: the line of the root would have its options
+// given to the overlay.
+func (h *Handler) writeFstab(t *ueventd.Task, o bootcmd.Overlay, p places, upper, text string) error {
+	if text == "" || h.done["fstab"] || o.Device.IsDevice() && !o.ReadOnly && o.Kind != bootcmd.OverlayMedia {
+		return nil
+	}
+	changed := Fstab(text, o)
+	if changed == text {
+		return nil
+	}
+	err := ueventd.Act(t, "write etc/fstab over that of the root", func(m machine.Machine) error {
+		return m.WriteFile(upper+"/etc/fstab", []byte(changed), 0o644)
+	})
+	h.done["fstab"] = err == nil
+	return err
+}
+
+// step mounts something, once.
+func (h *Handler) step(t *ueventd.Task, name string, m machine.Mount) error {
+	if h.done[name] {
+		return nil
+	}
+	err := ueventd.Act(t, fmt.Sprintf("mount %s on %s, type %q, flags %#x, options %q", m.Source, m.Target, m.FSType, m.Flags, m.Data),
+		func(w machine.Machine) error { return w.Mount(m) })
+	h.done[name] = err == nil
+	return err
+}
+
+// make makes directories, once.
+func (h *Handler) make(t *ueventd.Task, name string, mode fs.FileMode, dirs ...string) error {
+	if h.done[name] {
+		return nil
+	}
+	err := ueventd.Act(t, "make the directories of the overlay", func(m machine.Machine) error {
+		for _, dir := range dirs {
+			if err := m.Mkdir(dir, mode); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	h.done[name] = err == nil
+	return err
+}
