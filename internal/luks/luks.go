@@ -65,6 +65,9 @@ type Options struct {
 	// Ciphers decrypts keyslots with what Go lacks (serpent, twofish …). May
 	// be nil: such slots fail with ErrUnsupported.
 	Ciphers Ciphers
+	// Hashes has hash functions that are not built in. May be nil: keyslots
+	// with them fail with ErrUnsupported.
+	Hashes Hashes
 }
 
 // VolumeKey is the key that encrypts the data. Wipe it after use.
@@ -175,7 +178,7 @@ var errMismatch = errors.New("key does not match")
 // openSlot returns the volume key of one slot, or errMismatch.
 func openSlot(ctx Cancellation, k *luksfmt.Keyslot, d *luksfmt.Digest, area io.ReaderAt, pass []byte, o *Options) ([]byte, error) {
 	// What cannot work is found out before the slow part.
-	dec, err := newSectors(k.Encryption, k.AreaKeySize, o.Ciphers)
+	dec, err := newSectors(k.Encryption, k.AreaKeySize, o.Ciphers, o.Hashes)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +187,7 @@ func openSlot(ctx Cancellation, k *luksfmt.Keyslot, d *luksfmt.Digest, area io.R
 		// not look as if a passphrase protected anything.
 		return nil, errMismatch
 	}
-	split, err := newSplitter(k.AFHash)
+	split, err := newSplitter(o.Hashes, k.AFHash)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +205,7 @@ func openSlot(ctx Cancellation, k *luksfmt.Keyslot, d *luksfmt.Digest, area io.R
 		return nil, fmt.Errorf("decrypt its key material (%s): %w", k.Encryption, err)
 	}
 	key := split.merge(material, k.KeySize, k.Stripes)
-	ok, err := matches(ctx, d, key)
+	ok, err := matches(ctx, o.Hashes, d, key)
 	if err != nil || !ok {
 		clear(key)
 		if err == nil {
@@ -214,8 +217,8 @@ func openSlot(ctx Cancellation, k *luksfmt.Keyslot, d *luksfmt.Digest, area io.R
 }
 
 // matches says whether key is the one that the digest was made from.
-func matches(ctx Cancellation, d *luksfmt.Digest, key []byte) (bool, error) {
-	sum, err := pbkdf2(ctx, d.Hash, key, d.Salt, d.Iterations, len(d.Digest))
+func matches(ctx Cancellation, hashes Hashes, d *luksfmt.Digest, key []byte) (bool, error) {
+	sum, err := pbkdf2(ctx, hashes, d.Hash, key, d.Salt, d.Iterations, len(d.Digest))
 	if err != nil {
 		return false, fmt.Errorf("digest %d: %w", d.ID, err)
 	}
@@ -224,10 +227,10 @@ func matches(ctx Cancellation, d *luksfmt.Digest, key []byte) (bool, error) {
 
 // CheckKey says whether a volume key that came from elsewhere (a token, a
 // file) is that of the header. Its error is that of the header or the hash.
-func CheckKey(ctx Cancellation, h *luksfmt.Header, key []byte) (bool, error) {
+func CheckKey(ctx Cancellation, hashes Hashes, h *luksfmt.Header, key []byte) (bool, error) {
 	d, err := h.VolumeDigest()
 	if err != nil {
 		return false, err
 	}
-	return matches(ctx, d, key)
+	return matches(ctx, hashes, d, key)
 }

@@ -30,6 +30,9 @@ func main() {
 		run(v.name, func() error { return try(v) })
 	}
 	run("control", control)
+	for _, v := range costs {
+		run("time-"+v.name, func() error { return compareTime(v) })
+	}
 	fmt.Println("DONE")
 	unix.Sync()
 	unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
