@@ -36,9 +36,7 @@ var areas = [...]struct{ area, names string }{
 		" live.updates liveimg live_dir live_ram live_locale reset_overlay readonly_overlay rdlivedebug"},
 	{"an overlay over the root", "rd.overlay rd.overlay.readonly rd.overlay.reset rd.overlay.crypt overlay" +
 		" overlayroot systemd.volatile"},
-	{"verified images", "roothash usrhash rd.systemd.verity systemd.verity_root_data systemd.verity_root_hash" +
-		" systemd.verity_usr_data systemd.verity_usr_hash systemd.verity_root_options" +
-		" systemd.verity_usr_options rd.integrityd integritytab"},
+	{"integrity without encryption", "rd.integrityd integritytab"},
 	{"image pipelines", "pipeline getimage mountfs mountfs_opts overlayfs waitdev ping pipe_retry" +
 		" pipe_verify_sign ksfile noksfile"},
 	{"virtual machine tools", "guestfs_verbose guestfs_network guestfs_channel guestfs_rescue guestfs_noreboot"},

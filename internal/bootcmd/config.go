@@ -21,6 +21,7 @@ type Config struct {
 	Usr     Usr
 	Resume  Resume
 	Luks    Luks
+	Verity  Verity
 	LVM     LVM
 	MD      MD
 	Modules Modules

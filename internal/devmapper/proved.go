@@ -25,7 +25,7 @@ func (i Integrity) Target(start, length uint64) (Target, error) {
 		return Target{}, fmt.Errorf("integrity target: %w", err)
 	}
 	if strings.IndexByte("JBDR", i.Mode) < 0 || i.TagSize < 0 || i.TagSize > 1<<16 {
-		return Target{}, fmt.Errorf("integrity target: mode %q with tags of %d bytes", i.Mode, i.TagSize)
+		return Target{}, fmt.Errorf("integrity target: mode %q with tags of %d bytes", string(i.Mode), i.TagSize)
 	}
 	tag := "-"
 	if i.TagSize > 0 {

@@ -114,19 +114,25 @@ func Open(ctx Cancellation, h *luksfmt.Header, area io.ReaderAt, passphrase []by
 	if err != nil {
 		return nil, fmt.Errorf("unlock %s: %w", h.UUID, err)
 	}
-	slots := h.TryOrder()
+	slots := h.TryOrderOf(d)
 	if o.Keyslots != nil {
 		if slots, err = chosen(h, d, o.Keyslots); err != nil {
 			return nil, fmt.Errorf("unlock %s: %w", h.UUID, err)
 		}
 	}
+	return openSlots(ctx, h, slots, d, area, passphrase, &o)
+}
+
+// openSlots tries the passphrase on some slots until one gives the key of the
+// digest.
+func openSlots(ctx Cancellation, h *luksfmt.Header, slots []*luksfmt.Keyslot, d *luksfmt.Digest, area io.ReaderAt, passphrase []byte, o *Options) (*VolumeKey, error) {
 	var failed []error
 	tried := false
 	for _, k := range slots {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("unlock %s: %w", h.UUID, err)
 		}
-		key, err := openSlot(ctx, k, d, area, passphrase, &o)
+		key, err := openSlot(ctx, k, d, area, passphrase, o)
 		switch {
 		case err == nil:
 			return &VolumeKey{Keyslot: k.ID, Digest: d.ID, key: key}, nil

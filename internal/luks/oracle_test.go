@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"firstlight/internal/devmapper"
 	"firstlight/internal/luksfmt"
 	"firstlight/internal/luksfmt/hashname/rare"
 	"firstlight/internal/testtool"
@@ -417,6 +418,62 @@ func TestReencryptionUnderWayIsRefused(t *testing.T) {
 	}
 	if _, err := Table(h, MapOptions{Device: "7:0", DeviceSize: 24 << 20}); !errors.Is(err, luksfmt.ErrRefused) {
 		t.Errorf("Table: %v", err)
+	}
+}
+
+// What cryptsetup made of the keys is what we make of them, for each way to
+// re-encrypt; and whoever changes the header on the disk is found out.
+func TestReencryptionThatCanBeOpened(t *testing.T) {
+	big := []string{"--type", "luks2", "--luks2-metadata-size", "16k", "--luks2-keyslots-size", "8m"}
+	for name, args := range map[string][]string{
+		"checksum": nil, "sector size": {"--sector-size", "512"}, "journal": {"--resilience", "journal"}, "none": {"--resilience", "none"},
+		"other cipher": {"--cipher", "aes-cbc-essiv:sha256", "--key-size", "256"}, "sha1": {"--resilience-hash", "sha1"},
+		"decrypt": {"--decrypt", "--force-offline-reencrypt", "--header", "HEADER"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, old := format(t, join(big, cheapPBKDF2)...)
+			if name == "decrypt" {
+				header := filepath.Join(t.TempDir(), "header")
+				for i, a := range args {
+					if a == "HEADER" {
+						args[i] = header
+					}
+				}
+				cryptsetup(t, pass, join([]string{"reencrypt", "--init-only", "--key-file", "-"}, args, []string{path})...)
+				path = header
+			} else {
+				cryptsetup(t, pass, join([]string{"reencrypt", "--init-only", "--key-file", "-"}, cheapPBKDF2, args, []string{path})...)
+			}
+			f, h := open(t, path)
+			r, err := h.Reencryption()
+			if err != nil {
+				t.Fatal(err)
+			}
+			oldKey, newKey, err := OpenReencrypting(t.Context(), h, r, f, []byte(pass), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(oldKey.Bytes(), old) || name != "decrypt" && (newKey == nil || bytes.Equal(newKey.Bytes(), old)) {
+				t.Errorf("old key %x, want %x; new key %v", oldKey.Bytes(), old, newKey)
+			}
+			table, err := ReencryptingTable(h, r, func(d *luksfmt.Digest) devmapper.KeyRef {
+				if d == r.Old {
+					return oldKey.KeyringRef(h)
+				}
+				return newKey.KeyringRef(h)
+			}, MapOptions{Device: "7:0", DeviceSize: 24 << 20})
+			if err != nil || devmapper.CheckTable(table) != nil {
+				t.Errorf("table %v, %v", table, err)
+			}
+			if _, _, err := OpenReencrypting(t.Context(), h, r, f, []byte("wrong"), Options{}); !errors.Is(err, ErrWrongPassphrase) {
+				t.Errorf("wrong passphrase: %v", err)
+			}
+			// Somebody who can write to the disk makes it something else.
+			h.Reencrypt.Direction = "backward"
+			if _, _, err := OpenReencrypting(t.Context(), h, r, f, []byte(pass), Options{}); !errors.Is(err, luksfmt.ErrRefused) && name != "decrypt" {
+				t.Errorf("changed metadata: %v", err)
+			}
+		})
 	}
 }
 

@@ -29,6 +29,7 @@ func main() {
 	for _, v := range volumes {
 		run(v.name, func() error { return try(v) })
 	}
+	run("plain", comparePlain)
 	run("control", control)
 	for _, v := range costs {
 		run("time-"+v.name, func() error { return compareTime(v) })
