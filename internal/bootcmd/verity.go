@@ -43,22 +43,28 @@ func (p *parser) verified(v *VerityVolume, name string, at *devspec.Spec, asked 
 	if !v.Asked() || !p.c.Verity.Enabled {
 		return
 	}
-	part := func(h string) devspec.Spec {
-		return devspec.Spec{Kind: devspec.PartUUID, Value: h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:32]}
-	}
 	if v.Data.IsZero() {
-		v.Data = part(v.RootHash)
+		v.Data = half(v.RootHash)
 	}
 	if v.Hash.IsZero() {
-		v.Hash = part(v.RootHash[len(v.RootHash)-32:])
+		v.Hash = half(v.RootHash[len(v.RootHash)-32:])
 	}
-	mapped, err := devspec.Parse("/dev/mapper/" + name)
-	if err != nil {
-		return
-	}
+	mapped, _ := devspec.Parse("/dev/mapper/" + name) // one of two names, either of which is a device's
 	if asked.HasValue && *at != mapped {
 		p.arg = asked
-		p.report(Conflicting, "a root hash is given, so the verified device /dev/mapper/"+name+" is mounted, and not this", "")
+		p.report(Conflicting, "a root hash is given, so the verified device is mounted, and not this", "")
 	}
 	*at = mapped
+}
+
+// half is the partition with the first 128 bits of a hash as its UUID.
+func half(hash string) devspec.Spec {
+	uuid := make([]byte, 0, 36)
+	for i := range 32 {
+		if i == 8 || i == 12 || i == 16 || i == 20 {
+			uuid = append(uuid, '-')
+		}
+		uuid = append(uuid, hash[i])
+	}
+	return devspec.Spec{Kind: devspec.PartUUID, Value: string(uuid)}
 }

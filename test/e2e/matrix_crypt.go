@@ -17,7 +17,7 @@ func crypts() []Scenario {
 		// Every cipher, mode, hash and option, opened in one boot: the tables are
 		// those of cryptsetup.
 		{Name: "crypts", For: small("ext4", "luks", "lvm", "plain", "integrity"), Features: []string{"luks-rare"}, Layouts: on(all), Secret: true, Memory: 1024,
-			Append:  "ro root=/dev/many/root",
+			Append:  "ro root=/dev/many/root rd.timeout=600",
 			Include: []Include{{key, disks.CryptKey}, {"/etc/crypttab", disks.CryptTable(key)}},
 			Boots:   once(Want{Tables: true, Root: "/dev/(dm-[0-9]+|mapper/many-root) ext4"})},
 		{Name: "integrity", For: small("ext4", "dm-integrity", "lvm"), Layouts: on(disks.Integrity), Secret: true, Append: "ro root=/dev/ints/root",

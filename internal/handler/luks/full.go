@@ -3,6 +3,7 @@ package luks
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"firstlight/internal/blkid"
 	"firstlight/internal/crypttab"
@@ -16,6 +17,7 @@ import (
 	"firstlight/internal/luksfmt/hashname/rare"
 	"firstlight/internal/machine"
 	"firstlight/internal/udevd"
+	"firstlight/internal/ueventd"
 )
 
 // uncommon is what the full /init can do and the small one cannot. It is
@@ -27,6 +29,10 @@ type uncommon struct {
 	// occupied says what is on a device that is to be opened without a header.
 	occupied func(v *volume, e *udevd.Entry) error
 	// plain and authenticated carry out a mapping.
+	// await holds an authenticated volume until nothing can be resumed.
+	await func(h *Handler, t *ueventd.Task, e *udevd.Entry, v *volume)
+	// modules are those of a volume's ciphers.
+	modules       func(v *volume, hdr *luksfmt.Header) []string
 	plain         func(j mapping, m machine.Machine, secret []byte) error
 	tool          func(j mapping, m machine.Machine, secret []byte) error
 	reencryption  func(hdr *luksfmt.Header) (*luksfmt.Reencryption, error)
@@ -39,7 +45,7 @@ type uncommon struct {
 func NewFull(w *handler.World) *Handler {
 	h := New(w)
 	if w.Image.Full {
-		h.full = &uncommon{hashes: rare.New, describe: plainVolume, occupied: occupied, plain: openPlain, tool: openByTool, reencryption: (*luksfmt.Header).Reencryption, reencrypting: openReencrypting, authenticated: openAuthenticated}
+		h.full = &uncommon{hashes: rare.New, describe: plainVolume, occupied: occupied, await: await, modules: modules, plain: openPlain, tool: openByTool, reencryption: (*luksfmt.Header).Reencryption, reencrypting: openReencrypting, authenticated: openAuthenticated}
 	}
 	return h
 }
@@ -212,4 +218,38 @@ func occupied(v *volume, e *udevd.Entry) error {
 	}
 	return &stayLocked{"it holds " + what + ", and is to be opened as a plain volume, which has nothing before it",
 		"check the device in /etc/crypttab, or give it the option precheck=true"}
+}
+
+// await holds an authenticated volume back: dm-integrity replays its journal
+// when it starts, which writes to the disk.
+func await(h *Handler, t *ueventd.Task, e *udevd.Entry, v *volume) {
+	for !h.w.ResumeSettled {
+		h.locked(e, v, "waits until it is known that nothing is resumed: dm-integrity writes to the disk")
+		t.Wait("that nothing is resumed", handler.TopicResumeSettled)
+	}
+}
+
+// modules are the aliases of what a volume's table and keyslots need.
+func modules(v *volume, hdr *luksfmt.Header) []string {
+	switch {
+	case v.foreign:
+		return []string{"algif_skcipher", "algif_hash", "crypto-xts", "crypto-cbc"}
+	case v.plain != nil:
+		return cipherModules(v.plain.Cipher)
+	}
+	var names []string
+	for i := range hdr.Segments {
+		s := &hdr.Segments[i]
+		names = append(names, cipherModules(s.Encryption)...)
+		if s.Integrity != "" {
+			names = append(append(names, "dm-integrity"), cipherModules(s.Integrity)...)
+			if strings.Contains(s.Integrity, "(") {
+				names = append(names, "crypto-authenc")
+			}
+		}
+	}
+	for i := range hdr.Keyslots {
+		names = append(names, cipherModules(hdr.Keyslots[i].Encryption)...)
+	}
+	return names
 }

@@ -136,11 +136,7 @@ func (h *Handler) fitHeader(t *ueventd.Task, e *udevd.Entry, v *volume) (*luksfm
 			return nil, &stayLocked{"its data is authenticated (" + s.Integrity + "), which this image cannot do",
 				"rebuild the image with --feature luks-integrity"}
 		}
-		// dm-integrity replays its journal when it starts.
-		for !h.w.ResumeSettled {
-			h.locked(e, v, "waits until it is known that nothing is resumed: dm-integrity writes to the disk")
-			t.Wait("that nothing is resumed", handler.TopicResumeSettled)
-		}
+		h.full.await(h, t, e, v)
 	}
 	return hdr, nil
 }
@@ -204,24 +200,10 @@ func (h *Handler) header(t *ueventd.Task, e *udevd.Entry, v *volume) (*luksfmt.H
 func (h *Handler) loadDrivers(t *ueventd.Task, v *volume, hdr *luksfmt.Header) {
 	names := []string{"dm-mod", "dm-crypt"}
 	drivers := names
-	if v.foreign {
-		names = append(names, "algif_skcipher", "algif_hash", "crypto-xts", "crypto-cbc")
-	} else if v.plain != nil {
-		names = append(names, cipherModules(v.plain.Cipher)...)
+	if h.full != nil {
+		names = append(names, h.full.modules(v, hdr)...)
 	} else if s, err := hdr.DataSegment(); err == nil {
 		names = append(names, cipherModules(s.Encryption)...)
-		if s.Integrity != "" {
-			drivers = append(drivers[:2:2], "dm-integrity")
-			names = append(append(names, "dm-integrity"), cipherModules(s.Integrity)...)
-			if strings.Contains(s.Integrity, "(") {
-				names = append(names, "crypto-authenc")
-			}
-		}
-		for _, k := range hdr.TryOrder() {
-			if k.Encryption != s.Encryption {
-				names = append(names, cipherModules(k.Encryption)...)
-			}
-		}
 	}
 	h.w.AddMissingDriver(ueventd.Act(t, "load "+strings.Join(names, " "), func(m machine.Machine) error {
 		m.Load(names...)
