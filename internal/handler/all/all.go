@@ -47,7 +47,10 @@ func usual(encrypted boot.Register) []boot.Register {
 		func(w *handler.World) func() { lvm.New(w); return nil },
 		func(w *handler.World) func() { gates = append(gates, btrfs.New(w).Gate); return nil },
 		encrypted,
-		func(w *handler.World) func() { return func() { verity.Absent(w) } },
+		func(w *handler.World) func() {
+			gates = append(gates, verity.Gate(w))
+			return func() { verity.Absent(w) }
+		},
 		func(w *handler.World) func() { return mount.New(w, gates...).Start },
 	}
 }

@@ -5,6 +5,7 @@ package verity
 
 import (
 	"errors"
+	"strings"
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devmapper"
@@ -100,8 +101,10 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if v.problem != nil {
 		return h.blocked(key, v, v.problem, "correct the kernel's command line")
 	}
-	if h.mapped(v.name) != nil {
+	if e := h.mapped(v.name); e != nil && strings.HasPrefix(e.Property("DM_UUID"), kind) {
 		return h.done(key, v)
+	} else if e != nil {
+		return h.blocked(key, v, fmt.Errorf("the name is taken by %s, which is not verified", e.Devname()), "give that one another name")
 	}
 	var devs [3]*udevd.Entry
 	parts := [...]struct {

@@ -129,3 +129,19 @@ func TestSmallInitSaysWhatItLacks(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// A device that happens to have the name is not mounted instead.
+func TestNothingElseIsMountedUnderTheName(t *testing.T) {
+	_, _, root := made(t)
+	b := boot(t, "roothash="+root+named)
+	b.Add(handlertest.Disk{Name: "dm-5", Attrs: map[string]string{"dm/name": "root", "dm/uuid": "CRYPT-LUKS2-x-root", "dm/suspended": "0"}})
+	b.ChangeWith(handlertest.Disk{Name: "dm-5"}, map[string]string{"DM_COOKIE": "4194304"})
+	e := b.World().Devices.ByName("/dev/dm-5")
+	if e.Property("DM_NAME") != "root" {
+		t.Fatalf("the device has the name %q", e.Property("DM_NAME"))
+	}
+	topic, why, _ := Gate(b.World())(e)
+	if topic == "" || !strings.Contains(why, "not a verified one") {
+		t.Errorf("%q, %q", topic, why)
+	}
+}
