@@ -477,11 +477,13 @@ func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.H
 	readOnly, _ := e.Attr("ro")
 	major, minor, _ := e.Devnum()
 	o := v.options
-	job := mapping{hdr: hdr, volume: v, devname: e.Devname(), name: name, cookie: h.cookie(0), hidden: h.cookie(devmapper.Temporary),
-		full: h.full, keyFile: keyFile,
+	job := mapping{hdr: hdr, volume: v, devname: e.Devname(), name: name, cookie: h.cookie(0), full: h.full, keyFile: keyFile,
 		readOnly: readOnly == "1" || o.ReadOnly, options: luks.MapOptions{
 			Device: fmt.Sprintf("%d:%d", major, minor), AllowDiscards: o.Discard, SameCPUCrypt: o.SameCPUCrypt,
 			SubmitFromCryptCPUs: o.SubmitFromCryptCPUs, NoReadWorkqueue: o.NoReadWorkqueue, NoWriteWorkqueue: o.NoWriteWorkqueue}}
+	if h.full != nil {
+		job.hidden = h.cookie(devmapper.Temporary)
+	}
 	if s := o.KeySlot(); s >= 0 {
 		job.slots = []int{s}
 	}
