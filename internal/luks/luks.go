@@ -30,6 +30,8 @@ var (
 	// ErrUnsupported is wrapped by the error for a keyslot whose cipher, hash
 	// or key derivation is not available.
 	ErrUnsupported = errors.New("not supported")
+	// ErrMemory is what every *MemoryError is.
+	ErrMemory = errors.New("too little memory")
 )
 
 // MaxMemory is the most that an argon2 keyslot may ask for, in bytes. It is
@@ -41,6 +43,9 @@ const MaxMemory = 4 << 30
 type MemoryError struct {
 	Need, Available uint64 // bytes; Available is 0 where Need is beyond MaxMemory
 }
+
+// Is makes it ErrMemory.
+func (e *MemoryError) Is(err error) bool { return err == ErrMemory }
 
 func (e *MemoryError) Error() string {
 	if e.Available == 0 {

@@ -283,6 +283,8 @@ func (h *Handler) outcome(v *volume, e *udevd.Entry, err error) ueventd.Outcome 
 // advice is what a person can do about a device that cannot be unlocked.
 func advice(err error) string {
 	switch {
+	case errors.Is(err, luks.ErrMemory):
+		return "give the machine more memory, or the key slot a cheaper derivation (cryptsetup luksConvertKey --pbkdf-memory)"
 	case errors.Is(err, luksfmt.ErrRefused):
 		return "unlock it in a rescue system with cryptsetup"
 	case errors.Is(err, luksfmt.ErrNoLUKS), errors.Is(err, luksfmt.ErrCorrupt):

@@ -118,8 +118,11 @@ func (h *Handler) fitHeader(t *ueventd.Task, e *udevd.Entry, v *volume) (*luksfm
 			"Nothing is repaired here; do it with cryptsetup repair "+e.Devname())
 	}
 	if err := hdr.Refusal(); err != nil {
-		if h.full == nil || hdr.Reencrypt == nil {
+		if hdr.Reencrypt == nil {
 			return nil, err
+		}
+		if h.full == nil {
+			return nil, &stayLocked{err.Error(), "finish it in a rescue system, or rebuild the image with --feature luks-rare"}
 		}
 		// Between two pieces it is as good as any other.
 		if v.reencryption, err = h.full.reencryption(hdr); err != nil {
