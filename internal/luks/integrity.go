@@ -14,9 +14,10 @@ import (
 // volume, as cryptsetup has it.
 func IntegrityName(name string) string { return name + "_dif" }
 
-// IntegrityDMUUID is its UUID.
+// IntegrityDMUUID is its UUID, as cryptsetup has it since version 2.7, which
+// finds the device by it. Version 2.6 called it CRYPT-INTEGRITY-NAME_dif.
 func IntegrityDMUUID(h *luksfmt.Header, name string) string {
-	s := "CRYPT-INTEGRITY-" + IntegrityName(name)
+	s := "CRYPT-SUBDEV-" + strings.ReplaceAll(h.UUID, "-", "") + "-" + IntegrityName(name)
 	return s[:min(len(s), devmapper.MaxUUID)]
 }
 
@@ -70,7 +71,7 @@ func AuthenticatedTable(h *luksfmt.Header, sb *integrityfmt.Superblock, o MapOpt
 	c.Cipher, c.Offset, c.AllowDiscards = cipher, 0, false // dm-integrity takes no discards
 	c.Integrity, c.IntegrityTag, c.IntegrityKeySize = "aead", sb.TagSize, s.IntegrityKeySize
 	if s.Integrity == "none" {
-		c.Cipher, c.Integrity = s.Encryption, "none"
+		c.Integrity = "none"
 	}
 	t, err := c.Target(0, sb.Sectors)
 	if err != nil {
@@ -98,12 +99,12 @@ func authenticated(spec, integrity string) (string, error) {
 	switch {
 	case name == "" || iv == "":
 		return "", fmt.Errorf("cipher %q: %w", spec, ErrUnsupported)
-	case integrity == "none":
-		return spec, nil
-	case integrity == "aead":
+	case integrity == "aead" && mode == "ccm":
+		return "capi:rfc4309(" + inner + ")-" + iv, nil
+	case integrity == "aead", integrity == "none":
 		return "capi:" + inner + "-" + iv, nil
 	case integrity == "poly1305":
-		return "capi:rfc7539(" + name + ",poly1305)-" + iv, nil
+		return "capi:rfc7539(" + inner + ",poly1305)-" + iv, nil
 	case strings.HasPrefix(integrity, "hmac("), strings.HasPrefix(integrity, "cmac("):
 		return "capi:authenc(" + integrity + "," + inner + ")-" + iv, nil
 	}
