@@ -34,9 +34,7 @@ var areas = [...]struct{ area, names string }{
 		" rd.live.overlay.nouserconfirmprompt rd.writable.fsimg rd.minmem iso_scan/filename updates" +
 		" live.updates liveimg live_dir live_ram live_locale rdlivedebug"},
 	{"the changes that an overlay keeps", "rd.overlay.reset rd.overlay.crypt overlay"},
-	{"verified images", "roothash usrhash rd.systemd.verity systemd.verity_root_data systemd.verity_root_hash" +
-		" systemd.verity_usr_data systemd.verity_usr_hash systemd.verity_root_options" +
-		" systemd.verity_usr_options rd.integrityd integritytab"},
+	{"integrity without encryption", "rd.integrityd integritytab"},
 	{"image pipelines", "pipeline getimage mountfs mountfs_opts overlayfs waitdev ping pipe_retry" +
 		" pipe_verify_sign ksfile noksfile"},
 	{"virtual machine tools", "guestfs_verbose guestfs_network guestfs_channel guestfs_rescue guestfs_noreboot"},

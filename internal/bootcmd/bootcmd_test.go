@@ -71,6 +71,7 @@ func TestDefaults(t *testing.T) {
 	want := &Config{
 		Root:     Root{ReadOnly: true},
 		Luks:     Luks{Enabled: true, Crypttab: true, Timeout: timespan.Forever},
+		Verity:   Verity{Enabled: true},
 		LVM:      LVM{Enabled: true, Conf: true},
 		MD:       MD{Enabled: true, Conf: true, IMSM: true, DDF: true, Degraded: Degraded{Wait: 15 * time.Second}},
 		Wait:     Wait{90 * time.Second, 15 * time.Second, 10 * time.Second, 5 * time.Second},

@@ -23,6 +23,7 @@ type Config struct {
 	Loop    Loop
 	Resume  Resume
 	Luks    Luks
+	Verity  Verity
 	LVM     LVM
 	MD      MD
 	Modules Modules

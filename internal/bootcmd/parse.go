@@ -60,6 +60,7 @@ func Parse(sources ...Source) (*Config, []Problem) {
 	p := &parser{reported: map[string]bool{}, c: &Config{
 		Root:     Root{ReadOnly: true},
 		Luks:     Luks{Enabled: true, Crypttab: true, Timeout: timespan.Forever},
+		Verity:   Verity{Enabled: true},
 		LVM:      LVM{Enabled: true, Conf: true},
 		MD:       MD{Enabled: true, Conf: true, IMSM: true, DDF: true, Degraded: Degraded{Wait: unset}},
 		Wait:     Wait{defaultDeadline, unset, defaultExplain, defaultProgress},
@@ -203,6 +204,8 @@ func (p *parser) finish() {
 		p.arg, p.known = p.usr, "mount.usr"
 		c.Usr.Device = p.rootSpec(c.Usr.FSTypes)
 	}
+	p.verified(&c.Verity.Root, "root", &c.Root.Device, p.root)
+	p.verified(&c.Verity.Usr, "usr", &c.Usr.Device, p.usr)
 	if !p.usrFlags && c.Root.Device.Scheme != "tmpfs" { // whose options are not a disk's
 		c.Usr.Flags = c.Root.Flags
 	}

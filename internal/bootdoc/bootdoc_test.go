@@ -65,7 +65,7 @@ func TestPageIsCurrent(t *testing.T) {
 func TestUsagesParse(t *testing.T) {
 	values := strings.NewReplacer("BOOL", "1", "SECONDS", "5", "STAGE", "mount", "UUID=NAME", "0a1b2c3d=root", "UUID", "0a1b2c3d-0001-4002-8003-aabbccddeeff",
 		"VG/LV", "vg/root", "DEVICE", "/dev/sda2", "PAGES", "8", "BYTES", "512", "TYPE", "ext4", "NAME", "abc", "PATH", "/k", "LEVEL", "debug", "TARGET", "console",
-		"OPTIONS", "discard", "OPTION", "discard", "WORD", "debug", "SERIAL", "S1", "TAG", "t", "DATASET", "a/b")
+		"OPTIONS", "discard", "OPTION", "discard", "WORD", "debug", "SERIAL", "S1", "TAG", "t", "DATASET", "a/b", "HASH", strings.Repeat("0a", 32))
 	for _, s := range sections {
 		for _, p := range s.params {
 			usage := p.usage

@@ -55,6 +55,18 @@ var sections = []section{
 		{"luks-discard", "luks-discard[=DEVICE]", "The same as rd.luks.allow-discards."},
 		{"no-luks", "no-luks", "The same as rd.luks=0."},
 	}},
+	{"Verified devices", "They need the feature verity in the image. With a root hash it is the verified device that is mounted, /dev/mapper/root or /dev/mapper/usr, and nothing else, whatever root= and mount.usr= say. A root hash that is not that of the hash tree, or data that does not fit it, never boots.", []param{
+		{"roothash", "roothash=HASH", "The root hash of the root, in hexadecimal. Without the next parameters data and hash tree are the partitions whose UUIDs are the first and the last 128 bits of it."},
+		{"systemd.verity_root_data", "systemd.verity_root_data=DEVICE", "Where the data is."},
+		{"systemd.verity_root_hash", "systemd.verity_root_hash=DEVICE", "Where the hash tree is."},
+		{"systemd.verity_root_options", "systemd.verity_root_options=OPTION[,OPTION]…", "Options as in veritytab(5): superblock=, format=, data-block-size=, hash-block-size=, data-blocks=, hash-offset=, salt=, uuid=, hash=, ignore-corruption, restart-on-corruption, panic-on-corruption, ignore-zero-blocks, check-at-most-once, fec-device=, fec-offset=, fec-roots=. root-hash-signature= is refused: signatures are not supported yet."},
+		{"usrhash", "usrhash=HASH", "The same for /usr."},
+		{"systemd.verity_usr_data", "systemd.verity_usr_data=DEVICE", "Where its data is."},
+		{"systemd.verity_usr_hash", "systemd.verity_usr_hash=DEVICE", "Where its hash tree is."},
+		{"systemd.verity_usr_options", "systemd.verity_usr_options=OPTION[,OPTION]…", "Its options."},
+		{"rd.systemd.verity", "rd.systemd.verity=BOOL", "With 0 no verified device is set up. Default 1."},
+		{"systemd.verity", "systemd.verity=BOOL", "The same."},
+	}},
 	{"Volume groups and arrays", "", []param{
 		{"rd.lvm", "rd.lvm=BOOL", "With 0 no volume group is activated. Default 1."},
 		{"rd.lvm.conf", "rd.lvm.conf=BOOL", "With 0 the system ID that the lvm.conf of the machine gave it when the image was built is not used: volume groups that have one are refused. Default 1."},

@@ -53,11 +53,18 @@ func (d *detector) layer(dev, name, what string, slaves []string) error {
 		switch {
 		case strings.HasPrefix(uuid, "CRYPT-VERITY-"):
 			d.fact("layer:verity", why)
-		case strings.HasPrefix(uuid, "CRYPT-INTEGRITY-"), strings.HasPrefix(uuid, "CRYPT-SUBDEV-"):
-			d.fact("layer:integrity", why)
+		case strings.HasPrefix(uuid, "CRYPT-SUBDEV-"), strings.HasPrefix(uuid, "CRYPT-INTEGRITY-") && strings.HasSuffix(dm, "_dif"):
+			d.fact("layer:integrity", why) // below LUKS, as cryptsetup calls it
+		case strings.HasPrefix(uuid, "CRYPT-INTEGRITY-"):
+			d.fact("layer:dm-integrity", why)
 		case kind == "CRYPT":
 			d.crypt = true
 			d.names = append(d.names, dm)
+			for prefix, fact := range map[string]string{"CRYPT-PLAIN-": "layer:plain", "CRYPT-TCRYPT-": "layer:tcrypt", "CRYPT-BITLK-": "layer:bitlk"} {
+				if strings.HasPrefix(uuid, prefix) {
+					d.fact(fact, why)
+				}
+			}
 			d.fact("layer:luks", why)
 		case kind == "LVM":
 			d.lvm(why, slaves)

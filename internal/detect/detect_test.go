@@ -174,7 +174,10 @@ func TestLayers(t *testing.T) {
 		{"LVM-xyz-tpool", "layer:dm layer:lvm"},
 		{"mpath-360", "layer:dm layer:multipath"},
 		{"CRYPT-VERITY-ab-root", "layer:dm layer:verity"},
-		{"CRYPT-PLAIN-root", "layer:dm layer:luks need:keyboard"},
+		{"CRYPT-PLAIN-root", "layer:dm layer:plain layer:luks need:keyboard"},
+		{"CRYPT-TCRYPT-root", "layer:dm layer:tcrypt layer:luks need:keyboard"},
+		{"CRYPT-SUBDEV-ab-root_dif", "layer:dm layer:integrity"},
+		{"CRYPT-INTEGRITY-root", "layer:dm layer:dm-integrity"},
 		{"part1-mpath-360", "layer:dm"},
 		{"", "layer:dm"},
 	} {

@@ -33,14 +33,15 @@ type sectors struct {
 	null                    bool
 	kernel                  string // name in the crypto API, if the kernel shall do it
 	from                    Ciphers
+	hashes                  Hashes
 }
 
 // newSectors reads "cipher-mode-iv:option".
-func newSectors(spec string, keySize int, from Ciphers) (*sectors, error) {
+func newSectors(spec string, keySize int, from Ciphers, hashes Hashes) (*sectors, error) {
 	unsupported := func(why string) error {
 		return fmt.Errorf("cipher %q: %s: %w", spec, why, ErrUnsupported)
 	}
-	s := &sectors{from: from}
+	s := &sectors{from: from, hashes: hashes}
 	rest := ""
 	s.cipher, rest, _ = strings.Cut(spec, "-")
 	s.mode, rest, _ = strings.Cut(rest, "-")
@@ -61,10 +62,10 @@ func newSectors(spec string, keySize int, from Ciphers) (*sectors, error) {
 	switch s.iv {
 	case "plain", "plain64", "plain64be", "null", "benbi":
 	case "essiv":
-		if s.mode != "cbc" {
-			return nil, unsupported("essiv is for cbc")
+		if s.mode == "ecb" || s.ivOpt == "" {
+			return nil, unsupported("essiv is made with a hash, for a mode that has an IV")
 		}
-		if _, err := newHash(s.ivOpt); err != nil && from == nil {
+		if _, err := hashes.find(s.ivOpt); err != nil && from == nil {
 			return nil, fmt.Errorf("cipher %q: %w", spec, err)
 		}
 	case "":
@@ -75,10 +76,9 @@ func newSectors(spec string, keySize int, from Ciphers) (*sectors, error) {
 		return nil, unsupported("unknown IV")
 	}
 	switch {
-	case s.cipher == "aes" && s.mode == "xts" && (keySize == 32 || keySize == 64):
-		return s, nil
-	case s.cipher == "aes" && (s.mode == "cbc" || s.mode == "ecb") && (keySize == 16 || keySize == 24 || keySize == 32):
-		if _, err := newHash(s.ivOpt); s.iv != "essiv" || err == nil {
+	case s.cipher == "aes" && (s.mode == "xts" && (keySize == 32 || keySize == 64) ||
+		(s.mode == "cbc" || s.mode == "ecb") && (keySize == 16 || keySize == 24 || keySize == 32)):
+		if _, err := hashes.find(s.ivOpt); s.iv != "essiv" || err == nil {
 			return s, nil
 		}
 	case s.cipher == "aes" && (s.mode == "xts" || s.mode == "cbc" || s.mode == "ecb"):
@@ -171,24 +171,25 @@ func (s *sectors) builtin(key []byte) (func(sector []byte, iv *[16]byte), error)
 	if err != nil {
 		return nil, err
 	}
+	one := func(b []byte, iv *[16]byte) { cbcDecrypt(block, b, iv) }
 	switch s.mode {
 	case "xts":
 		tweak, err := aes.NewCipher(key[len(key)/2:])
 		if err != nil {
 			return nil, err
 		}
-		return func(b []byte, iv *[16]byte) { xtsDecrypt(block, tweak, b, iv) }, nil
+		one = func(b []byte, iv *[16]byte) { xtsDecrypt(block, tweak, b, iv) }
 	case "ecb":
-		return func(b []byte, _ *[16]byte) {
+		one = func(b []byte, _ *[16]byte) {
 			for ; len(b) > 0; b = b[16:] {
 				block.Decrypt(b[:16], b[:16])
 			}
-		}, nil
+		}
 	}
 	if s.iv != "essiv" {
-		return func(b []byte, iv *[16]byte) { cbcDecrypt(block, b, iv) }, nil
+		return one, nil
 	}
-	newH, err := newHash(s.ivOpt)
+	newH, err := s.hashes.find(s.ivOpt)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +203,7 @@ func (s *sectors) builtin(key []byte) (func(sector []byte, iv *[16]byte), error)
 	}
 	return func(b []byte, iv *[16]byte) {
 		essiv.Encrypt(iv[:], iv[:])
-		cbcDecrypt(block, b, iv)
+		one(b, iv)
 	}, nil
 }
 

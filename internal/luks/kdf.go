@@ -17,7 +17,7 @@ func derive(ctx Cancellation, k *luksfmt.Keyslot, pass []byte, o *Options) ([]by
 	f := &k.KDF
 	switch f.Type {
 	case "pbkdf2":
-		return pbkdf2(ctx, f.Hash, pass, f.Salt, f.Iterations, k.AreaKeySize)
+		return pbkdf2(ctx, o.Hashes, f.Hash, pass, f.Salt, f.Iterations, k.AreaKeySize)
 	case "argon2i", "argon2id":
 		need := uint64(f.Memory) << 10
 		if need > MaxMemory {
@@ -41,9 +41,16 @@ func derive(ctx Cancellation, k *luksfmt.Keyslot, pass []byte, o *Options) ([]by
 	return nil, fmt.Errorf("key derivation %q: %w", f.Type, ErrUnsupported)
 }
 
-// newHash is hashname.New with this package's error.
-func newHash(name string) (func() hash.Hash, error) {
+// Hashes is a source of hash functions beyond those of package hashname. It
+// returns the constructor, or an error that wraps hashname.ErrUnknown.
+type Hashes func(name string) (func() hash.Hash, error)
+
+// find returns the constructor of a hash function, wherever it comes from.
+func (more Hashes) find(name string) (func() hash.Hash, error) {
 	h, err := hashname.New(name)
+	if err != nil && more != nil {
+		h, err = more(name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrUnsupported)
 	}
@@ -56,8 +63,8 @@ const checkEvery = 1 << 13
 
 // pbkdf2 derives size bytes (RFC 8018, 5.2). The standard library's cannot
 // be cancelled, and brings hashes along that nothing else here needs.
-func pbkdf2(ctx Cancellation, hashName string, pass, salt []byte, iterations, size int) ([]byte, error) {
-	newH, err := newHash(hashName)
+func pbkdf2(ctx Cancellation, hashes Hashes, hashName string, pass, salt []byte, iterations, size int) ([]byte, error) {
+	newH, err := hashes.find(hashName)
 	if err != nil {
 		return nil, err
 	}

@@ -30,6 +30,8 @@ var (
 	// ErrUnsupported is wrapped by the error for a keyslot whose cipher, hash
 	// or key derivation is not available.
 	ErrUnsupported = errors.New("not supported")
+	// ErrMemory is what every *MemoryError is.
+	ErrMemory = errors.New("too little memory")
 )
 
 // MaxMemory is the most that an argon2 keyslot may ask for, in bytes. It is
@@ -41,6 +43,9 @@ const MaxMemory = 4 << 30
 type MemoryError struct {
 	Need, Available uint64 // bytes; Available is 0 where Need is beyond MaxMemory
 }
+
+// Is makes it ErrMemory.
+func (e *MemoryError) Is(err error) bool { return err == ErrMemory }
 
 func (e *MemoryError) Error() string {
 	if e.Available == 0 {
@@ -65,6 +70,9 @@ type Options struct {
 	// Ciphers decrypts keyslots with what Go lacks (serpent, twofish …). May
 	// be nil: such slots fail with ErrUnsupported.
 	Ciphers Ciphers
+	// Hashes has hash functions that are not built in. May be nil: keyslots
+	// with them fail with ErrUnsupported.
+	Hashes Hashes
 }
 
 // VolumeKey is the key that encrypts the data. Wipe it after use.
@@ -111,19 +119,25 @@ func Open(ctx Cancellation, h *luksfmt.Header, area io.ReaderAt, passphrase []by
 	if err != nil {
 		return nil, fmt.Errorf("unlock %s: %w", h.UUID, err)
 	}
-	slots := h.TryOrder()
+	slots := h.TryOrderOf(d)
 	if o.Keyslots != nil {
 		if slots, err = chosen(h, d, o.Keyslots); err != nil {
 			return nil, fmt.Errorf("unlock %s: %w", h.UUID, err)
 		}
 	}
+	return openSlots(ctx, h, slots, d, area, passphrase, &o)
+}
+
+// openSlots tries the passphrase on some slots until one gives the key of the
+// digest.
+func openSlots(ctx Cancellation, h *luksfmt.Header, slots []*luksfmt.Keyslot, d *luksfmt.Digest, area io.ReaderAt, passphrase []byte, o *Options) (*VolumeKey, error) {
 	var failed []error
 	tried := false
 	for _, k := range slots {
 		if err := ctx.Err(); err != nil {
 			return nil, fmt.Errorf("unlock %s: %w", h.UUID, err)
 		}
-		key, err := openSlot(ctx, k, d, area, passphrase, &o)
+		key, err := openSlot(ctx, k, d, area, passphrase, o)
 		switch {
 		case err == nil:
 			return &VolumeKey{Keyslot: k.ID, Digest: d.ID, key: key}, nil
@@ -175,7 +189,7 @@ var errMismatch = errors.New("key does not match")
 // openSlot returns the volume key of one slot, or errMismatch.
 func openSlot(ctx Cancellation, k *luksfmt.Keyslot, d *luksfmt.Digest, area io.ReaderAt, pass []byte, o *Options) ([]byte, error) {
 	// What cannot work is found out before the slow part.
-	dec, err := newSectors(k.Encryption, k.AreaKeySize, o.Ciphers)
+	dec, err := newSectors(k.Encryption, k.AreaKeySize, o.Ciphers, o.Hashes)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +198,7 @@ func openSlot(ctx Cancellation, k *luksfmt.Keyslot, d *luksfmt.Digest, area io.R
 		// not look as if a passphrase protected anything.
 		return nil, errMismatch
 	}
-	split, err := newSplitter(k.AFHash)
+	split, err := newSplitter(o.Hashes, k.AFHash)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +216,7 @@ func openSlot(ctx Cancellation, k *luksfmt.Keyslot, d *luksfmt.Digest, area io.R
 		return nil, fmt.Errorf("decrypt its key material (%s): %w", k.Encryption, err)
 	}
 	key := split.merge(material, k.KeySize, k.Stripes)
-	ok, err := matches(ctx, d, key)
+	ok, err := matches(ctx, o.Hashes, d, key)
 	if err != nil || !ok {
 		clear(key)
 		if err == nil {
@@ -214,8 +228,8 @@ func openSlot(ctx Cancellation, k *luksfmt.Keyslot, d *luksfmt.Digest, area io.R
 }
 
 // matches says whether key is the one that the digest was made from.
-func matches(ctx Cancellation, d *luksfmt.Digest, key []byte) (bool, error) {
-	sum, err := pbkdf2(ctx, d.Hash, key, d.Salt, d.Iterations, len(d.Digest))
+func matches(ctx Cancellation, hashes Hashes, d *luksfmt.Digest, key []byte) (bool, error) {
+	sum, err := pbkdf2(ctx, hashes, d.Hash, key, d.Salt, d.Iterations, len(d.Digest))
 	if err != nil {
 		return false, fmt.Errorf("digest %d: %w", d.ID, err)
 	}
@@ -224,10 +238,10 @@ func matches(ctx Cancellation, d *luksfmt.Digest, key []byte) (bool, error) {
 
 // CheckKey says whether a volume key that came from elsewhere (a token, a
 // file) is that of the header. Its error is that of the header or the hash.
-func CheckKey(ctx Cancellation, h *luksfmt.Header, key []byte) (bool, error) {
+func CheckKey(ctx Cancellation, hashes Hashes, h *luksfmt.Header, key []byte) (bool, error) {
 	d, err := h.VolumeDigest()
 	if err != nil {
 		return false, err
 	}
-	return matches(ctx, d, key)
+	return matches(ctx, hashes, d, key)
 }

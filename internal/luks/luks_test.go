@@ -32,7 +32,7 @@ func TestPBKDF2EqualsTheStandardLibrary(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				got, err := pbkdf2(t.Context(), name, []byte(pw), []byte("salt"), 7, size)
+				got, err := pbkdf2(t.Context(), nil, name, []byte(pw), []byte("salt"), 7, size)
 				if err != nil || !bytes.Equal(got, want) {
 					t.Errorf("%s %d %q: %x, %v, want %x", name, size, pw, got, err, want)
 				}
@@ -40,7 +40,7 @@ func TestPBKDF2EqualsTheStandardLibrary(t *testing.T) {
 		}
 	}
 	// RFC 6070's third vector.
-	got, err := pbkdf2(t.Context(), "sha1", []byte("password"), []byte("salt"), 4096, 20)
+	got, err := pbkdf2(t.Context(), nil, "sha1", []byte("password"), []byte("salt"), 4096, 20)
 	if err != nil || hex.EncodeToString(got) != "4b007901b765489abead49d926f721d065a429c1" {
 		t.Errorf("%x, %v", got, err)
 	}
@@ -49,7 +49,7 @@ func TestPBKDF2EqualsTheStandardLibrary(t *testing.T) {
 func TestPBKDF2IsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := pbkdf2(ctx, "sha256", nil, []byte("salt"), 1<<31-1, 32); !errors.Is(err, context.Canceled) {
+	if _, err := pbkdf2(ctx, nil, "sha256", nil, []byte("salt"), 1<<31-1, 32); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
@@ -71,7 +71,7 @@ func TestModesEqualTheStandardLibrary(t *testing.T) {
 	for n := range 3 {
 		x.Encrypt(data[n*512:(n+1)*512], data[n*512:(n+1)*512], uint64(n))
 	}
-	s, err := newSectors("aes-xts-plain64", 64, nil)
+	s, err := newSectors("aes-xts-plain64", 64, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestModesEqualTheStandardLibrary(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, spec := range []string{"aes-cbc-plain", "aes-cbc-plain64", "aes-cbc-plain64be", "aes-cbc-null", "aes-cbc-benbi", "aes", "aes-plain"} {
-		s, err := newSectors(spec, 32, nil)
+		s, err := newSectors(spec, 32, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,17 +108,17 @@ func TestModesEqualTheStandardLibrary(t *testing.T) {
 }
 
 func TestUnsupportedIsSaidBeforeTheSlowPart(t *testing.T) {
-	for _, spec := range []string{"serpent-xts-plain64", "aes-xts-random", "aes-xts", "aes-xts-essiv:sha256", "aes-cbc-essiv:whirlpool",
+	for _, spec := range []string{"serpent-xts-plain64", "aes-xts-random", "aes-xts", "aes-xts-essiv:whirlpool", "aes-xts-essiv", "aes-cbc-essiv:whirlpool",
 		"capi:xts(aes)-plain64", "twofish-cbc-plain", "aes-gcm-plain", "aes-lrw-benbi", "-", "aes-xts-plain64-x"} {
-		if _, err := newSectors(spec, 64, nil); !errors.Is(err, ErrUnsupported) {
+		if _, err := newSectors(spec, 64, nil, nil); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("%s: %v", spec, err)
 		}
 	}
-	if _, err := newSectors("aes-xts-plain64", 48, nil); !errors.Is(err, ErrUnsupported) {
+	if _, err := newSectors("aes-xts-plain64", 48, nil, nil); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("aes-xts with 48 bytes: %v", err)
 	}
 	for _, h := range []string{"whirlpool", "sha3-256", "", "md5"} {
-		if _, err := newSplitter(h); !errors.Is(err, ErrUnsupported) {
+		if _, err := newSplitter(nil, h); !errors.Is(err, ErrUnsupported) {
 			t.Errorf("hash %q: %v", h, err)
 		}
 	}
@@ -155,7 +155,7 @@ func TestRareCiphersAreTheKernels(t *testing.T) {
 		{"aes-cbc-essiv:wp256", "essiv(cbc(aes),wp256)|512 00000000000000000000000000000000|512 01000000000000000000000000000000|close"},
 	} {
 		k := &kernel{}
-		s, err := newSectors(tt.spec, 32, k)
+		s, err := newSectors(tt.spec, 32, k, nil)
 		if err == nil {
 			err = s.decrypt(make([]byte, 1024), make([]byte, 32))
 		}
@@ -163,7 +163,7 @@ func TestRareCiphersAreTheKernels(t *testing.T) {
 			t.Errorf("%s: %s, %v, want %s", tt.spec, got, err, tt.want)
 		}
 	}
-	s, err := newSectors("camellia-xts-plain64", 64, &kernel{})
+	s, err := newSectors("camellia-xts-plain64", 64, &kernel{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,12 +218,12 @@ func TestNullCipherTakesNoPassphrase(t *testing.T) {
 	h := header(luksfmt.KDF{Type: "pbkdf2", Hash: "sha256", Iterations: 1, Salt: []byte("s")})
 	h.Keyslots[0].Encryption = "cipher_null-ecb"
 	key := make([]byte, 64) // what four stripes of zeros merge to
-	s, err := newSplitter("sha256")
+	s, err := newSplitter(nil, "sha256")
 	if err != nil {
 		t.Fatal(err)
 	}
 	copy(key, s.merge(make([]byte, 256), 64, 4))
-	if h.Digests[0].Digest, err = pbkdf2(t.Context(), "sha256", key, []byte("s"), 1, 32); err != nil {
+	if h.Digests[0].Digest, err = pbkdf2(t.Context(), nil, "sha256", key, []byte("s"), 1, 32); err != nil {
 		t.Fatal(err)
 	}
 	area := bytes.NewReader(make([]byte, 8192))
@@ -299,7 +299,7 @@ func BenchmarkPBKDF2(b *testing.B) {
 	for _, name := range []string{"sha1", "sha256", "sha512", "ripemd160"} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				if _, err := pbkdf2(b.Context(), name, []byte("x"), []byte("salt"), 100000, 20); err != nil {
+				if _, err := pbkdf2(b.Context(), nil, name, []byte("x"), []byte("salt"), 100000, 20); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -12,7 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"firstlight/internal/devmapper"
 	"firstlight/internal/luksfmt"
+	"firstlight/internal/luksfmt/hashname/rare"
 	"firstlight/internal/testtool"
 )
 
@@ -107,6 +109,13 @@ func TestVolumeKeyIsTheOneThatCryptsetupDumps(t *testing.T) {
 		"luks1 cbc essiv 128":    luks1("--cipher", "aes-cbc-essiv:sha256", "--key-size", "128"),
 		"luks1 cbc plain 192":    luks1("--cipher", "aes-cbc-plain", "--key-size", "192"),
 		"luks1 cbc plain64":      luks1("--cipher", "aes-cbc-plain64", "--key-size", "256"),
+		"luks1 whirlpool":        luks1("--hash", "whirlpool"),
+		"luks1 ripemd160":        luks1("--hash", "ripemd160"),
+		"luks1 xts essiv":        luks1("--cipher", "aes-xts-essiv:sha256", "--key-size", "512"),
+		"luks2 sha3":             luks2(join(cheapPBKDF2, []string{"--hash", "sha3-256"})...),
+		"luks2 sha3-512":         luks2(join(cheapPBKDF2, []string{"--hash", "sha3-512"})...),
+		"luks2 blake2s":          luks2(join(cheapPBKDF2, []string{"--hash", "blake2s-256"})...),
+		"luks2 whirlpool":        luks2(join(cheapPBKDF2, []string{"--hash", "whirlpool"})...),
 		"luks1 ecb":              luks1("--cipher", "aes-ecb", "--key-size", "256"),
 		"luks2 argon2id":         luks2(argon("argon2id", 32, 1)...),
 		"luks2 argon2id 4 lanes": luks2(argon("argon2id", 1021, 4)...),
@@ -134,18 +143,18 @@ func TestVolumeKeyIsTheOneThatCryptsetupDumps(t *testing.T) {
 				t.Errorf("problems with a fresh header: %q", h.Problems)
 			}
 			checkDump(t, h, path)
-			key, err := Open(t.Context(), h, f, []byte(pass), Options{})
+			key, err := Open(t.Context(), h, f, []byte(pass), Options{Hashes: rare.New})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(key.Bytes(), want) {
 				t.Errorf("volume key %x, cryptsetup has %x", key.Bytes(), want)
 			}
-			if ok, err := CheckKey(t.Context(), h, want); err != nil || !ok {
+			if ok, err := CheckKey(t.Context(), rare.New, h, want); err != nil || !ok {
 				t.Errorf("CheckKey of the right key: %v, %v", ok, err)
 			}
 			want[0] ^= 1
-			if ok, err := CheckKey(t.Context(), h, want); err != nil || ok {
+			if ok, err := CheckKey(t.Context(), rare.New, h, want); err != nil || ok {
 				t.Errorf("CheckKey of a wrong key: %v, %v", ok, err)
 			}
 			b := key.Bytes()
@@ -153,7 +162,7 @@ func TestVolumeKeyIsTheOneThatCryptsetupDumps(t *testing.T) {
 			if !bytes.Equal(b, make([]byte, len(b))) {
 				t.Error("Wipe left the key in memory")
 			}
-			if _, err := Open(t.Context(), h, f, []byte(pass+" "), Options{}); !errors.Is(err, ErrWrongPassphrase) {
+			if _, err := Open(t.Context(), h, f, []byte(pass+" "), Options{Hashes: rare.New}); !errors.Is(err, ErrWrongPassphrase) {
 				t.Errorf("wrong passphrase: %v", err)
 			}
 		})
@@ -409,6 +418,62 @@ func TestReencryptionUnderWayIsRefused(t *testing.T) {
 	}
 	if _, err := Table(h, MapOptions{Device: "7:0", DeviceSize: 24 << 20}); !errors.Is(err, luksfmt.ErrRefused) {
 		t.Errorf("Table: %v", err)
+	}
+}
+
+// What cryptsetup made of the keys is what we make of them, for each way to
+// re-encrypt; and whoever changes the header on the disk is found out.
+func TestReencryptionThatCanBeOpened(t *testing.T) {
+	big := []string{"--type", "luks2", "--luks2-metadata-size", "16k", "--luks2-keyslots-size", "8m"}
+	for name, args := range map[string][]string{
+		"checksum": nil, "sector size": {"--sector-size", "512"}, "journal": {"--resilience", "journal"}, "none": {"--resilience", "none"},
+		"other cipher": {"--cipher", "aes-cbc-essiv:sha256", "--key-size", "256"}, "sha1": {"--resilience-hash", "sha1"},
+		"decrypt": {"--decrypt", "--force-offline-reencrypt", "--header", "HEADER"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, old := format(t, join(big, cheapPBKDF2)...)
+			if name == "decrypt" {
+				header := filepath.Join(t.TempDir(), "header")
+				for i, a := range args {
+					if a == "HEADER" {
+						args[i] = header
+					}
+				}
+				cryptsetup(t, pass, join([]string{"reencrypt", "--init-only", "--key-file", "-"}, args, []string{path})...)
+				path = header
+			} else {
+				cryptsetup(t, pass, join([]string{"reencrypt", "--init-only", "--key-file", "-"}, cheapPBKDF2, args, []string{path})...)
+			}
+			f, h := open(t, path)
+			r, err := h.Reencryption()
+			if err != nil {
+				t.Fatal(err)
+			}
+			oldKey, newKey, err := OpenReencrypting(t.Context(), h, r, f, []byte(pass), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(oldKey.Bytes(), old) || name != "decrypt" && (newKey == nil || bytes.Equal(newKey.Bytes(), old)) {
+				t.Errorf("old key %x, want %x; new key %v", oldKey.Bytes(), old, newKey)
+			}
+			table, err := ReencryptingTable(h, r, func(d *luksfmt.Digest) devmapper.KeyRef {
+				if d == r.Old {
+					return oldKey.KeyringRef(h)
+				}
+				return newKey.KeyringRef(h)
+			}, MapOptions{Device: "7:0", DeviceSize: 24 << 20})
+			if err != nil || devmapper.CheckTable(table) != nil {
+				t.Errorf("table %v, %v", table, err)
+			}
+			if _, _, err := OpenReencrypting(t.Context(), h, r, f, []byte("wrong"), Options{}); !errors.Is(err, ErrWrongPassphrase) {
+				t.Errorf("wrong passphrase: %v", err)
+			}
+			// Somebody who can write to the disk makes it something else.
+			h.Reencrypt.Direction = "backward"
+			if _, _, err := OpenReencrypting(t.Context(), h, r, f, []byte(pass), Options{}); !errors.Is(err, luksfmt.ErrRefused) && name != "decrypt" {
+				t.Errorf("changed metadata: %v", err)
+			}
+		})
 	}
 }
 

@@ -14,8 +14,8 @@ type splitter struct {
 	digest  [64]byte
 }
 
-func newSplitter(hashName string) (*splitter, error) {
-	newH, err := newHash(hashName)
+func newSplitter(hashes Hashes, hashName string) (*splitter, error) {
+	newH, err := hashes.find(hashName)
 	if err != nil {
 		return nil, err
 	}

@@ -54,6 +54,11 @@ func table(h *luksfmt.Header, o MapOptions) (devmapper.Target, error) {
 	case size > o.DeviceSize-s.Offset:
 		return devmapper.Target{}, fmt.Errorf("%d bytes from %d reach beyond the device's %d bytes", size, s.Offset, o.DeviceSize)
 	}
+	return crypt(h, s, o).Target(0, size/luksfmt.SectorSize)
+}
+
+// crypt is the crypt target of a segment.
+func crypt(h *luksfmt.Header, s *luksfmt.Segment, o MapOptions) devmapper.Crypt {
 	return devmapper.Crypt{
 		Cipher:   s.Encryption,
 		Key:      o.Key,
@@ -68,7 +73,7 @@ func table(h *luksfmt.Header, o MapOptions) (devmapper.Target, error) {
 		NoWriteWorkqueue:    o.NoWriteWorkqueue || h.HasFlag("no-write-workqueue"),
 		HighPriority:        o.HighPriority || h.HasFlag("high-priority"),
 		SectorSize:          s.SectorSize,
-	}.Target(0, size/luksfmt.SectorSize)
+	}
 }
 
 // KeyDescription is the name under which cryptsetup puts the volume key into

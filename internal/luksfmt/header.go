@@ -68,6 +68,8 @@ type Header struct {
 	Segments []Segment // sorted by ID
 	Tokens   []Token   // sorted by ID
 
+	Reencrypt *ReencryptSlot // the keyslot of a re-encryption that is under way, or nil
+
 	Flags        []string // LUKS2 config flags: "allow-discards", "no-read-workqueue" …
 	Requirements []string // LUKS2 mandatory requirements
 }
@@ -284,6 +286,11 @@ func (h *Header) TryOrder() []*Keyslot {
 	if err != nil {
 		return nil
 	}
+	return h.TryOrderOf(d)
+}
+
+// TryOrderOf is TryOrder for the key of a digest.
+func (h *Header) TryOrderOf(d *Digest) []*Keyslot {
 	var order []*Keyslot
 	for _, p := range [...]Priority{Prefer, Normal} {
 		for i := range h.Keyslots {

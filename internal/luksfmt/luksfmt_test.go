@@ -294,5 +294,10 @@ func check(t *testing.T, h *Header) {
 	} else if !errors.Is(err, ErrRefused) {
 		t.Error(err)
 	}
+	if r, err := h.Reencryption(); err == nil {
+		r.Statement(nil, []byte{1})
+	} else if !errors.Is(err, ErrRefused) {
+		t.Error(err)
+	}
 	_ = fmt.Sprint(h)
 }

@@ -199,6 +199,9 @@ func (r *reader) keyslot(h *Header, id int, where string, o *jsontree.Value) Key
 	if p := o.Get("priority"); p != nil {
 		k.Priority = Priority(r.num(o, where, "priority", 0, 2))
 	}
+	if k.Type == "reencrypt" {
+		h.Reencrypt = reencryptSlot(id, o)
+	}
 	if k.Type != "luks2" {
 		return k // kept: somebody else's, or that of a re-encryption
 	}

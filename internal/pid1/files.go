@@ -163,7 +163,7 @@ func (files) Link(target, p string) error {
 	if err := underDev(p); err != nil && (!strings.HasPrefix(p, "/run/") || path.Clean(p) != p) {
 		return fmt.Errorf("link: %w", err)
 	}
-	if st, err := sysfile.Lstat(p); err == nil && st.Mode&fs.ModeSymlink == 0 {
+	if st, err := sysfile.Lstat(p); err == nil && st.Mode&fs.ModeSymlink == 0 && !sameNode(p, target) {
 		return fmt.Errorf("link %s: a device node has that name", p)
 	}
 	err := sysfile.Symlink(target, p)
@@ -182,6 +182,17 @@ func (files) Link(target, p string) error {
 		return err
 	}
 	return sysfile.Rename(tmp, p)
+}
+
+// sameNode says whether p is a node of the device that a link there is to lead
+// to, as tools make one that do without udev. The link may take its place.
+func sameNode(p, target string) bool {
+	if !path.IsAbs(target) {
+		target = path.Join(path.Dir(p), target)
+	}
+	var there, want unix.Stat_t
+	return unix.Lstat(p, &there) == nil && unix.Stat(target, &want) == nil &&
+		there.Mode&unix.S_IFMT == unix.S_IFBLK && want.Mode&unix.S_IFMT == unix.S_IFBLK && there.Rdev == want.Rdev
 }
 
 func (files) Unlink(p string) error {

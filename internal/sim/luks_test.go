@@ -112,7 +112,7 @@ func TestKeySourceThatIsNotThereYetIsTold(t *testing.T) {
 	boot(t, m)
 	started(t, m, "/dev/dm-0")
 	said := grep(m.Journal, "\tsay\t")
-	if strings.Count(said, "tpm2-device= is not supported yet") != 1 || !strings.Contains(said, "old: a volume of the type tcrypt is not supported yet") ||
+	if strings.Count(said, "tpm2-device= is not supported yet") != 1 || !strings.Contains(said, "old: a volume of the type tcrypt needs the feature cryptsetup-tool in the image") ||
 		strings.Contains(said, "later") {
 		t.Errorf("it said:\n%s", said)
 	}

@@ -11,10 +11,12 @@ import (
 	"strings"
 
 	"firstlight/internal/blkid"
+	"firstlight/internal/integrityfmt"
 	"firstlight/internal/luksfmt"
 	"firstlight/internal/lvmmeta"
 	"firstlight/internal/mdsuper"
 	"firstlight/internal/parttable"
+	"firstlight/internal/verityfmt"
 )
 
 // maxContent bounds what is read of one device for good, in bytes: two LUKS2
@@ -143,7 +145,22 @@ func (b *Block) answers(r io.ReaderAt) string {
 		case "LVM2_member":
 			say(lvmmeta.ReadPV(r, uint64(b.Size)))
 		case "crypto_LUKS":
-			say(luksfmt.Read(r))
+			h, err := luksfmt.Read(r)
+			say(h, err)
+			if err != nil {
+				break
+			}
+			if s, err := h.DataSegment(); err == nil && s.Integrity != "" {
+				say(integrityfmt.Read(r, int64(s.Offset)))
+			}
+		case "DM_integrity":
+			say(integrityfmt.Read(r, 0))
+		case "DM_verity_hash":
+			v, err := verityfmt.Read(r, 0)
+			say(v, err)
+			if err == nil { // the root hash is compared with the top of the tree
+				exact(int64(v.HashStart())*int64(v.HashBlock), int64(v.HashBlock))
+			}
 		case "btrfs":
 			exact(64<<10, 4096) // the superblock
 		case "ext2", "ext3", "ext4":

@@ -100,6 +100,8 @@ func tree(ctx context.Context, name string) ([]string, error) {
 		return tinyTree(ctx)
 	case "bench":
 		return benchTree(ctx)
+	case "tables":
+		return tablesTree(ctx)
 	case "flat":
 		return flatTree(ctx)
 	case "bookworm", "trixie":

@@ -119,11 +119,15 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		}
 		m := machine
 		m.Initrd, m.Log, m.Append = image, log, strings.TrimSpace(s.cmdline()+" "+b.Append)
+		m.Append = strings.ReplaceAll(m.Append, rootHash, r.Made[s.Layouts[0].Name].RootHash())
 		if b.Want.Builds {
 			m.Append += hostBuildArgs
 		}
 		booted, problems := bootOnce(ctx, m, b, res.Dir, i)
 		log.Close()
+		if b.Want.Tables {
+			problems = append(problems, sameTables(r.Made[s.Layouts[0].Name], filepath.Join(res.Dir, fmt.Sprintf("tables%d", i)))...)
+		}
 		for _, p := range problems {
 			res.Problems = append(res.Problems, fmt.Sprintf("boot %d: %s", i, p))
 		}

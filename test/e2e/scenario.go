@@ -231,6 +231,9 @@ type Want struct {
 	// Trace are expressions of which each must be in what firstlight trace
 	// says in the real system, NoTrace of which none may be.
 	Trace, NoTrace []string
+	// Tables says that the first layout's encrypted devices must have the
+	// tables that the field's own tools gave them.
+	Tables bool
 	// Argv are the arguments of the real init beyond its name.
 	Argv []string
 	// Env are variables that it must have beyond those of every init.

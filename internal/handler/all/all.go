@@ -9,6 +9,7 @@ import (
 	"firstlight/internal/handler/btrfs"
 	"firstlight/internal/handler/discover"
 	"firstlight/internal/handler/hibernate"
+	"firstlight/internal/handler/integrity"
 	"firstlight/internal/handler/looproot"
 	"firstlight/internal/handler/luks"
 	"firstlight/internal/handler/lvm"
@@ -18,6 +19,7 @@ import (
 	"firstlight/internal/handler/mount"
 	"firstlight/internal/handler/overlay"
 	"firstlight/internal/handler/resume"
+	"firstlight/internal/handler/verity"
 )
 
 // Handlers returns every handler, in the order in which they start. Those that
@@ -26,12 +28,14 @@ import (
 func Handlers() []boot.Register {
 	// What the others ask when they start comes before them.
 	all := []boot.Register{full(func(w *handler.World) func() { hibernate.New(w); return nil })}
-	all = append(all, common(lvmtree.Kinds())...)
+	all = append(all, common(more{volumes: lvmtree.Kinds(), encrypted: luks.NewFull})...)
 	for _, r := range []boot.Register{
 		func(w *handler.World) func() { return discover.New(w).Start },
 		func(w *handler.World) func() { return overlay.New(w).Start },
 		func(w *handler.World) func() { looproot.New(w); return nil },
 		func(w *handler.World) func() { mdexternal.New(w); return nil },
+		func(w *handler.World) func() { return verity.New(w).Start },
+		func(w *handler.World) func() { return integrity.New(w).Start },
 	} {
 		all = append(all, full(r))
 	}
@@ -39,24 +43,35 @@ func Handlers() []boot.Register {
 }
 
 // Common returns the handlers of the small /init.
-func Common() []boot.Register { return common(nil) }
+func Common() []boot.Register { return common(more{encrypted: luks.New}) }
 
-// common are the handlers of either, with what the full one has besides.
-func common(volumes *lvm.Kinds) []boot.Register {
+// more is what only the full /init can do within a handler that both have. It
+// comes from outside of the handler, so that the linker leaves it out of the
+// small one.
+type more struct {
+	volumes   *lvm.Kinds
+	encrypted func(*handler.World) *luks.Handler
+}
+
+func common(m more) []boot.Register {
 	var gates []mount.Gate
 	return []boot.Register{
 		func(w *handler.World) func() { return resume.New(w).Start },
 		func(w *handler.World) func() { return mdraid.New(w).Start },
 		func(w *handler.World) func() {
 			if w.Image.Full {
-				lvm.New(w, volumes)
+				lvm.New(w, m.volumes)
 			} else {
 				lvm.New(w, nil)
 			}
 			return nil
 		},
 		func(w *handler.World) func() { gates = append(gates, btrfs.New(w).Gate); return nil },
-		func(w *handler.World) func() { return luks.New(w).Start },
+		func(w *handler.World) func() { return m.encrypted(w).Start },
+		func(w *handler.World) func() {
+			gates = append(gates, verity.Gate(w))
+			return func() { verity.Absent(w) }
+		},
 		func(w *handler.World) func() { return mount.New(w, gates...).Start },
 	}
 }

@@ -151,13 +151,16 @@ func (b *Boot) Remove(name string) {
 }
 
 // Change announces that a disk has changed, with new content.
-func (b *Boot) Change(d Disk) {
+func (b *Boot) Change(d Disk) { b.ChangeWith(d, nil) }
+
+// ChangeWith is Change with more properties in the kernel's message.
+func (b *Boot) ChangeWith(d Disk, props map[string]string) {
 	e := b.World().Devices.ByName("/dev/" + d.Name)
 	if e == nil {
 		b.t.Fatalf("no device %s", d.Name)
 	}
 	major, minor, _ := e.Devnum()
-	b.disk(d, int(major), int(minor), "change", nil)
+	b.disk(d, int(major), int(minor), "change", props)
 	b.run()
 }
 

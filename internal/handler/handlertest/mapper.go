@@ -59,7 +59,11 @@ func (d *Mapper) Create(name, uuid string) (devmapper.Info, error) {
 // Load implements devmapper.Mapper.
 func (d *Mapper) Load(r devmapper.Ref, table []devmapper.Target, o devmapper.LoadOptions) (devmapper.Info, error) {
 	x := d.devices[r.Name]
-	x.loaded, x.readOnly = table, o.ReadOnly
+	x.loaded, x.readOnly = nil, o.ReadOnly
+	for _, t := range table { // the caller wipes those with a key
+		t.Params = append([]byte(nil), t.Params...)
+		x.loaded = append(x.loaded, t)
+	}
 	return d.info(r.Name), nil
 }
 
@@ -78,6 +82,11 @@ func (d *Mapper) Resume(r devmapper.Ref, o devmapper.ResumeOptions) (devmapper.I
 		d.m.b.disk(Disk{Name: fmt.Sprintf("dm-%d", x.minor), Attrs: attrs}, 253, int(x.minor), "change",
 			map[string]string{"DM_COOKIE": o.Cookie.String()})
 	})
+	return d.info(r.Name), nil
+}
+
+// Suspend implements devmapper.Mapper.
+func (d *Mapper) Suspend(r devmapper.Ref, _ devmapper.SuspendOptions) (devmapper.Info, error) {
 	return d.info(r.Name), nil
 }
 

@@ -27,7 +27,7 @@ const detachedQueue = filter.LUKS + " @"
 const maxHeader = 32 << 20
 
 // detached collects the volumes with a header apart from their data: those of
-// the crypttab with header=, and those of which the command line says where
+// the crypttab with header=, plain, tcrypt or bitlk, and those of which the command line says where
 // the data is (rd.luks.data=).
 func (h *Handler) detached() {
 	w := h.w
@@ -37,14 +37,18 @@ func (h *Handler) detached() {
 	}
 	for i := range h.table {
 		t := &h.table[i]
-		if t.Options.Header == "" || !ours(t) {
+		plain, foreign := t.Options.Type == crypttab.Plain, byTool(t.Options.Type)
+		if t.Options.Header == "" && !plain && !foreign || !h.ours(t) {
 			continue
 		}
 		// One that cannot be read was spoken of when the table was.
 		if spec, err := devspec.Parse(t.Device); err == nil && spec.IsDevice() {
 			got := luks.Lookup(bootcmd.LuksIdentity{})
 			v := h.describe(&got, t, t.Device)
-			v.data = spec
+			v.data, v.foreign = spec, foreign
+			if plain && !h.full.describe(h, v) {
+				continue
+			}
 			h.apart = append(h.apart, v)
 		}
 	}
@@ -94,10 +98,14 @@ func (h *Handler) claimed(e *udevd.Entry) (by string) {
 }
 
 // ours says whether a line of the crypttab is to be opened here: not those
-// that are for later (noauto, swap with a random key, another format).
-func ours(t *crypttab.Entry) bool {
+// that are for later (noauto, a random key, another format).
+func (h *Handler) ours(t *crypttab.Entry) bool {
 	o := &t.Options
-	return !o.NoAuto && !(o.Swap && randomKey(t.KeyFile)) && o.Tmp == "" && (o.Type == crypttab.Auto || o.Type == crypttab.LUKS)
+	if o.NoAuto || randomKey(t.KeyFile) || o.Tmp != "" {
+		return false
+	}
+	return o.Type == crypttab.Auto || o.Type == crypttab.LUKS ||
+		h.full != nil && (o.Type == crypttab.Plain || byTool(o.Type) && h.w.Image.Has(toolFeature))
 }
 
 // handleApart opens a volume whose header is not on its device, once both are

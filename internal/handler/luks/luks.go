@@ -36,6 +36,10 @@ type Handler struct {
 	apart   []*volume
 	told    map[string]bool    // volumes of which it was said what cannot be done for them
 	refused map[string]refusal // devices that stay locked, by the key of their facts
+	full    *uncommon          // nil in the small /init
+	// deriving: a key derivation that takes much memory is under way. There is
+	// one at a time.
+	deriving bool
 }
 
 // refusal is why a device stays locked: what the kernel says of it afterwards is
@@ -49,6 +53,9 @@ type refusal struct {
 
 // topicTurn is notified when the next question may be asked.
 const topicTurn = "luks question"
+
+// topicDerived is notified when the memory of a key derivation is free again.
+const topicDerived = "luks derivation"
 
 // topicAnswer is the deadline of the question that stands.
 const topicAnswer = "luks answer"
@@ -82,10 +89,17 @@ func (h *Handler) Start() {
 		}
 		h.table = entries
 		for i := range entries {
-			if o := &entries[i].Options; o.Type > crypttab.LUKS && (o.InitrdAttach || o.Initramfs) {
-				w.Say(handler.Normal, "/etc/crypttab: "+entries[i].Name+": a volume of the type "+o.Type.String()+" is not supported yet, and stays locked")
+			if o := &entries[i].Options; o.Type > crypttab.LUKS && (o.InitrdAttach || o.Initramfs) && !h.ours(&entries[i]) {
+				why := "is not supported yet"
+				switch {
+				case o.Type == crypttab.Plain:
+					why = "needs the feature luks-plain in the image"
+				case byTool(o.Type):
+					why = "needs the feature " + toolFeature + " in the image"
+				}
+				w.Say(handler.Normal, "/etc/crypttab: "+entries[i].Name+": a volume of the type "+o.Type.String()+" "+why+", and stays locked")
 			}
-			if spec, err := devspec.Parse(entries[i].Device); err == nil && ours(&entries[i]) {
+			if spec, err := devspec.Parse(entries[i].Device); err == nil && h.ours(&entries[i]) {
 				w.Seek("/etc/crypttab: ", &spec)
 			}
 		}
@@ -103,6 +117,10 @@ type volume struct {
 	keys    []bootcmd.LuksKey
 	header  bootcmd.LuksHeader
 	options crypttab.Options
+	plain   *luks.Plain // of a volume that has no header
+	foreign bool        // cryptsetup opens it
+	// reencryption is set where a part of the data has another key already.
+	reencryption *luksfmt.Reencryption
 
 	// Of a volume whose header is not on its device:
 	data devspec.Spec // what the device is called
@@ -164,7 +182,7 @@ func (h *Handler) describe(v *bootcmd.LuksVolume, tab *crypttab.Entry, device st
 func (h *Handler) inTable(e *udevd.Entry) *crypttab.Entry {
 	for i := range h.table {
 		t := &h.table[i]
-		if !ours(t) {
+		if !h.ours(t) || t.Options.Type > crypttab.LUKS {
 			continue
 		}
 		if spec, err := devspec.Parse(t.Device); err == nil && spec.Matches(e) {
@@ -176,8 +194,8 @@ func (h *Handler) inTable(e *udevd.Entry) *crypttab.Entry {
 
 func randomKey(file string) bool { return file == "/dev/urandom" || file == "/dev/random" }
 
-// keyOf reads crypttab's spelling of a key file: "/path" in the image, or
-// "/path:DEVICE" on another device.
+// keyOf reads crypttab's spelling of a key file: "/path" in the image,
+// "/path:DEVICE" on another device, or "/dev/…" for the bytes of a device.
 func keyOf(file string) bootcmd.LuksKey {
 	if p, dev, ok := strings.Cut(file, ":"); ok {
 		if spec, err := devspec.Parse(dev); err == nil && spec.IsDevice() {
@@ -265,12 +283,14 @@ func (h *Handler) outcome(v *volume, e *udevd.Entry, err error) ueventd.Outcome 
 // advice is what a person can do about a device that cannot be unlocked.
 func advice(err error) string {
 	switch {
+	case errors.Is(err, luks.ErrMemory):
+		return "give the machine more memory, or the key slot a cheaper derivation (cryptsetup luksConvertKey --pbkdf-memory)"
 	case errors.Is(err, luksfmt.ErrRefused):
 		return "unlock it in a rescue system with cryptsetup"
 	case errors.Is(err, luksfmt.ErrNoLUKS), errors.Is(err, luksfmt.ErrCorrupt):
 		return "restore the header from a backup (cryptsetup luksHeaderRestore) in a rescue system"
 	case errors.Is(err, luks.ErrUnsupported), errors.Is(err, fs.ErrNotExist):
-		return "rebuild the image with the kernel modules of its cipher and hash"
+		return "rebuild the image with --feature luks-rare, which has every cipher and hash"
 	}
 	return "look at the kernel's messages (dmesg) for the reason"
 }
@@ -394,9 +414,9 @@ func noReplay(fstype string) string {
 }
 
 // cookie is a new one for the device mapper's uevents.
-func (h *Handler) cookie() devmapper.Cookie {
+func (h *Handler) cookie(flags devmapper.UdevFlags) devmapper.Cookie {
 	h.cookies++
-	return devmapper.NewCookie(h.cookies|0x4000, 0)
+	return devmapper.NewCookie(h.cookies|0x4000, flags)
 }
 
 // withMounted mounts a device read-only, calls f with the mount point, and

@@ -12,6 +12,7 @@ import (
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/crypttab"
 	"firstlight/internal/devmapper"
+	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
 	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
@@ -42,22 +43,26 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
 	if h.twin(e) != "" {
 		return errTwin
 	}
-	hdr, err := h.header(t, e, v)
-	if err != nil {
+	var hdr *luksfmt.Header
+	if v.foreign {
+		// The tool reads what there is.
+	} else if v.plain == nil {
+		var err error
+		if hdr, err = h.fitHeader(t, e, v); err != nil {
+			return err
+		}
+	} else if err := h.full.occupied(v, e); err != nil {
 		return err
-	}
-	if err := hdr.Refusal(); err != nil {
-		return err
-	}
-	if alone(v, e, hdr) {
-		return &stayLocked{"it is a header whose data is on another device", "say which: rd.luks.data=" + hdr.UUID + "=DEVICE"}
 	}
 	h.locked(e, v, "is being unlocked")
 	h.tellOfTokens(e, v)
-	h.loadDrivers(t, hdr)
+	h.loadDrivers(t, v, hdr)
 	keys := slices.DeleteFunc(slices.Clone(v.keys), func(k bootcmd.LuksKey) bool {
 		return k == (bootcmd.LuksKey{}) || k.Path == "-" || k.Path == "none"
 	})
+	for i := range keys {
+		keys[i] = onDevice(keys[i])
+	}
 	named := len(keys) > 0
 	if !named {
 		keys = usualKeys(v.name)
@@ -76,7 +81,7 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
 		h.w.Say(handler.Loud, fmt.Sprintf("%s: key %s: %v", e.Devname(), describeKey(k), err))
 	}
 	if v.options.TryEmptyPassword {
-		if err := h.try(t, e, v, hdr, "the empty passphrase", []byte{}); err == nil || err == errTwin {
+		if err := h.try(t, e, v, hdr, "the empty passphrase", []byte{}, false); err == nil || err == errTwin {
 			return err
 		}
 	}
@@ -84,6 +89,59 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
 		return &stayLocked{"no key opens it" + why + ", and nobody may be asked (headless)", "check the key file, or take headless from its options to be asked"}
 	}
 	return h.byPassphrase(t, e, v, hdr)
+}
+
+// onDevice turns a key that is named like a file, but is a device, into one on
+// that device.
+func onDevice(k bootcmd.LuksKey) bootcmd.LuksKey {
+	if k.Device.IsDevice() || !strings.HasPrefix(k.Path, "/dev/") {
+		return k
+	}
+	if spec, err := devspec.Parse(k.Path); err == nil && spec.IsDevice() {
+		return bootcmd.LuksKey{Device: spec}
+	}
+	return k
+}
+
+// fitHeader reads the header and says why the device must not be opened.
+func (h *Handler) fitHeader(t *ueventd.Task, e *udevd.Entry, v *volume) (*luksfmt.Header, error) {
+	hdr, err := h.header(t, e, v)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range hdr.Problems {
+		t.Record("decision", e.Devname()+": "+p+"; the other copy is used, and nothing is repaired")
+	}
+	if hdr.Copy == luksfmt.Secondary && !h.told["header "+v.name] {
+		h.told["header "+v.name] = true
+		h.w.Say(handler.Loud, label(e, v)+": the first copy of its LUKS header is damaged, and the second one is used. "+
+			"Nothing is repaired here; do it with cryptsetup repair "+e.Devname())
+	}
+	if err := hdr.Refusal(); err != nil {
+		if hdr.Reencrypt == nil {
+			return nil, err
+		}
+		if h.full == nil {
+			return nil, &stayLocked{err.Error(), "finish it in a rescue system, or rebuild the image with --feature luks-rare"}
+		}
+		// Between two pieces it is as good as any other.
+		if v.reencryption, err = h.full.reencryption(hdr); err != nil {
+			return nil, err
+		}
+		t.Record("decision", e.Devname()+": re-encryption is under way, and no piece of it is in hand; it is opened as it is")
+		return hdr, nil
+	}
+	if alone(v, e, hdr) {
+		return nil, &stayLocked{"it is a header whose data is on another device", "say which: rd.luks.data=" + hdr.UUID + "=DEVICE"}
+	}
+	if s, err := hdr.DataSegment(); err == nil && s.Integrity != "" {
+		if h.full == nil {
+			return nil, &stayLocked{"its data is authenticated (" + s.Integrity + "), which this image cannot do",
+				"rebuild the image with --feature luks-integrity"}
+		}
+		h.full.await(h, t, e, v)
+	}
+	return hdr, nil
 }
 
 // tellOfTokens says, once for each volume, that a source of its key is not
@@ -97,7 +155,8 @@ func (h *Handler) tellOfTokens(e *udevd.Entry, v *volume) {
 		asked  bool
 		option string
 	}{{o.TPM2.Device != "", "tpm2-device="}, {o.FIDO2.Device != "", "fido2-device="}, {o.PKCS11URI != "", "pkcs11-uri="},
-		{o.KeyScript != "", "keyscript="}, {o.KeyFileErase, "keyfile-erase"}, {o.LinkVolumeKey != "", "link-volume-key="}} {
+		{o.KeyScript != "", "keyscript="}, {o.KeyFileErase, "keyfile-erase"}, {o.LinkVolumeKey != "", "link-volume-key="},
+		{o.FixateVolumeKey != "", "fixate-volume-key="}} {
 		if x.asked {
 			h.told[v.name] = true
 			h.w.Say(handler.Normal, label(e, v)+": "+x.option+" is not supported yet; going on without it")
@@ -141,10 +200,12 @@ func (h *Handler) header(t *ueventd.Task, e *udevd.Entry, v *volume) (*luksfmt.H
 
 // loadDrivers loads dm-crypt and the ciphers, so that the kernel need not ask
 // for them one by one. What is missing shows when the table is loaded.
-func (h *Handler) loadDrivers(t *ueventd.Task, hdr *luksfmt.Header) {
+func (h *Handler) loadDrivers(t *ueventd.Task, v *volume, hdr *luksfmt.Header) {
 	names := []string{"dm-mod", "dm-crypt"}
 	drivers := names
-	if s, err := hdr.DataSegment(); err == nil {
+	if h.full != nil {
+		names = append(names, h.full.modules(v, hdr)...)
+	} else if s, err := hdr.DataSegment(); err == nil {
 		names = append(names, cipherModules(s.Encryption)...)
 	}
 	h.w.AddMissingDriver(ueventd.Act(t, "load "+strings.Join(names, " "), func(m machine.Machine) error {
@@ -159,7 +220,9 @@ func cipherModules(spec string) []string {
 	f := strings.FieldsFunc(strings.TrimPrefix(spec, "capi:"), func(r rune) bool { return strings.ContainsRune("-:(),", r) })
 	var out []string
 	for _, w := range f {
-		if w != "plain" && w != "plain64" && w != "plain64be" && w != "null" && w != "random" {
+		switch w {
+		case "plain", "plain64", "plain64be", "null", "random", "aead", "none", "cipher_null":
+		default:
 			out = append(out, "crypto-"+w)
 		}
 	}
@@ -176,9 +239,12 @@ func (h *Handler) byKeyFile(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luk
 			return err
 		}
 	}
-	o := v.options
+	offset, size := v.options.KeyFileOffset, v.options.KeyFileSize
+	if v.plain != nil && size == 0 {
+		size = uint64(v.plain.KeySize)
+	}
 	secret, err := ueventd.Do(t, "read key "+describeKey(k), func(m machine.Machine) (inputs.Secret, error) {
-		return readKey(m, k, from, o.KeyFileOffset, o.KeyFileSize)
+		return readKey(m, k, from, offset, size)
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		return errNoFile
@@ -187,7 +253,7 @@ func (h *Handler) byKeyFile(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luk
 		return err
 	}
 	defer clear(secret)
-	err = h.try(t, e, v, hdr, "key "+describeKey(k), secret)
+	err = h.try(t, e, v, hdr, "key "+describeKey(k), secret, true)
 	if n := len(secret); errors.Is(err, luks.ErrWrongPassphrase) && n > 0 && secret[n-1] == '\n' {
 		return fmt.Errorf("%w (the file ends with a newline, which counts as part of the key)", err)
 	}
@@ -238,11 +304,18 @@ func readKey(m machine.Machine, k bootcmd.LuksKey, from *udevd.Entry, offset, si
 			return nil, err
 		}
 		defer b.Close()
-		if k.Size == 0 || k.Size > maxKeyFile {
-			return nil, fmt.Errorf("a key of %d bytes on a device is refused", k.Size)
+		at, n := k.Offset+offset, k.Size
+		if n == 0 {
+			n = size
 		}
-		out := make([]byte, k.Size)
-		if _, err := b.ReadAt(out, int64(k.Offset)); err != nil {
+		if total := uint64(b.Size()); n == 0 && at < total { // all that is there
+			n = total - at
+		}
+		if n == 0 || n > maxKeyFile {
+			return nil, fmt.Errorf("a key of %d bytes on a device is refused; say how long it is with keyfile-size=", n)
+		}
+		out := make([]byte, n)
+		if _, err := b.ReadAt(out, int64(at)); err != nil {
 			return nil, err
 		}
 		return out, nil
@@ -293,7 +366,7 @@ func (h *Handler) byPassphrase(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *
 	tried := 0 // how many of the cached ones
 	for asked := 0; ; {
 		for ; tried < len(w.Secrets) && v.options.PasswordCache != crypttab.CacheNo; tried++ {
-			if err := h.try(t, e, v, hdr, "a passphrase that was typed before", w.Secrets[tried]); err == nil || !errors.Is(err, luks.ErrWrongPassphrase) {
+			if err := h.try(t, e, v, hdr, "a passphrase that was typed before", w.Secrets[tried], false); err == nil || !errors.Is(err, luks.ErrWrongPassphrase) {
 				return err
 			}
 		}
@@ -368,7 +441,7 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.H
 		return &stayLocked{"its passphrase could not be asked for: " + err.Error(), "connect a keyboard or a serial console (console=), or give it a key file"}
 	}
 	h.w.Progress()
-	err = h.try(t, e, v, hdr, "the passphrase", secret)
+	err = h.try(t, e, v, hdr, "the passphrase", secret, false)
 	if err != nil {
 		clear(secret)
 		return err
@@ -384,7 +457,18 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.H
 
 // try unlocks and maps the device with one secret. what says which, for the
 // person who waits: deriving a key takes its time.
-func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.Header, what string, secret []byte) error {
+func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.Header, what string, secret []byte, keyFile bool) error {
+	if memoryHard(hdr) {
+		for h.deriving {
+			h.locked(e, v, "waits for its turn: a key derivation that takes much memory is under way")
+			t.Wait("the memory of another key derivation", topicDerived)
+		}
+		h.deriving = true
+		defer func() {
+			h.deriving = false
+			h.w.Sched.Notify(topicDerived)
+		}()
+	}
 	if h.twin(e) != "" {
 		return errTwin
 	}
@@ -396,10 +480,13 @@ func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.H
 	readOnly, _ := e.Attr("ro")
 	major, minor, _ := e.Devnum()
 	o := v.options
-	job := mapping{hdr: hdr, volume: v, devname: e.Devname(), name: name, cookie: h.cookie(),
+	job := mapping{hdr: hdr, volume: v, devname: e.Devname(), name: name, cookie: h.cookie(0), full: h.full, keyFile: keyFile,
 		readOnly: readOnly == "1" || o.ReadOnly, options: luks.MapOptions{
 			Device: fmt.Sprintf("%d:%d", major, minor), AllowDiscards: o.Discard, SameCPUCrypt: o.SameCPUCrypt,
 			SubmitFromCryptCPUs: o.SubmitFromCryptCPUs, NoReadWorkqueue: o.NoReadWorkqueue, NoWriteWorkqueue: o.NoWriteWorkqueue}}
+	if h.full != nil {
+		job.hidden = h.cookie(devmapper.Temporary)
+	}
 	if s := o.KeySlot(); s >= 0 {
 		job.slots = []int{s}
 	}
@@ -412,6 +499,12 @@ func (h *Handler) try(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.H
 	})
 }
 
+// memoryHard says whether the keys of a header are derived in a way that takes
+// much memory.
+func memoryHard(hdr *luksfmt.Header) bool {
+	return hdr != nil && slices.ContainsFunc(hdr.Keyslots, func(k luksfmt.Keyslot) bool { return strings.HasPrefix(k.KDF.Type, "argon2") })
+}
+
 // mapping is one attempt to open a device.
 type mapping struct {
 	hdr      *luksfmt.Header
@@ -419,7 +512,10 @@ type mapping struct {
 	devname  string
 	name     string
 	cookie   devmapper.Cookie
+	hidden   devmapper.Cookie // of what nobody else shall look at
 	readOnly bool
+	full     *uncommon
+	keyFile  bool // the secret is a key file's, not a passphrase
 	slots    []int
 	options  luks.MapOptions
 }
@@ -431,14 +527,27 @@ func (j mapping) run(m machine.Machine, secret []byte) error {
 	}
 	j.options.DeviceSize = uint64(data.Size())
 	data.Close()
+	if j.volume.foreign {
+		return j.full.tool(j, m, secret)
+	}
+	if j.volume.plain != nil {
+		return j.full.plain(j, m, secret)
+	}
+	var hashes luks.Hashes
+	if j.full != nil {
+		hashes = j.full.hashes
+	}
+	memory := func() uint64 {
+		n, _ := m.Memory()
+		return n
+	}
+	how := luks.Options{Keyslots: j.slots, MemAvailable: memory, FreeMemory: m.FreeMemory, Ciphers: m.Ciphers(), Hashes: hashes}
+	if j.volume.reencryption != nil {
+		return j.full.reencrypting(j, m, secret, how)
+	}
 	var key *luks.VolumeKey
 	err = j.volume.withArea(m, j.devname, func(area io.ReaderAt) error {
-		memory := func() uint64 {
-			n, _ := m.Memory()
-			return n
-		}
-		key, err = luks.Open(luks.ToTheEnd{}, j.hdr, area, secret,
-			luks.Options{Keyslots: j.slots, MemAvailable: memory, FreeMemory: m.FreeMemory, Ciphers: m.Ciphers()})
+		key, err = luks.Open(luks.ToTheEnd{}, j.hdr, area, secret, how)
 		return err
 	})
 	if err != nil {
@@ -450,18 +559,21 @@ func (j mapping) run(m machine.Machine, secret []byte) error {
 		return err
 	}
 	if j.hdr.Version == 1 {
-		return j.activate(mapper, key.KeyRef(), key)
+		return j.activate(m, mapper, key.KeyRef())
 	}
 	err = m.WithKey(key.KeyDescription(j.hdr), key.Bytes(), func() error {
-		return j.activate(mapper, key.KeyringRef(j.hdr), key)
+		return j.activate(m, mapper, key.KeyringRef(j.hdr))
 	})
 	if errors.Is(err, machine.ErrNoKeyring) {
-		return j.activate(mapper, key.KeyRef(), key)
+		return j.activate(m, mapper, key.KeyRef())
 	}
 	return err
 }
 
-func (j mapping) activate(mapper devmapper.Mapper, ref devmapper.KeyRef, key *luks.VolumeKey) error {
+func (j mapping) activate(m machine.Machine, mapper devmapper.Mapper, ref devmapper.KeyRef) error {
+	if s, err := j.hdr.DataSegment(); err == nil && s.Integrity != "" && j.full != nil {
+		return j.full.authenticated(j, m, mapper, ref)
+	}
 	j.options.Key = ref
 	table, err := luks.Table(j.hdr, j.options)
 	if err != nil {

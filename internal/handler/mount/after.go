@@ -31,6 +31,9 @@ const maxFstab = 1 << 20
 func (h *Handler) afterRoot(t *ueventd.Task) ueventd.Outcome {
 	w := h.w
 	for _, e := range h.wantedByFstab(t) {
+		if v := &w.Config.Verity; e.File == "/usr" && v.Enabled && v.Usr.Asked() {
+			continue // what the hash is of, and nothing else
+		}
 		key := "mount " + e.File
 		spec, err := e.Device()
 		if e.Options.Set&fstab.Bind != 0 { // a directory of the real system

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -150,4 +151,25 @@ func overwrite(from, to string) error {
 		return err
 	}
 	return dst.Close()
+}
+
+// halves gives two partitions of a disk the first and the last 128 bits of a
+// root hash as their UUIDs, as the Discoverable Partitions Specification has it.
+func halves(disk, data, hash, file string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	root := strings.TrimSpace(string(b))
+	if len(root) < 32 {
+		return fmt.Errorf("%s: root hash %q", file, root)
+	}
+	for _, p := range []struct{ number, half string }{{data, root[:32]}, {hash, root[len(root)-32:]}} {
+		h := p.half
+		uuid := strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
+		if out, err := exec.Command("sfdisk", "--part-uuid", disk, p.number, uuid).CombinedOutput(); err != nil {
+			return fmt.Errorf("partition %s: %w: %s", p.number, err, out)
+		}
+	}
+	return nil
 }

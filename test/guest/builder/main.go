@@ -215,6 +215,8 @@ func builtin(name string, args []string, stdin []byte) error {
 		return poke(arg(0), arg(1), arg(2))
 	case "copy":
 		return overwrite(arg(0), arg(1))
+	case "halves":
+		return halves(arg(0), arg(1), arg(2), arg(3))
 	}
 	return fmt.Errorf("no such command: %w", syscall.ENOSYS)
 }
