@@ -23,6 +23,10 @@ var fewOf = map[string][]string{
 // value, for the same reason; time.AfterFunc does not.
 var dear = []string{"NewTimer", "NewTicker", "After", "Tick"}
 
+// buildersOnly are files of packages of /init that only the builder calls, so
+// that the linker leaves them out.
+var buildersOnly = []string{"write.go", "writetrie.go"}
+
 func TestInitUsesLittleOfOS(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}\t{{.Dir}}\t{{join .GoFiles \" \"}}{{end}}",
 		"firstlight/cmd/init").Output()
@@ -54,6 +58,10 @@ func TestInitUsesLittleOfOS(t *testing.T) {
 				x, ok := sel.X.(*ast.Ident)
 				if !ok || !imported[x.Name] {
 					return true
+				}
+				if x.Name == "slices" && strings.HasPrefix(sel.Sel.Name, "Sort") && !slices.Contains(buildersOnly, name) {
+					t.Errorf("%s: slices.%s is compiled anew for each type, ten kilobytes each: see internal/order and package sort",
+						set.Position(sel.Pos()), sel.Sel.Name)
 				}
 				allowed, limited := fewOf[x.Name]
 				if limited && !slices.Contains(allowed, sel.Sel.Name) || x.Name == "time" && slices.Contains(dear, sel.Sel.Name) {

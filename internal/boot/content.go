@@ -1,9 +1,7 @@
 package boot
 
 import (
-	"maps"
-	"slices"
-
+	"firstlight/internal/order"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
 )
@@ -42,7 +40,7 @@ func (c *Core) recordRules(t *ueventd.Task, e *udevd.Entry, action string) {
 	}
 	props := e.Properties()
 	var fields []string
-	for _, k := range slices.Sorted(maps.Keys(props)) {
+	for _, k := range order.Keys(props) {
 		fields = append(fields, k+"="+props[k])
 	}
 	for _, l := range e.Links() {

@@ -10,10 +10,10 @@ package device
 import (
 	"maps"
 	"path"
-	"slices"
 	"strconv"
 	"strings"
 
+	"firstlight/internal/order"
 	"firstlight/internal/sysfs"
 )
 
@@ -153,7 +153,7 @@ func (d *Device) RemoveLink(name string) { delete(d.links, name) }
 func (d *Device) HasLink(name string) bool { _, ok := d.links[name]; return ok }
 
 // Links returns the claimed links, sorted, without "/dev/".
-func (d *Device) Links() []string { return slices.Sorted(maps.Keys(d.links)) }
+func (d *Device) Links() []string { return order.Keys(d.links) }
 
 // LinkPriority is the priority with which the device claims a link.
 func (d *Device) LinkPriority(name string) int { return d.links[name] }
@@ -171,7 +171,7 @@ func (d *Device) SetTag(tag string, on bool) {
 func (d *Device) HasTag(tag string) bool { return d.tags[tag] }
 
 // Tags returns the tags, sorted.
-func (d *Device) Tags() []string { return slices.Sorted(maps.Keys(d.tags)) }
+func (d *Device) Tags() []string { return order.Keys(d.tags) }
 
 // Attr returns a sysfs attribute of the device with trailing newlines
 // removed, as udev's ATTR{name} sees it: a link gives the last element of

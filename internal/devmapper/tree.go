@@ -3,6 +3,7 @@ package devmapper
 import (
 	"errors"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -74,7 +75,7 @@ func ActivateTree(m Mapper, nodes []Node, id uint16, before func(node int, devs 
 				return err
 			}
 		}
-		slices.SortStableFunc(tops, func(a, b int) int { return nodes[a].Rank - nodes[b].Rank })
+		sort.SliceStable(tops, func(i, j int) bool { return nodes[tops[i]].Rank < nodes[tops[j]].Rank })
 		for _, i := range tops {
 			if err := live(m, nodes[i], id); err != nil {
 				return err

@@ -3,8 +3,9 @@ package inputs
 import (
 	"encoding/binary"
 	"reflect"
-	"slices"
 	"unsafe"
+
+	"firstlight/internal/order"
 )
 
 // Shape is what a recorded value is made of.
@@ -342,7 +343,7 @@ func (l *Log) dictionary(v reflect.Value) {
 	for k := range m {
 		l.keys = append(l.keys, k)
 	}
-	slices.Sort(l.keys)
+	order.Strings(l.keys)
 	for _, k := range l.keys {
 		l.text(k)
 		l.text(Scrub(m[k]))

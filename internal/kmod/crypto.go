@@ -3,6 +3,8 @@ package kmod
 import (
 	"slices"
 	"strings"
+
+	"firstlight/internal/order"
 )
 
 // cryptoPrefix is how the kernel's requests for ciphers and hashes begin, as
@@ -41,6 +43,6 @@ func (s Source) CryptoNames() (list string, whole bool) {
 			add(a)
 		}
 	}
-	slices.Sort(names)
+	order.Strings(names)
 	return strings.Join(slices.Compact(names), ""), whole
 }

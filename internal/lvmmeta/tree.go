@@ -7,6 +7,7 @@ import (
 
 	"firstlight/internal/devmapper"
 	"firstlight/internal/fmt"
+	"firstlight/internal/order"
 )
 
 // Tree is what device-mapper is to be told of a volume that is made of other
@@ -85,7 +86,7 @@ func (g *Group) Tree(lv *LV, dev func(device string) string) (*Tree, error) {
 	if _, err := b.node(lv, ""); err != nil {
 		return nil, err
 	}
-	slices.Sort(b.t.Drivers)
+	order.Strings(b.t.Drivers)
 	b.t.Drivers = slices.Compact(b.t.Drivers)
 	return b.t, nil
 }

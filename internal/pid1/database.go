@@ -1,10 +1,10 @@
 package pid1
 
 import (
-	"slices"
 	"strings"
 
 	"firstlight/internal/fmt"
+	"firstlight/internal/order"
 	"firstlight/internal/sysfile"
 	"firstlight/internal/udevd"
 )
@@ -43,7 +43,7 @@ func writeDatabase(m *udevd.Manager) {
 				keys = append(keys, k)
 			}
 		}
-		slices.Sort(keys)
+		order.Strings(keys)
 		for _, k := range keys {
 			fmt.Fprintf(&b, "E:%s=%s\n", k, props[k])
 		}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/fmt"
+	"firstlight/internal/order"
 )
 
 // Dir is the tree below a directory of the running system: Dir("/sys"), or a
@@ -167,7 +168,7 @@ func (d Dir) List(p string) ([]string, error) {
 		}
 		_, _, names = unix.ParseDirent(buf[:n], -1, names)
 	}
-	slices.Sort(names)
+	order.Strings(names)
 	return names, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"firstlight/internal/machine"
+	"firstlight/internal/order"
 	"firstlight/internal/ueventd"
 )
 
@@ -101,7 +102,7 @@ func (m *Manager) owner(link string) string {
 // any order, so of one link only one change is under way at a time; a device
 // that wants it changed meanwhile waits, and looks again.
 func (m *Manager) settle(t *ueventd.Task, links []string) {
-	slices.Sort(links)
+	order.Strings(links)
 	links = slices.Compact(links)
 	for {
 		var set, drop []string

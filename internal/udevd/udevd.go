@@ -17,6 +17,7 @@ import (
 
 	"firstlight/internal/device"
 	"firstlight/internal/machine"
+	"firstlight/internal/order"
 	"firstlight/internal/sysfs"
 	"firstlight/internal/uevent"
 	"firstlight/internal/ueventd"
@@ -178,7 +179,7 @@ func (m *Manager) Rescan(found []*uevent.Message) {
 	for devpath := range m.inHand {
 		gone[devpath] = true
 	}
-	for _, devpath := range slices.Sorted(maps.Keys(gone)) {
+	for _, devpath := range order.Keys(gone) {
 		if there[devpath] || m.seen[devpath] == departed || m.sys.Exists(devpath+"/uevent") {
 			continue
 		}
@@ -205,7 +206,7 @@ func (m *Manager) mapped(devpath string) bool {
 // LookAgain takes up again every device that could not be looked at when its
 // last event was handled.
 func (m *Manager) LookAgain() {
-	for _, devpath := range slices.Sorted(maps.Keys(m.db)) {
+	for _, devpath := range order.Keys(m.db) {
 		if m.db[devpath].Err == nil || len(m.inHand[devpath]) > 0 {
 			continue
 		}
@@ -301,7 +302,7 @@ func (m *Manager) waitForEarlier(t *ueventd.Task, h *hand) {
 	if h.msg.Action != "remove" && h.msg.Action != "move" {
 		return
 	}
-	for _, p := range slices.Sorted(maps.Keys(m.inHand)) {
+	for _, p := range order.Keys(m.inHand) {
 		if strings.HasPrefix(p, devpath+"/") || p == h.msg.Props["DEVPATH_OLD"] {
 			m.waitFor(t, p, h)
 		}

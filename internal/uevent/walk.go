@@ -1,9 +1,8 @@
 package uevent
 
 import (
-	"cmp"
 	"path"
-	"slices"
+	"sort"
 	"strings"
 
 	"firstlight/internal/device"
@@ -46,8 +45,12 @@ func Walk(sys sysfs.FS, found func(*Message)) {
 	for _, class := range classes {
 		collect("/class/"+class, class)
 	}
-	slices.SortFunc(members, func(a, b member) int {
-		return cmp.Or(cmp.Compare(strings.Count(a.path, "/"), strings.Count(b.path, "/")), strings.Compare(a.path, b.path))
+	sort.Slice(members, func(i, j int) bool {
+		a, b := members[i].path, members[j].path
+		if above, below := strings.Count(a, "/"), strings.Count(b, "/"); above != below {
+			return above < below
+		}
+		return a < b
 	})
 	for _, m := range members {
 		// The place where it was found says the subsystem, and the file the

@@ -9,6 +9,7 @@ import (
 	"firstlight/internal/coro"
 	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
+	"firstlight/internal/order"
 )
 
 // Task is one handling of one event, as a coroutine: it runs until it calls
@@ -154,7 +155,7 @@ func (s *Scheduler) park(t *Task, o Outcome) {
 		return
 	}
 	e.topics = slices.Clone(o.Topics)
-	slices.Sort(e.topics)
+	order.Strings(e.topics)
 	e.topics = slices.Compact(e.topics)
 	for _, topic := range e.topics {
 		s.parked[topic] = append(s.parked[topic], e)

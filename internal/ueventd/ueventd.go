@@ -23,6 +23,7 @@ import (
 	"firstlight/internal/coro"
 	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
+	"firstlight/internal/order"
 )
 
 // Event is one thing to be handled, on one subject.
@@ -324,7 +325,7 @@ func (s *Scheduler) parkedAt(e *entry) (topics []string) {
 			topics = append(topics, topic)
 		}
 	}
-	slices.Sort(topics)
+	order.Strings(topics)
 	return topics
 }
 

@@ -4,8 +4,6 @@
 package btrfs
 
 import (
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +13,7 @@ import (
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"
+	"firstlight/internal/order"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
 )
@@ -141,7 +140,7 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 // grown looks again at the filesystems that wait: what they lack may be the
 // seed that the kernel was just told of.
 func (h *Handler) grown(seed *filesystem) {
-	for _, key := range slices.Sorted(maps.Keys(h.filesystems)) {
+	for _, key := range order.Keys(h.filesystems) {
 		if f := h.filesystems[key]; f != seed && !f.ready && f.refused == "" {
 			h.w.Sched.Push(ueventd.Event{Queue: key, Kind: filter.Add})
 		}
@@ -249,7 +248,7 @@ func (f *filesystem) describe() string {
 		}
 		names = append(names, name)
 	}
-	slices.Sort(names)
+	order.Strings(names)
 	if f.total == 0 {
 		return "not all of its devices are there, only " + strings.Join(names, ", ")
 	}

@@ -3,6 +3,7 @@ package lvm
 import (
 	"errors"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -238,7 +239,7 @@ const legsKey = " degraded"
 // originsFirst puts snapshots behind the others: who looks for their content
 // finds that of the origin first.
 func originsFirst(list []todo) {
-	slices.SortStableFunc(list, func(a, b todo) int { return a.later() - b.later() })
+	sort.SliceStable(list, func(i, j int) bool { return list[i].later() < list[j].later() })
 }
 
 func (x todo) later() int {

@@ -18,6 +18,7 @@ import (
 	"firstlight/internal/handler"
 	"firstlight/internal/lvmmeta"
 	"firstlight/internal/machine"
+	"firstlight/internal/order"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
 
@@ -124,7 +125,7 @@ func (h *Handler) tell(p *pv, name string) {
 	for vg := range concerned {
 		names = append(names, vg)
 	}
-	slices.Sort(names)
+	order.Strings(names)
 	for _, vg := range names {
 		h.w.Sched.Push(ueventd.Event{Queue: filter.VG + " " + vg, Kind: kindChanged, Name: name})
 	}

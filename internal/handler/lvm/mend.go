@@ -8,6 +8,7 @@ import (
 	"firstlight/internal/devmapper"
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"
+	"firstlight/internal/order"
 	"firstlight/internal/ueventd"
 
 	"golang.org/x/sys/unix"
@@ -32,7 +33,7 @@ func (h *Handler) mend(t *ueventd.Task, name string, st *group) {
 			lost = append(lost, lv)
 		}
 	}
-	slices.Sort(lost)
+	order.Strings(lost)
 	for _, lv := range lost {
 		m := st.mapped[lv]
 		err := ueventd.Act(t, "take down logical volume "+name+"/"+lv+", whose disk has gone away", func(x machine.Machine) error {

@@ -22,6 +22,7 @@ import (
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"
 	"firstlight/internal/mdsuper"
+	"firstlight/internal/order"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
 )
@@ -258,7 +259,7 @@ func (h *Handler) containers() []container {
 				v, _ := sys.Read("/block/" + name + "/md/" + attr)
 				return v
 			}
-			slices.Sort(names)
+			order.Strings(names)
 			for _, n := range names {
 				kind, ok := strings.CutPrefix(read(n, "metadata_version"), "external:")
 				if ok && kind != "" && kind[0] != '/' && kind[0] != '-' {

@@ -24,6 +24,7 @@ import (
 	"firstlight/internal/machine"
 	"firstlight/internal/md"
 	"firstlight/internal/mdsuper"
+	"firstlight/internal/order"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
 )
@@ -186,7 +187,7 @@ func (a *array) names() []string {
 	for name := range a.members {
 		list = append(list, name)
 	}
-	slices.Sort(list)
+	order.Strings(list)
 	return list
 }
 
