@@ -29,7 +29,7 @@ type Kinds struct {
 	Tool func(m machine.Machine, volume string, degraded bool) error
 
 	// What the handler does with them, so that the small /init has none of it.
-	plan      func(h *Handler, p *plan, g *lvmmeta.Group, lv *lvmmeta.LV, kind string, st *group)
+	plan      func(h *Handler, p *plan, g *lvmmeta.Group, lv *lvmmeta.LV, st *group)
 	compose   func(h *Handler, t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bool) (*mapped, error)
 	postpone  func(h *Handler, t *ueventd.Task, vg *lvmmeta.VG, x todo) bool
 	awaitLegs func(h *Handler, queue string, fresh bool) time.Duration
@@ -72,13 +72,13 @@ func feature(kind string) string {
 }
 
 // composed decides what is to be done with a volume that is made of others.
-func (h *Handler) composed(p *plan, g *lvmmeta.Group, lv *lvmmeta.LV, kind string, st *group) {
+func (h *Handler) composed(p *plan, g *lvmmeta.Group, lv *lvmmeta.LV, st *group) {
 	tree, err := h.kinds.Tree(g, lv, nil)
 	var tool *lvmmeta.NeedsToolError
 	switch {
 	case errors.As(err, &tool):
-		if kind = tool.Kind; !h.w.Image.Has(ToolFeature) {
-			p.lacks(lv, kind, ToolFeature)
+		if !h.w.Image.Has(ToolFeature) {
+			p.lacks(lv, tool.Kind, ToolFeature)
 			return
 		}
 		// Whether it can do without what is missing, the tool knows.

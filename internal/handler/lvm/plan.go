@@ -52,7 +52,7 @@ func (h *Handler) plan(g *lvmmeta.Group, st *group) plan {
 				if h.kinds == nil {
 					p.lacks(lv, kind, feature(kind))
 				} else {
-					h.kinds.plan(h, &p, g, lv, kind, st)
+					h.kinds.plan(h, &p, g, lv, st)
 				}
 				if !must && !h.mayConcernRoot() {
 					p.tool = p.tool[:lacking] // nobody misses it
