@@ -207,7 +207,12 @@ func (j judge) volume(n *Node) standing {
 	}
 	if partial {
 		out.by += j.patience()
+		unsure := out.state
 		out = j.without(n, out)
+		never := func(pv int) bool { return !slices.Contains(n.On[1:], pv) && j.device(pv).state == no }
+		if !slices.ContainsFunc(g.On, never) {
+			out.state = unsure // it may not have to do without
+		}
 	}
 	return out
 }

@@ -218,7 +218,8 @@ func (j judge) resume(t *Truth) state {
 		s.state = maybe
 	}
 	if s.asks {
-		t.Verdict = May
+		// What may come although nobody answers, may be resumed from.
+		t.Verdict, t.MayResume = May, swap.Image && s.state != no
 		return maybe
 	}
 	if s.state == yes && !ambiguous && s.by+m.Margin() < patience {

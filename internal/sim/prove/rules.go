@@ -244,7 +244,8 @@ func (t *trial) wrote(w sim.Write) {
 	if d := t.d.Deadline(); d > 0 {
 		patience = min(patience, d)
 	}
-	if t.d.Has(gen.Jump) || t.w.clock(w.At) >= patience {
+	// The journal has whole microseconds, and so has what a question took.
+	if t.d.Has(gen.Jump) || t.w.clock(w.At) >= patience-time.Millisecond {
 		return // it was waited for long enough
 	}
 	if !swap.Image && t.seen.ever["swap "+swap.UUID+" "] {
