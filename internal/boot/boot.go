@@ -217,9 +217,15 @@ func (c *Core) say(u handler.Urgency, text string) {
 }
 
 // publish hands an identified device to the filters.
-func (c *Core) publish(t *ueventd.Task, e *udevd.Entry, action string) {
+func (c *Core) publish(t *ueventd.Task, old, e *udevd.Entry, action string) {
 	recordContent(t, e, action)
 	c.recordRules(t, e, action)
+	if old != nil {
+		for _, ev := range filter.Left(old.Device, e.Device) {
+			ev.Cause = t.Cause()
+			c.sched.Push(ev)
+		}
+	}
 	for _, ev := range filter.Classify(c.opt.Config, e.Device, action) {
 		ev.Cause = t.Cause()
 		c.w.Progress()

@@ -71,6 +71,23 @@ func Classify(cfg *bootcmd.Config, d *device.Device, action string) []ueventd.Ev
 	return out
 }
 
+// Left returns the queue events for a device that was a member of something
+// and is none any more, although it is there: it was written to, or cannot be
+// read. An encrypted device is not one of these: while it is there a question
+// for it stands.
+func Left(old, now *device.Device) []ueventd.Event {
+	if old.Subsystem() != "block" {
+		return nil
+	}
+	var out []ueventd.Event
+	for _, f := range [...]func(d *device.Device) string{raidMember, physicalVolume, btrfsMember} {
+		if q := f(old); q != "" && q != f(now) {
+			out = append(out, ueventd.Event{Queue: q, Kind: Remove, Name: old.Devname()})
+		}
+	}
+	return out
+}
+
 // mayBe says whether a device may be the one that spec names. Of a partition
 // counted from another one only the handler can say so, which sees both.
 func mayBe(spec devspec.Spec, d *device.Device) bool {

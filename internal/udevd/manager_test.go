@@ -59,7 +59,7 @@ func (d devfs) Unlink(p string) error       { delete(d.links, p); return nil }
 
 func newWorld(t *testing.T, rules rulesFunc) *world {
 	w := &world{t: t, s: ueventd.New(noRecords{}), there: map[string]bool{}, links: map[string]string{}}
-	w.m = New(w.s, existing{w: w}, rules, func(_ *ueventd.Task, e *Entry, action string) {
+	w.m = New(w.s, existing{w: w}, rules, func(_ *ueventd.Task, _, e *Entry, action string) {
 		w.published = append(w.published, action+" "+e.Devpath())
 	})
 	return w

@@ -70,7 +70,7 @@ type Manager struct {
 	sched   *ueventd.Scheduler
 	sys     sysfs.FS
 	rules   Rules
-	publish func(t *ueventd.Task, e *Entry, action string)
+	publish Publish
 
 	db       map[string]*Entry   // by devpath
 	byName   map[string]*Entry   // by devname
@@ -103,9 +103,13 @@ const (
 	departed          // it is gone
 )
 
+// Publish is called with each device whose event was handled. old is what was
+// known of it before, nil for nothing and for a device that is gone.
+type Publish func(t *ueventd.Task, old, e *Entry, action string)
+
 // New returns a manager that calls publish for each handled event, after the
 // database, the node and the links are up to date.
-func New(s *ueventd.Scheduler, sys sysfs.FS, rules Rules, publish func(t *ueventd.Task, e *Entry, action string)) *Manager {
+func New(s *ueventd.Scheduler, sys sysfs.FS, rules Rules, publish Publish) *Manager {
 	m := &Manager{sched: s, sys: sys, rules: rules, publish: publish,
 		db: map[string]*Entry{}, byName: map[string]*Entry{}, claims: map[string][]*claim{}, claimsOf: map[string][]string{},
 		leads: map[string]string{}, changing: map[string]bool{},
@@ -261,7 +265,7 @@ func (m *Manager) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	}
 	m.applyNode(t, e)
 	m.updateLinks(t, e)
-	m.publish(t, e, msg.Action)
+	m.publish(t, old, e, msg.Action)
 	if err != nil {
 		return ueventd.Fail(err)
 	}
@@ -337,7 +341,7 @@ func (m *Manager) remove(t *ueventd.Task, msg *uevent.Message) ueventd.Outcome {
 		e = &Entry{Device: device.New(m.sys, msg.Devpath, maps.Clone(msg.Props))}
 	}
 	m.forget(t, msg.Devpath)
-	m.publish(t, e, "remove")
+	m.publish(t, nil, e, "remove")
 	return ueventd.Outcome{}
 }
 

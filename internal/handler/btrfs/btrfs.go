@@ -31,6 +31,7 @@ type Handler struct {
 type filesystem struct {
 	key      string
 	members  map[string]*udevd.Entry // by node; those that the kernel was told of
+	untold   map[string]*udevd.Entry // those that it did not take
 	total    int                     // devices that it has, 0 if not known
 	ready    bool                    // the kernel knows all
 	overdue  bool                    // the missing have been waited for
@@ -68,7 +69,7 @@ func (h *Handler) Gate(e *udevd.Entry) (topic, why, options string) {
 		return key, f.refused, ""
 	case f.ready:
 		return "", "", ""
-	case f.overdue:
+	case f.overdue && len(h.news(f)) == 0:
 		if !f.degraded {
 			f.degraded = true
 			h.w.Say(handler.Loud, fmt.Sprintf("%s: %s. Mounting it degraded, without what is missing.", subject(e), f.describe()))
@@ -92,11 +93,19 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		h.filesystems[ev.Queue] = f
 	}
 	if ev.Kind == kindOverdue {
-		return h.late(f)
+		return h.late(t, f)
 	}
 	if f.members[ev.Name] == nil {
 		f.overdue = false // who has come may not be the last
 	}
+	out, _ := h.collect(t, f)
+	return out
+}
+
+// collect tells the kernel of what there is of a filesystem, and says how to
+// go on; ok is false when the kernel does not take it.
+func (h *Handler) collect(t *ueventd.Task, f *filesystem) (out ueventd.Outcome, ok bool) {
+	w := h.w
 	// Two devices that are the same member must both be seen before the
 	// kernel is told of one.
 	w.Identified(t)
@@ -105,19 +114,22 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		w.Sched.CancelDeadline(f.key)
 		w.DropFact(f.key)
 		delete(h.filesystems, f.key)
-		return ueventd.Outcome{}
+		return ueventd.Outcome{}, true
 	}
 	e := there[0]
 	f.total, _ = strconv.Atoi(e.Property(udevd.BtrfsDevices))
 	if f.refused = twins(there); f.refused != "" {
 		w.Sched.CancelDeadline(f.key)
 		w.SetFact(f.key, goal.Fact{Subject: subject(e), Condition: goal.Blocked, Text: f.refused, Try: "disconnect the copy"})
-		return ueventd.Outcome{}
+		return ueventd.Outcome{}, true
 	}
 	if err := h.tell(t, f, there); err != nil {
+		if len(f.members) > 0 && !f.ready {
+			h.await(f) // who has come may not be the last
+		}
 		w.AddMissingDriver(err)
 		w.SetFact(f.key, goal.Fact{Subject: subject(e), Condition: goal.Blocked, Text: err.Error()})
-		return ueventd.WaitFor(err.Error(), handler.TopicRetry)
+		return ueventd.WaitFor(err.Error(), handler.TopicRetry), false
 	}
 	if e.Property(udevd.BtrfsSeed) != "" {
 		h.grown(f)
@@ -127,14 +139,14 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		w.DropFact(f.key)
 		w.Progress()
 		w.Sched.Notify(f.key)
-		return ueventd.Outcome{}
+		return ueventd.Outcome{}, true
 	}
 	fact := goal.Fact{Subject: subject(e), Condition: goal.Incomplete, Text: f.describe(), Try: "connect the missing device"}
 	if fact.Until = h.await(f); fact.Until != 0 {
 		fact.AtExpiry = "mounted degraded"
 	}
 	w.SetFact(f.key, fact)
-	return ueventd.Outcome{}
+	return ueventd.Outcome{}, true
 }
 
 // grown looks again at the filesystems that wait: what they lack may be the
@@ -148,22 +160,39 @@ func (h *Handler) grown(seed *filesystem) {
 }
 
 // late lets the mount go on without what is missing.
-func (h *Handler) late(f *filesystem) ueventd.Outcome {
+func (h *Handler) late(t *ueventd.Task, f *filesystem) ueventd.Outcome {
 	w := h.w
+	w.Identified(t) // what was announced may be a member
+
 	_, later := w.Sched.DeadlineOf(f.key) // a member came before this was its turn
 	switch {
 	case later || f.ready || f.refused != "":
+		return ueventd.Outcome{}
 	case w.Sched.Asking() || w.Sched.Active(filter.LUKS):
 		// The missing member may be encrypted, and somebody may be typing its
 		// passphrase just now.
 		h.await(f)
-	default:
-		f.overdue = true
-		w.SetFact(f.key, goal.Fact{Subject: "btrfs filesystem " + strings.TrimPrefix(f.key, filter.Btrfs+" "),
-			Condition: goal.Incomplete, Text: f.describe(), Try: "connect the missing device"})
-		w.Sched.Notify(f.key)
+		return ueventd.Outcome{}
 	}
+	// What the kernel did not take it may take now: better than without it.
+	f.untold = nil
+	if len(h.news(f)) > 0 {
+		if out, ok := h.collect(t, f); ok {
+			return out
+		}
+	}
+	f.overdue = true
+	w.SetFact(f.key, goal.Fact{Subject: "btrfs filesystem " + strings.TrimPrefix(f.key, filter.Btrfs+" "),
+		Condition: goal.Incomplete, Text: f.describe(), Try: "connect the missing device"})
+	w.Sched.Notify(f.key)
 	return ueventd.Outcome{}
+}
+
+// news are the members that the kernel was not told of.
+func (h *Handler) news(f *filesystem) []*udevd.Entry {
+	return slices.DeleteFunc(h.there(f), func(e *udevd.Entry) bool {
+		return f.members[e.Devname()] != nil || f.untold[e.Devname()] == e
+	})
 }
 
 // there returns the members that there are, sorted by devpath.
@@ -204,8 +233,8 @@ func (h *Handler) tell(t *ueventd.Task, f *filesystem, there []*udevd.Entry) err
 			news = append(news, e.Devname())
 		}
 	}
-	if len(news) > 0 {
-		f.overdue = false // who has come may not be the last
+	if len(news) > 0 || len(f.members) < len(known) {
+		f.overdue = false // who has come may not be the last, and who has gone may come back
 	}
 	if len(news) == 0 && f.ready && len(f.members) == len(known) {
 		return nil
@@ -220,9 +249,16 @@ func (h *Handler) tell(t *ueventd.Task, f *filesystem, there []*udevd.Entry) err
 		return m.BtrfsReady(first)
 	})
 	if err != nil {
-		f.members = known
+		f.members, f.untold = known, map[string]*udevd.Entry{}
+		for _, e := range there {
+			if known[e.Devname()] == nil {
+				f.untold[e.Devname()] = e
+			}
+		}
 		return err
 	}
+	f.untold = nil
+
 	// A member that was pulled out is still in the kernel's list.
 	f.ready = f.total > 0 && len(f.members) >= f.total || ready && len(f.members) >= len(known)
 	return nil

@@ -219,7 +219,7 @@ func (h *Handler) degradedWait() time.Duration {
 }
 
 // awaitLegs sets the time at which RAID volumes are activated without what is
-// missing; 0 is never. It runs from the last physical volume that came.
+// missing; 0 is never. It runs from when the last physical volume came or went.
 func (h *Handler) awaitLegs(queue string, fresh bool) time.Duration {
 	w := h.w
 	key := queue + legsKey

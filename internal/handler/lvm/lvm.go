@@ -88,6 +88,7 @@ func (h *Handler) handlePV(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	p := h.read(t, e)
 	if p.err != nil {
 		w.SetFact(ev.Queue, goal.Fact{Subject: "physical volume " + ev.Name, Condition: goal.Blocked, Text: p.err.Error()})
+		h.tell(p, ev.Name)
 		return ueventd.Outcome{}
 	}
 	if !h.mayUse(p.seen.PV) {
@@ -109,15 +110,19 @@ func (h *Handler) mayUse(pv *lvmmeta.PV) bool {
 }
 
 // tell pushes an event to the groups that a physical volume concerns: its
-// own, and every known one that lists it. One without metadata of its own
-// may be in any.
+// own, and every known one that lists it. One without metadata of its own, or
+// whose metadata cannot be read, may be in any.
 func (h *Handler) tell(p *pv, name string) {
 	concerned := map[string]bool{}
+	id := p.entry.Property("ID_FS_UUID")
+	if p.seen.PV != nil {
+		id = p.seen.PV.UUID
+	}
 	if p.seen.PV != nil && p.seen.PV.VG != nil {
 		concerned[p.seen.PV.VG.Name] = true
 	}
 	for _, o := range h.pvs {
-		if o.read && o.err == nil && o.seen.PV.VG != nil && p.seen.PV != nil && lists(o.seen.PV.VG, p.seen.PV.UUID) {
+		if o.read && o.err == nil && o.seen.PV.VG != nil && lists(o.seen.PV.VG, id) {
 			concerned[o.seen.PV.VG.Name] = true
 		}
 	}
@@ -135,10 +140,18 @@ func lists(vg *lvmmeta.VG, uuid string) bool {
 	return slices.ContainsFunc(vg.PVs, func(r lvmmeta.PVRef) bool { return r.ID == uuid })
 }
 
+// known is what was read of a device as it is now, nil if nothing was.
+func (h *Handler) known(e *udevd.Entry) *pv {
+	if p := h.pvs[e.Devname()]; p != nil && p.entry == e {
+		return p
+	}
+	return nil
+}
+
 // read reads a physical volume, once for each event of its device.
 func (h *Handler) read(t *ueventd.Task, e *udevd.Entry) *pv {
 	name := e.Devname()
-	if p := h.pvs[name]; p != nil && p.entry == e {
+	if p := h.known(e); p != nil {
 		for !p.read {
 			t.Wait("the metadata of "+name, topicRead(name))
 		}
@@ -162,17 +175,64 @@ func (h *Handler) read(t *ueventd.Task, e *udevd.Entry) *pv {
 
 func topicRead(devname string) string { return "pv read " + devname }
 
-// gather returns every physical volume that there is now.
-func (h *Handler) gather(t *ueventd.Task) []lvmmeta.Seen {
-	var list []lvmmeta.Seen
+// volumes returns the devices that say that they are physical volumes. Of two
+// with one node the older is gone, and the message that says so is still to
+// come.
+func (h *Handler) volumes() []*udevd.Entry {
+	var list []*udevd.Entry
 	for _, e := range h.w.Devices.Block() {
-		if e.Property("ID_FS_TYPE") == "LVM2_member" {
-			if p := h.read(t, e); p.err == nil && h.mayUse(p.seen.PV) {
-				list = append(list, p.seen)
-			}
+		if e.Property("ID_FS_TYPE") == "LVM2_member" && h.w.Devices.ByName(e.Devname()) == e {
+			list = append(list, e)
 		}
 	}
 	return list
+}
+
+// unchanged says whether two entries are of the same device, which was there all
+// the time.
+func unchanged(a, b *udevd.Entry) bool { return a.Devpath() == b.Devpath() && a.Since == b.Since }
+
+// gather returns every physical volume that there is now: those that come or
+// go while others are read count too. A second device with the same content,
+// or newer metadata, may be among those that are being identified.
+func (h *Handler) gather(t *ueventd.Task) []lvmmeta.Seen {
+	for {
+		h.w.Identified(t)
+		there := h.volumes()
+		unread := func(e *udevd.Entry) bool { p := h.known(e); return p == nil || !p.read }
+		if !slices.ContainsFunc(there, unread) {
+			var list []lvmmeta.Seen
+			for _, e := range there {
+				if p := h.known(e); p.err == nil && h.mayUse(p.seen.PV) {
+					list = append(list, p.seen)
+				}
+			}
+			return list
+		}
+		for _, e := range there {
+			if h.w.Devices.At(e.Devpath()) == e {
+				h.read(t, e)
+			}
+		}
+	}
+}
+
+// unreadTwin says which physical volume of a group is there a second time, on a
+// device whose metadata could not be read: which one is the right one cannot be
+// known; "" for none.
+func (h *Handler) unreadTwin(g *lvmmeta.Group) string {
+	for _, e := range h.volumes() {
+		p := h.known(e)
+		if p == nil || p.err == nil {
+			continue
+		}
+		for _, m := range g.Members {
+			if m.Device != "" && m.Ref.ID == e.Property("ID_FS_UUID") {
+				return e.Devname() + " and " + m.Device + " are the same physical volume, and " + e.Devname() + " cannot be read: " + p.err.Error()
+			}
+		}
+	}
+	return ""
 }
 
 // assemble puts the volume groups together and returns the one of that name.
@@ -217,11 +277,10 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 			st.overdue = true
 		}
 	}
-	// A second device with the same content, or newer metadata, may be among
-	// those that are being identified.
-	w.Identified(t)
 	g := h.assemble(t, name)
-	h.mend(t, name, st)
+	if h.mend(t, name, st) {
+		g = h.assemble(t, name) // what there is may be something else by now
+	}
 	if g == nil {
 		h.rest(ev.Queue)
 		w.DropFact(ev.Queue)
@@ -231,8 +290,8 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		t.Record("note", n)
 	}
 	there := len(g.VG.PVs) - len(g.Missing())
-	fresh := there > st.there
-	if fresh { // what has come may not be the last
+	fresh := there != st.there
+	if fresh { // what has come may not be the last, and what has gone may come back
 		st.overdue, st.degrade = false, false
 	}
 	st.there = there
@@ -254,8 +313,14 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		w.SetFact(ev.Queue, goal.Fact{Subject: subject(g), Condition: goal.Blocked, Text: text, Try: advice(g)})
 		return ueventd.Outcome{}
 	}
+	if text := h.unreadTwin(g); text != "" {
+		h.rest(ev.Queue)
+		w.SetFact(ev.Queue, goal.Fact{Subject: subject(g), Condition: goal.Blocked, Text: text, Try: "disconnect the copy"})
+		return ueventd.Outcome{}
+	}
 	var failed error
 	topics := []string{handler.TopicWanted} // what the real root's fstab wants is not known yet
+	pvs := h.volumes()
 	for _, x := range p.activate {
 		name := name + "/" + x.lv.Name
 		if by, done := st.active[x.lv.Name]; done {
@@ -269,6 +334,9 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		if h.kinds != nil && h.kinds.postpone(h, t, g.VG, x) {
 			topics = append(topics, handler.TopicResumeSettled)
 			continue
+		}
+		if !slices.EqualFunc(pvs, h.volumes(), unchanged) { // while another volume was mapped
+			return h.handleVG(t, ueventd.Event{Queue: ev.Queue, Kind: kindChanged, Name: ev.Name})
 		}
 		m, err := h.activate(t, g, x)
 		if err != nil {

@@ -25,8 +25,8 @@ type mapped struct {
 // mend takes down volumes that lie on a disk that has gone away: what comes
 // back is another device, and the kernel gives errors for the old one as long
 // as it is mapped. The volume is mapped anew when the disk is there. One that
-// is in use is left as it is.
-func (h *Handler) mend(t *ueventd.Task, name string, st *group) {
+// is in use is left as it is. tried says that there was any.
+func (h *Handler) mend(t *ueventd.Task, name string, st *group) (tried bool) {
 	var lost []string
 	for lv, m := range st.mapped {
 		if !m.keep && len(m.devices) > 0 && !h.whole(m) {
@@ -67,6 +67,7 @@ func (h *Handler) mend(t *ueventd.Task, name string, st *group) {
 		delete(st.active, lv)
 		delete(st.without, lv)
 	}
+	return len(lost) > 0
 }
 
 // whole says whether every physical volume that a volume lies on is still the

@@ -162,7 +162,7 @@ func (h *Handler) look(t *ueventd.Task, a *array) (changed bool) {
 		if !there[name] {
 			delete(a.members, name)
 			delete(a.used, name)
-			changed = true
+			changed, a.overdue = true, false // who has gone may come back
 		}
 	}
 	return changed

@@ -118,8 +118,15 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		h.wait()
 		w.Sched.Notify(handler.TopicWanted)
 	case filter.Deadline:
-		if devs := w.Find(spec); len(devs) > 1 {
+		devs := w.Find(spec)
+		if len(devs) > 1 && h.mayHoldImage(devs) {
 			h.refuse(t, devs)
+			return ueventd.Outcome{}
+		}
+		if e := unread(devs); e != nil {
+			t.Record("decision", "no resume: "+e.Devname()+" cannot be read")
+			w.Say(handler.Loud, fmt.Sprintf("resume device %s cannot be read for %s: starting without resuming", spec, goal.Seconds(Patience)))
+			h.settle(e.Devname() + " cannot be read")
 			return ueventd.Outcome{}
 		}
 		t.Record("decision", "no resume: "+spec.Describe()+" has not appeared")
@@ -132,6 +139,9 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if len(devs) == 0 {
 		return ueventd.Outcome{}
 	}
+	if e := unread(devs); e != nil && !h.mayHoldImage(devs) {
+		return h.unreadable(t, spec, e)
+	}
 	if len(devs) > 1 {
 		if !h.mayHoldImage(devs) {
 			t.Record("decision", "no resume: none of the devices that are "+spec.String()+" holds a hibernation image")
@@ -143,6 +153,25 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	}
 	h.try(t, devs[0])
 	return ueventd.Outcome{}
+}
+
+// unread returns the device of which it is not known what it holds, since it
+// could not be read; nil if there is none.
+func unread(devs []*udevd.Entry) *udevd.Entry {
+	i := slices.IndexFunc(devs, func(e *udevd.Entry) bool { return e.Err != nil && e.Property("ID_FS_TYPE") == "" })
+	if i < 0 {
+		return nil
+	}
+	return devs[i]
+}
+
+// unreadable waits for a device that cannot be read as for one that is not
+// there: it may hold an image, and be readable when it has changed.
+func (h *Handler) unreadable(t *ueventd.Task, spec devspec.Spec, e *udevd.Entry) ueventd.Outcome {
+	t.Record("decision", "resume: it is not known whether "+e.Devname()+" holds a hibernation image")
+	h.w.SetFact(GoalName, goal.Fact{Subject: "resume device " + spec.String(), Condition: goal.Blocked, Text: e.Err.Error(),
+		Try: "check the disk and its cable, or boot with noresume, which loses the hibernated session if there is one"})
+	return ueventd.WaitFor(e.Devname()+" cannot be read", "changed "+e.Devname(), handler.TopicRetry)
 }
 
 // ambiguous refuses to choose: taking the wrong image, or none where there is

@@ -160,7 +160,7 @@ func (t *trial) whole(what string, n *gen.Node, given, copies int, wait time.Dur
 	unread := slices.ContainsFunc(t.d.Faults, func(f gen.Fault) bool {
 		return f.Trouble == gen.Fails && f.N != 1 && strings.HasPrefix("read the RAID superblock", f.What)
 	})
-	if given < min(known, len(n.On)) && now-since > t.patience() && !unread {
+	if given < min(known, len(n.On))-t.hollow(n) && now-since > t.patience() && !unread {
 		t.w.broken(degraded, now, "%s: %d members are there since %v", what, known, since)
 	}
 	if given < len(n.On) && t.waited(n.UUID) < wait {
@@ -179,6 +179,17 @@ func (t *trial) asConfigured() {
 			t.w.broken(readOnlyArray, a.At, "%s lacks %d members, and it is read-only: %t", a.Name, a.Missing, a.ReadOnly)
 		}
 	}
+}
+
+// hollow is how many members of something are mappings of a disk that was
+// pulled out: they stay, and cannot be read.
+func (t *trial) hollow(n *gen.Node) (members int) {
+	for _, on := range n.On {
+		if k := t.d.Node(on).Kind; k != gen.Disk && k != gen.Part && t.torn(on) {
+			members++
+		}
+	}
+	return members
 }
 
 // wholeGroup checks that volumes that nobody names are not activated while
@@ -296,16 +307,16 @@ func (t *trial) rightRoot(source string) {
 	}
 	if mark := d.Files[rootMark]; mark != markOf(t.truth.Root) {
 		t.w.broken(wrongRoot, t.sim.Now(), "%s is mounted, which is %q, not %q", source, mark, markOf(t.truth.Root))
-	} else if !t.sim.MountedWhole(handler.SysRoot) && !t.torn() {
+	} else if !t.sim.MountedWhole(handler.SysRoot) && !t.torn(t.truth.Root) {
 		t.w.broken(wrongRoot, t.sim.Now(), "%s is mounted, of which not all is what it should be", source)
 	}
 }
 
-// torn says whether a disk of the root was pulled out by now. What was mapped
+// torn says whether a disk of a node was pulled out by now. What was mapped
 // over it goes on without, also when it comes back: the kernel then gives errors
 // for what lay there, and nothing wrong.
-func (t *trial) torn() bool {
-	for _, n := range t.d.Below(t.truth.Root) {
+func (t *trial) torn(node int) bool {
+	for _, n := range t.d.Below(node) {
 		for _, f := range t.d.Faults {
 			if f.Trouble == gen.Flaps && f.Node == n.ID && t.sim.Now() >= time.Duration(f.At)*time.Millisecond {
 				return true
