@@ -228,3 +228,29 @@ func stale(m *sim.Machine) bool {
 	text := fmt.Sprint(m.Faults)
 	return strings.Contains(text, string(sim.DiskStale)) || strings.Contains(text, string(sim.DiskSplit))
 }
+
+// It may hold an image: nothing is written while that may still become known.
+func TestResumeDeviceThatCannotBeReadAtFirst(t *testing.T) {
+	root := rootDisk()
+	swap := &sim.Disk{Label: "swap", Content: sim.Swap(swapUUID, true)}
+	m := machineWith("root=LABEL=root resume=/dev/vdb", root, swap)
+	m.Faults = []sim.Fault{{Kind: sim.ReadFails, Target: "swap"}}
+	m.At(20*time.Second, func() {
+		m.Faults[0].Target = "none"
+		m.Change(swap)
+	})
+	boot(t, m)
+	if m.Resumed != "/dev/vdb" || root.Written != "" {
+		t.Errorf("resumed from %q, root written to by %q", m.Resumed, root.Written)
+	}
+}
+
+func TestResumeDeviceThatCanNeverBeRead(t *testing.T) {
+	m := machineWith("root=LABEL=root resume=/dev/vdb", rootDisk(), &sim.Disk{Label: "swap", Content: sim.Swap(swapUUID, true)})
+	m.Faults = []sim.Fault{{Kind: sim.ReadFails, Target: "swap"}}
+	boot(t, m)
+	started(t, m, "/dev/vda")
+	if at := m.Now().Round(time.Second); at != 30*time.Second || !strings.Contains(m.SaidText(), "cannot be read for 30 s: starting without resuming") {
+		t.Errorf("started at %v; said:\n%s", at, m.SaidText())
+	}
+}
