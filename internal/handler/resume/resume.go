@@ -139,7 +139,7 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	if len(devs) == 0 {
 		return ueventd.Outcome{}
 	}
-	if e := unread(devs); e != nil && !h.mayHoldImage(devs) {
+	if e := unread(devs); e != nil && (len(devs) == 1 || !h.mayHoldImage(devs)) {
 		return h.unreadable(t, spec, e)
 	}
 	if len(devs) > 1 {
