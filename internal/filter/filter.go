@@ -74,7 +74,7 @@ func Classify(cfg *bootcmd.Config, d *device.Device, action string) []ueventd.Ev
 // Left returns the queue events for a device that was a member of something
 // and is none any more, although it is there: it was written to, or cannot be
 // read. An encrypted device is not one of these: while it is there a question
-// for it stands.
+// for it stands. Nor is a disk of a firmware RAID, which mdadm and mdmon see to.
 func Left(old, now *device.Device) []ueventd.Event {
 	if old.Subsystem() != "block" {
 		return nil
