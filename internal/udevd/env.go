@@ -195,9 +195,7 @@ func (e *env) blkid(dev *device.Device) error {
 		return probe(m, name, kind, disk, diskNumber, start, size)
 	})
 	if err != nil {
-		if !errors.Is(err, fs.ErrNotExist) { // it is gone: its removal is on the way
-			e.unreadable = err
-		}
+		e.unreadable = err
 		return err
 	}
 	for _, p := range append(res.content.Udev(), blkid.Udev(res.entry)...) {

@@ -9,6 +9,8 @@ package udevd
 
 import (
 	"cmp"
+	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"sort"
@@ -266,7 +268,7 @@ func (m *Manager) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	m.applyNode(t, e)
 	m.updateLinks(t, e)
 	m.publish(t, old, e, msg.Action)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // gone: its removal is on the way
 		return ueventd.Fail(err)
 	}
 	return ueventd.Outcome{}
