@@ -137,8 +137,8 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	w.Identified(t)
 	devs := w.Find(spec)
 	if len(devs) == 0 {
-		h.w.SetFact(GoalName, goal.Fact{Subject: "resume device " + spec.String(), Condition: goal.Incomplete,
-			Text: spec.Describe() + " is not there"})
+		w.SetFact(GoalName, goal.Fact{Subject: "resume device " + spec.String(), Condition: goal.Incomplete,
+			Text: spec.Describe() + " has not appeared"})
 		return ueventd.Outcome{}
 	}
 	if e := unread(devs); e != nil && (len(devs) == 1 || !h.mayHoldImage(devs)) {
