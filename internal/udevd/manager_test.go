@@ -138,6 +138,23 @@ func TestDiskIsRemovedAfterItsPartitions(t *testing.T) {
 	}
 }
 
+// A disk that was pulled out and put in again has its node at once, while
+// messages of the old one are still to come.
+func TestNodeStaysWithTheDeviceThatHasItNow(t *testing.T) {
+	w := newWorld(t, probing)
+	const again = "/devices/pci2/block/sda"
+	w.event("add", disk, "DEVNAME", "/dev/sda")
+	w.finish("read " + disk)
+	w.event("add", again, "DEVNAME", "/dev/sda")
+	w.finish("read " + again)
+	w.event("change", disk, "DEVNAME", "/dev/sda")
+	w.finish("read " + disk)
+	w.event("remove", disk, "DEVNAME", "/dev/sda")
+	if e := w.m.ByName("/dev/sda"); e == nil || e.Devpath() != again {
+		t.Errorf("/dev/sda is %v", e)
+	}
+}
+
 func TestMovedDeviceIsKnownByItsNewPathAlone(t *testing.T) {
 	w := newWorld(t, probing)
 	const moved = "/devices/pci/block/sdz"

@@ -354,8 +354,14 @@ func (m *Manager) forget(t *ueventd.Task, devpath string) {
 	}
 	delete(m.db, devpath)
 	m.list(e, nil)
-	if m.byName[e.Devname()] == e {
-		delete(m.byName, e.Devname())
+	if name := e.Devname(); m.byName[name] == e {
+		delete(m.byName, name)
+		// The node may be another device's by now, of which was heard before.
+		for _, o := range m.blocks {
+			if o.Devname() == name {
+				m.byName[name] = o
+			}
+		}
 	}
 	m.dropLinks(t, devpath)
 }
