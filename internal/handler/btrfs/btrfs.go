@@ -69,7 +69,7 @@ func (h *Handler) Gate(e *udevd.Entry) (topic, why, options string) {
 		return key, f.refused, ""
 	case f.ready:
 		return "", "", ""
-	case f.overdue && len(h.news(f)) == 0:
+	case f.overdue && !h.news(f):
 		if !f.degraded {
 			f.degraded = true
 			h.w.Say(handler.Loud, fmt.Sprintf("%s: %s. Mounting it degraded, without what is missing.", subject(e), f.describe()))
@@ -176,7 +176,7 @@ func (h *Handler) late(t *ueventd.Task, f *filesystem) ueventd.Outcome {
 	}
 	// What the kernel did not take it may take now: better than without it.
 	f.untold = nil
-	if len(h.news(f)) > 0 {
+	if h.news(f) {
 		if out, ok := h.collect(t, f); ok {
 			return out
 		}
@@ -188,11 +188,14 @@ func (h *Handler) late(t *ueventd.Task, f *filesystem) ueventd.Outcome {
 	return ueventd.Outcome{}
 }
 
-// news are the members that the kernel was not told of.
-func (h *Handler) news(f *filesystem) []*udevd.Entry {
-	return slices.DeleteFunc(h.there(f), func(e *udevd.Entry) bool {
-		return f.members[e.Devname()] != nil || f.untold[e.Devname()] == e
-	})
+// news says whether there are members that the kernel was not told of.
+func (h *Handler) news(f *filesystem) bool {
+	for _, e := range h.there(f) {
+		if f.members[e.Devname()] == nil && f.untold[e.Devname()] != e {
+			return true
+		}
+	}
+	return false
 }
 
 // there returns the members that there are, sorted by devpath.
