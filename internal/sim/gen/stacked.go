@@ -163,6 +163,7 @@ func (j judge) volume(n *Node) standing {
 	named := j.isNamed(n)
 	out := standing{state: yes}
 	partial, missing := false, false
+	var others []time.Duration // when those come that are waited for
 	for _, pv := range g.On {
 		s := j.device(pv)
 		uses := slices.Contains(n.On[1:], pv)
@@ -178,7 +179,7 @@ func (j judge) volume(n *Node) standing {
 			}
 		}
 		switch {
-		case !uses && s.state == no && named:
+		case !uses && named: // it does without
 		case !uses && s.state == no:
 			partial = true
 			if s.asks {
@@ -190,7 +191,9 @@ func (j judge) volume(n *Node) standing {
 		case !uses && s.state == maybe:
 			partial = true
 			out.state = min(out.state, maybe)
-		case uses && s.state != yes:
+		case !uses:
+			others = append(others, s.by)
+		case s.state != yes:
 			out.state = min(out.state, s.state)
 			missing = missing || s.state == no
 		}
@@ -198,6 +201,12 @@ func (j judge) volume(n *Node) standing {
 			out.by, out.asks = max(out.by, s.by), out.asks || s.asks
 			out.names = append(out.names, s.names...)
 		}
+	}
+	// The rest of the group is waited for, as long as some of it comes again and
+	// again before the wait is over.
+	slices.Sort(others)
+	for _, by := range others {
+		out.by = max(out.by, min(by, out.by+j.patience()))
 	}
 	if missing {
 		out.state = no

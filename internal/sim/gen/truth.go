@@ -44,7 +44,7 @@ func (m *Machine) Margin() time.Duration {
 	for _, f := range m.Faults {
 		switch f.Trouble {
 		case Slow:
-			margin += 12 * time.Duration(f.Until) * time.Millisecond
+			margin += time.Duration(max(12, 4+4*m.layers())) * ms(f.Until)
 		case Jump:
 			margin += time.Duration(max(f.Until-f.At, 0)) * time.Millisecond
 		case Shuffle:
@@ -56,6 +56,18 @@ func (m *Machine) Margin() time.Duration {
 		}
 	}
 	return margin + time.Duration(m.Gap*len(m.Order))*time.Millisecond
+}
+
+// layers is how deep what the boot mounts lies: an encrypted device alone is
+// read four times, itself, its header and for two keys.
+func (m *Machine) layers() int {
+	deepest := 0
+	for _, n := range []*Node{m.root(), m.usr()} {
+		if n != nil {
+			deepest = max(deepest, m.Depth(n.ID))
+		}
+	}
+	return deepest
 }
 
 // state says whether something comes to be.

@@ -176,10 +176,14 @@ func (t *trial) happens(f gen.Fault, n *gen.Node, disk *sim.Disk, there time.Dur
 	at := max(time.Duration(f.At)*time.Millisecond, there)
 	switch f.Trouble {
 	case gen.Copy:
-		twin := &sim.Disk{Name: disk.Name + "copy", Label: "copy of " + disk.Name, Content: disk.Content, Holds: disk.Holds,
+		t.built.copies++ // no two of them have one name, or one address
+		name := disk.Name + "copy"
+		if t.built.copies > 1 {
+			name += string(rune('a' + t.built.copies%26))
+		}
+		twin := &sim.Disk{Name: name, Label: "copy of " + disk.Name, Content: disk.Content, Holds: disk.Holds,
 			Size: disk.Size, Files: disk.Files, FSType: disk.FSType, Pool: disk.Pool}
-		t.built.copies[n.ID] = twin
-		t.plug(at, n, 128+len(t.built.copies), twin)
+		t.plug(at, n, 128+t.built.copies, twin)
 	case gen.Changes:
 		for i := range f.N {
 			m.At(at+time.Duration(100*i)*time.Millisecond, func() {

@@ -21,7 +21,7 @@ func markOf(id int) string { return "node " + strconv.Itoa(id) }
 type built struct {
 	d      *gen.Machine
 	disks  map[int]*sim.Disk // by node: what lies on it, of a disk the disk itself
-	copies map[int]*sim.Disk
+	copies int               // how many copies of disks there are so far
 	pvs    map[int]string    // UUIDs of physical volumes, by the node that is one
 	groups map[string]string // names of groups, by the UUID of a physical volume
 	keys   []string          // volume keys, as bytes and as text
@@ -36,7 +36,7 @@ const (
 
 // build makes the disks of a description, with everything on them.
 func build(d *gen.Machine, m *sim.Machine) *built {
-	b := &built{d: d, disks: map[int]*sim.Disk{}, copies: map[int]*sim.Disk{}, pvs: map[int]string{}, groups: map[string]string{}}
+	b := &built{d: d, disks: map[int]*sim.Disk{}, pvs: map[int]string{}, groups: map[string]string{}}
 	for i := range d.Nodes {
 		b.node(&d.Nodes[i])
 	}
