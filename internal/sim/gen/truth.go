@@ -34,42 +34,6 @@ type Truth struct {
 	MayResume bool
 }
 
-// Broken is in the text of every error that is injected.
-const Broken = "broken on purpose"
-
-// Margin is how much later than the bare times of a description something may
-// come: operations take their time, one after the other.
-func (m *Machine) Margin() time.Duration {
-	margin := 4*time.Second + time.Duration(150*m.Latency)*time.Millisecond
-	for _, f := range m.Faults {
-		switch f.Trouble {
-		case Slow:
-			margin += time.Duration(max(12, 4+4*m.layers())) * ms(f.Until)
-		case Jump:
-			margin += time.Duration(max(f.Until-f.At, 0)) * time.Millisecond
-		case Shuffle:
-			margin += 20 * time.Duration(f.Until) * time.Millisecond
-		case Overflow:
-			margin += time.Duration(f.Until) * time.Millisecond
-		case Checker:
-			margin += 2 * time.Duration(f.Until) * time.Millisecond
-		}
-	}
-	return margin + time.Duration(m.Gap*len(m.Order))*time.Millisecond
-}
-
-// layers is how deep what the boot mounts lies: an encrypted device alone is
-// read four times, itself, its header and for two keys.
-func (m *Machine) layers() int {
-	deepest := 0
-	for _, n := range []*Node{m.root(), m.usr()} {
-		if n != nil {
-			deepest = max(deepest, m.Depth(n.ID))
-		}
-	}
-	return deepest
-}
-
 // state says whether something comes to be.
 type state int8
 
@@ -108,6 +72,15 @@ func (m *Machine) Truth() Truth {
 	margin := m.Margin()
 	late := deadline > 0 && r.by+margin >= deadline
 	resume := j.resume(&t)
+	longest := deadline
+	if p := m.Param(Resume); p != nil && m.Param(NoResume) == nil && t.By >= m.patience() {
+		// A root that is there has as much time again when the resume device
+		// was waited for in vain.
+		longest = max(deadline, 2*m.patience())
+		if r.by+margin < m.patience() {
+			deadline = longest
+		}
+	}
 	if u := m.usr(); u != nil && r.state == yes {
 		s := j.mount(u, &Param{By: "uuid"})
 		switch {
@@ -143,7 +116,7 @@ func (m *Machine) Truth() Truth {
 		t.Verdict = May
 	}
 	if t.Verdict == GivesUp || t.Verdict == May {
-		t.By = max(deadline, t.By) + margin
+		t.By = max(longest, deadline, t.By) + margin
 		if m.usr() != nil && t.Verdict == May {
 			t.By += m.Deadline()
 		}
@@ -220,10 +193,7 @@ func (j judge) resume(t *Truth) state {
 	if swap == nil {
 		return no
 	}
-	patience := min(30*time.Second, m.Deadline())
-	if m.Deadline() == 0 {
-		patience = 30 * time.Second
-	}
+	patience := m.patience()
 	s := j.device(swap.On[0])
 	ambiguous := j.copied(swap.On[0]) && p.By != "path"
 	if s.state == yes && m.has(swap.On[0], Signature) {
