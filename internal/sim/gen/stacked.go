@@ -2,6 +2,7 @@ package gen
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -147,6 +148,35 @@ func (j judge) isNamed(n *Node) bool {
 	return listed || wanted && !list
 }
 
+// unwanted says whether nothing on the command line makes it worth while to
+// look into a volume: a volume of another group is named as the root, and
+// nothing is to be unlocked. Below the root it is one that nobody has thought
+// of. What is to be resumed from may lie in any, until it is found.
+func (j judge) unwanted(n *Node) state {
+	answer := yes
+	for _, p := range j.m.Params {
+		on := j.m.Node(p.Node)
+		switch {
+		case on == nil:
+		case on.Kind == LV || on.Kind == Group || p.Subject == Unlock && !j.off(LUKS):
+			return no
+		case p.Subject == Root || p.Subject == Resume || p.Subject == Usr:
+			v := (*Node)(nil)
+			if p.By == "path" && !strings.Contains(p.Text, "/dev/mapper/") && len(on.On) > 0 {
+				v = j.m.Node(on.On[0])
+			}
+			switch {
+			case v != nil && v.Kind == LV && v.On[0] != n.On[0]:
+			case v != nil && v.Kind == LV || p.Subject != Resume:
+				return no
+			default:
+				answer = maybe
+			}
+		}
+	}
+	return answer
+}
+
 func (j judge) refused(n *Node, s standing) standing {
 	return standing{state: no, by: s.by, seen: true, names: []string{n.Name, n.UUID}}
 }
@@ -258,6 +288,20 @@ func (j judge) closed(n *Node, under standing) standing {
 	s := standing{state: no, by: under.by, seen: true}
 	if under.state == yes {
 		s.names = []string{n.UUID}
+		if j.off(LUKS) {
+			s.names = append(s.names, "rd.luks=0")
+		}
+		for _, b := range j.m.Below(n.ID) {
+			if b.Kind != LV {
+				continue
+			}
+			switch j.unwanted(b) {
+			case yes: // it is not even seen
+				s.names = []string{j.m.Node(b.On[0]).Name}
+			case maybe:
+				s.names = append(s.names, j.m.Node(b.On[0]).Name)
+			}
+		}
 	}
 	return s
 }
