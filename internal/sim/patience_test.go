@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"firstlight/internal/sim"
 )
 
 // A deadline that is no longer than the patience for the resume device does
@@ -24,6 +26,23 @@ func TestResumeDeviceThatNeverComesAndAShortDeadline(t *testing.T) {
 		if want := "has not appeared in " + strings.TrimSuffix(patience.String(), "s") + " s"; !strings.Contains(string(m.Journal), want) {
 			t.Errorf("rd.timeout=%s: %q was not said", timeout, want)
 		}
+	}
+}
+
+// … also after a resume device that comes at the last moment and holds no image.
+func TestResumeDeviceThatComesLateAndAShortDeadline(t *testing.T) {
+	m := machineWith("root=LABEL=root resume=UUID="+swapUUID+" rd.timeout=10", rootDisk())
+	m.At(9*time.Second, func() { m.Plug(&sim.Disk{Content: sim.Swap(swapUUID, false)}) })
+	m.Latency = func(what string) time.Duration {
+		if strings.HasPrefix(what, "mount ") {
+			return 3 * time.Second
+		}
+		return 0
+	}
+	boot(t, m)
+	started(t, m, "/dev/vda")
+	if strings.Contains(m.SaidText(), "cannot be started") {
+		t.Errorf("it gave up:\n%s", m.SaidText())
 	}
 }
 

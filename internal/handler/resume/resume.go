@@ -81,8 +81,8 @@ func (h *Handler) wait() {
 func (h *Handler) patience() time.Duration { return min(Patience, h.w.Config.Wait.Deadline) }
 
 // giveBack leaves a root that is there the time to be mounted in, which it has
-// spent waiting for the resume device. Otherwise one that never comes would
-// cost the boot where the root's deadline is no longer than the patience.
+// spent waiting for the resume device. Otherwise one that comes late, or never,
+// would cost the boot where the root's deadline is no longer than the patience.
 func (h *Handler) giveBack() {
 	w := h.w
 	g := w.Goals.Get(mount.RootGoal)
@@ -97,6 +97,7 @@ func (h *Handler) settle(why string) {
 		return
 	}
 	w.ResumeSettled = true
+	h.giveBack()
 	w.DropFact(GoalName)
 	if g := w.Goals.Get(GoalName); g != nil {
 		g.State, g.Reason = goal.Met, why
@@ -139,7 +140,6 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		}
 		t.Record("decision", "no resume: "+spec.Describe()+" has not appeared")
 		w.Say(handler.Normal, fmt.Sprintf("resume device %s has not appeared in %s: starting without resuming", spec, goal.Seconds(h.patience())))
-		h.giveBack()
 		h.settle("the device has not appeared")
 		return ueventd.Outcome{}
 	}

@@ -73,11 +73,11 @@ func (m *Machine) Truth() Truth {
 	late := deadline > 0 && r.by+margin >= deadline
 	resume := j.resume(&t)
 	longest := deadline
-	if p := m.Param(Resume); p != nil && m.Param(NoResume) == nil && t.By >= m.patience() {
-		// A root that is there has as much time again when the resume device
-		// was waited for in vain.
-		longest = max(deadline, 2*m.patience())
-		if r.by+margin < m.patience() {
+	if p := m.Param(Resume); p != nil && m.Param(NoResume) == nil {
+		// A root that is there has as much time again when it is known that
+		// nothing is to be resumed.
+		longest = max(deadline, t.By+m.patience())
+		if t.By >= m.patience() && r.by+margin < m.patience() {
 			deadline = longest
 		}
 	}
