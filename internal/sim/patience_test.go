@@ -48,7 +48,7 @@ func TestResumeDeviceThatComesLateAndAShortDeadline(t *testing.T) {
 
 // A root that is not there either is given up when its own time is over.
 func TestNeitherResumeDeviceNorRootComes(t *testing.T) {
-	m := machineWith("root=LABEL=root resume=UUID="+swapUUID+" rd.timeout=20 rd.shell=0 panic=1")
+	m := machineWith("root=LABEL=root resume=UUID=" + swapUUID + " rd.timeout=20 rd.shell=0 panic=1")
 	boot(t, m)
 	if at := m.Now().Round(time.Second); at != 21*time.Second || !strings.Contains(m.SaidText(), "root=LABEL=root was not found") {
 		t.Errorf("ended at %v; said:\n%s", at, m.SaidText())
