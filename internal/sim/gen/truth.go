@@ -211,6 +211,12 @@ func (j judge) resume(t *Truth) state {
 		}
 		return no
 	}
+	if q, _ := j.questions(nil); q != no && (s.state != yes || ambiguous) {
+		// The wait for it does not end while a question stands that nobody
+		// answers, whatever that is about.
+		t.Verdict, t.MayResume = May, swap.Image && s.state != no
+		return maybe
+	}
 	t.By = max(t.By, patience)
 	if !swap.Image {
 		return no
