@@ -76,7 +76,11 @@ func (m *Machine) Truth() Truth {
 	if p := m.Param(Resume); p != nil && m.Param(NoResume) == nil {
 		// A root that is there has as much time again when it is known that
 		// nothing is to be resumed.
-		longest = max(deadline, t.By+m.patience())
+		settled := t.By
+		if resume == maybe || m.Has(Fails) || m.Has(Jump) {
+			settled = max(settled, m.patience())
+		}
+		longest = max(deadline, settled+m.patience())
 		if t.By >= m.patience() && r.by+margin < m.patience() {
 			deadline = longest
 		}
