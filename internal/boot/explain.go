@@ -55,6 +55,9 @@ func (c *Core) situation(timeless bool) *goal.Situation {
 		}
 	}
 	e.advise()
+	for _, text := range e.last {
+		s.Add(goal.Try, text)
+	}
 	return s
 }
 
@@ -63,59 +66,8 @@ type explainer struct {
 	*Core
 	s      *goal.Situation
 	blocks []*udevd.Entry
-	lost   bool // no device is the root that is asked for
-}
-
-// look says what was looked for in vain, and what is there instead.
-func (x *explainer) look() {
-	notes := make([]string, len(x.blocks))
-	root := &x.opt.Config.Root.Device
-	if x.lost {
-		x.seek("root=", root, notes)
-		for i := range x.w.Sought {
-			x.seek(x.w.Sought[i].By, x.w.Sought[i].Spec, notes)
-		}
-	}
-	for i := range x.w.Extra {
-		x.seek("", &x.w.Extra[i], notes)
-	}
-	if !x.w.ResumeSettled {
-		x.seek("", &x.opt.Config.Resume.Device, notes)
-	}
-	for i, e := range x.blocks {
-		note := notes[i]
-		switch {
-		case e.Err != nil:
-			note = e.Err.Error()
-			x.s.Add(goal.Try, "check the disk "+short(e)+" and its cable: it cannot be read")
-		case e.Property("ID_FS_AMBIVALENT") != "":
-			note = "more than one signature: " + e.Property("ID_FS_AMBIVALENT")
-			x.s.Add(goal.Try, "in a rescue system remove the signature that is wrong (wipefs "+e.Devname()+" lists them)")
-		case e.Property(udevd.Damaged) != "":
-			note = "has the mark of " + e.Property(udevd.Damaged) + ", and no valid superblock there: damaged, or cut off"
-			x.s.Add(goal.Try, "if the root was on "+short(e)+", check the disk, and mend or restore what is on it in a rescue system")
-		case note == "" && x.lost:
-			note = x.unused(e)
-		}
-		if notes[i] = note; note != "" {
-			x.s.Add(goal.Seen, describe(e, root.Kind, note))
-		}
-	}
-	// On a machine of many disks those that something is to be said of come
-	// first.
-	for i, e := range x.blocks {
-		if notes[i] == "" && !empty(e) {
-			x.s.Add(goal.Seen, describe(e, root.Kind, ""))
-		}
-	}
-	if e := x.gone; e != nil {
-		text := describe(e, root.Kind, "went away")
-		if !x.s.Timeless {
-			text += " " + goal.Seconds(x.s.Now-x.goneAt) + " ago"
-		}
-		x.s.Add(goal.Gone, text)
-		x.s.First("check the disk " + short(e) + " and its cable: it went away")
-	}
+	lost   bool     // no device is the root that is asked for
+	last   []string // advice on what is less likely
 }
 
 // properties are what devices are named by. tag is how a person writes it.
@@ -140,8 +92,9 @@ func (x *explainer) seek(by string, spec *devspec.Spec, notes []string) {
 	}
 	if by != "" {
 		text := by + spec.String() + " was not found"
-		if vg, _, ok := spec.LogicalVolume(); ok && spec.Kind == devspec.LV && x.opt.Config.LVM.Enabled && !x.spokenOf("volume group "+vg) {
+		if vg, lv, ok := spec.LogicalVolume(); ok && spec.Kind == devspec.LV && x.opt.Config.LVM.Enabled && !x.spokenOf("volume group "+vg) {
 			text += ": no disk of volume group " + vg + " was seen"
+			x.deeper(vg, lv)
 		}
 		x.s.Add(goal.Needs, text)
 	}
@@ -229,19 +182,13 @@ func ordinal(n int) string {
 // describe says what a person knows a device by. kind is that of the name by
 // which the root is looked for; note is said at the end.
 func describe(e *udevd.Entry, kind devspec.Kind, note string) string {
-	text := short(e)
-	if pad := 7 - len(text); pad > 0 {
-		text += "       "[:pad]
-	}
+	text := padded(e)
 	add := func(prefix, v string) {
 		if v != "" {
 			text += " " + prefix + v
 		}
 	}
-	size, _ := e.Attr("size")
-	if n, err := strconv.ParseUint(size, 10, 54); err == nil {
-		add("", goal.Bytes(n*512))
-	}
+	add("", size(e))
 	if e.Devtype() == "disk" {
 		model, _ := e.Attr("device/model")
 		add("", strings.TrimSpace(model))
@@ -264,6 +211,25 @@ func describe(e *udevd.Entry, kind devspec.Kind, note string) string {
 		text += ": " + note
 	}
 	return text
+}
+
+// padded is the short name, so that most sizes stand below each other.
+func padded(e *udevd.Entry) string {
+	text := short(e)
+	if pad := 7 - len(text); pad > 0 {
+		text += "       "[:pad]
+	}
+	return text
+}
+
+// size is that of a device as it is shown to people; "" if it is not known.
+func size(e *udevd.Entry) string {
+	text, _ := e.Attr("size")
+	n, err := strconv.ParseUint(text, 10, 54)
+	if err != nil {
+		return ""
+	}
+	return goal.Bytes(n * 512)
 }
 
 // short is the name of a device without /dev/.
@@ -318,8 +284,7 @@ func (x *explainer) unused(e *udevd.Entry) string {
 		case !cfg.Luks.Enabled:
 			off = "rd.luks=0"
 		case uuid != "" && !held(e) && !x.spokenOf(uuid):
-			x.s.Add(goal.Try, "if the root is in "+short(e)+", add rd.luks.uuid="+uuid)
-			return "nothing asks to unlock it"
+			return locked
 		}
 	case typ == "isw_raid_member" || typ == "ddf_raid_member":
 		if !x.opt.Image.Has("md-external") {

@@ -138,6 +138,17 @@ func luksDisk() *sim.Disk {
 	return d
 }
 
+// luksDisks are encrypted disks that have nothing to do with each other.
+func luksDisks(n int) []*sim.Disk {
+	var list []*sim.Disk
+	for i := range n {
+		l := luks()
+		l.UUID, l.Label = fmt.Sprintf("%s%02d", luksUUID[:34], i), ""
+		list = append(list, holding(4*gib, l.Pieces()...))
+	}
+	return list
+}
+
 // encrypted are machines whose root stays locked.
 func encrypted() []broken {
 	lock := func(name, cmdline string, more func(*sim.Machine), list ...*sim.Disk) broken {
@@ -170,6 +181,11 @@ func encrypted() []broken {
 			m.Files = map[string]string{"/etc/key": "wrong\n"}
 		}),
 		lock("nothing-asks-to-unlock-it", "root=UUID="+rootUUID, nil),
+		lock("nothing-asks-to-unlock-any-of-many", "root=UUID="+rootUUID, nil, luksDisks(20)...),
+		lock("unreadable-disk-among-many-encrypted-ones", "root=UUID="+rootUUID, func(m *sim.Machine) {
+			m.Faults = []sim.Fault{{Kind: sim.ReadFails, Target: "vdi"}}
+		}, luksDisks(12)...),
+		lock("encryption-switched-off-with-many", "root=UUID="+rootUUID+" rd.luks=0", nil, luksDisks(4)...),
 		lock("command-line-has-nearly-its-uuid", "root=UUID="+rootUUID+" rd.luks.uuid="+luksUUID[:35]+"6", nil),
 		lock("encrypted-device-is-absent", root, nil, plain(dataUUID, "data")),
 		lock("crypttab-names-an-absent-device", "root=/dev/mapper/cr", table("cr UUID=99999999-9999-4999-8999-999999999999 none luks\n"), plain(dataUUID, "data")),

@@ -38,8 +38,11 @@ func (c *Core) judge() {
 		n := c.log.Record(c.lastGoal, "deadline", "goal "+g.Name, "passed")
 		if g.Owner != "" {
 			g.Deadline = 0
+			// What its owner comes to may let the others go on: those whose time
+			// is over at the same moment are looked at once more after that.
 			c.sched.Push(ueventd.Event{Queue: g.Owner, Kind: filter.Deadline, Cause: n})
-			continue
+			c.inform(now)
+			return
 		}
 		g.State = goal.GivenUp
 		c.sched.Caused(n, c.noteGoals)

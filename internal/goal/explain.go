@@ -22,6 +22,7 @@ type Part uint8
 const (
 	Wanted  Part = iota // the goals
 	Needs               // what they need: what is lost, and the facts
+	There               // the facts on what is there, and usable
 	Seen                // block devices
 	Gone                // block devices that were there
 	Drivers             // what could not be loaded, and what has no driver
@@ -33,11 +34,11 @@ const (
 
 // heads begin the parts, and most are the lines that each may have. They take
 // them in the order of what tells most; the devices have at least theirs, and
-// what the others leave.
+// what the others leave. What is as it should be goes on where the needs end.
 var (
-	heads = [parts]string{"Wanted:  ", "Needs:   ", "Seen:    ", "Gone:    ", "Drivers: ", "Cmdline: ", "Doing:   ", "Try:     "}
-	most  = [parts]int{5, 8, 3, 2, 3, 2, 1, 5}
-	order = [parts]Part{Wanted, Needs, Try, Drivers, Gone, Cmdline, Doing, Seen}
+	heads = [parts]string{"Wanted:  ", "Needs:   ", "         ", "Seen:    ", "Gone:    ", "Drivers: ", "Cmdline: ", "Doing:   ", "Try:     "}
+	most  = [parts]int{5, 8, 3, 3, 2, 3, 2, 1, 5}
+	order = [parts]Part{Wanted, Needs, Try, Drivers, Gone, Cmdline, Doing, There, Seen}
 )
 
 // Situation is all that an explanation is made from.
@@ -77,7 +78,11 @@ func (s *Situation) Explain() []string {
 	for c := Blocked; ; c-- { // the worst first
 		for i := range s.Facts {
 			if f := &s.Facts[i]; f.Condition == c {
-				s.Add(Needs, s.needed(f))
+				part := Needs
+				if c == Present {
+					part = There
+				}
+				s.Add(part, s.needed(f))
 				s.Add(Try, f.Try)
 			}
 		}
@@ -155,6 +160,9 @@ func (s *Situation) then(what string, at time.Duration) string {
 func (s *Situation) lines(p Part, most int) []string {
 	var out []string
 	head, entries := heads[p], s.entries[p]
+	if p == There && !s.Has(Needs) {
+		head = heads[Needs]
+	}
 	for i, e := range entries {
 		list := wrap(e)
 		room := most - len(out)

@@ -104,9 +104,7 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		if _, later := w.Sched.DeadlineOf(a.key); a.kernel != "" || later {
 			return ueventd.Outcome{} // a member came before this was its turn
 		}
-		// The missing member may be encrypted, and somebody may be typing its
-		// passphrase just now.
-		if w.Sched.Asking() || w.Sched.Active(filter.LUKS) {
+		if h.unlocking() {
 			h.await(a)
 			return ueventd.Outcome{}
 		}
@@ -363,6 +361,11 @@ func (h *Handler) start(t *ueventd.Task, a *array, v *mdsuper.Array, line *mdsup
 		h.take(t, name)
 		return h.judge(t, a)
 	}
+	if len(v.Awaited()) > 0 && h.unlocking() { // since a moment ago
+		h.take(t, name)
+		a.overdue = false
+		return h.judge(t, a)
+	}
 	if v.State == mdsuper.Degraded {
 		h.sayDegraded(a, v, name)
 	}
@@ -391,6 +394,12 @@ func (h *Handler) start(t *ueventd.Task, a *array, v *mdsuper.Array, line *mdsup
 	w.Progress()
 	// What came while it was being started is in the queue behind this.
 	return ueventd.Outcome{}
+}
+
+// unlocking says whether a missing member may be encrypted, and somebody typing
+// its passphrase just now.
+func (h *Handler) unlocking() bool {
+	return h.w.Sched.Asking() || h.w.Sched.Active(filter.LUKS)
 }
 
 // take takes a name back that was given to an array.

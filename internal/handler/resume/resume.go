@@ -14,6 +14,7 @@ import (
 	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
+	"firstlight/internal/handler/mount"
 	"firstlight/internal/machine"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
@@ -71,9 +72,23 @@ func (h *Handler) wait() {
 	// well be.
 	now := h.w.Sched.Now()
 	h.w.Goals.Add(goal.Goal{Name: GoalName, Want: "a look for a hibernated system on " + r.Device.String(), Since: now,
-		Deadline: now + min(Patience, h.w.Config.Wait.Deadline), OnExpiry: "the boot goes on without resuming", Owner: filter.Resume})
+		Deadline: now + h.patience(), OnExpiry: "the boot goes on without resuming", Owner: filter.Resume})
 	h.w.SetFact(GoalName, goal.Fact{Subject: "resume device " + r.Device.String(), Condition: goal.Incomplete,
 		Text: r.Device.Describe() + " has not appeared"})
+}
+
+// patience is how long the resume device of this boot is waited for.
+func (h *Handler) patience() time.Duration { return min(Patience, h.w.Config.Wait.Deadline) }
+
+// giveBack leaves a root that is there the time to be mounted in, which it has
+// spent waiting for the resume device. Otherwise one that comes late, or never,
+// would cost the boot where the root's deadline is no longer than the patience.
+func (h *Handler) giveBack() {
+	w := h.w
+	g := w.Goals.Get(mount.RootGoal)
+	if g != nil && g.State == goal.Unmet && g.Deadline > 0 && len(w.Find(w.Config.Root.Device)) > 0 {
+		g.Deadline = max(g.Deadline, w.Sched.Now()+h.patience())
+	}
 }
 
 func (h *Handler) settle(why string) {
@@ -82,6 +97,7 @@ func (h *Handler) settle(why string) {
 		return
 	}
 	w.ResumeSettled = true
+	h.giveBack()
 	w.DropFact(GoalName)
 	if g := w.Goals.Get(GoalName); g != nil {
 		g.State, g.Reason = goal.Met, why
@@ -130,7 +146,7 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 			return ueventd.Outcome{}
 		}
 		t.Record("decision", "no resume: "+spec.Describe()+" has not appeared")
-		w.Say(handler.Normal, fmt.Sprintf("resume device %s has not appeared in %s: starting without resuming", spec, goal.Seconds(Patience)))
+		w.Say(handler.Normal, fmt.Sprintf("resume device %s has not appeared in %s: starting without resuming", spec, goal.Seconds(h.patience())))
 		h.settle("the device has not appeared")
 		return ueventd.Outcome{}
 	}

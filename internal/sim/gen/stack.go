@@ -26,13 +26,17 @@ type builder struct {
 func From(seed uint64) *Machine {
 	b := &builder{Rand: rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15)), m: &Machine{Seed: seed, Nodes: make([]Node, 0, 16), Params: make([]Param, 0, 16)}}
 	b.m.Latency = b.pick(0, 1, 5, 20, 20, 20)
-	b.pass = b.word() + " " + b.word()
+	b.pass = b.word() + " " + b.word() + secret
 	b.storage()
 	b.cmdline()
 	b.person()
 	b.trouble()
 	return b.m
 }
+
+// secret ends every passphrase: five letters alone may be part of a word that
+// the core says ("crypto"), or of a number that is written in hexadecimal.
+const secret = "~1!"
 
 func (b *builder) chance(percent int) bool { return b.IntN(100) < percent }
 
@@ -147,7 +151,7 @@ func (b *builder) device(left int, inGroup bool) int {
 func (b *builder) locked(left int) int {
 	pass := b.pass
 	if b.chance(15) {
-		pass = b.word()
+		pass = b.word() + secret
 	}
 	return b.add(Node{Kind: LUKS, On: []int{b.device(left, false)}, UUID: b.uuid(), Pass: pass})
 }
@@ -289,7 +293,7 @@ func (b *builder) distractor() {
 	case 4:
 		b.filesystem(Ext4, map[string]string{"/x": ""}, b.volume(b.group(1)))
 	case 5:
-		b.add(Node{Kind: LUKS, On: []int{b.leaf()}, UUID: b.uuid(), Pass: b.word()})
+		b.add(Node{Kind: LUKS, On: []int{b.leaf()}, UUID: b.uuid(), Pass: b.word() + secret})
 	case 6:
 		// Another system: it must not be taken for ours.
 		b.filesystem(Ext4, system(), b.leaf())

@@ -2,6 +2,7 @@ package gen
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -147,6 +148,35 @@ func (j judge) isNamed(n *Node) bool {
 	return listed || wanted && !list
 }
 
+// unwanted says whether nothing on the command line makes it worth while to
+// look into a volume: a volume of another group is named as the root, and
+// nothing is to be unlocked. Below the root it is one that nobody has thought
+// of. What is to be resumed from may lie in any, until it is found.
+func (j judge) unwanted(n *Node) state {
+	answer := yes
+	for _, p := range j.m.Params {
+		on := j.m.Node(p.Node)
+		switch {
+		case on == nil:
+		case on.Kind == LV || on.Kind == Group || p.Subject == Unlock && !j.off(LUKS):
+			return no
+		case p.Subject == Root || p.Subject == Resume || p.Subject == Usr:
+			v := (*Node)(nil)
+			if p.By == "path" && !strings.Contains(p.Text, "/dev/mapper/") && len(on.On) > 0 {
+				v = j.m.Node(on.On[0])
+			}
+			switch {
+			case v != nil && v.Kind == LV && v.On[0] != n.On[0]:
+			case v != nil && v.Kind == LV || p.Subject != Resume:
+				return no
+			default:
+				answer = maybe
+			}
+		}
+	}
+	return answer
+}
+
 func (j judge) refused(n *Node, s standing) standing {
 	return standing{state: no, by: s.by, seen: true, names: []string{n.Name, n.UUID}}
 }
@@ -163,6 +193,7 @@ func (j judge) volume(n *Node) standing {
 	named := j.isNamed(n)
 	out := standing{state: yes}
 	partial, missing := false, false
+	var others []time.Duration // when those come that are waited for
 	for _, pv := range g.On {
 		s := j.device(pv)
 		uses := slices.Contains(n.On[1:], pv)
@@ -178,7 +209,7 @@ func (j judge) volume(n *Node) standing {
 			}
 		}
 		switch {
-		case !uses && s.state == no && named:
+		case !uses && named: // it does without
 		case !uses && s.state == no:
 			partial = true
 			if s.asks {
@@ -190,7 +221,9 @@ func (j judge) volume(n *Node) standing {
 		case !uses && s.state == maybe:
 			partial = true
 			out.state = min(out.state, maybe)
-		case uses && s.state != yes:
+		case !uses:
+			others = append(others, s.by)
+		case s.state != yes:
 			out.state = min(out.state, s.state)
 			missing = missing || s.state == no
 		}
@@ -198,6 +231,12 @@ func (j judge) volume(n *Node) standing {
 			out.by, out.asks = max(out.by, s.by), out.asks || s.asks
 			out.names = append(out.names, s.names...)
 		}
+	}
+	// The rest of the group is waited for, as long as some of it comes again and
+	// again before the wait is over.
+	slices.Sort(others)
+	for _, by := range others {
+		out.by = max(out.by, min(by, out.by+j.patience()))
 	}
 	if missing {
 		out.state = no
@@ -254,6 +293,20 @@ func (j judge) closed(n *Node, under standing) standing {
 	s := standing{state: no, by: under.by, seen: true}
 	if under.state == yes {
 		s.names = []string{n.UUID}
+		if j.off(LUKS) {
+			s.names = append(s.names, "rd.luks=0")
+		}
+		for _, b := range j.m.Below(n.ID) {
+			if b.Kind != LV {
+				continue
+			}
+			switch j.unwanted(b) {
+			case yes: // it is not even seen
+				s.names = []string{j.m.Node(b.On[0]).Name}
+			case maybe:
+				s.names = append(s.names, j.m.Node(b.On[0]).Name)
+			}
+		}
 	}
 	return s
 }

@@ -34,30 +34,6 @@ type Truth struct {
 	MayResume bool
 }
 
-// Broken is in the text of every error that is injected.
-const Broken = "broken on purpose"
-
-// Margin is how much later than the bare times of a description something may
-// come: operations take their time, one after the other.
-func (m *Machine) Margin() time.Duration {
-	margin := 4*time.Second + time.Duration(150*m.Latency)*time.Millisecond
-	for _, f := range m.Faults {
-		switch f.Trouble {
-		case Slow:
-			margin += 12 * time.Duration(f.Until) * time.Millisecond
-		case Jump:
-			margin += time.Duration(max(f.Until-f.At, 0)) * time.Millisecond
-		case Shuffle:
-			margin += 20 * time.Duration(f.Until) * time.Millisecond
-		case Overflow:
-			margin += time.Duration(f.Until) * time.Millisecond
-		case Checker:
-			margin += 2 * time.Duration(f.Until) * time.Millisecond
-		}
-	}
-	return margin + time.Duration(m.Gap*len(m.Order))*time.Millisecond
-}
-
 // state says whether something comes to be.
 type state int8
 
@@ -96,6 +72,19 @@ func (m *Machine) Truth() Truth {
 	margin := m.Margin()
 	late := deadline > 0 && r.by+margin >= deadline
 	resume := j.resume(&t)
+	longest := deadline
+	if p := m.Param(Resume); p != nil && m.Param(NoResume) == nil {
+		// A root that is there has as much time again when it is known that
+		// nothing is to be resumed.
+		settled := t.By
+		if resume == maybe || m.Has(Fails) || m.Has(Jump) {
+			settled = max(settled, m.patience())
+		}
+		longest = max(deadline, settled+m.patience())
+		if t.By >= m.patience() && r.by+margin < m.patience() {
+			deadline = longest
+		}
+	}
 	if u := m.usr(); u != nil && r.state == yes {
 		s := j.mount(u, &Param{By: "uuid"})
 		switch {
@@ -131,7 +120,7 @@ func (m *Machine) Truth() Truth {
 		t.Verdict = May
 	}
 	if t.Verdict == GivesUp || t.Verdict == May {
-		t.By = max(deadline, t.By) + margin
+		t.By = max(longest, deadline, t.By) + margin
 		if m.usr() != nil && t.Verdict == May {
 			t.By += m.Deadline()
 		}
@@ -208,10 +197,7 @@ func (j judge) resume(t *Truth) state {
 	if swap == nil {
 		return no
 	}
-	patience := min(30*time.Second, m.Deadline())
-	if m.Deadline() == 0 {
-		patience = 30 * time.Second
-	}
+	patience := m.patience()
 	s := j.device(swap.On[0])
 	ambiguous := j.copied(swap.On[0]) && p.By != "path"
 	if s.state == yes && m.has(swap.On[0], Signature) {
@@ -229,6 +215,12 @@ func (j judge) resume(t *Truth) state {
 			return yes
 		}
 		return no
+	}
+	if q, _ := j.questions(nil); q != no && (s.state != yes || ambiguous) {
+		// The wait for it does not end while a question stands that nobody
+		// answers, whatever that is about.
+		t.Verdict, t.MayResume = May, swap.Image && s.state != no
+		return maybe
 	}
 	t.By = max(t.By, patience)
 	if !swap.Image {

@@ -421,6 +421,26 @@ func (t *trial) resumed() {
 	}
 }
 
+// lockedBesides are the encrypted devices that a screen had no room for, if it
+// has used what there is for others.
+func (t *trial) lockedBesides(screen string) string {
+	shown, rest := 0, ""
+	for i := range t.d.Nodes {
+		n := &t.d.Nodes[i]
+		switch {
+		case n.Kind != gen.LUKS:
+		case strings.Contains(screen, n.UUID):
+			shown++
+		case t.seen.ever["crypto_LUKS "+n.UUID+" "]:
+			rest += " " + n.UUID
+		}
+	}
+	if shown < 8 {
+		return ""
+	}
+	return rest
+}
+
 // failed checks the failure screen.
 func (t *trial) failed() {
 	w, truth := t.w, t.truth
@@ -439,6 +459,7 @@ func (t *trial) failed() {
 		for _, f := range t.facts {
 			screen += " " + f.Subject + " " + f.Text
 		}
+		screen += t.lockedBesides(screen)
 	}
 	if !slices.ContainsFunc(truth.Names, func(n string) bool { return n != "" && strings.Contains(screen, n) }) {
 		w.broken(explanation, at, "none of %q is in\n%s", truth.Names, t.r.Screen)

@@ -21,6 +21,7 @@ type watch struct {
 	records []origin          // by number, from 1
 
 	second   int64 // of the window
+	previous int64 // of the one before
 	same     map[deed]int
 	inWindow int // operations begun in the window
 	devices  int // events of devices in the window
@@ -48,7 +49,8 @@ type queue struct {
 type origin struct {
 	of    *queue
 	event bool
-	asks  bool // the operation is a question
+	asks  bool  // the operation is a question
+	since int64 // the second in which the event was put there
 }
 
 // deed is an operation of a queue.
@@ -122,7 +124,8 @@ func (w *watch) record(line []byte) {
 	}
 	switch string(f[3]) {
 	case "queue":
-		w.records[record] = origin{of: w.queue(f[4]), event: true}
+		w.window(at)
+		w.records[record] = origin{of: w.queue(f[4]), event: true, since: w.second}
 		if bytes.HasPrefix(f[4], []byte("dev ")) {
 			w.devices++
 		}
@@ -177,7 +180,22 @@ func (w *watch) order(record, cause uint64, subject, kind []byte, at time.Durati
 	if o.of.begun > cause {
 		w.broken("order within a queue", at, "%s: record %d handles event %d after event %d was begun", subject, record, cause, o.of.begun)
 	}
+	// What had to wait, for the driver of a bus perhaps, counts when its turn has
+	// come: that is when it makes work.
+	w.window(at)
+	if o.of.begun != cause && o.since < w.previous && strings.HasPrefix(o.of.name, "dev ") {
+		w.devices++
+	}
 	o.of.begun = cause
+}
+
+// window begins a new second when it is time.
+func (w *watch) window(at time.Duration) {
+	if s := int64(at / time.Second); s != w.second {
+		w.earlier, w.previous = w.devices, w.second
+		w.second, w.devices, w.inWindow = s, 0, 0
+		clear(w.same)
+	}
 }
 
 // operation checks that a queue has one operation under way at most, and that
@@ -188,11 +206,7 @@ func (w *watch) operation(record uint64, q *queue, what []byte, at time.Duration
 	}
 	q.busy = record
 	w.records[record] = origin{of: q}
-	if s := int64(at / time.Second); s != w.second {
-		w.earlier = w.devices
-		w.second, w.devices, w.inWindow = s, 0, 0
-		clear(w.same)
-	}
+	w.window(at)
 	w.inWindow++
 	word, known := w.words[string(what)]
 	if !known {
