@@ -191,7 +191,7 @@ func (p *Params) Table(d Devices, root []byte) ([]devmapper.Target, error) {
 		if d.FECWithHash {
 			covered = p.FECOffset
 		}
-		blocks, tree := covered/uint64(p.DataBlock), p.HashOffset/uint64(p.HashBlock)
+		blocks, tree := covered/uint64(p.DataBlock), p.HashStart()
 		if blocks < tree {
 			return nil, fmt.Errorf("error correction of a hash device of %d bytes", d.HashSize)
 		}

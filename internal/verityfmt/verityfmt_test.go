@@ -94,6 +94,16 @@ func TestTable(t *testing.T) {
 	if got := table[0].String(); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
+	// The superblock is no part of what it covers: figures of a table that
+	// veritysetup 2.6 loaded.
+	p.Superblock, p.HashBlock, p.Blocks = true, 4096, 8192
+	p.FECOffset = 0
+	if table, err = p.Table(Devices{Data: "8:1", Hash: "8:2", FEC: "8:3", HashSize: 16 << 20}, []byte{1, 2}); err != nil {
+		t.Fatal(err)
+	}
+	if got := table[0].String(); !strings.Contains(got, " 4096 4096 8192 257 ") || !strings.Contains(got, " fec_blocks 12031 ") {
+		t.Errorf("with a superblock: %s", got)
+	}
 	for _, list := range []string{"data-blocks=x", "salt=zz", "superblock=perhaps", "fec-device=nonsense", "hash-offset=-1", "format=99999999999", "hash", "uuid=x/y"} {
 		if _, err := ParseOptions(list); err == nil {
 			t.Errorf("%s is taken", list)

@@ -123,11 +123,15 @@ func CryptTable(keyFile string) string {
 	return b.String()
 }
 
+// typedTwice is the passphrase as tcplay takes it from what is not a terminal:
+// in reads of 255 bytes, of which it uses what is before the first zero.
+var typedTwice = strings.Repeat(Passphrase+strings.Repeat("\x00", 255-len(Passphrase)), 2)
+
 // TCRYPT is a TrueCrypt volume, made by tcplay: cryptsetup makes none.
 var TCRYPT = Layout{Name: "tcrypt", Disks: one(64), Steps: []Step{
 	GPT{On: "d0", Parts: []Part{{Name: "part"}}},
 	Tool{Argv: []string{"tcplay", "--create", "--device={part}", "--pbkdf-prf=SHA512", "--cipher=AES-256-XTS", "--insecure-erase", "--weak-keys"},
-		Stdin: Passphrase + "\n" + Passphrase + "\ny\n"},
+		Stdin: typedTwice + "y\n"},
 	Crypt{Name: "tc", Open: []string{"cryptsetup", "open", "--type", "tcrypt", "--disable-veracrypt", "{part}", "tc"}, Key: Passphrase + "\n"},
 	FS{On: "tc", Type: "ext4", Content: Content{Tree: "tables"}},
 }}
