@@ -14,8 +14,9 @@ type CryptKind struct {
 	Options string // in crypttab
 	Reenc   bool   // a re-encryption was begun
 	More    [][]string
-	Below   bool // there is dm-integrity below it
-	Rare    bool // needs more than the small /init
+	Below   bool   // there is dm-integrity below it
+	On      string // the one it lies on, instead of on a partition of its own
+	Rare    bool   // needs more than the small /init
 }
 
 // fast makes a key derivation cheap that is not what is looked at.
@@ -63,7 +64,8 @@ var CryptKinds = []CryptKind{
 	{Name: "plain-aes", Open: "--cipher aes-xts-plain64 --key-size 512", Options: "cipher=aes-xts-plain64,size=512", Rare: true},
 	{Name: "plain-offset", Open: "--cipher aes-cbc-essiv:sha256 --key-size 256 --offset 2048 --skip 7",
 		Options: "cipher=aes-cbc-essiv:sha256,size=256,offset=2048,skip=7", Rare: true},
-	{Name: "plain-4096", Open: "--cipher aes-xts-plain64 --key-size 256 --sector-size 4096",
+	// LVM writes in sectors of 512 and 4096 bytes and in no others.
+	{Name: "plain-4096", On: "l2-aes-1024", Open: "--cipher aes-xts-plain64 --key-size 256 --sector-size 4096",
 		Options: "cipher=aes-xts-plain64,size=256,sector-size=4096", Rare: true},
 }
 
@@ -78,11 +80,20 @@ var Crypts = func() Layout {
 	root := LV{VG: "many", Name: "root"}
 	vg := mixedVG{Name: "many"}
 	var steps []Step
+	covered := map[string]bool{}
 	for i, k := range CryptKinds {
-		part := "p" + strconv.Itoa(i)
-		gpt.Parts = append(gpt.Parts, Part{Name: part, MiB: 16})
-		steps = append(steps, k.step(l.UUID(k.Name), part))
-		vg.On = append(vg.On, k.Name)
+		on := k.On
+		if on == "" {
+			on = "p" + strconv.Itoa(i)
+			gpt.Parts = append(gpt.Parts, Part{Name: on, MiB: 16})
+		}
+		covered[k.On] = true
+		steps = append(steps, k.step(l.UUID(k.Name), on))
+	}
+	for _, k := range CryptKinds {
+		if !covered[k.Name] {
+			vg.On = append(vg.On, k.Name)
+		}
 	}
 	l.Steps = append([]Step{gpt, Tool{Argv: []string{"@write", "/tmp/crypt.key"}, Stdin: CryptKey}}, steps...)
 	l.Steps = append(l.Steps, vg, root, FS{On: "many/root", Type: "ext4", Content: Content{Tree: "tables"}})
@@ -114,6 +125,9 @@ func CryptTable(keyFile string) string {
 		dev, options := "UUID="+Crypts.UUID(k.Name), "luks"
 		if k.Format == "" {
 			dev, options = "PARTUUID="+Crypts.PartUUID("p"+strconv.Itoa(i)), "plain"
+		}
+		if k.On != "" {
+			dev = "/dev/mapper/" + k.On
 		}
 		if k.Options != "" {
 			options += "," + k.Options

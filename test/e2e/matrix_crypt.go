@@ -12,7 +12,7 @@ func crypts() []Scenario {
 	all, ver, fec := disks.Crypts, disks.Verity, disks.VerityFEC
 	proved := small("erofs", "verity")
 	const parts = " systemd.verity_root_data=PARTLABEL=data systemd.verity_root_hash=PARTLABEL=tree"
-	const off = " rd.timeout=30 rd.emergency=poweroff"
+	const off = " rd.timeout=10 rd.emergency=poweroff"
 	return []Scenario{
 		// Every cipher, mode, hash and option, opened in one boot: the tables are
 		// those of cryptsetup.

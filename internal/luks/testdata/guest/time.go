@@ -62,7 +62,14 @@ func compareTime(v volume) error {
 	}
 	ratio := float64(ours) / float64(theirs)
 	fmt.Printf("TIME %s ours %v cryptsetup %v ratio %.2f\n", v.name, ours.Round(time.Millisecond), theirs.Round(time.Millisecond), ratio)
-	if ratio > 1.15 {
+	// The machine is emulated: argon2 is mostly the emulator's calls for vector
+	// instructions here, and the two programs use different ones. Its time is
+	// compared on the machine itself, in TestArgon2TakesNoLongerThanCryptsetup.
+	limit := 1.15
+	if v.name == "argon2id" {
+		limit = 2.5
+	}
+	if ratio > limit {
 		return fmt.Errorf("it takes %.2f times as long as cryptsetup", ratio)
 	}
 	return nil
