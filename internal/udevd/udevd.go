@@ -462,3 +462,17 @@ func (m *Manager) Subsystem(name string) []*Entry {
 	sort.Slice(out, func(i, j int) bool { return out[i].Devpath() < out[j].Devpath() })
 	return out
 }
+
+// OwnTable is the type of the partition table on the device itself, "" if it has
+// none. The rules hand the properties of a disk, and with them its table's, down
+// to its partitions.
+func (e *Entry) OwnTable() string {
+	typ := e.Property("ID_PART_TABLE_TYPE")
+	if e.Devtype() != "partition" {
+		return typ
+	}
+	if p := e.Parent(); p != nil && p.Property("ID_PART_TABLE_TYPE") == typ && p.Property("ID_PART_TABLE_UUID") == e.Property("ID_PART_TABLE_UUID") {
+		return ""
+	}
+	return typ
+}

@@ -210,7 +210,7 @@ func occupied(v *volume, e *udevd.Entry) error {
 		return nil
 	}
 	what := e.Property("ID_FS_TYPE")
-	if typ := e.Property("ID_PART_TABLE_TYPE"); what == "" && typ != "" {
+	if typ := e.OwnTable(); what == "" && typ != "" {
 		what = "a partition table (" + typ + ")"
 	}
 	if what == "" {
