@@ -37,7 +37,8 @@ var CryptKinds = []CryptKind{
 	{Name: "l2-aes-512", Format: fast2 + "--cipher aes-xts-plain64 --key-size 512 --sector-size 512", Options: "discard", Open: "--allow-discards"},
 	{Name: "l2-aes-1024", Format: fast2 + "--cipher aes-xts-plain64 --key-size 256 --sector-size 1024", Options: "no-read-workqueue,no-write-workqueue",
 		Open: "--perf-no_read_workqueue --perf-no_write_workqueue"},
-	{Name: "l2-aes-4096", Format: fast2 + "--cipher aes-xts-plain64 --key-size 512 --sector-size 4096", Options: "same-cpu-crypt,submit-from-crypt-cpus",
+	// LVM writes in sectors of 512 and 4096 bytes and in no others.
+	{Name: "l2-aes-4096", On: "l2-aes-1024", Format: fast2 + "--cipher aes-xts-plain64 --key-size 512 --sector-size 4096", Options: "same-cpu-crypt,submit-from-crypt-cpus",
 		Open: "--perf-same_cpu_crypt --perf-submit_from_crypt_cpus"},
 	{Name: "l2-xts-essiv", Format: fast2 + "--cipher aes-xts-essiv:sha256 --key-size 512"},
 	{Name: "l2-ctr", Format: fast2 + "--cipher aes-ctr-plain64 --key-size 256", Rare: true},
@@ -64,8 +65,7 @@ var CryptKinds = []CryptKind{
 	{Name: "plain-aes", Open: "--cipher aes-xts-plain64 --key-size 512", Options: "cipher=aes-xts-plain64,size=512", Rare: true},
 	{Name: "plain-offset", Open: "--cipher aes-cbc-essiv:sha256 --key-size 256 --offset 2048 --skip 7",
 		Options: "cipher=aes-cbc-essiv:sha256,size=256,offset=2048,skip=7", Rare: true},
-	// LVM writes in sectors of 512 and 4096 bytes and in no others.
-	{Name: "plain-4096", On: "l2-aes-1024", Open: "--cipher aes-xts-plain64 --key-size 256 --sector-size 4096",
+	{Name: "plain-4096", Open: "--cipher aes-xts-plain64 --key-size 256 --sector-size 4096",
 		Options: "cipher=aes-xts-plain64,size=256,sector-size=4096", Rare: true},
 }
 
@@ -125,9 +125,6 @@ func CryptTable(keyFile string) string {
 		dev, options := "UUID="+Crypts.UUID(k.Name), "luks"
 		if k.Format == "" {
 			dev, options = "PARTUUID="+Crypts.PartUUID("p"+strconv.Itoa(i)), "plain"
-		}
-		if k.On != "" {
-			dev = "/dev/mapper/" + k.On
 		}
 		if k.Options != "" {
 			options += "," + k.Options
