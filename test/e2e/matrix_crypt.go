@@ -16,7 +16,7 @@ func crypts() []Scenario {
 	return []Scenario{
 		// Every cipher, mode, hash and option, opened in one boot: the tables are
 		// those of cryptsetup.
-		{Name: "crypts", Full: true, For: small("ext4", "luks", "lvm", "plain", "integrity"), Features: []string{"luks-rare"}, Layouts: on(all), Secret: true, Memory: 1024,
+		{Name: "crypts", For: small("ext4", "luks", "lvm", "plain", "integrity"), Features: []string{"luks-rare"}, Layouts: on(all), Secret: true, Memory: 1024,
 			Append:  "ro root=/dev/many/root rd.timeout=600",
 			Include: []Include{{key, disks.CryptKey}, {"/etc/crypttab", disks.CryptTable(key)}},
 			Boots:   once(Want{Tables: true, Root: "/dev/(dm-[0-9]+|mapper/many-root) ext4"})},
