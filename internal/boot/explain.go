@@ -195,7 +195,7 @@ func describe(e *udevd.Entry, kind devspec.Kind, note string) string {
 	}
 	typ := e.Property("ID_FS_TYPE")
 	add("", typ)
-	if pt := e.OwnTable(); typ == "" && pt != "" {
+	if pt := e.Property("ID_PART_TABLE_TYPE"); typ == "" && pt != "" && e.Devtype() != "partition" {
 		text += " " + pt + " partition table"
 	} else if typ+note == "" {
 		text += " nothing recognised on it"
