@@ -161,6 +161,12 @@ func (b *Boot) goalLane(t *Timeline, goals map[string]*Lane, i int) {
 // busy is the time in which something happened to the subject.
 func (l *Lane) busy() time.Duration { return l.Working + l.Person + l.Waiting }
 
+// idle says whether nothing was to be done: there are only messages, or it is a
+// device that did no more than wait for the one above.
+func (l *Lane) idle() bool {
+	return l.quiet || strings.HasPrefix(l.Subject, "dev ") && l.Working+l.Person == 0
+}
+
 // choose returns the lanes worth a line: those on the critical path, those
 // with a failure, and of the rest the busiest, at most limit in all and none
 // that took less than least. The order stays.
@@ -183,7 +189,7 @@ func choose(lanes []*Lane, limit int, least time.Duration) (shown []*Lane, quiet
 	})
 	keep := map[*Lane]bool{}
 	for _, l := range rank {
-		if len(keep) < limit && (must(l) || !l.quiet && l.busy() >= least) {
+		if len(keep) < limit && (must(l) || !l.idle() && l.busy() >= least) {
 			keep[l] = true
 		}
 	}
@@ -191,7 +197,7 @@ func choose(lanes []*Lane, limit int, least time.Duration) (shown []*Lane, quiet
 		switch {
 		case keep[l]:
 			shown = append(shown, l)
-		case l.quiet:
+		case l.idle():
 			quiet++
 		default:
 			brief++

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -155,8 +156,22 @@ func TestTimelineOfALargeMachine(t *testing.T) {
 		}
 	}
 	text := New(large(2000).records).Timeline().Text(Style{Width: 120}, DefaultLines)
-	if !strings.Contains(text, "Not shown: 1799 devices for which nothing was to be done") {
+	if !strings.Contains(text, "Not shown: 1800 devices for which nothing was to be done") {
 		t.Errorf("the elided devices are not counted:\n%s", text)
+	}
+}
+
+// A device that did no more than wait for the one above is not worth a line.
+func TestTimelineLeavesOutWhoOnlyWaited(t *testing.T) {
+	lanes := []*Lane{
+		{Subject: "dev /devices/a/ata1", Waiting: time.Second},
+		{Subject: "dev /devices/a", Working: time.Second},
+		{Subject: "md a", Waiting: time.Second},
+		{Subject: "dev /devices/a/lost", Waiting: time.Second, Error: "it is gone"},
+	}
+	shown, quiet, brief := choose(lanes, 10, time.Millisecond)
+	if len(shown) != 3 || quiet != 1 || brief != 0 || slices.Contains(shown, lanes[0]) {
+		t.Errorf("%d shown, %d quiet, %d brief", len(shown), quiet, brief)
 	}
 }
 
