@@ -17,27 +17,6 @@ ExecStart=/bin/sh -c 'for a in /dev/md[0-9]*; do echo "array $a"; mdadm --detail
 WantedBy=multi-user.target
 `
 
-// DebianRAID is a Debian of a suite on a RAID1 of two whole disks.
-func DebianRAID(suite string) Layout {
-	name := suite + "-raid"
-	l := Layout{Name: name}
-	return Layout{Name: name, Disks: two(1200), Steps: []Step{
-		MD{Name: "array", Level: "1", Metadata: "1.2", On: []string{"d0", "d1"}},
-		FS{On: "array", Type: "ext4", Content: Content{Tree: suite, Files: []File{
-			{Path: "etc/fstab", Data: "UUID=" + FSUUID(name, "array") + " / ext4 errors=remount-ro 0 1\n"},
-			{Path: "etc/mdadm/mdadm.conf", Data: l.MdadmConf()},
-			{Path: "etc/systemd/system/fltest-asked.service", Data: askArrays},
-			{Path: "etc/systemd/system/multi-user.target.wants/fltest-asked.service", Link: "../fltest-asked.service"},
-		}}},
-	}}
-}
-
-// MdadmConf is the mdadm.conf that an installation on the layout's array
-// "array" would have left.
-func (l Layout) MdadmConf() string {
-	return "HOMEHOST <system>\nMAILADDR root\nARRAY /dev/md/system metadata=1.2 UUID=" + l.MDUUID("array") + "\n"
-}
-
 // DebianIMSM is a Debian of a suite on a mirror with Intel's metadata.
 func DebianIMSM(suite string) Layout {
 	name := suite + "-imsm"

@@ -97,9 +97,6 @@ func TestBoot(t *testing.T) {
 	t.Cleanup(func() { lines.Close() })
 	t.Run("links", func(t *testing.T) { testLinks(t, r) })
 	t.Run("trial", func(t *testing.T) { testTrial(t, r) })
-	if os.Getenv("FIRSTLIGHT_FULL") != "" {
-		t.Run("mdadm", func(t *testing.T) { testMdadm(t, r) })
-	}
 	for _, s := range selected {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
