@@ -75,6 +75,7 @@ func moreArrays() []Scenario {
 		firmwareRAID("raid-imsm", disks.RAIDIMSM, nil, Want{Arrays: []string{`md\S* raid1 (clean|active|active-idle|write-pending|read-auto) 0`}}),
 		firmwareRAID("raid-ddf", disks.RAIDDDF, nil, Want{Arrays: []string{`md\S* raid1 (clean|active|active-idle|write-pending|read-auto) 0`}}),
 		firmwareRAID("raid-imsm-degraded", disks.RAIDIMSM, []string{"d1"}, Want{Arrays: []string{`md\S* raid1 \S+ 1`}, Timers: true, Console: []Seen{see("firmware RAID.*degraded")}}),
+		debianIMSM(),
 		afterResume(),
 	)
 }
@@ -85,6 +86,13 @@ func afterResume() Scenario {
 	s := firmwareRAID("raid-imsm-resume", disks.RAIDIMSM, nil, Want{Arrays: []string{`md\S* raid1 (clean|active|active-idle|write-pending|read-auto) 0`}, Timers: true})
 	s.Full, s.Append = true, s.Append+" resume=UUID=deadbeef-0000-4000-8000-000000000001"
 	return s
+}
+
+// debianIMSM is a whole system: its own mdmon takes over from that of the image.
+func debianIMSM() Scenario {
+	l := disks.DebianIMSM("bookworm")
+	return Scenario{Name: l.Name, Full: true, For: small("ext4", "md-raid1", "md-external"), Bus: vm.VirtioSCSI, Layouts: on(l), Memory: 1024,
+		Append: "ro IMSM_NO_PLATFORM=1 " + uuid(l.FSUUID("array")), Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true}}}}
 }
 
 // firmwareRAID is an array with Intel's or DDF's metadata; mdmon is left to the
