@@ -39,6 +39,14 @@ func (f Figure) line() string {
 		median(f.Built), median(f.BuiltCPU), median(f.Icount), spread(f.Icount)/2, median(f.Wall), spread(f.Wall)/2, median(f.UnpackI), memory)
 }
 
+// ratio is a median in units of the floor's, "-" for what was not measured.
+func ratio(v []float64, floor float64) string {
+	if len(v) == 0 || floor == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", median(v)/floor)
+}
+
 // table is all figures, and after them the guest times in units of the
 // floor's for row a.
 func table(figures []Figure) string {
@@ -72,11 +80,7 @@ func table(figures []Figure) string {
 				fmt.Fprintf(&b, " %14s", "-")
 				continue
 			}
-			wall := "-"
-			if floorW > 0 && len(f.Wall) > 0 {
-				wall = fmt.Sprintf("%.2f", median(f.Wall)/floorW)
-			}
-			fmt.Fprintf(&b, " %6.2f / %5s", median(f.Icount)/floorI, wall)
+			fmt.Fprintf(&b, " %6s / %5s", ratio(f.Icount, floorI), ratio(f.Wall, floorW))
 		}
 	}
 	return b.String() + "\n"
