@@ -18,8 +18,8 @@ import (
 // machine itself: in an emulated one argon2 is mostly the emulator's calls for
 // vector instructions, of which the two programs use different ones.
 func TestArgon2TakesNoLongerThanCryptsetup(t *testing.T) {
-	if os.Getenv("FIRSTLIGHT_FULL") == "" {
-		t.Skip("takes long; FIRSTLIGHT_FULL=1 runs it")
+	if testing.Short() {
+		t.Skip("the race detector makes it slow")
 	}
 	testtool.Need(t, "cryptsetup")
 	const pass = "passphrase"
