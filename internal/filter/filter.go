@@ -13,10 +13,10 @@ import (
 // Queue names, the subjects of the boot. Those that end without an object
 // are followed by a blank and what identifies it.
 const (
-	MD = "md" // one array: its UUID
+	MD    = "md"    // one array: its UUID
+	Clean = "clean" // the same, once it runs: its device (the md handler pushes these)
 	// FirmwareRAID is all disks with metadata that the kernel does not know.
 	FirmwareRAID = "fwraid"
-	Clean        = "clean"  // the same, once it runs: its device (the md handler pushes these)
 	PV           = "pv"     // one physical volume: its node
 	VG           = "vg"     // one volume group: its name (the pv handler pushes these)
 	LUKS         = "luks"   // one encrypted device: its LUKS UUID
