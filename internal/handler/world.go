@@ -75,6 +75,11 @@ const (
 	Detail                // journal and kernel log only, console with debug
 )
 
+// Gate lets a handler hold a device back that is to be mounted: a btrfs
+// filesystem whose members are not all there. It returns the topic to wait for
+// and why, or "". options are mount options to add (degraded).
+type Gate func(e *udevd.Entry) (topic, why, options string)
+
 // World is the state that handlers share. It belongs to the core; only
 // tasks touch it.
 type World struct {
@@ -95,9 +100,8 @@ type World struct {
 	ResumeSettled bool
 	// Round counts how often everything that failed was tried again.
 	Round int
-	// Gates hold devices back that are not to be mounted yet: each returns the
-	// topic to wait for and why, or "".
-	Gates []func(e *udevd.Entry) (topic, why string)
+	// Gates hold devices back that are not to be mounted yet.
+	Gates []Gate
 	// mapped: somebody is writing the map of arrays; see LockMap.
 	mapped bool
 	// Volatile, where it is not empty, says why the root is to be used with

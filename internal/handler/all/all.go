@@ -54,7 +54,6 @@ type more struct {
 }
 
 func common(m more) []boot.Register {
-	var gates []mount.Gate
 	return []boot.Register{
 		func(w *handler.World) func() { return resume.New(w).Start },
 		func(w *handler.World) func() { return mdraid.New(w).Start },
@@ -66,13 +65,13 @@ func common(m more) []boot.Register {
 			}
 			return nil
 		},
-		func(w *handler.World) func() { gates = append(gates, btrfs.New(w).Gate); return nil },
+		func(w *handler.World) func() { w.Gates = append(w.Gates, btrfs.New(w).Gate); return nil },
 		func(w *handler.World) func() { return m.encrypted(w).Start },
 		func(w *handler.World) func() {
-			gates = append(gates, verity.Gate(w))
+			w.Gates = append(w.Gates, verity.Gate(w))
 			return func() { verity.Absent(w) }
 		},
-		func(w *handler.World) func() { return mount.New(w, gates...).Start },
+		func(w *handler.World) func() { return mount.New(w).Start },
 	}
 }
 

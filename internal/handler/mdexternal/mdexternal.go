@@ -392,7 +392,7 @@ func (h *Handler) monitor(t *ueventd.Task) ueventd.Outcome {
 }
 
 // gate holds a device back whose array cannot be written to yet.
-func (h *Handler) gate(e *udevd.Entry) (topic, why string) {
+func (h *Handler) gate(e *udevd.Entry) (topic, why, options string) {
 	var on string
 	for _, c := range h.containers() {
 		for _, a := range c.arrays {
@@ -402,9 +402,9 @@ func (h *Handler) gate(e *udevd.Entry) (topic, why string) {
 		}
 	}
 	if on == "" {
-		return "", ""
+		return "", "", ""
 	}
-	return topicReady, "the monitor of " + on
+	return topicReady, "the monitor of " + on, ""
 }
 
 // lies says whether a device is an array, or lies on it.

@@ -100,7 +100,7 @@ func settle(b *handlertest.Boot) {
 }
 
 func gate(b *handlertest.Boot, node string) string {
-	topic, _ := b.World().Gates[0](b.World().Devices.ByName(node))
+	topic, _, _ := b.World().Gates[0](b.World().Devices.ByName(node))
 	return topic
 }
 

@@ -28,15 +28,9 @@ const (
 	InitGoal = "init"
 )
 
-// Gate lets other handlers hold a device back: a btrfs filesystem whose
-// members are not all there. It returns the topic to wait for and why, or "".
-// options are mount options to add (degraded).
-type Gate func(e *udevd.Entry) (topic, why, options string)
-
 // Handler owns the goals root, usr and init.
 type Handler struct {
 	w      *handler.World
-	gates  []Gate
 	extras map[string]*extra // by the name of their goal
 	layers layers
 }
@@ -49,8 +43,8 @@ const deviceTopic = udevd.TopicDevice
 const initPatience = time.Second
 
 // New registers the handler.
-func New(w *handler.World, gates ...Gate) *Handler {
-	h := &Handler{w: w, gates: gates}
+func New(w *handler.World) *Handler {
+	h := &Handler{w: w}
 	w.Sched.Route(filter.Root, h.root)
 	w.Sched.Route(filter.Mount, h.extra)
 	return h
@@ -257,11 +251,6 @@ func (h *Handler) check(t *ueventd.Task, e *udevd.Entry, r request, typ string) 
 // be waited for and why, or the options with those that they add.
 func (h *Handler) pass(e *udevd.Entry, options string) (topic, why, data string) {
 	for _, gate := range h.w.Gates {
-		if topic, why := gate(e); topic != "" {
-			return topic, why, ""
-		}
-	}
-	for _, gate := range h.gates {
 		topic, why, more := gate(e)
 		if topic != "" {
 			return topic, why, ""
