@@ -69,7 +69,7 @@ An image that holds secrets (files that only their owner may read) has mode
 	fl.StringVarP(&f.kernel, "kernel", "k", "", "release of the kernel, as uname -r prints it")
 	fl.StringVar(&f.modulesDir, "modules-dir", "", "directory that holds modules.dep (default SYSROOT/lib/modules/VERSION)")
 	fl.StringVar(&f.sysroot, "sysroot", "", "root of the system that programs, firmware and configuration are taken from (default /)")
-	fl.StringVarP(&f.config, "config", "c", "", "configuration file (default /etc/firstlight/build.toml if it exists)")
+	fl.StringVarP(&f.config, "config", "c", "", "configuration file (default "+build.ConfigPath+" and "+build.ConfigDir+"/*.toml, as far as they exist)")
 	fl.BoolVar(&f.host, "host", false, "for this machine")
 	fl.BoolVar(&f.generic, "generic", false, "for any common machine")
 	fl.StringArrayVarP(&f.features, "feature", "f", nil, "add a feature; may be repeated")
@@ -172,23 +172,15 @@ func (f *buildFlags) options(stderr io.Writer) (*build.Options, error) {
 
 // readConfig reads the configuration file and puts the options over it.
 func (f *buildFlags) readConfig(o *build.Options) error {
-	name := f.config
-	if name == "" {
-		if name = o.Sysroot.Host("/etc/firstlight/build.toml"); !exists(name) {
-			name = ""
-		}
+	files, err := configFiles(f.config, o.Sysroot)
+	if err != nil {
+		return err
 	}
-	if name != "" {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return fmt.Errorf("configuration: %w", err)
-		}
-		c, err := build.ParseConfig(name, text)
-		if err != nil {
-			return err
-		}
-		o.Config = *c
+	read, err := build.ParseConfigs(files)
+	if err != nil {
+		return err
 	}
+	o.Config = *read
 	c := &o.Config
 	switch {
 	case f.host:

@@ -118,7 +118,7 @@ those that exist, of any maker.
 		return usageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
 	root.AddCommand(
-		bootCommand(), bugReportCommand(), buildCommand(), catCommand(), checkCommand(), detectCommand(), diffCommand(), extractCommand(), featureCommand(),
+		bootCommand(), bugReportCommand(), buildCommand(), catCommand(), checkCommand(), configCommand(), detectCommand(), diffCommand(), extractCommand(), featureCommand(),
 		lsCommand(), manCommand(root), packInitCommand(), probeCommand(), sizeCommand(), traceCommand(), versionCommand(),
 	)
 	return root
