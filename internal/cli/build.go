@@ -100,20 +100,7 @@ func runBuild(c *cobra.Command, f *buildFlags) error {
 	}
 	p := newProgress(c.ErrOrStderr(), !f.quiet)
 	o.Progress = p.step
-	if !f.noCheck {
-		o.Verify = func(mode string, frames [][]byte) error {
-			if mode != build.ModeHost {
-				return nil
-			}
-			p.step("checking whether this machine would boot with it")
-			err := checkBuilt(f.kernel, f.output, frames, c.ErrOrStderr(), f.quiet)
-			if err != nil && f.force {
-				fmt.Fprintf(c.ErrOrStderr(), "warning: installed because of --force: %v\n", err)
-				return nil
-			}
-			return err
-		}
-	}
+	o.Verify = f.verify(p, c.ErrOrStderr())
 	start := time.Now()
 	r, err := build.Build(c.Context(), *o)
 	p.done()
@@ -124,6 +111,26 @@ func runBuild(c *cobra.Command, f *buildFlags) error {
 		printReport(c.ErrOrStderr(), o, r, time.Since(start), f.verbose)
 	}
 	return nil
+}
+
+// verify returns what looks at an image before it takes the place of another;
+// nil where nothing is to.
+func (f *buildFlags) verify(p *progress, stderr io.Writer) func(mode string, frames [][]byte) error {
+	if f.noCheck {
+		return nil
+	}
+	return func(mode string, frames [][]byte) error {
+		if mode != build.ModeHost {
+			return nil
+		}
+		p.step("checking whether this machine would boot with it")
+		err := checkBuilt(f.kernel, f.output, frames, stderr, f.quiet)
+		if err != nil && f.force {
+			fmt.Fprintf(stderr, "warning: installed because of --force: %v\n", err)
+			return nil
+		}
+		return err
+	}
 }
 
 func (f *buildFlags) options(stderr io.Writer) (*build.Options, error) {

@@ -119,7 +119,7 @@ those that exist, of any maker.
 	})
 	root.AddCommand(
 		bootCommand(), bugReportCommand(), buildCommand(), catCommand(), checkCommand(), configCommand(), detectCommand(), diffCommand(), extractCommand(), featureCommand(),
-		lsCommand(), manCommand(root), packInitCommand(), probeCommand(), sizeCommand(), traceCommand(), versionCommand(),
+		installCommand(), lsCommand(), manCommand(root), packInitCommand(), probeCommand(), removeCommand(), sizeCommand(), traceCommand(), updateInitramfsCommand(), versionCommand(),
 	)
 	return root
 }
