@@ -161,7 +161,7 @@ func (c *Core) resume() {
 	for _, g := range c.w.Goals.Open() {
 		if g.State == goal.GivenUp {
 			g.State, g.Reason = goal.Unmet, ""
-			g.Deadline = handler.DeadlineAt(now, c.opt.Config.Wait.Deadline)
+			g.Deadline = handler.DeadlineAt(c.w.Goals.From(g, now), c.opt.Config.Wait.Deadline)
 		}
 	}
 	c.failing = false
