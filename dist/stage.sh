@@ -44,8 +44,8 @@ put 644 dist/debian/copyright "$deb/usr/share/doc/firstlight/copyright"
 put 644 dist/debian/lintian-overrides "$deb/usr/share/lintian/overrides/firstlight"
 mkdir -p "$deb/usr/share/man/man8"
 gzip -9n <dist/debian/update-initramfs.8 >"$deb/usr/share/man/man8/update-initramfs.8.gz"
-sed "s/@VERSION@/$version/; s/@DATE@/$(date -u -R -d @"$SOURCE_DATE_EPOCH")/" dist/debian/changelog |
-	gzip -9n >"$deb/usr/share/doc/firstlight/changelog.gz"
+sed "s/@VERSION@/$(echo "$version" | sed s,-,~,)-1/; s/@DATE@/$(date -u -R -d @"$SOURCE_DATE_EPOCH")/" dist/debian/changelog |
+	gzip -9n >"$deb/usr/share/doc/firstlight/changelog.Debian.gz"
 
 # Fedora, openSUSE
 put 644 dist/kernel-install/50-firstlight.conf "$root/rpm/usr/lib/kernel/install.conf.d/50-firstlight.conf"

@@ -87,7 +87,6 @@ func info(format, version, arch, maintainer, scripts string, date time.Time) *nf
 		i.Deb.Compression = "xz"
 		i.Deb.Triggers.InterestNoAwait = []string{"update-initramfs"}
 		i.Scripts.PostInstall = filepath.Join(scripts, "postinst")
-		i.Scripts.PreRemove = filepath.Join(scripts, "prerm")
 		i.Scripts.PostRemove = filepath.Join(scripts, "postrm")
 	case "rpm":
 		i.RPM.Group = "System Environment/Base"
