@@ -119,7 +119,7 @@ those that exist, of any maker.
 	})
 	root.AddCommand(
 		bootCommand(), bugReportCommand(), buildCommand(), catCommand(), checkCommand(), configCommand(), detectCommand(), diffCommand(), extractCommand(), featureCommand(),
-		installCommand(), lsCommand(), manCommand(root), packInitCommand(), probeCommand(), removeCommand(), sizeCommand(), traceCommand(), updateInitramfsCommand(), versionCommand(),
+		installCommand(), lsCommand(), manCommand(root), migrateCommand(), packInitCommand(), probeCommand(), removeCommand(), sizeCommand(), traceCommand(), updateInitramfsCommand(), versionCommand(),
 	)
 	return root
 }
