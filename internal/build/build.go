@@ -60,7 +60,7 @@ type Options struct {
 	SourceDate time.Time // that the document says it was made at
 	// Verify looks at the finished image, frame by frame as it would stand in
 	// the file; after an error it is not written. May be nil.
-	Verify   func(mode string, frames [][]byte) error
+	Verify func(mode string, frames [][]byte) error
 	// Write puts the image into its place and returns its size; nil writes
 	// Output, whole or not at all.
 	Write    func(perm fs.FileMode, segments []*image.Segment) (int64, error)

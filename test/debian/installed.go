@@ -124,7 +124,7 @@ func disk(ctx context.Context, root, name string) error {
 	}
 	for _, argv := range [][]string{
 		{"sh", "-c", `sfdisk -q "$1" <"$2"`, "sh", name, table},
-		{"mkfs.fat", "-i", strings.ReplaceAll(InstalledESP, "-", ""), "--offset", fmt.Sprint(espStart / 512), name, fmt.Sprint(espSize >> 10)},
+		{"mkfs.fat", "-F", "32", "-s", "1", "-i", strings.ReplaceAll(InstalledESP, "-", ""), "--offset", fmt.Sprint(espStart / 512), name, fmt.Sprint(espSize >> 10)},
 		{"mke2fs", "-q", "-F", "-t", "ext4", "-U", InstalledRoot, "-d", root, "-E", fmt.Sprintf("offset=%d", rootStart), name, fmt.Sprintf("%dk", rootSize>>10)},
 	} {
 		if _, err := host.Run(ctx, argv...); err != nil {
