@@ -247,7 +247,7 @@ func (h *Handler) locked(e *udevd.Entry, v *volume, text string) {
 
 func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.Header) error {
 	if now := h.w.Devices.ByName(e.Devname()); now == nil || now.Property("ID_FS_UUID") != e.Property("ID_FS_UUID") {
-		return &stayLocked{"the device is gone", ""} // while another question was answered
+		return errGone // while another question was answered
 	}
 	o := &v.options
 	p := machine.Prompt{ID: v.key, Text: "Passphrase for " + label(e, v), Echo: o.Echo == crypttab.EchoYes, Silent: o.Echo == crypttab.EchoNo}
@@ -274,7 +274,7 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.H
 	case errors.Is(err, machine.ErrDismissed) && h.expired:
 		return &stayLocked{"no passphrase was given in " + goal.Seconds(limit), "reboot, or take and leave the shell, to be asked again"}
 	case errors.Is(err, machine.ErrDismissed):
-		return &stayLocked{"the device is gone", ""}
+		return errGone
 	case errors.Is(err, machine.ErrCancelled):
 		return &stayLocked{"no passphrase was given", "reboot, or take and leave the shell, to be asked again"}
 	case err != nil:
