@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +15,7 @@ import (
 
 func detectCommand() *cobra.Command {
 	var asJSON bool
-	var snapshot string
+	var snapshot, explain string
 	c := &cobra.Command{
 		Use:   "detect",
 		Short: "Say what this machine needs to boot, and why",
@@ -23,12 +24,15 @@ func detectCommand() *cobra.Command {
 goes by the same findings.
 
 ` + exitText,
-		Example: "  firstlight detect\n  firstlight detect --json | jq -r '.modules[].name'",
+		Example: "  firstlight detect\n  firstlight detect --explain /dev/sda3\n  firstlight detect --json | jq -r '.modules[].name'",
 		Args:    args(0, 0, "no arguments"),
 		RunE: func(c *cobra.Command, _ []string) error {
 			s := detect.Host()
 			if snapshot != "" {
 				s = detect.Snapshot(snapshot)
+			}
+			if explain != "" {
+				return explainDevice(c.OutOrStdout(), s, explain, asJSON)
 			}
 			n, err := detect.Needs(s)
 			if err != nil {
@@ -43,8 +47,34 @@ goes by the same findings.
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().StringVar(&explain, "explain", "", "say of this block device whether the boot needs it, and what it needs")
 	c.Flags().StringVar(&snapshot, "snapshot", "", "look at a copy of a machine's /proc, /sys and /etc in this directory")
 	return c
+}
+
+func explainDevice(w io.Writer, s detect.System, name string, asJSON bool) error {
+	x, err := detect.Explain(s, name)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(x)
+	}
+	answer := "no"
+	if x.Needed {
+		answer = "yes"
+	}
+	fmt.Fprintf(w, "%s\n  needed by the boot: %s: %s\n", x.Device, answer, x.Why)
+	if len(x.Mounted) > 0 {
+		fmt.Fprintf(w, "  mounted on: %s\n", strings.Join(x.Mounted, ", "))
+	}
+	if len(x.Below) > 0 {
+		fmt.Fprintf(w, "  lies on: %s\n", strings.Join(x.Below, ", "))
+	}
+	fmt.Fprintln(w, "an image that has it needs")
+	return printNeed(w, x.Need)
 }
 
 func printNeed(w io.Writer, n *detect.Need) error {

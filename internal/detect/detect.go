@@ -57,6 +57,14 @@ var ErrUndecided = errors.New("cannot tell what this machine needs; use --generi
 
 // Needs looks at the machine.
 func Needs(s System) (*Need, error) {
+	d, err := look(s)
+	if err != nil {
+		return nil, err
+	}
+	return d.need, nil
+}
+
+func look(s System) (*detector, error) {
 	d := &detector{s: s, need: newNeed(), seen: map[string]bool{}}
 	mounts, err := d.mounts()
 	if err != nil {
@@ -95,7 +103,7 @@ func Needs(s System) (*Need, error) {
 			}
 		}
 	}
-	return d.need, nil
+	return d, nil
 }
 
 // newNeed has no nil lists: JSON shows an empty one as [].
