@@ -221,15 +221,25 @@ func (h *Handler) gather(t *ueventd.Task) []lvmmeta.Seen {
 // device whose metadata could not be read: which one is the right one cannot be
 // known; "" for none.
 func (h *Handler) unreadTwin(g *lvmmeta.Group) string {
+	unread := map[string]string{}
 	for _, e := range h.volumes() {
 		p := h.known(e)
 		if p == nil || p.err == nil {
 			continue
 		}
 		for _, m := range g.Members {
-			if m.Device != "" && m.Ref.ID == e.Property("ID_FS_UUID") {
-				return e.Devname() + " and " + m.Device + " are the same physical volume, and " + e.Devname() + " cannot be read: " + p.err.Error()
+			id := m.Ref.ID
+			if id != e.Property("ID_FS_UUID") {
+				continue
 			}
+			other := m.Device
+			if other == "" {
+				other = unread[id]
+			}
+			if other != "" {
+				return e.Devname() + " and " + other + " are the same physical volume, and " + e.Devname() + " cannot be read: " + p.err.Error()
+			}
+			unread[id] = e.Devname()
 		}
 	}
 	return ""

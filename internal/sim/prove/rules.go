@@ -1,6 +1,7 @@
 package prove
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"time"
@@ -259,7 +260,7 @@ func (t *trial) wrote(w sim.Write) {
 	if t.d.Has(gen.Jump) || t.w.clock(w.At) >= patience-time.Millisecond {
 		return // it was waited for long enough
 	}
-	if !swap.Image && t.seen.ever["swap "+swap.UUID+" "] {
+	if !swap.Image && (t.seen.ever["swap "+swap.UUID+" "] || t.identified("swap", swap.UUID)) {
 		return // it could be seen that it holds none
 	}
 	// What could not be read cannot be resumed either.
@@ -273,6 +274,17 @@ func (t *trial) wrote(w sim.Write) {
 		return
 	}
 	t.w.broken(earlyWrite, w.At, "%s was written to by %s before it was known whether %s holds an image", w.Disk.Node(), w.By, p.Text)
+}
+
+// identified says whether a device with that content was identified, also one that
+// went at the same moment.
+func (t *trial) identified(kind, uuid string) bool {
+	for line := range bytes.Lines(t.sim.Journal) {
+		if bytes.Contains(line, []byte("\tcontent\t")) && bytes.Contains(line, []byte("\t"+kind+"\t")) && bytes.Contains(line, []byte("uuid="+uuid)) {
+			return true
+		}
+	}
+	return false
 }
 
 // shows says whether the swap header on a device has that UUID.
