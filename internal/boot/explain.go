@@ -296,7 +296,7 @@ func (x *explainer) unused(e *udevd.Entry) string {
 			x.s.Add(goal.Try, "if the root is on "+short(e)+", rebuild the image with what starts firmware RAID: firstlight build --feature md-external")
 			return "this image cannot start firmware RAID"
 		}
-	case strings.HasSuffix(typ, "_raid_member") || contains(foreign, typ):
+	case !held(e) && (strings.HasSuffix(typ, "_raid_member") || contains(foreign, typ)):
 		x.s.Add(goal.Try, "if the root is on "+short(e)+", start it with another initramfs: this one starts LUKS, LVM, MD RAID and btrfs")
 		return "Firstlight cannot start this"
 	}

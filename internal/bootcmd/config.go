@@ -173,7 +173,7 @@ type LVM struct {
 	// the image was built is not used.
 	Conf bool
 	// Degraded is what becomes of RAID volumes that lack a disk.
-	Degraded VolumesDegraded
+	Degraded Degraded
 }
 
 // LogicalVolume names one logical volume.
@@ -204,7 +204,7 @@ type Degraded struct {
 // DegradedMode is how storage is started that lacks a member.
 type DegradedMode uint8
 
-// The modes of rd.md.degraded=.
+// The modes of rd.md.degraded= and rd.lvm.degraded=.
 const (
 	DegradedWritable DegradedMode = iota // rw: as if it were whole
 	DegradedReadOnly                     // ro: nothing can be written to it

@@ -61,7 +61,7 @@ func Parse(sources ...Source) (*Config, []Problem) {
 		Root:     Root{ReadOnly: true},
 		Luks:     Luks{Enabled: true, Crypttab: true, Timeout: timespan.Forever},
 		Verity:   Verity{Enabled: true},
-		LVM:      LVM{Enabled: true, Conf: true},
+		LVM:      LVM{Enabled: true, Conf: true, Degraded: Degraded{Wait: unset}},
 		MD:       MD{Enabled: true, Conf: true, IMSM: true, DDF: true, Degraded: Degraded{Wait: unset}},
 		Wait:     Wait{defaultDeadline, unset, defaultExplain, defaultProgress},
 		Failure:  Failure{Save: SavePstore},
@@ -216,8 +216,10 @@ func (p *parser) finish() {
 		// As dracut has it, where the default is longer than what it allows.
 		c.Wait.Degraded = min(defaultDegraded, c.Wait.Deadline/3*2)
 	}
-	if c.MD.Degraded.Wait == unset {
-		c.MD.Degraded.Wait = c.Wait.Degraded
+	for _, d := range []*Degraded{&c.MD.Degraded, &c.LVM.Degraded} {
+		if d.Wait == unset {
+			d.Wait = c.Wait.Degraded
+		}
 	}
 	p.conflicts()
 	sort.Slice(c.Break, func(i, j int) bool { return c.Break[i] < c.Break[j] })

@@ -104,7 +104,7 @@ var table = [...]struct {
 	// Volume groups and arrays.
 	{"rd.lvm", func(p *parser) { p.bool(&p.c.LVM.Enabled) }},
 	{"rd.lvm.conf", func(p *parser) { p.bool(&p.c.LVM.Conf) }},
-	{"rd.lvm.degraded", (*parser).volumesDegraded},
+	{"rd.lvm.degraded", func(p *parser) { p.degraded(&p.c.LVM.Degraded) }},
 	{"rd.lvm.vg", func(p *parser) {
 		if v, ok := p.value(); ok && !devspec.ValidLVMName(v) {
 			p.malformed("not the name of a volume group")

@@ -70,7 +70,7 @@ var sections = []section{
 	{"Volume groups and arrays", "", []param{
 		{"rd.lvm", "rd.lvm=BOOL", "With 0 no volume group is activated. Default 1."},
 		{"rd.lvm.conf", "rd.lvm.conf=BOOL", "With 0 the system ID that the lvm.conf of the machine gave it when the image was built is not used: volume groups that have one are refused. Default 1."},
-		{"rd.lvm.degraded", "rd.lvm.degraded=SECONDS[,ro]", "What becomes of a RAID volume of LVM that lacks a disk and can do without. A number is how many seconds that disk is waited for after the last one of the group has come, `never` means that the volume is not activated without it. `rw` and `ro` say how it is activated then. Default 15,rw. See policies.md."},
+		{"rd.lvm.degraded", "rd.lvm.degraded=SECONDS[,ro]", "What becomes of a RAID volume of LVM that lacks a disk and can do without. A number is how many seconds that disk is waited for after the last one of the group has come, `never` means that the volume is not activated without it. `rw`, `ro` and `overlay` say how it is activated then: `ro` and `overlay` so that it cannot be written to, and with `overlay` what is written to the root stays in memory. Default 15,rw. See policies.md."},
 		{"rd.lvm.vg", "rd.lvm.vg=NAME", "Activate this volume group, and none that is not named. May be repeated."},
 		{"rd.lvm.lv", "rd.lvm.lv=VG/LV", "Activate this volume, and none that is not named. May be repeated."},
 		{"rd.md", "rd.md=BOOL", "With 0 no array is assembled. Default 1."},

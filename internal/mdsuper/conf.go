@@ -106,6 +106,8 @@ func ParseConf(file, text string) (*Conf, []error) {
 				}
 				c.Create[strings.ToLower(k)] = v
 			}
+		case "sysfs":
+			fail("SYSFS is left to the real system: write the attributes there, with tmpfiles.d(5)")
 		case "array":
 			a := arrayLine(l.number, args, fail)
 			if a != nil {

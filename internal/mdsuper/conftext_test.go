@@ -33,7 +33,8 @@ func TestConfIsReadFromWhereMdadmHasIt(t *testing.T) {
 	}
 }
 
-// Every line of mdadm.conf(5) is understood, whether it is of use here or not.
+// Every line of mdadm.conf(5) is understood, whether it is of use here or not; of
+// what an array would not be given, that is said.
 func TestEveryKeywordOfTheManualIsKnown(t *testing.T) {
 	c, errs := ParseConf("c", `DEVICE /dev/sd* partitions containers
 ARRAY /dev/md0 UUID=817be13c:af87725b:16e3e66b:a51c6e16 level=mirror num-devices=2 spares=1 spare-group=a auto=mdp bitmap=/x
@@ -54,7 +55,7 @@ SYSFS name=/dev/md/raid5 group_thread_count=4
 MONITORDELAY 60
 ENCRYPTION_NO_VERIFY sata_opal
 `)
-	if len(errs) > 0 || len(c.Arrays) != 5 || len(c.Devices) != 3 {
+	if len(errs) != 1 || !strings.Contains(errs[0].Error(), "c:16: SYSFS is left to the real system") || len(c.Arrays) != 5 || len(c.Devices) != 3 {
 		t.Fatalf("%v: %+v", errs, c)
 	}
 	super := func(uuid string) *Super {

@@ -124,6 +124,10 @@ func (d mapper) line(t *dmTable, line devmapper.Target) error {
 		err = d.raid(t, &v, f)
 	case "snapshot-origin", "snapshot":
 		err = d.snapshot(t, &v, f)
+	case "verity":
+		views, err := d.verity(t, v, f)
+		t.views = append(t.views, views...)
+		return err
 	default:
 		return unix.EINVAL
 	}
@@ -344,6 +348,7 @@ func (mapper) Version() (devmapper.Version, error) {
 func (d mapper) Targets() ([]devmapper.TargetVersion, error) {
 	out := []devmapper.TargetVersion{{Name: "error", Version: devmapper.Version{Major: 1, Minor: 6}},
 		{Name: "linear", Version: devmapper.Version{Major: 1, Minor: 4}}, {Name: "striped", Version: devmapper.Version{Major: 1, Minor: 6}}}
+	out = append(out, devmapper.TargetVersion{Name: "verity", Version: devmapper.Version{Major: 1, Minor: 9}})
 	if d.m.kmod.has("dm-crypt") {
 		out = append(out, devmapper.TargetVersion{Name: "crypt", Version: devmapper.Version{Major: 1, Minor: 24}})
 	}

@@ -31,12 +31,19 @@ func compare(w Want, ms []report.Message, con console) (Booted, []string) {
 		}
 	}
 	c.booted = Booted{Prompts: prompts(con.Text())}
+	for _, n := range c.notes {
+		if page, ok := strings.CutPrefix(n, report.SwapOffset); ok {
+			c.booted.offset = page
+		}
+	}
 	c.ending()
 	switch {
 	case c.debian != nil:
 		c.system(c.debian)
+		c.untouched(c.debian.Requests, report.Files(ms)["journal"])
 	case c.boot != nil:
 		c.tiny(c.boot)
+		c.untouched(c.boot.Requests, report.Files(ms)["journal"])
 	}
 	if c.booted.Prompts != w.Prompts {
 		c.problem("a passphrase was asked for %d times, not %d", c.booted.Prompts, w.Prompts)

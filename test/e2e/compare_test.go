@@ -16,9 +16,12 @@ type fakeConsole string
 func (c fakeConsole) Text() string     { return string(c) }
 func (c fakeConsole) Lines() []vm.Line { return nil }
 
+// mounting is a journal in which the root is mounted after three seconds.
+const mounting = "firstlight-journal 1\n1\t3000000\t0\tdo\troot\tmount /dev/vda1 on /sysroot as ext4, flags 0x1, options \"\"\n"
+
 // good is what a boot without trouble reports.
 func good() *report.Boot {
-	b := &report.Boot{PID: 1, Argv: []string{"/sbin/init"}, Env: []string{"HOME=/", "TERM=linux"}, Journal: 100,
+	b := &report.Boot{Requests: &report.Requests{Reads: map[string]int{"d0": 9}, Micros: 5_000_000}, PID: 1, Argv: []string{"/sbin/init"}, Env: []string{"HOME=/", "TERM=linux"}, Journal: 100,
 		Summary: map[string]string{firedKey: "0"}, Inherited: maps.Clone(handedOver)}
 	for _, dir := range []string{"/dev", "/proc", "/sys", "/run"} {
 		b.Mounts = append(b.Mounts, report.Mount{Dir: dir})
@@ -53,19 +56,31 @@ func TestCompareFindsWhatIsWrong(t *testing.T) {
 		"daemon ok": {func(b *report.Boot, w *Want) {
 			b.Processes, w.Daemons = []string{"7 @sbin/mdmon md127"}, []string{`@\S*mdmon .*`}
 		}, "", ""},
-		"no daemon": {func(b *report.Boot, w *Want) { w.Daemons = []string{"@.*"} }, "", "daemons"},
-		"process":   {func(b *report.Boot, _ *Want) { b.Processes = []string{"7 sh"} }, "", "left behind"},
-		"arguments": {func(b *report.Boot, _ *Want) { b.Argv = append(b.Argv, "x") }, "", "arguments"},
-		"variable":  {func(_ *report.Boot, w *Want) { w.Env = []string{"a=b"} }, "", "without a=b"},
-		"pid":       {func(b *report.Boot, _ *Want) { b.PID = 2 }, "", "process 2"},
-		"signals":   {func(b *report.Boot, _ *Want) { b.Inherited["SigIgn"] = "0000000000001000" }, "", "init inherits SigIgn"},
-		"files":     {func(b *report.Boot, _ *Want) { b.Inherited["Files"] = "/dev/kmsg " }, "", "init inherits Files"},
-		"no state":  {func(b *report.Boot, _ *Want) { b.Inherited = nil }, "", "init inherits"},
-		"no boot":   {func(_ *report.Boot, w *Want) { w.NoBoot = true }, "", "must not"},
-		"array":     {func(_ *report.Boot, w *Want) { w.Arrays = []string{"md0.*"} }, "", "arrays"},
-		"mapped":    {func(b *report.Boot, w *Want) { b.DM, w.Mapped = []string{"cr CRYPT-1"}, []string{"cr CRYPT-2"} }, "", "mapped"},
-		"link":      {func(_ *report.Boot, w *Want) { w.Links = []string{"/dev/vg/root"} }, "", "no link"},
-		"prompt":    {func(*report.Boot, *Want) {}, promptText + "x: \r\n", "asked for 1 times"},
+		"no daemon":  {func(b *report.Boot, w *Want) { w.Daemons = []string{"@.*"} }, "", "daemons"},
+		"process":    {func(b *report.Boot, _ *Want) { b.Processes = []string{"7 sh"} }, "", "left behind"},
+		"arguments":  {func(b *report.Boot, _ *Want) { b.Argv = append(b.Argv, "x") }, "", "arguments"},
+		"variable":   {func(_ *report.Boot, w *Want) { w.Env = []string{"a=b"} }, "", "without a=b"},
+		"pid":        {func(b *report.Boot, _ *Want) { b.PID = 2 }, "", "process 2"},
+		"signals":    {func(b *report.Boot, _ *Want) { b.Inherited["SigIgn"] = "0000000000001000" }, "", "init inherits SigIgn"},
+		"files":      {func(b *report.Boot, _ *Want) { b.Inherited["Files"] = "/dev/kmsg " }, "", "init inherits Files"},
+		"no state":   {func(b *report.Boot, _ *Want) { b.Inherited = nil }, "", "init inherits"},
+		"no record":  {func(b *report.Boot, _ *Want) { b.Requests = nil }, "", "recorded no requests"},
+		"cut record": {func(b *report.Boot, _ *Want) { b.Requests.Micros = 1 }, "", "ends before"},
+		"early": {func(b *report.Boot, _ *Want) {
+			b.Requests.Writes = []report.Write{{Micros: 2_000_000, Disk: "d0", Kind: "WS", Sector: 8, Sectors: 1}}
+		}, "",
+			"written to before the root was mounted: d0 WS 8+1"},
+		"early ok": {func(b *report.Boot, w *Want) {
+			b.Requests.Writes, w.writes = []report.Write{{Micros: 2_000_000, Disk: "d0", Kind: "WS", Sector: 8, Sectors: 1}}, []string{`d0 WS 8\+1 .*`}
+		}, "", ""},
+		"later": {func(b *report.Boot, _ *Want) {
+			b.Requests.Writes = []report.Write{{Micros: 4_000_000, Disk: "d0", Kind: "WS", Sector: 8, Sectors: 1}}
+		}, "", ""},
+		"no boot": {func(_ *report.Boot, w *Want) { w.NoBoot = true }, "", "must not"},
+		"array":   {func(_ *report.Boot, w *Want) { w.Arrays = []string{"md0.*"} }, "", "arrays"},
+		"mapped":  {func(b *report.Boot, w *Want) { b.DM, w.Mapped = []string{"cr CRYPT-1"}, []string{"cr CRYPT-2"} }, "", "mapped"},
+		"link":    {func(_ *report.Boot, w *Want) { w.Links = []string{"/dev/vg/root"} }, "", "no link"},
+		"prompt":  {func(*report.Boot, *Want) {}, promptText + "x: \r\n", "asked for 1 times"},
 		"redrawn": {func(_ *report.Boot, w *Want) { w.Prompts = 1 },
 			promptText + "x: **" + redraw + "a line\r\n" + promptText + "x: **\r\n", ""},
 		"panic":   {func(*report.Boot, *Want) {}, "Kernel panic - not syncing\n", "panicked"},
@@ -74,7 +89,7 @@ func TestCompareFindsWhatIsWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b, w := good(), want
 			c.change(b, &w)
-			_, problems := compare(w, []report.Message{{Boot: b}, {Note: "done"}}, fakeConsole(c.console))
+			_, problems := compare(w, []report.Message{{Boot: b}, {File: &report.File{Name: "journal", Data: []byte(mounting)}}, {Note: "done"}}, fakeConsole(c.console))
 			all := strings.Join(problems, "\n")
 			if (c.problem == "") != (all == "") || !strings.Contains(all, c.problem) {
 				t.Errorf("problems %q, want one with %q", all, c.problem)

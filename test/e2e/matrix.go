@@ -11,7 +11,7 @@ import (
 
 // Matrix is every scenario.
 func Matrix() []Scenario {
-	return slices.Concat(spellings(), filesystems(), buses(), encrypted(), volumes(), composed(), arrays(), moreArrays(), asMdadm(), stacks(), special(), trouble(), kept(), debians(), roots(), crypts())
+	return slices.Concat(spellings(), filesystems(), buses(), encrypted(), volumes(), composed(), arrays(), moreArrays(), asMdadm(), stacks(), special(), trouble(), kept(), debians(), roots(), crypts(), hibernated(), faulty())
 }
 
 // on is the list of the layouts of a scenario.
@@ -215,7 +215,7 @@ func arrays() []Scenario {
 			Boots: once(Want{Root: `/dev/md\S*p2 ext4`, Arrays: []string{`md\S* raid1 .* 0`}})},
 		// What is on the second member is not known; the real init, which powers
 		// off at once, is not started before all of it was copied.
-		Scenario{Name: "raid1-waitclean", For: small("ext4", "md-raid1"), Layouts: on(disks.RAID1Dirty),
+		Scenario{Name: "raid1-waitclean", Writes: anything, For: small("ext4", "md-raid1"), Layouts: on(disks.RAID1Dirty),
 			Append: "ro rd.md.waitclean loglevel=7 " + uuid(disks.RAID1Dirty.FSUUID("array")),
 			Boots:  once(Want{Arrays: []string{`md\S* raid1 \S+ 0`}, Console: []Seen{see(`(?s)resync of RAID array.*resync done.*reboot: `)}})},
 		Scenario{Name: "raid1-degraded", For: small("ext4", "md-raid1"), Layouts: on(disks.RAID1), Absent: []string{"d1"}, Append: "ro " + uuid(disks.RAID1.FSUUID("array")),
@@ -248,7 +248,7 @@ func special() []Scenario {
 	return []Scenario{
 		{Name: "separate-usr", For: &Target{FS: "ext4", Needs: []string{"usr"}}, Layouts: on(usr), Append: "ro " + uuid(usr.FSUUID("root")), Unchanged: true,
 			Boots: once(Want{Root: "/dev/vda1 ext4", Usr: "/dev/vda2 ext4"})},
-		{Name: "fsck-dirty", Features: []string{"fsck"}, For: small("ext4"), Layouts: on(disks.Dirty), Append: "ro " + uuid(disks.Dirty.FSUUID("d0")), Repaired: "d0",
+		{Name: "fsck-dirty", Writes: anything, Features: []string{"fsck"}, For: small("ext4"), Layouts: on(disks.Dirty), Append: "ro " + uuid(disks.Dirty.FSUUID("d0")), Repaired: "d0",
 			Boots: once(Want{Root: "/dev/vda ext4"})},
 		{Name: "hibernate", Packed: true, For: &Target{FS: "ext4", Needs: []string{"resume"}}, Layouts: on(hib), Append: resume, Boots: []Boot{
 			{Want: Want{Root: "/dev/vda1 ext4", Hibernates: true, Timers: true}},

@@ -20,7 +20,8 @@ func crypts() []Scenario {
 			Append:  "ro root=/dev/many/root rd.timeout=600",
 			Include: []Include{{key, disks.CryptKey}, {"/etc/crypttab", disks.CryptTable(key)}},
 			Boots:   once(Want{Tables: true, Root: "/dev/(dm-[0-9]+|mapper/many-root) ext4"})},
-		{Name: "integrity", Full: true, For: small("ext4", "dm-integrity", "lvm"), Layouts: on(disks.Integrity), Secret: true, Append: "ro root=/dev/ints/root",
+		{Name: "integrity", Full: true, For: small("ext4", "dm-integrity", "lvm"), Layouts: on(disks.Integrity), Secret: true, Writes: []string{`d0 WS 20(48|56)\+8 .*`}, // superblock and bitmap
+			Append: "ro root=/dev/ints/root",
 			Include: []Include{{"/etc/keys/int.key", disks.IntegrityKey}, {"/etc/integritytab", "int-sum PARTUUID=" + disks.Integrity.PartUUID("i0") + " - mode=bitmap\n" +
 				"int-mac PARTUUID=" + disks.Integrity.PartUUID("i1") + " /etc/keys/int.key integrity-algorithm=hmac-sha256,journal-watermark=40%\n"}},
 			Boots: once(Want{Tables: true, Root: "/dev/(dm-[0-9]+|mapper/ints-root) ext4"})},

@@ -7,6 +7,10 @@ import (
 	"firstlight/test/vm"
 )
 
+// logs are the layouts with a log to which the kernel writes when it starts the
+// array.
+var logs = map[string][]string{disks.RAIDPPL.Name: anything, disks.RAIDJournal.Name: anything}
+
 // moreArrays are the levels and forms of arrays, and what becomes of an array
 // on a bad day (docs/policies.md).
 func moreArrays() []Scenario {
@@ -20,7 +24,7 @@ func moreArrays() []Scenario {
 		{disks.RAID10, "raid10", false}, {disks.RAIDBitmap, "raid1", true}, {disks.RAIDPPL, "raid5", true}, {disks.RAIDJournal, "raid5", false},
 	} {
 		list = append(list, Scenario{Name: a.layout.Name, Full: a.full, For: small("ext4", "md-"+a.level), Layouts: on(a.layout),
-			Append:    "ro " + uuid(a.layout.FSUUID("array")),
+			Append: "ro " + uuid(a.layout.FSUUID("array")), Writes: logs[a.layout.Name],
 			Unchanged: a.layout.Name != disks.RAIDPPL.Name && a.layout.Name != disks.RAIDJournal.Name, // the kernel writes to their logs
 			Boots:     once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* ` + a.level + ` \S+ 0?`}})})
 	}
@@ -36,7 +40,7 @@ func moreArrays() []Scenario {
 		Scenario{Name: "raid-spare-absent", For: mirror, Layouts: on(spare), Absent: []string{"s0"}, Append: "ro " + fs(spare), Unchanged: true,
 			Boots: once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* raid1 \S+ 0`}})},
 		// The kernel goes on with the reshape, to its end.
-		Scenario{Name: "raid-reshape", Trixie: true, For: small("ext4", "md-raid5"), Layouts: on(reshape), Append: "rw rd.md.waitclean loglevel=7 " + fs(reshape),
+		Scenario{Name: "raid-reshape", Trixie: true, Writes: anything, For: small("ext4", "md-raid5"), Layouts: on(reshape), Append: "rw rd.md.waitclean loglevel=7 " + fs(reshape),
 			Boots: once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* raid5 \S+ 0`}, Console: []Seen{see(`(?s)reshape of RAID array.*reshape done.*reboot: `)}})},
 		Scenario{Name: "raid-reshape-goes-on", Full: true, For: small("ext4", "md-raid5"), Layouts: on(reshape), Append: "ro " + fs(reshape), Unchanged: true,
 			Boots: once(Want{Root: `/dev/md\S* ext4`, Arrays: []string{`md\S* raid5 \S+ 0`}})},
@@ -66,7 +70,7 @@ func moreArrays() []Scenario {
 		Scenario{Name: "raid1-split", For: mirror, Layouts: on(split), Append: "ro rd.timeout=20 " + fs(split) + off, Unchanged: true,
 			Boots: once(Want{NoBoot: true, Ends: poweredOff, Console: []Seen{see(`each\s+used\s+without`), see(`mdadm -A --run\s+/dev/md/array\s+/dev/vda`), see(`mdadm -A --run\s+/dev/md/array\s+/dev/vdb`)}})},
 		// One of the two commands that are named, in the shell: the boot goes on.
-		Scenario{Name: "raid1-split-chosen", Full: true, For: mirror, Features: []string{"shell", "rescue"}, Layouts: on(split), Append: "ro rd.timeout=20 rd.shell " + fs(split),
+		Scenario{Name: "raid1-split-chosen", Full: true, Writes: anything, For: mirror, Features: []string{"shell", "rescue"}, Layouts: on(split), Append: "ro rd.timeout=20 rd.shell " + fs(split),
 			Boots: []Boot{{Do: []Action{{When: "Press Enter for a shell", Type: "\r"}, {When: "firstlight# ", Type: "mdadm -A --run /dev/md/array /dev/vdb\r"},
 				{When: "has been started", After: time.Second, Type: "exit\r"}},
 				Want: Want{Root: `/dev/md\S* ext4`, Timers: true, Links: []string{"/dev/disk/by-label/second"}, Arrays: []string{`md\S* raid1 \S+ 1`}}}}},
@@ -91,7 +95,7 @@ func afterResume() Scenario {
 // debianIMSM is a whole system: its own mdmon takes over from that of the image.
 func debianIMSM() Scenario {
 	l := disks.DebianIMSM("bookworm")
-	return Scenario{Name: l.Name, Full: true, For: small("ext4", "md-raid1", "md-external"), Bus: vm.VirtioSCSI, Layouts: on(l), Memory: 1024,
+	return Scenario{Name: l.Name, Full: true, For: small("ext4", "md-raid1", "md-external"), Bus: vm.VirtioSCSI, Layouts: on(l), Memory: 1024, Writes: anything,
 		Append: "ro IMSM_NO_PLATFORM=1 " + uuid(l.FSUUID("array")), Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true}}}}
 }
 
@@ -99,6 +103,6 @@ func debianIMSM() Scenario {
 // real system.
 func firmwareRAID(name string, l disks.Layout, absent []string, w Want) Scenario {
 	w.Root, w.Daemons = `/dev/md\S* ext4`, []string{`@\S*mdmon .*`}
-	return Scenario{Name: name, Full: absent != nil, Trixie: name == "raid-imsm", For: small("ext4", "md-raid1", "md-external"), Bus: vm.VirtioSCSI, Layouts: on(l), Absent: absent,
+	return Scenario{Name: name, Full: absent != nil, Trixie: name == "raid-imsm", For: small("ext4", "md-raid1", "md-external"), Bus: vm.VirtioSCSI, Layouts: on(l), Absent: absent, Writes: anything, // mdmon writes
 		Append: "ro IMSM_NO_PLATFORM=1 " + uuid(l.FSUUID("array")), Boots: once(w)}
 }

@@ -53,7 +53,7 @@ func asMdadm() []Scenario {
 		{disks.RAIDJournal, "raid5", true}, {disks.RAIDPPL, "raid5", false}, {disks.RAIDStale, "raid1", false}, {disks.RAIDReshape, "raid5", false},
 	} {
 		list = append(list, Scenario{Name: "as-mdadm-" + a.layout.Name, Full: !a.quick, For: small("ext4", "md-"+a.level), Layouts: on(a.layout),
-			Features: []string{"shell", "md-external"}, Programs: []Include{{"/bin/as-mdadm", asMdadmScript}},
+			Features: []string{"shell", "md-external"}, Programs: []Include{{"/bin/as-mdadm", asMdadmScript}}, Writes: anything, // by mdadm
 			Append: "ro rd.shell rd.break=pre-mount " + uuid(a.layout.FSUUID("array")),
 			Boots: []Boot{{Do: []Action{{When: "firstlight# ", Type: "as-mdadm\r"}, {When: "compared: "}, {When: "firstlight# ", Type: "exit\r"}},
 				Want: Want{Root: `/dev/md\S* ext4`, Timers: true, Console: []Seen{see(`compared: the same, \d{2,} lines`)}}}}})

@@ -37,6 +37,8 @@ type Booted struct {
 	Summary map[string]string `json:"summary,omitempty"`
 	State   string            `json:"state,omitempty"`
 	Analyze string            `json:"analyze,omitempty"`
+
+	offset string // the first page of a swap file on its device
 }
 
 // Runner runs scenarios.
@@ -49,7 +51,7 @@ type Runner struct {
 
 // commonArgs begin every command line. On a busy host the kernel finds the
 // emulated timer too late to trust it, and panics, unless told not to check.
-const commonArgs = "console=ttyS0 quiet panic=-1 no_timer_check"
+const commonArgs = "console=ttyS0 quiet panic=-1 no_timer_check " + report.Traced
 
 // Run runs a scenario with the kernel of a suite. Problems are in the result;
 // it always returns one.
@@ -112,6 +114,7 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 	if len(boots) == 0 {
 		return errors.New("the scenario has no boots")
 	}
+	offset := ""
 	for i, b := range boots {
 		log, err := os.Create(filepath.Join(res.Dir, fmt.Sprintf("console%d.log", i)))
 		if err != nil {
@@ -119,12 +122,15 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		}
 		m := machine
 		m.Initrd, m.Log, m.Append = image, log, strings.TrimSpace(s.cmdline()+" "+b.Append)
+		m.Append = strings.ReplaceAll(m.Append, swapOffset, offset)
 		m.Append = strings.ReplaceAll(m.Append, rootHash, r.Made[s.Layouts[0].Name].RootHash())
 		if b.Want.Builds {
 			m.Append += hostBuildArgs
 		}
+		b.Want.writes = s.Writes
 		booted, problems := bootOnce(ctx, m, b, res.Dir, i)
 		log.Close()
+		offset += booted.offset
 		if b.Want.Tables {
 			problems = append(problems, sameTables(r.Made[s.Layouts[0].Name], filepath.Join(res.Dir, fmt.Sprintf("tables%d", i)))...)
 		}
@@ -202,7 +208,7 @@ func (r *Runner) disks(ctx context.Context, s Scenario, dir string) (attached []
 			if err := vm.Overlay(ctx, made.Files[d.Name], overlay); err != nil {
 				return nil, nil, err
 			}
-			attached = append(attached, vm.Disk{File: overlay, Bus: s.Bus, Serial: d.Name, ReadOnly: slices.Contains(s.Protected, d.Name),
+			attached = append(attached, vm.Disk{File: overlay, Bus: s.Bus, Serial: d.Name, ReadOnly: slices.Contains(s.Protected, d.Name), Unreadable: s.Unreadable[d.Name],
 				Detached: slices.Contains(s.Detached, d.Name), Removable: detaches(s, d.Name)})
 			bases = append(bases, made.Files[d.Name])
 		}

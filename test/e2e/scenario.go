@@ -48,6 +48,8 @@ type Scenario struct {
 	Detached, Absent []string
 	// Protected names disks that refuse to be written.
 	Protected []string
+	// Unreadable are sectors of disks that answer with errors when read.
+	Unreadable map[string][]vm.Sectors
 	// Trixie runs the scenario with that release's kernel too, TrixieOnly
 	// with no other.
 	Trixie, TrixieOnly bool
@@ -85,6 +87,10 @@ type Scenario struct {
 	// Unchanged says that no disk may be written: what is on them must
 	// read as it did before.
 	Unchanged bool
+	// Writes are expressions of what may be written to the disks before the
+	// root is mounted (report.Write's text); each needs a reason. Nothing else
+	// may be, in any scenario.
+	Writes []string
 	// Repaired names a disk with a filesystem in which e2fsck must not find
 	// a fault afterwards.
 	Repaired string
@@ -156,13 +162,17 @@ type Installed struct {
 
 // Boot is one start of the machine until it powers off.
 type Boot struct {
-	// Append is added to the scenario's command line.
+	// Append is added to the scenario's command line. swapOffset in it is the
+	// page that an earlier boot's swap file begins with.
 	Append string
 	Do     []Action
 	Want   Want
 	// Limit is how long the machine may take; 0 is defaultLimit.
 	Limit time.Duration
 }
+
+// swapOffset stands for a number that is not known before the boots.
+const swapOffset = "SWAPOFFSET"
 
 // defaultLimit is generous: it ends what hangs, it does not measure.
 const defaultLimit = 8 * time.Minute
@@ -238,6 +248,8 @@ type Want struct {
 	Argv []string
 	// Env are variables that it must have beyond those of every init.
 	Env []string
+
+	writes []string // the scenario's
 }
 
 // Seen is text on the console. It may be bound to a time since the start of

@@ -33,8 +33,26 @@ type Disk struct {
 	ReadOnly bool
 	// Removable disks stand where they can be unplugged. Detached implies it.
 	Removable bool
+	// Unreadable sectors, of 512 bytes, answer with an error when they are read.
+	Unreadable []Sectors
 	// Detached disks are known to QEMU but not plugged in: VM.Attach does it.
 	Detached bool
+}
+
+// Sectors are those from First to Last.
+type Sectors struct{ First, Last int64 }
+
+// faults is a node that answers with errors above node.
+func faults(node map[string]any, bad []Sectors) map[string]any {
+	var rules []any
+	for _, b := range bad {
+		for s := b.First; s <= b.Last; s++ {
+			rules = append(rules, map[string]any{"event": "none", "iotype": "read", "errno": 5, "sector": s})
+		}
+	}
+	above := map[string]any{"driver": "blkdebug", "node-name": node["node-name"], "read-only": node["read-only"], "image": node, "inject-error": rules}
+	delete(node, "node-name")
+	return above
 }
 
 // port says whether the disk is a PCI device that needs a root port of its
@@ -87,6 +105,9 @@ func diskArgs(disks []Disk) []string {
 		}
 		// Nothing that a test writes has to survive the host.
 		node["cache"] = map[string]any{"no-flush": true}
+		if len(d.Unreadable) > 0 {
+			node = faults(node, d.Unreadable)
+		}
 		a = append(a, "-blockdev", compact(node))
 		if d.port() {
 			a = append(a, "-device", fmt.Sprintf("pcie-root-port,id=port%d,chassis=%d", i, i+1))

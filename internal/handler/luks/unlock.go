@@ -246,8 +246,8 @@ func (h *Handler) locked(e *udevd.Entry, v *volume, text string) {
 }
 
 func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.Header) error {
-	if now := h.w.Devices.ByName(e.Devname()); now == nil || now.Property("ID_FS_UUID") != e.Property("ID_FS_UUID") {
-		return errGone // while another question was answered
+	if now := h.w.Devices.ByName(e.Devname()); now == nil || now.Since != e.Since || now.Property("ID_FS_UUID") != e.Property("ID_FS_UUID") {
+		return errGone // while another question was answered, or a key tried
 	}
 	o := &v.options
 	p := machine.Prompt{ID: v.key, Text: "Passphrase for " + label(e, v), Echo: o.Echo == crypttab.EchoYes, Silent: o.Echo == crypttab.EchoNo}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"firstlight/internal/bootcmd"
 	"firstlight/internal/devmapper"
 	"firstlight/internal/devspec"
 	"firstlight/internal/fmt"
@@ -30,7 +31,7 @@ type Kinds struct {
 
 	// What the handler does with them, so that the small /init has none of it.
 	plan      func(h *Handler, p *plan, g *lvmmeta.Group, lv *lvmmeta.LV, st *group)
-	compose   func(h *Handler, t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bool) (*mapped, error)
+	compose   func(h *Handler, t *ueventd.Task, g *lvmmeta.Group, x todo) (*mapped, error)
 	postpone  func(h *Handler, t *ueventd.Task, vg *lvmmeta.VG, x todo) bool
 	awaitLegs func(h *Handler, queue string, fresh bool) time.Duration
 	late      func(h *Handler, g *lvmmeta.Group, st *group)
@@ -167,10 +168,17 @@ func (h *Handler) mayHoldImage(vg *lvmmeta.VG, lv *lvmmeta.LV) bool {
 }
 
 // compose makes the devices of a volume that is made of others.
-func (h *Handler) compose(t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bool) (*mapped, error) {
+func (h *Handler) compose(t *ueventd.Task, g *lvmmeta.Group, x todo) (*mapped, error) {
 	name := g.VG.Name + "/" + x.lv.Name
+	readOnly := x.degraded && h.w.Config.LVM.Degraded.Mode != bootcmd.DegradedWritable
+	if x.tool && readOnly {
+		return nil, fmt.Errorf("lvm itself, which has to activate %s, cannot do so read-only, as rd.lvm.degraded= asks while physical volumes are missing", name)
+	}
 	if x.degraded {
-		why := "Nothing of it came for " + goal.Seconds(h.degradedWait())
+		if h.w.Config.LVM.Degraded.Mode == bootcmd.DegradedOverlay {
+			h.w.CoverRoot("volume " + name + " is degraded (rd.lvm.degraded=overlay)")
+		}
+		why := "Nothing of it came for " + goal.Seconds(h.w.Config.LVM.Degraded.Wait)
 		if !awaited(g.Missing()) {
 			why = "It was so when the group was last used"
 		}
@@ -210,14 +218,6 @@ func (h *Handler) compose(t *ueventd.Task, g *lvmmeta.Group, x todo, readOnly bo
 	})
 }
 
-// degradedWait is how long a RAID volume waits for what it can do without.
-func (h *Handler) degradedWait() time.Duration {
-	if d := h.w.Config.LVM.Degraded; d.Set {
-		return d.Wait
-	}
-	return h.w.Config.Wait.Degraded
-}
-
 // awaitLegs sets the time at which RAID volumes are activated without what is
 // missing; 0 is never. It runs from when the last physical volume came or went.
 func (h *Handler) awaitLegs(queue string, fresh bool) time.Duration {
@@ -226,7 +226,7 @@ func (h *Handler) awaitLegs(queue string, fresh bool) time.Duration {
 	if at, set := w.Sched.DeadlineOf(key); set && !fresh {
 		return at
 	}
-	at := handler.DeadlineAt(w.Sched.Now(), h.degradedWait())
+	at := handler.DeadlineAt(w.Sched.Now(), h.w.Config.LVM.Degraded.Wait)
 	if at != 0 {
 		w.Sched.Deadline(key, at, ueventd.Event{Queue: queue, Kind: kindDegrade})
 	}

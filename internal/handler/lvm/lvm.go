@@ -428,7 +428,7 @@ func (h *Handler) report(key string, g *lvmmeta.Group, p plan, failed error, fre
 // activate maps one logical volume.
 func (h *Handler) activate(t *ueventd.Task, g *lvmmeta.Group, x todo) (m *mapped, err error) {
 	if x.tree != nil || x.tool {
-		m, err = h.kinds.compose(h, t, g, x, x.degraded && h.w.Config.LVM.Degraded.ReadOnly)
+		m, err = h.kinds.compose(h, t, g, x)
 	} else {
 		m, err = h.plain(t, g, x.lv)
 	}

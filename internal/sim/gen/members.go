@@ -15,10 +15,11 @@ const (
 	MemberStale   Bad = "a member has missed writes"
 	MembersApart  Bad = "members ran apart"
 	MemberTwice   Bad = "a member is there twice"
+	MemberDirty   Bad = "a member is missing of an array that was not stopped"
 )
 
 // BadDays are all of them.
-var BadDays = [...]Bad{MemberMissing, MemberLate, MemberStale, MembersApart, MemberTwice}
+var BadDays = [...]Bad{MemberMissing, MemberLate, MemberStale, MembersApart, MemberTwice, MemberDirty}
 
 // Members makes a machine whose root is on an array that has a bad day, with a
 // policy on the command line: the same seed gives the same machine.
@@ -88,11 +89,14 @@ func (b *builder) badDay(bad Bad, array int) {
 		disk = p.On[0]
 	}
 	f := Fault{Node: array}
-	if bad != MemberMissing && bad != MemberLate && b.chance(75) {
+	if bad != MemberMissing && bad != MemberDirty && bad != MemberLate && b.chance(75) {
 		// All there at once: then it is certain what is to come of it.
 		b.m.Gap, b.m.Drivers = 0, false
 	}
 	switch bad {
+	case MemberDirty:
+		b.m.Faults = append(b.m.Faults, Fault{Trouble: Dirty, Node: array})
+		f = Fault{Trouble: Missing, Node: disk}
 	case MemberMissing:
 		f = Fault{Trouble: Missing, Node: disk}
 	case MemberLate:

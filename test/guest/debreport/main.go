@@ -29,7 +29,8 @@ func run() error {
 		return err
 	}
 	defer w.Drain()
-	d := &report.Debian{
+	requests := report.ReadRequests()
+	d := &report.Debian{Requests: requests,
 		State:   text("systemctl", "is-system-running", "--wait"),
 		Failed:  text("systemctl", "--failed", "--plain", "--no-legend", "--no-pager"),
 		Analyze: text("systemd-analyze", "--no-pager"),

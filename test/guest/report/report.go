@@ -51,6 +51,7 @@ type Boot struct {
 	// in /proc/self/status, and "Files": its open files beyond the first three.
 	Inherited map[string]string `json:"inherited"`
 	Uptime    string            `json:"uptime"`
+	Requests  *Requests         `json:"requests"` // nil: not recorded
 }
 
 // Mount is one line of /proc/self/mountinfo.
@@ -76,6 +77,8 @@ type Debian struct {
 	Release string `json:"release"`
 	Log     string `json:"log"` // warnings and worse of this boot
 	Summary string `json:"summary"`
+
+	Requests *Requests `json:"requests"` // nil: not recorded
 }
 
 // File is a part of a file of the guest.

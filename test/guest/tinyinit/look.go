@@ -46,6 +46,7 @@ func look() *report.Boot {
 		b.MD = append(b.MD, strings.Join([]string{filepath.Base(filepath.Dir(d)), read(d + "/level"), read(d + "/array_state"), read(d + "/degraded")}, " "))
 	}
 	b.Links = links()
+	b.Requests = report.ReadRequests()
 	return b
 }
 

@@ -3,8 +3,9 @@
 //
 // Words on the kernel command line ask for more:
 //
-//	fltest.do=hibernate   after the report, hibernate to the swap device that
-//	                      fltest.swap= names, report again once woken, power off
+//	fltest.do=hibernate   after the report, hibernate to the swap device or the
+//	                      file that fltest.swap= names, report again once woken,
+//	                      power off; a file that is not there is made
 //	fltest.do=keep        keep the record of this boot and of those that failed,
 //	                      and send what firstlight trace says
 //	fltest.kmsg           send the kernel's log too
@@ -85,60 +86,6 @@ func mountMissing() []string {
 		}
 	}
 	return missing
-}
-
-// hibernate writes the machine's memory to swap and powers off. It returns
-// when another boot has brought the memory back.
-func hibernate(w *report.Writer, words []string) error {
-	swap := ""
-	for _, word := range words {
-		if v, ok := strings.CutPrefix(word, "fltest.swap="); ok {
-			swap = v
-		}
-	}
-	var st unix.Stat_t
-	if err := unix.Stat(swap, &st); err != nil {
-		return fmt.Errorf("stat %s: %w", swap, err)
-	}
-	if err := swapOn(swap); err != nil {
-		return err
-	}
-	dev := fmt.Sprintf("%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev))
-	for _, f := range []struct{ file, value string }{
-		{"/sys/power/resume", dev}, {"/sys/power/disk", "shutdown"}, {"/sys/power/image_size", "0"},
-	} {
-		err := os.WriteFile(f.file, []byte(f.value), 0)
-		// Writing resume makes the kernel look for an image at once, which
-		// fails with EINVAL or ENODATA when there is none; the device is set.
-		if err != nil && f.file != "/sys/power/resume" {
-			return err
-		}
-	}
-	if err := os.WriteFile("/run/memory", []byte("kept"), 0o600); err != nil {
-		return err
-	}
-	if err := w.Send(report.Message{Note: "hibernating"}); err != nil {
-		return err
-	}
-	w.Drain()
-	if err := os.WriteFile("/sys/power/state", []byte("disk"), 0); err != nil {
-		return fmt.Errorf("hibernate: %w", err)
-	}
-	if b, err := os.ReadFile("/run/memory"); err != nil || string(b) != "kept" {
-		return fmt.Errorf("memory after resume: %q, %w", b, err)
-	}
-	return w.Send(report.Message{Note: "resumed"})
-}
-
-func swapOn(path string) error {
-	p, err := unix.BytePtrFromString(path)
-	if err != nil {
-		return err
-	}
-	if _, _, e := unix.Syscall(unix.SYS_SWAPON, uintptr(ptr(p)), 0, 0); e != 0 {
-		return fmt.Errorf("swapon %s: %w", path, e)
-	}
-	return nil
 }
 
 // kernelLog reads what the kernel's log holds now.
