@@ -157,6 +157,11 @@ func (h *Handler) forget(d *device) {
 // key is that of a disk's deadline.
 func key(uuid string) string { return filter.Bcache + " " + uuid }
 
+// registered says whether the kernel has been told of a device.
+func (d *device) registered() bool {
+	return !nested(d.entry) && d.entry.Sys().Exists(d.entry.Devpath()+"/bcache")
+}
+
 func (d *device) fact() string { return filter.Bcache + " " + d.node }
 
 func (d *device) subject() string {
@@ -193,8 +198,8 @@ type action func(*ueventd.Task, *device)
 func (h *Handler) next() (found *device, act action, waits ueventd.Outcome) {
 	for _, node := range h.names() {
 		d := h.devices[node]
-		if d.used == "" && d.entry.Sys().Exists(d.entry.Devpath()+"/bcache") {
-			d.used = "the kernel knows it" // somebody was quicker
+		if d.used == "" && d.registered() && d.super != nil && (!d.super.Backing || h.attr(d, "running") == "1") {
+			d.used = "runs already" // somebody was quicker
 		}
 		f, do := h.judge(d)
 		f.Subject = d.subject()
@@ -209,6 +214,14 @@ func (h *Handler) next() (found *device, act action, waits ueventd.Outcome) {
 		}
 	}
 	return found, act, waits
+}
+
+// nested says whether a device is one of bcache's itself: the kernel has no place
+// for what it would make of it, and the attributes there are those of the device
+// below.
+func nested(e *udevd.Entry) bool {
+	name, ok := strings.CutPrefix(e.Devname(), "/dev/bcache")
+	return ok && name != "" && strings.Trim(name, "0123456789") == ""
 }
 
 const early = "it is started once nothing can be resumed any more, for the kernel writes to it then"
@@ -232,6 +245,8 @@ func (h *Handler) judge(d *device) (goal.Fact, action) {
 		return blocked(d.node+" and "+twin+" are the same bcache device", "disconnect the copy")
 	case d.err != nil:
 		return blocked("it cannot be used: "+d.err.Error(), "look at it in a rescue system (bcache-super-show)")
+	case nested(d.entry):
+		return blocked("it lies on a bcache device directly, which the kernel does not support", "put a partition or a volume between the two")
 	case d.failed != nil && d.round == w.Round:
 		return blocked("cannot be started: "+d.failed.Error(), advice(d.failed))
 	case !w.ResumeSettled:
@@ -386,6 +401,9 @@ func (h *Handler) register(t *ueventd.Task, d *device) error {
 	h.w.Progress()
 	if err := h.w.LoadModules(t, "bcache"); err != nil {
 		return err
+	}
+	if d.registered() {
+		return nil // and waits for its cache
 	}
 	return ueventd.Act(t, "start the "+d.subject(), func(m machine.Machine) error { return m.WriteSysfs(register, d.node) })
 }
