@@ -10,21 +10,26 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"io"
 
 	"firstlight/internal/crc64be"
 	"firstlight/internal/fmt"
 )
 
-// Errors that callers tell apart.
-var (
+// Error is one that callers tell apart. It is a constant, so that a program that
+// links the package and reads nothing has nothing of it.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// The errors.
+const (
 	// ErrNone is returned where there is no superblock.
-	ErrNone = errors.New("no bcache superblock")
+	ErrNone Error = "no bcache superblock"
 	// ErrCorrupt is wrapped by the error for one that contradicts itself.
-	ErrCorrupt = errors.New("corrupt bcache superblock")
+	ErrCorrupt Error = "corrupt bcache superblock"
 	// ErrUnsupported is wrapped by the error for a version that is not known.
-	ErrUnsupported = errors.New("unknown version of bcache")
+	ErrUnsupported Error = "unknown version of bcache"
 )
 
 // Layout of the superblock.

@@ -260,20 +260,10 @@ func contains(list, word string) bool {
 const foreign = "zfs_member mpath_member drbd BitLocker LVM1_member DM_snapshot_cow DM_integrity " +
 	"DM_verity_hash VMFS_volume_member ceph_bluestore vdo stratis"
 
-// lacks says that the image has nothing that starts what a device holds, if it
-// lacks a feature.
-func (x *explainer) lacks(e *udevd.Entry, feature, what string) string {
-	if x.opt.Image.Has(feature) {
-		return ""
-	}
-	x.s.Add(goal.Try, "if the root is on "+short(e)+", rebuild the image with what starts "+what+": firstlight build --feature "+feature)
-	return "this image cannot start " + what
-}
-
 // unused says why nothing comes of what a device holds, where that is certain.
 func (x *explainer) unused(e *udevd.Entry) string {
 	typ, uuid, cfg := e.Property("ID_FS_TYPE"), e.Property("ID_FS_UUID"), x.opt.Config
-	off := ""
+	off, feature, what := "", "", ""
 	switch {
 	case typ == "":
 		if e.Property("ID_PART_TABLE_TYPE") == "" || e.Devtype() != "disk" {
@@ -301,13 +291,17 @@ func (x *explainer) unused(e *udevd.Entry) string {
 		case uuid != "" && !held(e) && !x.spokenOf(uuid):
 			return locked
 		}
-	case typ == "isw_raid_member" || typ == "ddf_raid_member":
-		return x.lacks(e, "md-external", "firmware RAID")
+	case contains("isw_raid_member ddf_raid_member", typ):
+		feature, what = "md-external", "firmware RAID"
 	case typ == "bcache":
-		return x.lacks(e, "bcache", "bcache")
+		feature, what = typ, typ
 	case strings.HasSuffix(typ, "_raid_member") || contains(foreign, typ):
 		x.s.Add(goal.Try, "if the root is on "+short(e)+", start it with another initramfs: this one starts LUKS, LVM, MD RAID and btrfs")
 		return "Firstlight cannot start this"
+	}
+	if feature != "" && !x.opt.Image.Has(feature) {
+		x.s.Add(goal.Try, "if the root is on "+short(e)+", rebuild the image with what starts "+what+": firstlight build --feature "+feature)
+		return "this image cannot start " + what
 	}
 	if off == "" {
 		return ""

@@ -15,14 +15,10 @@ func TestRare(t *testing.T) {
 	}{
 		{"", "", Rare{Bcache: Bcache{true, Degraded{Wait: 15 * time.Second}}}, 0},
 		{"rd.bcache=0 raid-member-delay=0", "", Rare{Bcache: Bcache{false, Degraded{Wait: timespan.Forever}}}, 0},
-		{"rd.bcache.degraded=3,ro rd.multipath=0", "", Rare{Bcache{true, Degraded{3 * time.Second, DegradedReadOnly}}, Multipath{MultipathOff}}, 0},
+		{"rd.bcache.degraded=3,ro", "", Rare{Bcache{true, Degraded{3 * time.Second, DegradedReadOnly}}}, 0},
+		{"-- rd.bcache=0", "", Rare{Bcache: Bcache{true, Degraded{Wait: 15 * time.Second}}}, 0},
 		{"rd.bcache.degraded=soon", "rd.bcache", Rare{Bcache: Bcache{true, Degraded{Wait: 15 * time.Second}}}, 1},
 		{"rd.bcache.degraded=soon", "rd.multipath", Rare{Bcache: Bcache{true, Degraded{Wait: 15 * time.Second}}}, 0},
-		{"rd.multipath=0 rd.multipath=default", "", Rare{Bcache{true, Degraded{Wait: 15 * time.Second}}, Multipath{MultipathDefault}}, 0},
-		{"multipath=off", "", Rare{Bcache{true, Degraded{Wait: 15 * time.Second}}, Multipath{MultipathOff}}, 0},
-		{"nompath rd.multipath=1", "", Rare{Bcache: Bcache{true, Degraded{Wait: 15 * time.Second}}}, 0},
-		{"rd_NO_MULTIPATH", "", Rare{Bcache{true, Degraded{Wait: 15 * time.Second}}, Multipath{MultipathOff}}, 0},
-		{"-- nompath", "", Rare{Bcache: Bcache{true, Degraded{Wait: 15 * time.Second}}}, 0},
 	} {
 		c, _ := cmdline(tt.text)
 		got, problems := ReadRare(c, tt.prefix)
