@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"firstlight/internal/blkread"
+	"firstlight/internal/crc64be"
 	"firstlight/internal/parttable"
 	"firstlight/internal/testtool"
 )
@@ -430,7 +431,7 @@ func bcachefs(kind byte, at int64) *image {
 	case 1:
 		le.PutUint32(b, crc32.Checksum(b[16:], castagnoli))
 	case 2:
-		le.PutUint64(b, crc64(b[16:]))
+		le.PutUint64(b, crc64be.Sum(b[16:]))
 	case 7:
 		le.PutUint64(b, xxh64(b[16:]))
 	}
@@ -442,9 +443,6 @@ func bcachefs(kind byte, at int64) *image {
 // The sums that the standard library lacks, by the values that their
 // descriptions give for short texts. (mkfs.btrfs checks xxh64 too.)
 func TestSums(t *testing.T) {
-	if got := crc64([]byte("123456789")); got != 0x62ec59e3f1a4f00a {
-		t.Errorf("CRC-64/WE: %#x", got)
-	}
 	for text, want := range map[string]uint64{
 		"": 0xef46db3751d8e999, "a": 0xd24ec4f1a98c6e5b, "abc": 0x44bc2cf5ad770999,
 		"The quick brown fox jumps over the lazy dog": 0x0b242d361fda71bc,

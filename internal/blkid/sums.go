@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"math/bits"
 
+	"firstlight/internal/crc64be"
+
 	"golang.org/x/crypto/blake2b"
 )
 
@@ -214,30 +216,11 @@ func bcachefsSum(p *probe, m *magic) bool {
 	case 1:
 		return crc32.Checksum(body, crc32c()) == le.Uint32(b)
 	case 2:
-		return crc64(body) == le.Uint64(b)
+		return crc64be.Sum(body) == le.Uint64(b)
 	case 7:
 		return xxh64(body) == le.Uint64(b)
 	}
 	return true
-}
-
-// crc64 is the CRC-64 of ECMA-182 with the highest bit first, from all ones and
-// inverted; that of the standard library has the lowest first.
-func crc64(b []byte) uint64 {
-	const poly = 0x42f0e1eba9ea3693
-	var table [256]uint64
-	for i := range table {
-		c := uint64(i) << 56
-		for range 8 {
-			c = c<<1 ^ poly&-(c>>63)
-		}
-		table[i] = c
-	}
-	c := ^uint64(0)
-	for _, x := range b {
-		c = c<<8 ^ table[byte(c>>56)^x]
-	}
-	return ^c
 }
 
 // xxh64 is xxHash's 64-bit hash with seed 0 (its specification, "xxHash fast

@@ -257,13 +257,13 @@ func contains(list, word string) bool {
 }
 
 // foreign are the layers that nothing here starts, as blkid names them.
-const foreign = "bcache zfs_member mpath_member drbd BitLocker LVM1_member DM_snapshot_cow DM_integrity " +
+const foreign = "zfs_member mpath_member drbd BitLocker LVM1_member DM_snapshot_cow DM_integrity " +
 	"DM_verity_hash VMFS_volume_member ceph_bluestore vdo stratis"
 
 // unused says why nothing comes of what a device holds, where that is certain.
 func (x *explainer) unused(e *udevd.Entry) string {
 	typ, uuid, cfg := e.Property("ID_FS_TYPE"), e.Property("ID_FS_UUID"), x.opt.Config
-	off := ""
+	off, feature, what := "", "", ""
 	switch {
 	case typ == "":
 		if e.Property("ID_PART_TABLE_TYPE") == "" || e.Devtype() != "disk" {
@@ -292,13 +292,16 @@ func (x *explainer) unused(e *udevd.Entry) string {
 			return locked
 		}
 	case typ == "isw_raid_member" || typ == "ddf_raid_member":
-		if !x.opt.Image.Has("md-external") {
-			x.s.Add(goal.Try, "if the root is on "+short(e)+", rebuild the image with what starts firmware RAID: firstlight build --feature md-external")
-			return "this image cannot start firmware RAID"
-		}
+		feature, what = "md-external", "firmware RAID"
+	case typ == "bcache":
+		feature, what = typ, typ
 	case !held(e) && (strings.HasSuffix(typ, "_raid_member") || contains(foreign, typ)):
 		x.s.Add(goal.Try, "if the root is on "+short(e)+", start it with another initramfs: this one starts LUKS, LVM, MD RAID and btrfs")
 		return "Firstlight cannot start this"
+	}
+	if feature != "" && !x.opt.Image.Has(feature) {
+		x.s.Add(goal.Try, "if the root is on "+short(e)+", rebuild the image with what starts "+what+": firstlight build --feature "+feature)
+		return "this image cannot start " + what
 	}
 	if off == "" {
 		return ""

@@ -73,7 +73,7 @@ const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. 
 	" hostname LANG BOOT_IMAGE initrd rdinit loglevel resumewait resumedelay all_generic_ide nolkrg noearlylkrg" +
 	" lkrg. rd_depmod rd_preload_modules rduevent_timeout rdacct rdcopystate rd.splash" +
 	" rd.udev.children_max rd.udev.exec_delay rd.udev.event_timeout rd.udev.timeout_signal" +
-	" rd.udev.blockdev_read_only rd.udev.blockdev_read_only "
+	" rd.udev.blockdev_read_only rd.bcache rd.bcache.degraded "
 
 // lookupArea says what a known parameter that is not supported is about.
 func lookupArea(name string) (area string, ok bool) {

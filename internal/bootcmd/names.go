@@ -5,9 +5,12 @@ import "strings"
 // Names returns every parameter that has an effect, in the table's order, by
 // the name that documents give it.
 func Names() []string {
-	out := make([]string, len(table))
+	out := make([]string, 0, len(table)+len(rare))
 	for i := range table {
-		out[i] = table[i].name
+		out = append(out, table[i].name)
+	}
+	for i := range rare {
+		out = append(out, rare[i].name)
 	}
 	return out
 }

@@ -79,8 +79,8 @@ func TestUsagesParse(t *testing.T) {
 				usage = "cryptkey=rootfs:/k"
 			case "cryptopts":
 				usage = "cryptopts=target=r,source=/dev/sda2"
-			case "rd.md.degraded":
-				usage = "rd.md.degraded=30,ro"
+			case "rd.md.degraded", "rd.bcache.degraded":
+				usage = p.name + "=30,ro"
 			case "rd.md.uuid":
 				usage = "rd.md.uuid=bc480eb5:7cf60b42:5f35ae0d:1f6f1e9f"
 			}

@@ -32,6 +32,7 @@ type world struct {
 	disks   map[string]*disk // by node
 	arrays  map[string]*array
 	mapped  []*mapping
+	bcache  []*cached
 	mounted []*mounted // in order
 	scanned map[string]bool
 	links   map[string]string
@@ -161,6 +162,9 @@ func (w *world) Mkdir(string, fs.FileMode) error { return nil }
 // WriteSysfs implements machine.Files.
 func (w *world) WriteSysfs(p, value string) error {
 	if taken, err := w.writeMD(p, value); taken {
+		return err
+	}
+	if taken, err := w.writeBcache(p, value); taken {
 		return err
 	}
 	return w.live.Write(p, value)

@@ -17,15 +17,17 @@ const (
 	Clean = "clean" // the same, once it runs: its device (the md handler pushes these)
 	// FirmwareRAID is all disks with metadata that the kernel does not know.
 	FirmwareRAID = "fwraid"
-	PV           = "pv"     // one physical volume: its node
-	VG           = "vg"     // one volume group: its name (the pv handler pushes these)
-	LUKS         = "luks"   // one encrypted device: its LUKS UUID
-	Asked        = "asked"  // the same, for what must not wait behind its question
-	Btrfs        = "btrfs"  // one filesystem: its UUID
-	Resume       = "resume" // the hibernation image
-	Root         = "root"   // the root filesystem
-	Mount        = "mount"  // another filesystem of the real system: its mount point
-	Boot         = "boot"   // the goals together
+	// Bcache is all disks with caches, and the caches.
+	Bcache = "bcache"
+	PV     = "pv"     // one physical volume: its node
+	VG     = "vg"     // one volume group: its name (the pv handler pushes these)
+	LUKS   = "luks"   // one encrypted device: its LUKS UUID
+	Asked  = "asked"  // the same, for what must not wait behind its question
+	Btrfs  = "btrfs"  // one filesystem: its UUID
+	Resume = "resume" // the hibernation image
+	Root   = "root"   // the root filesystem
+	Mount  = "mount"  // another filesystem of the real system: its mount point
+	Boot   = "boot"   // the goals together
 )
 
 // Kinds of events that filters make.
@@ -36,7 +38,7 @@ const (
 )
 
 // filters is the list of all filters; a new subject is a new line.
-var filters = [...]func(d *device.Device) string{raidMember, firmwareMember, physicalVolume, encrypted, btrfsMember}
+var filters = [...]func(d *device.Device) string{raidMember, seldom, physicalVolume, encrypted, btrfsMember}
 
 // Classify returns the queue events for an event of a block device.
 func Classify(cfg *bootcmd.Config, d *device.Device, action string) []ueventd.Event {
@@ -74,7 +76,8 @@ func Classify(cfg *bootcmd.Config, d *device.Device, action string) []ueventd.Ev
 // Left returns the queue events for a device that was a member of something
 // and is none any more, although it is there: it was written to, or cannot be
 // read. An encrypted device is not one of these: while it is there a question
-// for it stands. Nor is a disk of a firmware RAID, which mdadm and mdmon see to.
+// for it stands. Nor is a disk of a firmware RAID, which mdadm and mdmon see to,
+// or one of bcache, of which all are looked at with each event.
 func Left(old, now *device.Device) []ueventd.Event {
 	if old.Subsystem() != "block" {
 		return nil
@@ -109,10 +112,13 @@ func raidMember(d *device.Device) string {
 	return MD + " " + d.Property("ID_FS_UUID")
 }
 
-func firmwareMember(d *device.Device) string {
+// seldom names what only the full /init starts.
+func seldom(d *device.Device) string {
 	switch d.Property("ID_FS_TYPE") {
 	case "isw_raid_member", "ddf_raid_member":
 		return FirmwareRAID
+	case "bcache":
+		return Bcache
 	}
 	return ""
 }

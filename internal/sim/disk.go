@@ -50,6 +50,7 @@ type Disk struct {
 	above   *Disk
 	parts   []*Disk
 	views   []view // of a partition or a mapped device
+	viewed  bool   // views say what it shows
 	array   *array // of an array
 	mapping *mapping
 	number  int    // of a partition

@@ -230,6 +230,7 @@ func Debian() []Module {
 		{Name: "dm_mod", Aliases: []string{"devname:mapper/control"}},
 		{Name: "dm_crypt", Needs: []string{"dm_mod"}},
 		{Name: "md_mod"},
+		{Name: "bcache"},
 		{Name: "raid0", Aliases: []string{"md-level-0", "md-raid0"}, Needs: []string{"md_mod"}},
 		{Name: "raid1", Aliases: []string{"md-level-1", "md-raid1"}, Needs: []string{"md_mod"}},
 		{Name: "raid10", Aliases: []string{"md-level-10", "md-raid10"}, Needs: []string{"md_mod"}},

@@ -23,6 +23,9 @@ type view struct {
 	// read from the next.
 	copies []view
 	fails  bool // every access is an error
+	// with is a device that has to be there as well, as it was.
+	with     *Disk
+	withLife int
 }
 
 // place is what a byte of a device really is.
@@ -54,7 +57,7 @@ func (d *Disk) locate(off int64, key *keys, depth int) place {
 	if d.array != nil {
 		return d.array.locate(off, key, depth)
 	}
-	if d.mapping != nil || d.above != nil {
+	if d.mapping != nil || d.above != nil || d.viewed {
 		return d.through(off, key, depth)
 	}
 	return d.inside(off, key, depth)
@@ -93,7 +96,7 @@ func (d *Disk) through(off int64, key *keys, depth int) place {
 		if v.on == nil {
 			return place{n: left} // zeros
 		}
-		if v.base.life != v.life || !v.base.there {
+		if v.base.life != v.life || !v.base.there || v.with != nil && (v.with.life != v.withLife || !v.with.there) {
 			return place{gone: true, n: left}
 		}
 		if v.key != nil {

@@ -100,6 +100,7 @@ type Machine struct {
 	Writes   []Write  // what was written to disks, in order
 	Loaded   []string // modules, in the order in which they were loaded
 	Arrays   []Started
+	Cached   []Cached   // disks with caches
 	Volumes  []Mirrored // RAID volumes of LVM, in the order in which they were mapped
 	// ResumedFrom is what really was on the device that was resumed from.
 	ResumedFrom *Disk
@@ -117,6 +118,7 @@ type Machine struct {
 	serial     int
 	partMinor  int
 	mapped     []*mapping
+	bcache     []*cached
 	keyring    map[string][]byte
 	startDirty bool
 	btrfs      map[string][]btrfsMember

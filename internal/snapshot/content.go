@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"firstlight/internal/bcachefmt"
 	"firstlight/internal/blkid"
 	"firstlight/internal/integrityfmt"
 	"firstlight/internal/luksfmt"
@@ -142,6 +143,8 @@ func (b *Block) answers(r io.ReaderAt) string {
 		switch typ {
 		case "linux_raid_member":
 			say(mdsuper.Read(r, uint64(b.Size)))
+		case "bcache":
+			say(bcachefmt.Read(r, uint64(b.Size)))
 		case "LVM2_member":
 			say(lvmmeta.ReadPV(r, uint64(b.Size)))
 		case "crypto_LUKS":

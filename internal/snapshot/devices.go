@@ -38,7 +38,7 @@ var links = map[string]bool{"subsystem": true, "driver": true}
 // reads; some are large.
 var passed = map[string]bool{
 	"power": true, "statistics": true, "queue": true, "mq": true, "integrity": true, "trace": true, "msi_irqs": true, "stat": true,
-	"inflight": true, "events": true, "wakeup": true, "hwmon": true, "firmware_node": true, "iommu": true, "holders": true,
+	"inflight": true, "events": true, "wakeup": true, "hwmon": true, "firmware_node": true, "iommu": true, "holders": true, "bcache": true,
 	"slaves": true, "bdi": true, "cache": true, "topology": true, "cpufreq": true, "cpuidle": true, "thermal_throttle": true,
 	"microcode": true, "edid": true, "link": true, "crypto": true, "ue_count": true, "lstopo": true, "sriov": true, "graphics": true, "drm": true,
 }

@@ -137,12 +137,12 @@ func (j job) made() Made {
 // without saying so (pthread_cancel needs libgcc_s).
 var (
 	programs = []string{"mke2fs", "e2fsck", "debugfs", "tune2fs", "resize2fs", "mkfs.xfs", "mkfs.btrfs", "btrfs", "mkfs.vfat",
-		"mkfs.erofs", "mksquashfs", "mkswap", "sfdisk", "sgdisk", "wipefs", "mdadm", "mdmon", "lvm", "cryptsetup", "veritysetup", "integritysetup", "dmsetup", "tcplay"}
+		"mkfs.erofs", "mksquashfs", "mkswap", "sfdisk", "sgdisk", "wipefs", "mdadm", "mdmon", "lvm", "cryptsetup", "veritysetup", "integritysetup", "dmsetup", "tcplay", "make-bcache"}
 	libraries = []string{"libgcc_s.so.1"}
 	modules   = []string{"virtio_pci", "virtio_scsi", "sd_mod", "ext4", "crc32c_generic", "crc32c_intel", "xfs", "btrfs", "vfat",
 		"nls_cp437", "nls_ascii", "nls_iso8859_1", "dm_mod", "dm_crypt", "dm_mirror", "dm_raid", "dm_thin_pool", "dm_snapshot", "dm_cache", "dm_cache_smq", "dm_writecache", "raid0", "raid1", "raid10", "raid456", "linear",
 		"xts", "aesni_intel", "sha256_generic", "sha256_ssse3", "essiv", "cbc", "ecb", "algif_skcipher", "algif_hash", "algif_aead", "loop",
-		"dm_integrity", "dm_verity", "authenc", "hmac", "gcm", "ccm", "ctr", "ghash_generic", "aegis128", "chacha20poly1305", "chacha_generic", "poly1305_generic",
+		"bcache", "dm_integrity", "dm_verity", "authenc", "hmac", "gcm", "ccm", "ctr", "ghash_generic", "aegis128", "chacha20poly1305", "chacha_generic", "poly1305_generic",
 		"serpent_generic", "twofish_generic", "camellia_generic", "cast6_generic", "adiantum", "nhpoly1305", "crypto_null", "sha512_generic", "seqiv"}
 )
 

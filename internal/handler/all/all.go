@@ -6,6 +6,7 @@ package all
 import (
 	"firstlight/internal/boot"
 	"firstlight/internal/handler"
+	"firstlight/internal/handler/bcache"
 	"firstlight/internal/handler/btrfs"
 	"firstlight/internal/handler/discover"
 	"firstlight/internal/handler/hibernate"
@@ -34,6 +35,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return overlay.New(w).Start },
 		func(w *handler.World) func() { looproot.New(w); return nil },
 		func(w *handler.World) func() { mdexternal.New(w); return nil },
+		func(w *handler.World) func() { return bcache.New(w).Start },
 		func(w *handler.World) func() { return verity.New(w).Start },
 		func(w *handler.World) func() { return integrity.New(w).Start },
 	} {

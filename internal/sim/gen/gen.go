@@ -25,9 +25,11 @@ const (
 	Group Kind = "vg"
 	LV    Kind = "lv"
 	LUKS  Kind = "luks"
-	Ext4  Kind = "ext4"
-	Btrfs Kind = "btrfs"
-	Swap  Kind = "swap"
+	// Cached is a disk with a cache: it lies on the disk and the cache.
+	Cached Kind = "bcache"
+	Ext4   Kind = "ext4"
+	Btrfs  Kind = "btrfs"
+	Swap   Kind = "swap"
 )
 
 // Node is one object of a machine.
@@ -62,6 +64,8 @@ const (
 	Unlock   Subject = "unlock"
 	Timeout  Subject = "timeout"
 	Degraded Subject = "degraded"
+	// Uncached is Degraded for disks with caches alone.
+	Uncached Subject = "uncached"
 	NoShell  Subject = "noshell"
 	Panic    Subject = "panic"
 	Action   Subject = "action"
@@ -120,7 +124,7 @@ const (
 	Overflow  Trouble = "overflow"  // what the kernel says between At and Until is lost
 	Stale     Trouble = "stale"     // member N of the array has an older superblock
 	Split     Trouble = "split"     // members 0 and 1 of the array ran apart
-	Dirty     Trouble = "dirty"     // the array was not stopped
+	Dirty     Trouble = "dirty"     // the array was not stopped, or a cache has writes that its disk lacks
 	Signature Trouble = "signature" // a second signature is on the device
 	Fails     Trouble = "fails"     // operations that begin with What fail, N times; below 0 always
 	Slow      Trouble = "slow"      // operations that begin with What take until Until
@@ -345,6 +349,18 @@ func (m *Machine) Degraded() time.Duration {
 // waited for, and how they are started then.
 func (m *Machine) DegradedArrays() (time.Duration, Policy) {
 	if p := m.Param(Degraded); p != nil && p.How != "" {
+		wait := m.Degraded()
+		if p.Seconds > 0 {
+			wait = time.Duration(p.Seconds) * time.Second
+		}
+		return wait, p.How
+	}
+	return m.Degraded(), Writable
+}
+
+// DegradedCaches is DegradedArrays for disks without their caches.
+func (m *Machine) DegradedCaches() (time.Duration, Policy) {
+	if p := m.Param(Uncached); p != nil {
 		wait := m.Degraded()
 		if p.Seconds > 0 {
 			wait = time.Duration(p.Seconds) * time.Second

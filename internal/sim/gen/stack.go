@@ -138,10 +138,12 @@ func (b *builder) device(left int, inGroup bool) int {
 		return b.leaf()
 	}
 	switch r := b.IntN(100); {
-	case r < 34:
+	case r < 31:
 		return b.array(left - 1)
-	case r < 66 && !inGroup:
+	case r < 60 && !inGroup:
 		return b.volume(b.group(left - 2))
+	case r >= 60 && r < 67:
+		return b.cached(left-1, inGroup)
 	default:
 		return b.locked(left - 1)
 	}

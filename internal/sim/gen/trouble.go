@@ -53,7 +53,7 @@ func (b *builder) victim(kinds ...Kind) *Node {
 
 // operations begin with these words; failing, they are to be explained.
 var operations = [...]string{"read ", "mount ", "unlock ", "start RAID", "activate logical", "read the LUKS header", "read the LVM metadata",
-	"read the RAID superblock", "load ", "tell btrfs", "look for init", "read etc/fstab", "write /run/mdadm/map", "switch root", "resume from"}
+	"read the RAID superblock", "load ", "tell btrfs", "start the bcache", "start the cache", "read the bcache superblock", "look for init", "read etc/fstab", "write /run/mdadm/map", "switch root", "resume from"}
 
 func (b *builder) fault() Fault {
 	for {
@@ -80,9 +80,13 @@ func (b *builder) fault() Fault {
 			f = Fault{Trouble: Overflow, At: b.pick(1, 10, 50, 400)}
 			f.Until = f.At + b.pick(5, 100, 3000)
 		case 13, 14:
-			n := b.victim(Array)
+			n := b.victim(Array, Cached)
 			if n == nil {
 				continue
+			}
+			if n.Kind == Cached {
+				f = Fault{Trouble: Dirty, Node: n.ID}
+				break
 			}
 			switch b.IntN(4) {
 			case 0, 1:

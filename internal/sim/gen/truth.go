@@ -135,7 +135,7 @@ func (m *Machine) Truth() Truth {
 		t.Names = append(t.Names, Broken)
 	}
 	if m.Has(Copy) {
-		t.Names = append(t.Names, "have this name", "the same LUKS header", "both have slot", "the same member", " is on /dev/")
+		t.Names = append(t.Names, "have this name", "the same LUKS header", "both have slot", "the same member", "the same bcache device", " is on /dev/")
 	}
 	if t.Verdict == May && (m.Has(Jump) || resume != no || r.state == maybe || r.state == yes && !m.Has(Fails)) {
 		t.Names = nil
@@ -199,6 +199,12 @@ func (j judge) resume(t *Truth) state {
 	}
 	patience := m.patience()
 	s := j.device(swap.On[0])
+	if m.onCache(swap) && s.state == yes {
+		s.state = no // it is started only when the resume is settled
+		if s.asks {
+			s.state = maybe
+		}
+	}
 	ambiguous := j.copied(swap.On[0]) && p.By != "path"
 	if s.state == yes && m.has(swap.On[0], Signature) {
 		s.state = maybe
@@ -398,6 +404,8 @@ func (j judge) work(n *Node) standing {
 		return j.volume(n)
 	case LUKS:
 		return j.locked(n)
+	case Cached:
+		return j.cached(n)
 	}
 	return standing{}
 }

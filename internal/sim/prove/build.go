@@ -61,6 +61,8 @@ func (b *built) node(n *gen.Node) {
 		b.group(n)
 	case gen.LUKS:
 		b.locked(n)
+	case gen.Cached:
+		b.cached(n)
 	case gen.Ext4:
 		b.ext4(n)
 	case gen.Btrfs:
@@ -108,6 +110,25 @@ func (b *built) locked(n *gen.Node) {
 	on.Holds = append(on.Holds, sim.Extent{At: at, Disk: inner, Key: l.Key()})
 	on.Put(l.Pieces()...)
 	b.keys = append(b.keys, string(l.Key()), hex.EncodeToString(l.Key()))
+}
+
+// cached makes a disk with a cache: of one that is dirty the cache has all, and
+// the disk something older.
+func (b *built) cached(n *gen.Node) {
+	disk, cache := b.disks[n.On[0]], b.disks[n.On[1]]
+	inner := &sim.Disk{Label: "cached " + n.UUID, Size: min(disk.Size, cache.Size) - content.BcacheData}
+	b.disks[n.ID] = inner
+	c := content.Bcache{UUID: n.UUID, Set: content.UUIDText(uint64(n.ID)<<32, b.d.Seed+5), State: 1}
+	of := inner
+	if slices.ContainsFunc(b.d.Faults, func(f gen.Fault) bool { return f.Node == n.ID && f.Trouble == gen.Dirty }) {
+		c.State = 2
+		of = &sim.Disk{Label: "old content of " + n.UUID, Size: inner.Size}
+	}
+	disk.Holds = append(disk.Holds, sim.Extent{At: content.BcacheData, Disk: of})
+	disk.Put(c.Pieces()...)
+	c.UUID, c.Cache, c.State = content.UUIDText(uint64(n.ID)<<32, b.d.Seed+6), true, 0
+	cache.Holds = append(cache.Holds, sim.Extent{At: content.BcacheData, Disk: inner})
+	cache.Put(c.Pieces()...)
 }
 
 // array spreads what is on an array over its members.

@@ -19,6 +19,7 @@ const (
 	earlyWrite = "resume comes before any write"
 	ambiguous  = "nothing ambiguous is activated"
 	degraded   = "nothing starts degraded too soon"
+	uncached   = "a disk does without its cache only where nothing is lost"
 	outdated   = "what has missed writes is not used"
 	// readOnlyArray is of those for which rd.md.degraded=ro counts.
 	readOnlyArray = "a degraded array is started as asked"
@@ -58,6 +59,8 @@ func (t *trial) decided(what string) {
 				}
 			}
 		}
+	case strings.HasPrefix(what, "start the bcache device "), strings.HasPrefix(what, "start the cache "), strings.HasPrefix(what, "map the data of "):
+		t.startsCached(what)
 	case strings.HasPrefix(what, "mount "):
 		t.mounts(what)
 	}
@@ -379,6 +382,7 @@ func (t *trial) end() {
 	}
 	t.came()
 	t.asConfigured()
+	t.uncached()
 	if m.Resumed != "" {
 		t.resumed()
 	}

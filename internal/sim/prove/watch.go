@@ -253,7 +253,7 @@ func (w *watch) result(record, cause uint64, subject []byte, at time.Duration) {
 }
 
 // timers are the deadlines that there are, by the beginning of their names.
-var timers = [...]string{"goal ", "wait ", "md ", "fwraid", "vg ", "btrfs "}
+var timers = [...]string{"goal ", "wait ", "md ", "fwraid", "vg ", "btrfs ", "bcache "}
 
 func (w *watch) deadline(name string, at time.Duration) {
 	known := ""

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -172,4 +173,16 @@ func halves(disk, data, hash, file string) error {
 		}
 	}
 	return nil
+}
+
+// gone waits until the kernel has taken something out of sysfs, which it does
+// without a word.
+func gone(path string) error {
+	for range 100 {
+		if _, err := os.Lstat(path); os.IsNotExist(err) {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("%s is still there", path)
 }

@@ -211,6 +211,10 @@ func builtin(name string, args []string, stdin []byte) error {
 		return untar(arg(0), arg(1), arg(2), arg(3))
 	case "write":
 		return os.WriteFile(arg(0), stdin, 0o600)
+	case "echo":
+		return os.WriteFile(arg(1), []byte(arg(0)), 0o600)
+	case "gone":
+		return gone(arg(0))
 	case "poke":
 		return poke(arg(0), arg(1), arg(2))
 	case "copy":
