@@ -3,10 +3,12 @@ package check
 import (
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/image/cpio"
 	"firstlight/internal/machine"
 )
 
@@ -53,7 +55,60 @@ func (w *world) overlaid(m machine.Mount) *mounted {
 	return over
 }
 
-// Loop implements machine.Storage. What is in the file is not in a snapshot.
-func (w *world) Loop(root, file string, _ uint64, _ bool) (string, error) {
-	return "", fmt.Errorf("%s in %s: a snapshot does not have what is in this file", file, root)
+// Loop implements machine.Storage. What is in the file is what the loop device
+// showed that the snapshot has of it.
+func (w *world) Loop(root, file string, offset uint64, readOnly bool) (string, error) {
+	if !w.modules.there("loop") {
+		return "", fmt.Errorf("make %s a block device: %w", file, unix.ENOENT)
+	}
+	_, e, err := w.find(root, file)
+	if err != nil {
+		w.miss(root, file, err)
+		return "", fmt.Errorf("open %s in %s: %w", file, root, err)
+	}
+	if e.Mode&cpio.TypeMask != cpio.TypeRegular {
+		return "", fmt.Errorf("%s in %s is not a regular file", file, root)
+	}
+	if offset >= uint64(e.Size) {
+		return "", fmt.Errorf("%s ends before byte %d, with which the root should begin", file, offset)
+	}
+	origin := w.backedBy(file)
+	if origin == "" {
+		w.unknown = addOnce(w.unknown, "what is in the file "+file+" is not known: it was no block device when the snapshot was taken")
+		return "", fmt.Errorf("what is in %s: %w", file, errHidden)
+	}
+	name, minor := "", uint32(0)
+	for name == "" || w.disks["/dev/"+name] != nil {
+		name = fmt.Sprintf("loop%d", minor)
+		minor++
+	}
+	d := &disk{w: w, name: name, devpath: "/devices/virtual/block/" + name, major: loopMajor, minor: minor - 1}
+	w.stack(d, map[string]string{"loop/backing_file": path.Join(root, file)})
+	d.holding(origin)
+	if d.content != nil {
+		d.size = d.content.Size
+	}
+	w.live.Set(d.devpath+"/size", strconv.FormatInt(d.size>>9, 10))
+	if readOnly {
+		w.live.Set(d.devpath+"/ro", "1")
+	}
+	w.uevent("add", d.devpath)
+	w.uevent("change", d.devpath)
+	return d.node(), nil
+}
+
+// loopMajor is the major number of loop devices.
+const loopMajor = 7
+
+// backedBy finds the loop device of the snapshot that shows a file: where its
+// filesystem was mounted then does not matter.
+func (w *world) backedBy(file string) string {
+	names, _ := w.snap.Sys.List("/class/block")
+	for _, n := range names {
+		v, err := w.snap.Sys.Read("/class/block/" + n + "/loop/backing_file")
+		if err == nil && (v == file || strings.HasSuffix(v, path.Clean("/"+file))) {
+			return n
+		}
+	}
+	return ""
 }

@@ -174,42 +174,6 @@ func (w *world) WaitSysfs(p, value string) error {
 	return nil
 }
 
-// HasProgram implements machine.Programs.
-func (w *world) HasProgram(p string) bool { return w.im.executable(p) }
-
-// Run implements machine.Programs. No program is run: a checker is taken to
-// find nothing, where the filesystem says of itself that it is sound.
-func (w *world) Run(p machine.Program) (machine.Exit, error) {
-	if !w.im.executable(p.Path) {
-		return machine.Exit{}, fmt.Errorf("execute %s: %w", p.Path, fs.ErrNotExist)
-	}
-	if strings.Contains(p.Path, "fsck.") && len(p.Args) > 0 {
-		w.checkedBy(p.Args[len(p.Args)-1])
-		return machine.Exit{}, nil
-	}
-	w.unsure = addOnce(w.unsure, "the boot would run "+p.Path+", and what comes of that is not known")
-	return machine.Exit{}, nil
-}
-
-// checkedBy notes a filesystem that a checker looks at, and says so if it is
-// marked as one that needs more than a look.
-func (w *world) checkedBy(node string) {
-	w.checked = addOnce(w.checked, node)
-	d := w.disks[node]
-	if d == nil {
-		return
-	}
-	var state [2]byte // s_state of ext4's superblock: 1 valid, 2 errors
-	var magic [2]byte
-	d.ReadAt(magic[:], 1024+0x38)
-	if _, err := d.ReadAt(state[:], 1024+0x3a); err != nil || magic != [2]byte{0x53, 0xef} {
-		return
-	}
-	if state[0]&1 == 0 || state[0]&2 != 0 {
-		w.unsure = addOnce(w.unsure, "the filesystem on "+node+" is marked as not sound; whether its check ends well shows in the boot")
-	}
-}
-
 // Ask implements machine.Console.
 func (w *world) Ask(p machine.Prompt) ([]byte, error) {
 	w.slow = 5 * time.Second

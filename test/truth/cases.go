@@ -11,9 +11,10 @@ import (
 // notCompared are scenarios of the matrix in which something happens that a
 // check assumes not to: each with what.
 var notCompared = map[string]string{
-	"wrong-passphrase": "a person types three wrong passphrases; a check assumes the right one",
-	"fsck-broken":      "what a checker finds is known only after it ran: a check cannot tell, and says so",
-	"fsck-dirty":       "what a checker finds is known only after it ran: a check cannot tell, and says so",
+	"wrong-passphrase":   "a person types three wrong passphrases; a check assumes the right one",
+	"fsck-broken":        "what a checker finds is known only after it ran: a check cannot tell, and says so",
+	"raid1-split-chosen": "a person decides in the shell which half of the array is used",
+	"fsck-dirty":         "what a checker finds is known only after it ran: a check cannot tell, and says so",
 }
 
 // Paths that changed command lines name as init: one where no root has
