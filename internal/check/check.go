@@ -293,6 +293,9 @@ func (w *world) judge(res *Result) {
 	res.Asked = append(res.Asked, w.asked...)
 	res.Init = w.core.World().Init
 	for _, m := range w.mounted {
+		if m.point == handler.SysRoot && m.memory {
+			res.Root = "a root in memory"
+		}
 		if m.point == handler.SysRoot && m.disk != nil {
 			res.Root = m.disk.node()
 			for _, x := range w.mapped {

@@ -10,6 +10,7 @@ import (
 
 	"firstlight/internal/image/cpio"
 	"firstlight/internal/machine"
+	"firstlight/internal/snapshot"
 )
 
 // remount moves a mount with what is mounted in it, or shows a directory in
@@ -19,7 +20,13 @@ func (w *world) remount(m machine.Mount) error {
 		return nil
 	}
 	if m.Flags&unix.MS_MOVE == 0 {
-		w.mounted = append(w.mounted, &mounted{point: m.Target, why: "it shows a directory of another filesystem"})
+		at, rel := w.within(path.Clean(m.Source))
+		if at == nil {
+			return fmt.Errorf("bind %s to %s: %w", m.Source, m.Target, unix.ENOENT)
+		}
+		x := *at
+		x.point, x.sub = m.Target, path.Join("/", at.sub, rel)
+		w.mounted = append(w.mounted, &x)
 		w.tellMounts()
 		return nil
 	}
@@ -36,6 +43,26 @@ func (w *world) remount(m machine.Mount) error {
 	return nil
 }
 
+// inMemory is a filesystem in memory: as long as nobody makes anything in it,
+// nothing is there.
+func inMemory(m machine.Mount) *mounted {
+	return &mounted{point: m.Target, fstype: m.FSType, memory: true, from: &snapshot.Mount{FSType: m.FSType, Entries: map[string]snapshot.Entry{}}}
+}
+
+// make notes what the boot makes in a filesystem in memory, with the directories
+// on the way.
+func (w *world) make(p string, e snapshot.Entry) {
+	at, rel := w.within(path.Clean(p))
+	if at == nil || !at.memory {
+		return
+	}
+	rel = path.Join("/", at.sub, rel)
+	at.from.Entries[rel] = e
+	for up := path.Dir(rel); up != "/"; up = path.Dir(up) {
+		at.from.Entries[up] = snapshot.Entry{Mode: cpio.TypeDir | 0o755}
+	}
+}
+
 // overlaid is an overlay: of what is below it everything shows.
 func (w *world) overlaid(m machine.Mount) *mounted {
 	over := &mounted{point: m.Target, why: "what is below the overlay is not known"}
@@ -47,7 +74,7 @@ func (w *world) overlaid(m machine.Mount) *mounted {
 		for dir := range strings.SplitSeq(dirs, ":") {
 			for _, x := range w.mounted {
 				if x.point == path.Clean(dir) {
-					over.disk, over.from, over.why, over.fstype = x.disk, x.from, x.why, x.fstype
+					over.disk, over.from, over.why, over.fstype, over.sub, over.memory, over.ro = x.disk, x.from, x.why, x.fstype, x.sub, x.memory, x.ro
 				}
 			}
 		}
@@ -61,9 +88,9 @@ func (w *world) Loop(root, file string, offset uint64, readOnly bool) (string, e
 	if !w.modules.there("loop") {
 		return "", fmt.Errorf("make %s a block device: %w", file, unix.ENOENT)
 	}
-	_, e, err := w.find(root, file)
+	at, e, err := w.find(root, file)
 	if err != nil {
-		w.miss(root, file, err)
+		w.miss(root, at, err)
 		return "", fmt.Errorf("open %s in %s: %w", file, root, err)
 	}
 	if e.Mode&cpio.TypeMask != cpio.TypeRegular {

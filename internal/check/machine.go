@@ -10,6 +10,7 @@ import (
 
 	"firstlight/internal/boot"
 	"firstlight/internal/devmapper"
+	"firstlight/internal/image/cpio"
 	"firstlight/internal/kmod"
 	"firstlight/internal/luks"
 	"firstlight/internal/luksfmt"
@@ -143,6 +144,7 @@ func (w *world) WriteFile(p string, data []byte, _ fs.FileMode) error {
 // Link implements machine.Files.
 func (w *world) Link(target, p string) error {
 	w.links[p] = target
+	w.make(p, snapshot.Entry{Mode: cpio.TypeSymlink | 0o777, Link: target})
 	return nil
 }
 
@@ -156,7 +158,10 @@ func (w *world) Unlink(p string) error {
 func (w *world) SetNode(string, *int, *int, *fs.FileMode) error { return nil }
 
 // Mkdir implements machine.Files.
-func (w *world) Mkdir(string, fs.FileMode) error { return nil }
+func (w *world) Mkdir(p string, _ fs.FileMode) error {
+	w.make(p, snapshot.Entry{Mode: cpio.TypeDir | 0o755})
+	return nil
+}
 
 // WriteSysfs implements machine.Files.
 func (w *world) WriteSysfs(p, value string) error {
