@@ -40,6 +40,8 @@ type world struct {
 	events  []*uevent.Message // to be delivered
 	typed   map[string]bool   // UUIDs of LUKS devices whose passphrase was asked for
 	slow    time.Duration     // how long the operation under way takes
+	// typedSoFar is how many of Config.Passphrases were typed.
+	typedSoFar int
 
 	headers map[string][]*luksfmt.Header // by UUID, as the handlers have them
 	locked  map[string]string            // UUIDs by the node of the encrypted data
@@ -191,6 +193,13 @@ func (w *world) Ask(p machine.Prompt) ([]byte, error) {
 		return nil, machine.ErrNoConsole
 	}
 	w.asked = addOnce(w.asked, p.Text)
+	if given := w.cfg.Passphrases; given != nil {
+		if w.typedSoFar == len(given) {
+			return nil, machine.ErrCancelled
+		}
+		w.typedSoFar++
+		return []byte(given[w.typedSoFar-1]), nil
+	}
 	w.conditions = addOnce(w.conditions, "a person types the passphrase that is asked for: "+p.Text)
 	if uuid := w.named(p.ID + " " + p.Text); uuid != "" {
 		w.typed[uuid] = true

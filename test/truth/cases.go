@@ -8,14 +8,22 @@ import (
 	"firstlight/test/vm"
 )
 
-// notCompared are scenarios of the matrix in which something happens that a
-// check assumes not to: each with what.
+// notCompared are scenarios of the matrix in which something happens that no
+// check can know beforehand: each with what.
 var notCompared = map[string]string{
-	"wrong-passphrase":   "a person types three wrong passphrases; a check assumes the right one",
-	"fsck-broken":        "what a checker finds is known only after it ran: a check cannot tell, and says so",
-	"raid1-split-chosen": "a person decides in the shell which half of the array is used",
-	"fsck-dirty":         "what a checker finds is known only after it ran: a check cannot tell, and says so",
+	"raid1-split-chosen": "a person decides in the shell which half of the array is used; the check says that it fails, which it does without that person",
 }
+
+// untold are scenarios of which a check has to say that it cannot tell, each
+// with why.
+var untold = map[string]string{
+	"fsck-broken": "what a checker finds is known only after it ran",
+	"fsck-dirty":  "what a checker finds is known only after it ran",
+}
+
+// tried are the scenarios in which not the right passphrase is typed, or not at
+// once: the check is given what is typed, and tries it.
+var tried = map[string]bool{"wrong-passphrase": true, "luks2-wrong-twice": true}
 
 // Paths that changed command lines name as init: one where no root has
 // anything, and one of a file that is no program.
