@@ -40,20 +40,22 @@ func same(s e2e.Scenario) e2e.Scenario {
 	return s
 }
 
-// snapshot takes the snapshot of a scenario's machine, once.
-func (r *Runner) snapshot(ctx context.Context, s e2e.Scenario, suite string) *taken {
+// snapshot takes the snapshot of a scenario's machine, once; suffix tells apart
+// those that are taken in a run that is taken up again.
+func (r *Runner) snapshot(ctx context.Context, s e2e.Scenario, suite, suffix string) *taken {
 	s = same(s)
 	r.mu.Lock()
 	if r.snapshots == nil {
 		r.snapshots = map[string]*taken{}
 	}
-	t := r.snapshots[s.Name+"-"+suite]
+	key := s.Name + "-" + suite + suffix
+	t := r.snapshots[key]
 	if t == nil {
 		t = &taken{}
-		r.snapshots[s.Name+"-"+suite] = t
+		r.snapshots[key] = t
 	}
 	r.mu.Unlock()
-	dir := filepath.Join(r.Dir, "snapshot-"+s.Name+"-"+suite)
+	dir := filepath.Join(r.Dir, "snapshot-"+key)
 	t.once.Do(func() { t.file, t.took, t.err = r.capture(ctx, s, suite, dir, nil) })
 	return t
 }

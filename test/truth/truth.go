@@ -130,7 +130,7 @@ func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	snap := r.snapshot(ctx, c.Base, c.Suite)
+	snap := r.snapshot(ctx, c.Base, c.Suite, "")
 	if snap.err != nil {
 		return fmt.Errorf("snapshot: %w", snap.err)
 	}
@@ -172,14 +172,36 @@ func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
 	return err
 }
 
-// Again asks firstlight check once more about an image that was booted.
-func (r *Runner) Again(ctx context.Context, row Row) Row {
-	row.Problem, row.Check = "", ""
-	if err := r.check(ctx, &row); err != nil {
+// Again asks firstlight check once more about an image that was booted. Where it
+// says something else than the boot, the machine's snapshot is taken again: one
+// that an older program took may lack what a check reads by now.
+func (r *Runner) Again(ctx context.Context, c Case, row Row) Row {
+	if err := r.again(ctx, c, &row); err != nil {
 		row.Problem = err.Error()
 	}
 	row.agree()
 	return row
+}
+
+func (r *Runner) again(ctx context.Context, c Case, row *Row) error {
+	row.Problem, row.Check = "", ""
+	if row.Real == "" || row.Asked.Image == "" {
+		return errors.New("it was not booted")
+	}
+	err := r.check(ctx, row)
+	if row.agree(); err != nil || row.Agree {
+		return err
+	}
+	snap := r.snapshot(ctx, c.Base, c.Suite, "-again")
+	if snap.err != nil {
+		return fmt.Errorf("snapshot: %w", snap.err)
+	}
+	dir := filepath.Join(r.Dir, c.Name+"-"+c.Suite)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	row.Asked.Snapshot = snap.file
+	return r.ask(ctx, c, row, dir)
 }
 
 // check asks firstlight check.

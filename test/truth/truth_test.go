@@ -23,9 +23,9 @@ import (
 //
 //	make check-truth RUN=raid1-minus
 //
-// FIRSTLIGHT_TRUTH_RESUME=1 takes the last run up again: its snapshots are used,
-// and of an image that it has booted only the check is asked once more, unless
-// the two differ.
+// FIRSTLIGHT_TRUTH_RESUME=1 takes the last run up again: of an image that it has
+// booted only the check is asked once more. Where the two differ the snapshot is
+// taken again, and where they still do the image is booted again.
 func TestTruth(t *testing.T) {
 	if os.Getenv("FIRSTLIGHT_TRUTH") == "" {
 		t.Skip("boots machines for many minutes: make check-truth")
@@ -97,7 +97,7 @@ func TestTruth(t *testing.T) {
 				var row Row
 				at := slices.IndexFunc(done, func(r Row) bool { return r.Name == c.Name && r.Suite == c.Suite })
 				if at >= 0 {
-					row = r.Again(t.Context(), done[at])
+					row = r.Again(t.Context(), c, done[at])
 				}
 				if !row.Agree { // never booted, or it has to be looked at again
 					row = r.Run(t.Context(), c)
