@@ -273,8 +273,18 @@ func (mapper) Clear(devmapper.Ref) (devmapper.Info, error) { return devmapper.In
 // Table implements devmapper.Mapper.
 func (mapper) Table(devmapper.Ref) ([]devmapper.Target, error) { return nil, errUnused }
 
-// Status implements devmapper.Mapper.
-func (mapper) Status(devmapper.Ref) ([]devmapper.Target, error) { return nil, errUnused }
+// Status implements devmapper.Mapper: every target is well.
+func (m mapper) Status(r devmapper.Ref) ([]devmapper.Target, error) {
+	x, err := m.get(r)
+	if err != nil {
+		return nil, err
+	}
+	var out []devmapper.Target
+	for _, t := range x.table {
+		out = append(out, devmapper.Target{Start: t.Start, Length: t.Length, Type: t.Type})
+	}
+	return out, nil
+}
 
 // Deps implements devmapper.Mapper.
 func (mapper) Deps(devmapper.Ref) ([]devmapper.Devnum, error) { return nil, errUnused }

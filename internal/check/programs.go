@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"firstlight/internal/devmapper"
 	"firstlight/internal/machine"
 )
 
@@ -73,11 +74,20 @@ func (w *world) mappedAs(name string) (kernel, uuid string) {
 	return "", ""
 }
 
+// volumeDrivers are modules that volumes may need which LVM's own tool activates.
+var volumeDrivers = [...]string{"dm_cache", "dm_cache_smq", "dm_writecache", "dm_integrity", "dm_raid", "dm_mirror", "dm_snapshot", "dm_thin_pool", "dm_vdo", "kvdo"}
+
 // lvchange is LVM's own tool with a volume, "vg/lv": what it makes is what was
 // there under that name when the snapshot was taken.
 func (w *world) lvchange(volume string) machine.Exit {
 	vg, lv, _ := strings.Cut(volume, "/")
 	double := func(s string) string { return strings.ReplaceAll(s, "-", "--") }
+	for _, m := range w.snap.Modules {
+		if slices.Contains(volumeDrivers[:], m) && !w.modules.there(m) {
+			w.unknown = addOnce(w.unknown, "the image has no "+m+", which the machine has loaded; whether logical volume "+volume+" needs it is not known")
+			return machine.Exit{Code: 5, Output: m + " is not there"}
+		}
+	}
 	return w.revive(double(vg)+"-"+double(lv), "lvm", "logical volume "+volume)
 }
 
@@ -125,6 +135,7 @@ func (w *world) revive(name, tool, what string) machine.Exit {
 			}
 		}
 	}
-	w.uevent("change", d.devpath)
+	// libdevmapper says what it made also where no udevd waits for its word.
+	w.uevent("change", d.devpath, "DM_COOKIE", devmapper.NewCookie(0, 0).String())
 	return machine.Exit{}
 }
