@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"firstlight/internal/devmapper"
+	"firstlight/internal/lvmmeta"
 	"firstlight/internal/machine"
 )
 
@@ -74,19 +75,54 @@ func (w *world) mappedAs(name string) (kernel, uuid string) {
 	return "", ""
 }
 
-// volumeDrivers are modules that volumes may need which LVM's own tool activates.
-var volumeDrivers = [...]string{"dm_cache", "dm_cache_smq", "dm_writecache", "dm_integrity", "dm_raid", "dm_mirror", "dm_snapshot", "dm_thin_pool", "dm_vdo", "kvdo"}
+// volumeDrivers are the modules that the kinds of volumes need which LVM's own
+// tool activates, by how the kind's name begins.
+var volumeDrivers = [...]struct {
+	kind    string
+	modules []string
+}{
+	{"cache", []string{"dm_cache", "dm_cache_smq"}}, {"writecache", []string{"dm_writecache"}}, {"thin", []string{"dm_thin_pool"}},
+	{"raid10", []string{"dm_raid", "raid10"}}, {"raid1", []string{"dm_raid", "raid1"}}, {"raid", []string{"dm_raid", "raid456"}},
+	{"mirror", []string{"dm_mirror"}}, {"snapshot", []string{"dm_snapshot"}}, {"vdo", []string{"dm_vdo"}},
+}
+
+// lacksFor returns a module that a volume needs, by the metadata of its group on
+// the disks, and that the kernel has not.
+func (w *world) lacksFor(group, volume string) string {
+	for _, d := range w.list() {
+		pv, err := lvmmeta.ReadPV(d, uint64(d.size))
+		if err != nil || pv.VG == nil || pv.VG.Name != group {
+			continue
+		}
+		for _, lv := range pv.VG.LVs {
+			for _, s := range lv.Segments {
+				if lv.Name != volume {
+					continue
+				}
+				for _, k := range volumeDrivers {
+					if !strings.HasPrefix(s.Type, k.kind) {
+						continue
+					}
+					for _, m := range k.modules {
+						if !w.request(m) {
+							return m
+						}
+					}
+					break
+				}
+			}
+		}
+	}
+	return ""
+}
 
 // lvchange is LVM's own tool with a volume, "vg/lv": what it makes is what was
 // there under that name when the snapshot was taken.
 func (w *world) lvchange(volume string) machine.Exit {
 	vg, lv, _ := strings.Cut(volume, "/")
 	double := func(s string) string { return strings.ReplaceAll(s, "-", "--") }
-	for _, m := range w.snap.Modules {
-		if slices.Contains(volumeDrivers[:], m) && !w.modules.there(m) {
-			w.unknown = addOnce(w.unknown, "the image has no "+m+", which the machine has loaded; whether logical volume "+volume+" needs it is not known")
-			return machine.Exit{Code: 5, Output: m + " is not there"}
-		}
+	if m := w.lacksFor(vg, lv); m != "" {
+		return machine.Exit{Code: 5, Output: "the kernel has no " + m}
 	}
 	return w.revive(double(vg)+"-"+double(lv), "lvm", "logical volume "+volume)
 }

@@ -215,6 +215,19 @@ var changes = []Change{
 	{Name: "btrfs", Base: "btrfs-on-two-luks", Drop: []string{"btrfs.ko"}},
 	{Name: "wrong-volume", Base: "lvm-on-luks", Args: swap("/dev/inner/root", "/dev/inner/other")},
 	{Name: "no-key", Base: "stack-key", Without: []string{"/etc/cryptsetup-keys.d/cr.key"}},
+	// What programs, files and memory make.
+	{Name: "raid1", Base: "raid-imsm", Drop: []string{"raid1.ko"}},
+	{Name: "mdadm", Base: "raid-imsm", Drop: []string{"/usr/sbin/mdadm"}},
+	{Name: "off", Base: "raid-ddf", Args: add("rd.md.ddf=0")},
+	{Name: "dm-thin-pool", Base: "lvm-thin", Drop: []string{"dm-thin-pool.ko"}},
+	{Name: "raid1", Base: "lvm-raid1", Drop: []string{"raid1.ko"}},
+	{Name: "dm-snapshot", Base: "lvm-snapshot-by-uuid", Drop: []string{"dm-snapshot.ko"}},
+	{Name: "dm-cache-smq", Base: "lvm-cache", Drop: []string{"dm-cache-smq.ko"}},
+	{Name: "lvm", Base: "lvm-cache", Drop: []string{"/usr/sbin/lvm"}},
+	{Name: "dm-verity", Base: "verity", Drop: []string{"dm-verity.ko"}},
+	{Name: "overlay", Base: "overlay-dracut", Drop: []string{"overlay.ko"}},
+	{Name: "loop", Base: "loop-file", Drop: []string{"loop.ko"}},
+	{Name: "wrong-file", Base: "loop-file", Args: swap("loop=/images/root.img", "loop=/images/none.img")},
 }
 
 // Cases are all comparisons: the matrix as it is, and the changed images.
