@@ -109,6 +109,9 @@ func TestTruth(t *testing.T) {
 				case !row.Agree:
 					t.Errorf("check says %q, the boot %q\n%s", row.Check, row.Real, strings.Join(row.Text, "\n"))
 				}
+				if list := falseWarnings(c, row.Warned); len(list) > 0 {
+					t.Errorf("it warns of what is not so: %q", list)
+				}
 				t.Logf("check %q, boot %q, %.0f s\n%s", row.Check, row.Real, row.Seconds, strings.Join(append(row.Text, row.Warned...), "\n"))
 			})
 		})
