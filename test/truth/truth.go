@@ -277,7 +277,7 @@ func (r *Runner) boot(ctx context.Context, c Case, image string, k debian.Kernel
 	go func() { ended <- v.Wait(ctx) }()
 	// What the real system goes on to do is not waited for.
 	started := make(chan struct{})
-	for _, said := range report.Started {
+	for _, said := range firstWords() {
 		go func() {
 			if _, err := v.Report.Expect(acting, 0, said); err == nil {
 				select {
@@ -329,6 +329,16 @@ func removed(attached []vm.Disk) {
 	for _, d := range attached {
 		_ = os.Remove(d.File)
 	}
+}
+
+// firstWords are how the messages begin that a real system sends first.
+func firstWords() []string {
+	var b strings.Builder
+	if err := report.NewWriter(&b).Send(report.Message{Note: "x"}); err != nil {
+		return nil // a strings.Builder takes everything
+	}
+	mark, _, _ := strings.Cut(b.String(), "{")
+	return []string{mark + `{"boot":`, mark + `{"debian":`}
 }
 
 // attended says whether somebody is there who types: a passphrase, or what

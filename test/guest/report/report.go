@@ -19,10 +19,6 @@ import (
 // mark begins every message line.
 const mark = "FLTEST "
 
-// Started are the beginnings of the messages that a real system sends first: it
-// has been started.
-var Started = [...]string{mark + `{"boot":`, mark + `{"debian":`}
-
 // Message is one line. Exactly one field is set.
 type Message struct {
 	Boot   *Boot   `json:"boot,omitempty"`
