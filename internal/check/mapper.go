@@ -146,6 +146,11 @@ func (m mapper) Resume(r devmapper.Ref, o devmapper.ResumeOptions) (devmapper.In
 	d.content, d.lower, d.origin = nil, nil, ""
 	if origin := w.sameMapping(x.info.UUID); origin != "" && w.snap.Block(origin) != nil {
 		d.holding(origin)
+		// What could not be read of a verified device is not what its hash is of,
+		// and never will be: that is no failing disk.
+		if strings.HasPrefix(x.info.UUID, "CRYPT-VERITY-") && strings.Contains(d.content.Problem, unix.EIO.Error()) {
+			d.content, d.lower = nil, func([]byte, int64) (int, error) { return 0, unix.EIO }
+		}
 	} else {
 		d.lower = m.through(x.table)
 	}
