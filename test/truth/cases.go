@@ -19,6 +19,7 @@ var notCompared = map[string]string{
 // with why. (In fsck-dirty the boot in which the snapshot is taken has mended the
 // filesystem.)
 var untold = map[string]string{
+	"crypts":      "what keys behind ciphers open that only the kernel has is known only there",
 	"fsck-broken": "what a checker finds is known only after it ran",
 }
 
