@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"io/fs"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,9 +56,7 @@ func (w *world) writeMD(p, value string) (taken bool, err error) {
 		if names, _ := w.live.List(d.devpath + "/holders"); len(names) > 0 {
 			return fail(unix.EBUSY)
 		}
-		a.members = append(a.members, d)
-		w.live.Link(d.devpath+"/holders/"+name, a.disk.devpath)
-		w.live.Link(a.disk.devpath+"/slaves/"+d.name, d.devpath)
+		a.join(w, d)
 		at := a.disk.devpath + "/md/dev-" + d.name
 		w.live.Set(at+"/state", "in_sync")
 		w.live.Link(at+"/block", d.devpath)
@@ -136,20 +133,7 @@ func (w *world) runArray(a *array) error {
 		w.live.Set(d.devpath+"/size", strconv.FormatInt(d.size>>9, 10))
 		return nil
 	}
-	from := "/devices/virtual/block/" + origin
-	parts := w.graft(from, d.devpath)
-	d.holding(origin)
-	d.read(w.live)
-	for _, p := range parts {
-		w.live.Link("/class/block/"+path.Base(p), p)
-		part := w.plug(p)
-		part.holding(origin + strings.TrimPrefix(part.name, d.name))
-	}
-	w.uevent("change", d.devpath)
-	slices.Sort(parts)
-	for _, p := range parts {
-		w.uevent("add", p)
-	}
+	w.show(a, origin)
 	return nil
 }
 

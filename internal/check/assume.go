@@ -52,16 +52,19 @@ func assume(h *luksfmt.Header, memory uint64) {
 	}
 }
 
-// assumed implements luks.Ciphers.
-type assumed struct{}
+// assumed implements luks.Ciphers. What only the kernel can compute cannot be
+// tried here, and that is said.
+type assumed struct{ w *world }
 
 type zeros struct{}
 
 // Decrypter implements luks.Ciphers.
-func (assumed) Decrypter(name string, _ []byte) (luks.Decrypter, error) {
+func (a assumed) Decrypter(name string, _ []byte) (luks.Decrypter, error) {
 	if name == "xts(firstlight)" {
 		return zeros{}, nil
 	}
+	text := "a key is behind the cipher " + name + ", with which only the kernel could try it"
+	a.w.conditions, a.w.unknown = addOnce(a.w.conditions, text), addOnce(a.w.unknown, text)
 	return nil, luks.ErrUnsupported
 }
 

@@ -52,6 +52,9 @@ type Config struct {
 	// Unattended says that nobody is there to type a passphrase. Otherwise
 	// somebody is, and types the right one.
 	Unattended bool
+	// Passphrases are what the person types, in this order, one at a time; each
+	// is tried against the header on the disk. Nil: the right one is typed.
+	Passphrases []string
 	// Handlers are what /init can do.
 	Handlers []boot.Register
 }
@@ -243,7 +246,7 @@ const triedAgain = "a passphrase that was typed before is being tried"
 // secondUse assumes that a passphrase that was typed opens the further
 // devices that it is tried on: most machines have one for all.
 func (w *world) secondUse(what string) {
-	if !strings.HasPrefix(what, "unlock ") {
+	if !strings.HasPrefix(what, "unlock ") || w.cfg.Passphrases != nil {
 		return
 	}
 	for _, f := range w.core.World().Facts() {
@@ -293,6 +296,9 @@ func (w *world) judge(res *Result) {
 	res.Asked = append(res.Asked, w.asked...)
 	res.Init = w.core.World().Init
 	for _, m := range w.mounted {
+		if m.point == handler.SysRoot && m.memory {
+			res.Root = "a root in memory"
+		}
 		if m.point == handler.SysRoot && m.disk != nil {
 			res.Root = m.disk.node()
 			for _, x := range w.mapped {

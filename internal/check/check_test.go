@@ -53,7 +53,7 @@ func built(t *testing.T, config string) []byte {
 		t.Fatal(err)
 	}
 	_, err = build.Build(context.Background(), build.Options{Kernel: release, Sysroot: sysroot.Root(root), Config: *c, Features: set,
-		Rules: []compile.Dir{{Name: "rules", FS: rules.FS}}, Init: init, Output: out})
+		Rules: []compile.Dir{{Name: "rules", FS: rules.FS}}, Init: init, InitFull: init, Output: out})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func (d *disk) keyless(off, n int64) bool {
 
 // holding gives the disk the content of a device of the snapshot.
 func (d *disk) holding(origin string) {
-	d.origin, d.content = origin, d.w.snap.Block(origin)
+	d.origin, d.content, d.why = origin, d.w.snap.Block(origin), ""
 	switch {
 	case d.content == nil:
 		d.why = "the snapshot does not have it"

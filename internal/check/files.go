@@ -25,6 +25,9 @@ type mounted struct {
 	why   string          // why it knows nothing
 
 	fstype string // as the kernel was asked for it
+	sub    string // the directory of it that shows, "" for all
+	ro     bool   // mounted without leave to write
+	memory bool   // it is in memory: empty but for what the boot makes in it
 }
 
 // kernelTypes are the names under which the kernel mounts what blkid calls by
@@ -53,8 +56,11 @@ func (w *world) Mount(m machine.Mount) error {
 			return fail(unix.ENOENT)
 		}
 		x := &mounted{point: m.Target, why: "it is no filesystem of a disk"}
-		if m.FSType == "overlay" {
+		switch m.FSType {
+		case "overlay":
 			x = w.overlaid(m)
+		case "tmpfs", "ramfs":
+			x = inMemory(m)
 		}
 		w.mounted = append(w.mounted, x)
 		w.tellMounts()
@@ -94,7 +100,7 @@ func (w *world) Mount(m machine.Mount) error {
 	if typ == "btrfs" && w.noSubvolume(d, m.Data) {
 		return fail(unix.ENOENT)
 	}
-	x := &mounted{point: m.Target, disk: d, fstype: m.FSType}
+	x := &mounted{point: m.Target, disk: d, fstype: m.FSType, ro: m.Flags&unix.MS_RDONLY != 0}
 	x.from, x.why = w.recorded(d, m.Data)
 	w.mounted = append(w.mounted, x)
 	w.tellMounts()
@@ -242,7 +248,11 @@ func (w *world) entryAt(root, p string) (snapshot.Entry, error) {
 		w.unknown = addOnce(w.unknown, "what is in the filesystem that would be mounted on "+shownPoint(best.point)+" is not known: "+best.why)
 		return snapshot.Entry{}, errHidden
 	}
+	rel = path.Join(best.sub, rel)
 	e, ok := best.from.Entries[rel]
+	if !ok && best.memory {
+		return e, fs.ErrNotExist
+	}
 	if !ok && best.from.Point != "" && w.snap.MountAt(path.Join(best.from.Point, rel)) != nil {
 		return snapshot.Entry{Mode: cpio.TypeDir | 0o755}, nil // covered by a mount, so it is a directory
 	}
@@ -278,7 +288,8 @@ func shownPoint(p string) string {
 	return p
 }
 
-// find follows every link of a path inside root.
+// find follows every link of a path inside root. Where it cannot go on it returns
+// how far it came, with what was left of the path.
 func (w *world) find(root, p string) (string, snapshot.Entry, error) {
 	rest := strings.Split(strings.Trim(path.Clean("/"+p), "/"), "/")
 	at := "/"
@@ -295,7 +306,7 @@ func (w *world) find(root, p string) (string, snapshot.Entry, error) {
 		rest = rest[1:]
 		e, err := w.entryAt(root, next)
 		if err != nil {
-			return "", e, err
+			return path.Join(next, path.Join(rest...)), e, err
 		}
 		if e.Link == "" {
 			at = next
@@ -305,7 +316,7 @@ func (w *world) find(root, p string) (string, snapshot.Entry, error) {
 			continue
 		}
 		if links++; links > 40 {
-			return "", e, unix.ELOOP
+			return next, e, unix.ELOOP
 		}
 		if path.IsAbs(e.Link) {
 			at = "/"
@@ -327,7 +338,7 @@ func (w *world) InRoot(root, p string) (machine.FileInfo, error) {
 	}
 	at, e, err := w.find(root, p)
 	if err != nil {
-		w.miss(root, p, err)
+		w.miss(root, at, err)
 		return machine.FileInfo{}, fmt.Errorf("open %s in %s: %w", p, root, err)
 	}
 	return machine.FileInfo{Path: at, Mode: fileMode(e.Mode), Size: e.Size}, nil
@@ -335,16 +346,16 @@ func (w *world) InRoot(root, p string) (machine.FileInfo, error) {
 
 // ReadInRoot implements machine.Files.
 func (w *world) ReadInRoot(root, p string, limit int64) ([]byte, error) {
-	_, e, err := w.find(root, p)
+	at, e, err := w.find(root, p)
 	switch {
 	case err != nil:
-		w.miss(root, p, err)
+		w.miss(root, at, err)
 		return nil, fmt.Errorf("open %s in %s: %w", p, root, err)
 	case e.Mode&cpio.TypeMask == cpio.TypeDir:
 		return nil, fmt.Errorf("read %s in %s: %w", p, root, unix.EISDIR)
 	case e.Data == nil && e.Size > 0:
 		w.unknown = addOnce(w.unknown, "the content of "+p+" is not in the snapshot")
-		w.miss(root, p, errHidden)
+		w.miss(root, at, errHidden)
 		return nil, fmt.Errorf("read %s in %s: %w", p, root, errHidden)
 	case int64(len(e.Data)) > limit || e.Secret && e.Size > limit:
 		return nil, fmt.Errorf("%s is larger than %d bytes", p, limit)
@@ -362,7 +373,7 @@ func (w *world) miss(root, p string, err error) {
 	if !errors.Is(err, snapshot.ErrNotTaken) || at == nil || at.disk == nil || at.disk.origin == "" {
 		return
 	}
-	f := snapshot.File{Device: at.disk.origin, FSType: at.fstype, Path: rel}
+	f := snapshot.File{Device: at.disk.origin, FSType: at.fstype, Path: path.Join("/", at.sub, rel)}
 	if !slices.Contains(w.unseen, f) {
 		w.unseen = append(w.unseen, f)
 	}

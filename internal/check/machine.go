@@ -10,6 +10,7 @@ import (
 
 	"firstlight/internal/boot"
 	"firstlight/internal/devmapper"
+	"firstlight/internal/image/cpio"
 	"firstlight/internal/kmod"
 	"firstlight/internal/luks"
 	"firstlight/internal/luksfmt"
@@ -40,6 +41,8 @@ type world struct {
 	events  []*uevent.Message // to be delivered
 	typed   map[string]bool   // UUIDs of LUKS devices whose passphrase was asked for
 	slow    time.Duration     // how long the operation under way takes
+	// typedSoFar is how many of Config.Passphrases were typed.
+	typedSoFar int
 
 	headers map[string][]*luksfmt.Header // by UUID, as the handlers have them
 	locked  map[string]string            // UUIDs by the node of the encrypted data
@@ -144,6 +147,7 @@ func (w *world) WriteFile(p string, data []byte, _ fs.FileMode) error {
 // Link implements machine.Files.
 func (w *world) Link(target, p string) error {
 	w.links[p] = target
+	w.make(p, snapshot.Entry{Mode: cpio.TypeSymlink | 0o777, Link: target})
 	return nil
 }
 
@@ -157,7 +161,10 @@ func (w *world) Unlink(p string) error {
 func (w *world) SetNode(string, *int, *int, *fs.FileMode) error { return nil }
 
 // Mkdir implements machine.Files.
-func (w *world) Mkdir(string, fs.FileMode) error { return nil }
+func (w *world) Mkdir(p string, _ fs.FileMode) error {
+	w.make(p, snapshot.Entry{Mode: cpio.TypeDir | 0o755})
+	return nil
+}
 
 // WriteSysfs implements machine.Files.
 func (w *world) WriteSysfs(p, value string) error {
@@ -178,42 +185,6 @@ func (w *world) WaitSysfs(p, value string) error {
 	return nil
 }
 
-// HasProgram implements machine.Programs.
-func (w *world) HasProgram(p string) bool { return w.im.executable(p) }
-
-// Run implements machine.Programs. No program is run: a checker is taken to
-// find nothing, where the filesystem says of itself that it is sound.
-func (w *world) Run(p machine.Program) (machine.Exit, error) {
-	if !w.im.executable(p.Path) {
-		return machine.Exit{}, fmt.Errorf("execute %s: %w", p.Path, fs.ErrNotExist)
-	}
-	if strings.Contains(p.Path, "fsck.") && len(p.Args) > 0 {
-		w.checkedBy(p.Args[len(p.Args)-1])
-		return machine.Exit{}, nil
-	}
-	w.unsure = addOnce(w.unsure, "the boot would run "+p.Path+", and what comes of that is not known")
-	return machine.Exit{}, nil
-}
-
-// checkedBy notes a filesystem that a checker looks at, and says so if it is
-// marked as one that needs more than a look.
-func (w *world) checkedBy(node string) {
-	w.checked = addOnce(w.checked, node)
-	d := w.disks[node]
-	if d == nil {
-		return
-	}
-	var state [2]byte // s_state of ext4's superblock: 1 valid, 2 errors
-	var magic [2]byte
-	d.ReadAt(magic[:], 1024+0x38)
-	if _, err := d.ReadAt(state[:], 1024+0x3a); err != nil || magic != [2]byte{0x53, 0xef} {
-		return
-	}
-	if state[0]&1 == 0 || state[0]&2 != 0 {
-		w.unsure = addOnce(w.unsure, "the filesystem on "+node+" is marked as not sound; whether its check ends well shows in the boot")
-	}
-}
-
 // Ask implements machine.Console.
 func (w *world) Ask(p machine.Prompt) ([]byte, error) {
 	w.slow = 5 * time.Second
@@ -226,6 +197,13 @@ func (w *world) Ask(p machine.Prompt) ([]byte, error) {
 		return nil, machine.ErrNoConsole
 	}
 	w.asked = addOnce(w.asked, p.Text)
+	if given := w.cfg.Passphrases; given != nil {
+		if w.typedSoFar == len(given) {
+			return nil, machine.ErrCancelled
+		}
+		w.typedSoFar++
+		return []byte(given[w.typedSoFar-1]), nil
+	}
 	w.conditions = addOnce(w.conditions, "a person types the passphrase that is asked for: "+p.Text)
 	if uuid := w.named(p.ID + " " + p.Text); uuid != "" {
 		w.typed[uuid] = true
@@ -292,7 +270,7 @@ func (w *world) FreeMemory() {}
 
 // Ciphers implements machine.System. The keyslots of a device whose passphrase
 // is assumed to be right are opened by what stands for it; see assume.
-func (w *world) Ciphers() luks.Ciphers { return assumed{} }
+func (w *world) Ciphers() luks.Ciphers { return assumed{w} }
 
 // Mapper implements machine.Machine.
 func (w *world) Mapper() (devmapper.Mapper, error) {

@@ -146,6 +146,11 @@ func (m mapper) Resume(r devmapper.Ref, o devmapper.ResumeOptions) (devmapper.In
 	d.content, d.lower, d.origin = nil, nil, ""
 	if origin := w.sameMapping(x.info.UUID); origin != "" && w.snap.Block(origin) != nil {
 		d.holding(origin)
+		// What could not be read of a verified device is not what its hash is of,
+		// and never will be: that is no failing disk.
+		if strings.HasPrefix(x.info.UUID, "CRYPT-VERITY-") && strings.Contains(d.content.Problem, unix.EIO.Error()) {
+			d.content, d.lower = nil, func([]byte, int64) (int, error) { return 0, unix.EIO }
+		}
 	} else {
 		d.lower = m.through(x.table)
 	}
@@ -273,8 +278,18 @@ func (mapper) Clear(devmapper.Ref) (devmapper.Info, error) { return devmapper.In
 // Table implements devmapper.Mapper.
 func (mapper) Table(devmapper.Ref) ([]devmapper.Target, error) { return nil, errUnused }
 
-// Status implements devmapper.Mapper.
-func (mapper) Status(devmapper.Ref) ([]devmapper.Target, error) { return nil, errUnused }
+// Status implements devmapper.Mapper: every target is well.
+func (m mapper) Status(r devmapper.Ref) ([]devmapper.Target, error) {
+	x, err := m.get(r)
+	if err != nil {
+		return nil, err
+	}
+	var out []devmapper.Target
+	for _, t := range x.table {
+		out = append(out, devmapper.Target{Start: t.Start, Length: t.Length, Type: t.Type})
+	}
+	return out, nil
+}
 
 // Deps implements devmapper.Mapper.
 func (mapper) Deps(devmapper.Ref) ([]devmapper.Devnum, error) { return nil, errUnused }

@@ -63,7 +63,7 @@ func (w *world) unchecked() []string {
 	var out []string
 	for _, e := range w.rootFstab() {
 		m := w.mountAt(handler.SysRoot + strings.TrimSuffix(e.File, "/"))
-		if e.Pass == 0 || m == nil || m.from == nil || !slices.Contains(checkers, m.from.FSType) || e.Options.Set&fstab.ReadOnly != 0 {
+		if e.Pass == 0 || m == nil || m.from == nil || m.ro || !slices.Contains(checkers, m.from.FSType) || e.Options.Set&fstab.ReadOnly != 0 {
 			continue
 		}
 		typ := m.from.FSType

@@ -28,8 +28,8 @@ const checkExitText = `Exit codes: 0 the machine would boot; 1 it would not; 2 t
 3 an input is invalid (image, snapshot); 4 it is not there; 5 wrong command line.`
 
 type checkFlags struct {
-	snapshot, save, cmdline, extra, kernel string
-	withKeys, unattended, asJSON           bool
+	snapshot, save, cmdline, extra, kernel, typed string
+	withKeys, unattended, asJSON                  bool
 }
 
 func checkCommand() *cobra.Command {
@@ -47,7 +47,7 @@ there when the drivers on the way to it could be loaded from the image; an array
 a logical volume or an encrypted device when the boot has activated it. Key files
 in the image are tried against the headers on the disks. Of a passphrase that a
 person would be asked for it is assumed that the right one is typed; the verdict
-says so. Nothing on the machine is changed, and no device is written to.
+says so. With --passphrase-file those in the file are tried instead. Nothing on the machine is changed, and no device is written to.
 
 The kernel command line is that of the boot loader's entry for the image, or for
 its kernel, where one can be read (GRUB, the Boot Loader Specification), else that
@@ -82,6 +82,7 @@ The key material of encrypted devices is left out unless --with-keys is given.
 	fl.StringVar(&f.extra, "append", "", "parameters to add to the kernel command line")
 	fl.StringVarP(&f.kernel, "kernel", "k", "", "release of the kernel that is started (default that of the image)")
 	fl.BoolVar(&f.unattended, "unattended", false, "nobody is there to type a passphrase")
+	fl.StringVar(&f.typed, "passphrase-file", "", "what is typed for passphrases, a line each, in this order: each is tried against the disk (default the right one)")
 	fl.BoolVar(&f.asJSON, "json", false, "print JSON")
 	return c
 }
@@ -95,6 +96,8 @@ func (f *checkFlags) run(c *cobra.Command, a []string) error {
 	switch {
 	case f.withKeys && f.save == "":
 		return checkUsage("--with-keys belongs to --save")
+	case f.typed != "" && f.unattended:
+		return checkUsage("--passphrase-file and --unattended exclude each other: nobody is there to type it")
 	case f.save != "" && f.snapshot != "":
 		return checkUsage("--save and --snapshot exclude each other: a snapshot is there already")
 	}
@@ -117,7 +120,13 @@ func (f *checkFlags) run(c *cobra.Command, a []string) error {
 	}
 	var r *check.Result
 	if im != nil {
-		r = foresee(im, snap, look, f.config(c, snap, a[0], im))
+		conf := f.config(c, snap, a[0], im)
+		if f.typed != "" {
+			if conf.Passphrases, err = lines(f.typed); err != nil {
+				return err
+			}
+		}
+		r = foresee(im, snap, look, conf)
 	}
 	if f.save != "" {
 		if err := f.write(snap); err != nil {
@@ -128,6 +137,15 @@ func (f *checkFlags) run(c *cobra.Command, a []string) error {
 		return nil
 	}
 	return f.print(c, r)
+}
+
+// lines are those of a file with passphrases.
+func lines(name string) ([]string, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("--passphrase-file: %w", err)
+	}
+	return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n"), nil
 }
 
 // maxLooks bounds how often a check is repeated with what it has missed: a root

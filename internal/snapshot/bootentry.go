@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -109,18 +110,23 @@ func literal(line string) string {
 	return strings.Join(out, " ")
 }
 
-// Entry returns the boot entry that starts an image, by its file name, or
-// else a kernel of that release; nil if there is none.
+// Entry returns the boot entry that starts an image: that with its path, or with
+// its name and its kernel's release, or with its name, or else one that starts a
+// kernel of that release; nil if there is none. Of several it is the first, as a
+// loader shows them.
 func (s *Snapshot) Entry(image, release string) *BootEntry {
-	for i := range s.Boot {
-		for _, initrd := range s.Boot[i].Initrds {
-			if image != "" && path.Base(initrd) == path.Base(image) {
-				return &s.Boot[i]
-			}
-		}
+	kernel := func(e BootEntry) bool {
+		return release != "" && (strings.HasSuffix(e.Kernel, "-"+release) || path.Base(path.Dir(e.Kernel)) == release)
 	}
-	for i := range s.Boot {
-		if k := s.Boot[i].Kernel; release != "" && (strings.HasSuffix(k, "-"+release) || path.Base(path.Dir(k)) == release) {
+	// A loader's paths begin at the top of its own filesystem.
+	in := func(e BootEntry) bool {
+		return slices.ContainsFunc(e.Initrds, func(p string) bool { return strings.HasPrefix(p, "/") && strings.HasSuffix(image, p) })
+	}
+	named := func(e BootEntry) bool {
+		return image != "" && slices.ContainsFunc(e.Initrds, func(p string) bool { return path.Base(p) == path.Base(image) })
+	}
+	for _, fits := range [...]func(BootEntry) bool{in, func(e BootEntry) bool { return named(e) && kernel(e) }, named, kernel} {
+		if i := slices.IndexFunc(s.Boot, fits); i >= 0 {
 			return &s.Boot[i]
 		}
 	}

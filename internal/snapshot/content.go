@@ -130,14 +130,24 @@ func (b *Block) answers(r io.ReaderAt) string {
 			say(v, nil)
 		}
 	}
-	types := []string{res.Type()}
-	for _, s := range res.Signatures {
-		types = append(types, s.Type)
-	}
 	exact := func(off, n int64) {
 		p := make([]byte, n)
 		got, err := r.ReadAt(p, off)
 		say(p[:got], err)
+	}
+	tree := func(off uint64) { // the root hash is compared with the top of the tree
+		v, err := verityfmt.Read(r, off)
+		say(v, err)
+		if err == nil {
+			exact(int64(v.HashStart())*int64(v.HashBlock), int64(v.HashBlock))
+		}
+	}
+	for _, off := range b.trees {
+		tree(off)
+	}
+	types := []string{res.Type()}
+	for _, s := range res.Signatures {
+		types = append(types, s.Type)
 	}
 	for _, typ := range types {
 		switch typ {
@@ -159,11 +169,7 @@ func (b *Block) answers(r io.ReaderAt) string {
 		case "DM_integrity":
 			say(integrityfmt.Read(r, 0))
 		case "DM_verity_hash":
-			v, err := verityfmt.Read(r, 0)
-			say(v, err)
-			if err == nil { // the root hash is compared with the top of the tree
-				exact(int64(v.HashStart())*int64(v.HashBlock), int64(v.HashBlock))
-			}
+			tree(0)
 		case "btrfs":
 			exact(64<<10, 4096) // the superblock
 		case "ext2", "ext3", "ext4":

@@ -26,6 +26,7 @@ var attributes = map[string]bool{
 	// stacked devices
 	"dm/name": true, "dm/uuid": true, "dm/suspended": true, "loop/backing_file": true,
 	"md/array_state": true, "md/metadata_version": true, "md/level": true, "md/raid_disks": true, "md/degraded": true, "md/sync_action": true,
+	"md/consistency_policy": true,
 }
 
 // below are directories in a device's own that hold attributes of the list.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"firstlight/internal/luksfmt"
+	"firstlight/internal/mountinfo"
 )
 
 // untouched are the options with which a filesystem that is not mounted is read
@@ -47,22 +48,42 @@ func (t *taker) file(f File) {
 		}
 	}
 	options, known := untouched[f.FSType]
-	if t.o.Aside == nil || !known {
-		t.note("the %s on %s was not looked into", f.FSType, node)
-		return
+	dir := t.elsewhere(devnum)
+	if dir == "" {
+		if t.o.Aside == nil || !known {
+			t.note("the %s on %s was not looked into", f.FSType, node)
+			return
+		}
+		aside, done, err := t.o.Aside(f.FSType, node, options...)
+		if err != nil {
+			t.note("%v", err)
+			return
+		}
+		defer done()
+		dir = aside
 	}
-	dir, done, err := t.o.Aside(f.FSType, node, options...)
-	if err != nil {
-		t.note("%v", err)
-		return
-	}
-	defer done()
 	at := slices.IndexFunc(t.s.Aside, func(m *Mount) bool { return on(m) && m.Root == "" && m.Entries != nil })
 	if at < 0 {
 		t.s.Aside = append(t.s.Aside, &Mount{Devnum: devnum, FSType: f.FSType, Source: node, Options: strings.Join(options, ","), Entries: map[string]Entry{}})
 		at = len(t.s.Aside) - 1
 	}
 	t.within(t.s.Aside[at], dir, look)
+}
+
+// elsewhere is where a filesystem is mounted outside of the real system, as
+// what lies below an overlay is in an initramfs; "" for nowhere. It cannot be
+// mounted once more in another way.
+func (t *taker) elsewhere(devnum string) string {
+	text, err := t.o.Root.ReadFile("/proc/self/mountinfo")
+	if err != nil || devnum == "" || t.o.Prefix == "" {
+		return ""
+	}
+	for _, m := range mountinfo.Parse(string(text)) {
+		if m.Devnum == devnum && m.Root == "/" {
+			return m.Target
+		}
+	}
+	return ""
 }
 
 // withoutRest leaves of a LUKS header what it says and its keyslots: the rest of

@@ -72,6 +72,10 @@ type Block struct {
 	KeyMaterial bool
 	// Problem is why the device could not be read, or "".
 	Problem string
+
+	// trees are the offsets, in bytes, at which a command line says that hash
+	// trees of verified devices begin.
+	trees []uint64
 }
 
 // Range is a piece of a block device. Without Data it is zeros.

@@ -68,8 +68,8 @@ func Take(o Options) (*Snapshot, error) {
 		return nil, err
 	}
 	t.modules()
-	t.blocks()
 	t.bootEntries()
+	t.blocks()
 	if err := t.mounts(); err != nil {
 		return nil, err
 	}
@@ -210,12 +210,13 @@ func (t *taker) blocks() {
 
 // block takes one device; nil for one that no boot starts from.
 func (t *taker) block(name string) *Block {
+	dir := "/class/block/" + name
 	for _, kind := range [...]string{"loop", "ram", "zram", "nbd"} {
-		if strings.HasPrefix(name, kind) {
+		// A root may be in a file (loop=), but not in one that has none.
+		if strings.HasPrefix(name, kind) && !(kind == "loop" && t.s.Sys.Exists(dir+"/loop/backing_file")) {
 			return nil
 		}
 	}
-	dir := "/class/block/" + name
 	sectors, _ := t.s.Sys.Read(dir + "/size")
 	n, err := strconv.ParseInt(sectors, 10, 64)
 	if err != nil || n <= 0 || n > 1<<53 {
@@ -240,6 +241,7 @@ func (t *taker) block(name string) *Block {
 	if d.Size() > 0 {
 		b.Size = d.Size()
 	}
+	b.trees = t.trees()
 	if err := b.take(d, t.o.Keys); err != nil {
 		b.Ranges, b.KeyMaterial, b.Problem = nil, false, err.Error()
 		t.note("%v", err)
@@ -247,6 +249,27 @@ func (t *taker) block(name string) *Block {
 	t.ask(b, node)
 	return b
 }
+
+// trees are the values of hash-offset= on every command line.
+func (t *taker) trees() []uint64 {
+	lines := append([]string{t.s.Cmdline}, t.o.Cmdlines...)
+	for _, e := range t.s.Boot {
+		lines = append(lines, e.Cmdline)
+	}
+	var out []uint64
+	for _, line := range lines {
+		words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" ,=\"", r) })
+		for i := 1; i < len(words); i++ {
+			if n, err := strconv.ParseUint(words[i], 10, 64); err == nil && words[i-1] == "hash-offset" && n > 0 && len(out) < maxTrees && !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+// maxTrees bounds the offsets at which hash trees are looked for.
+const maxTrees = 8
 
 // ask puts the questions of the rules to a SCSI or ATA disk.
 func (t *taker) ask(b *Block, node string) {

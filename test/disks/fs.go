@@ -88,7 +88,11 @@ func (p *planner) fill(dir string, c Content) error {
 		only = "-"
 	}
 	if c.Tree != "" {
-		for _, tar := range p.trees[c.Tree] {
+		tree, err := p.tree(c.Tree)
+		if err != nil {
+			return err
+		}
+		for _, tar := range tree {
 			p.do("@untar", p.archive(tar), dir, only, without)
 		}
 	}

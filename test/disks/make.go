@@ -96,7 +96,16 @@ type job struct {
 }
 
 func newJob(ctx context.Context, l Layout, trees map[string][]string, cache string) (job, error) {
-	p := planner{layout: l, nodes: map[string]string{}, trees: trees}
+	p := planner{layout: l, nodes: map[string]string{}, tree: func(name string) ([]string, error) {
+		if trees[name] == nil {
+			t, err := tree(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			trees[name] = t
+		}
+		return trees[name], nil
+	}}
 	sizes := []int{}
 	for i, d := range l.Disks {
 		sizes = append(sizes, d.MiB)
@@ -105,13 +114,6 @@ func newJob(ctx context.Context, l Layout, trees map[string][]string, cache stri
 		}
 	}
 	for i, s := range l.Steps {
-		if f, ok := s.(FS); ok && f.Content.Tree != "" && trees[f.Content.Tree] == nil {
-			t, err := tree(ctx, f.Content.Tree)
-			if err != nil {
-				return job{}, err
-			}
-			trees[f.Content.Tree] = t
-		}
 		if err := s.plan(&p); err != nil {
 			return job{}, fmt.Errorf("step %d: %w", i+1, err)
 		}

@@ -16,8 +16,8 @@ type planner struct {
 	nodes    map[string]string // name of a device -> node
 	commands []plan.Command
 	cleanup  []plan.Command
-	trees    map[string][]string // tree -> archives that make it up
-	archives []string            // paths of tar files, in the order of "{a0}", "{a1}" …
+	tree     func(name string) ([]string, error) // the archives that make it up
+	archives []string                            // paths of tar files, in the order of "{a0}", "{a1}" …
 	arrays   int
 }
 

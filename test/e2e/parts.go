@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"strings"
 
 	"firstlight/test/debian"
 	"firstlight/test/vm"
@@ -20,8 +21,14 @@ func (r *Runner) Disks(ctx context.Context, s Scenario, dir string) ([]vm.Disk, 
 	return attached, err
 }
 
-// Cmdline is the scenario's kernel command line.
+// Cmdline is the scenario's kernel command line, as far as it is known before
+// the disks are made.
 func (s Scenario) Cmdline() string { return s.cmdline() }
+
+// Line is the scenario's kernel command line.
+func (r *Runner) Line(s Scenario) string {
+	return strings.ReplaceAll(s.cmdline(), rootHash, r.Made[s.Layouts[0].Name].RootHash())
+}
 
 // Perform does actions on a running machine, in order.
 func Perform(ctx context.Context, v *vm.VM, m vm.Machine, actions []Action) error {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,8 @@ import (
 
 // `firstlight boot --test` says of a good image that it boots and of a wrong
 // command line that it does not, and leaves the disks as they were: a file
-// that nobody may write, and, where this machine has one, a loop device.
+// that nobody may write, and, where this machine can have one, a loop device,
+// named on the command line and as the one disk of the machine (--host-disks).
 func testTrial(t *testing.T, r *Runner) {
 	t.Parallel()
 	start := time.Now()
@@ -63,9 +65,10 @@ func testTrial(t *testing.T, r *Runner) {
 	if err := os.WriteFile(secret, []byte(disks.Passphrase+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	device := plain
+	device, whole := plain, ""
 	if out, err := host.Run(ctx, "losetup", "--find", "--show", plain); err == nil {
 		device = strings.TrimSpace(out)
+		whole = device
 		t.Cleanup(func() { exec.Command("losetup", "--detach", device).Run() })
 	} else {
 		t.Logf("no loop device: %v", err)
@@ -80,12 +83,24 @@ func testTrial(t *testing.T, r *Runner) {
 		{"passphrase", crypt, "rw rd.luks.name=" + disks.LUKS1.UUID("crypt") + "=cr root=/dev/mapper/cr", []string{"--passphrase-file", secret}, 0, "started", ""},
 		{"wrong root", plain, "rw root=LABEL=fl-rout rd.timeout=20", nil, 1, "failed", `if vda2 is meant, write LABEL=fl-root instead of LABEL=fl-rout`},
 		{"no kernel", plain, "ro", []string{"--kernel", filepath.Join(dir, "none")}, 2, "", ""},
+		{"disks of this machine", whole, "rw " + uuid(disks.Plain.FSUUID("root")), []string{ownDisks}, 0, "started", ""},
+		{"disks of this machine, wrong root", whole, "rw root=LABEL=fl-rout rd.timeout=20", []string{ownDisks}, 1, "failed", `if vda2 is meant, write LABEL=fl-root instead of LABEL=fl-rout`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.disk == "" {
+				t.Log("this machine has no loop device")
+				return
+			}
 			before := sum(t, tt.disk)
-			args := append([]string{"boot", image, "--kernel", k.Image(), "--disk", tt.disk, "--append", "quiet no_timer_check " + tt.append,
-				"--test", "--json", "--timeout", "5m", "--journal", filepath.Join(dir, "journal")}, tt.args...)
-			cmd := exec.CommandContext(ctx, r.Firstlight, args...)
+			args := []string{r.Firstlight, "boot", image, "--kernel", k.Image(), "--append", "quiet no_timer_check " + tt.append,
+				"--test", "--json", "--timeout", "5m", "--journal", filepath.Join(dir, "journal")}
+			if slices.Contains(tt.args, ownDisks) {
+				args = append(onMachineWith(t, tt.disk, "root=LABEL=elsewhere console=tty7"), args...)
+			} else {
+				args = append(args, "--disk", tt.disk)
+			}
+			args = append(args, tt.args...)
+			cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 			var console strings.Builder
 			cmd.Stderr = &console
 			out, err := cmd.Output()
@@ -120,6 +135,34 @@ func testTrial(t *testing.T, r *Runner) {
 			}
 		})
 	}
+}
+
+// ownDisks takes the disks and the command line of the machine itself.
+const ownDisks = "--host-disks"
+
+// onMachineWith begins a command that sees a machine with one virtio disk and a
+// command line: a sysfs of its own, in a mount namespace of its own, since the
+// real disks of the machine that tests run on are nobody's to try.
+func onMachineWith(t *testing.T, disk, cmdline string) []string {
+	t.Helper()
+	dir := t.TempDir()
+	at := filepath.Join(dir, "sys/devices/virtio2/block/vda", filepath.Base(disk))
+	line := filepath.Join(dir, "cmdline")
+	for name, text := range map[string]string{filepath.Join(at, "size"): "1000\n", filepath.Join(at, "device"): "", line: cmdline + "\n"} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "sys/block"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../devices/virtio2/block/vda/"+filepath.Base(disk), filepath.Join(dir, "sys/block", filepath.Base(disk))); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"unshare", "--mount", "sh", "-c", `mount --bind "$0/sys" /sys && mount --bind "$0/cmdline" /proc/cmdline && exec "$@"`, dir}
 }
 
 // sum is the checksum of a disk.

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -142,8 +143,8 @@ type file struct {
 	data   []byte
 }
 
-// apply writes the changed image beside the good one and returns its name.
-func (c *Change) apply(ctx context.Context, name string) (string, error) {
+// apply writes the changed image into a directory and returns its name.
+func (c *Change) apply(ctx context.Context, name, dir string) (string, error) {
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return "", err
@@ -194,7 +195,8 @@ func (c *Change) apply(ctx context.Context, name string) (string, error) {
 		}
 		files[at].data = bytes.ReplaceAll(files[at].data, []byte(e.Old), []byte(e.New))
 	}
-	return name + "-changed", write(ctx, name+"-changed", files)
+	changed := filepath.Join(dir, "image-changed")
+	return changed, write(ctx, changed, files)
 }
 
 // find returns the first file that a pattern names, or -1.

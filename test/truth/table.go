@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"firstlight/test/e2e"
 	"firstlight/test/host"
 )
 
@@ -49,7 +50,7 @@ func Results(dir string) ([]Row, error) {
 // Document writes docs/check-truth.md: every case with what came of it.
 func Document(cases []Case, rows []Row) string {
 	var good, changed, releases []string
-	agree, done := 0, 0
+	agree, told, done, wrong := 0, 0, 0, 0
 	for _, c := range cases {
 		at := slices.IndexFunc(rows, func(r Row) bool { return r.Name == c.Name && r.Suite == c.Suite })
 		r, mark := Row{Check: "-", Real: "-"}, "not run"
@@ -59,6 +60,9 @@ func Document(cases []Case, rows []Row) string {
 			switch {
 			case r.Problem != "":
 				mark = "not compared: " + strings.ReplaceAll(host.Tail(r.Problem, 1), "|", "/")
+			case r.Agree && r.Check == Unknown:
+				mark = "said why"
+				told++
 			case r.Agree:
 				mark = "same"
 				agree++
@@ -66,6 +70,10 @@ func Document(cases []Case, rows []Row) string {
 			if !slices.Contains(releases, r.Asked.Kernel) && r.Asked.Kernel != "" {
 				releases = append(releases, r.Asked.Kernel)
 			}
+		}
+		if n := len(falseWarnings(c, r.Warned)); n > 0 {
+			mark += ", but warns of what is not so"
+			wrong += n
 		}
 		if c.Change == nil {
 			good = append(good, fmt.Sprintf("| %s | %s | %s | %s | %s | %s |", c.Name, c.Suite, r.Check, r.Real, mark, strings.Join(r.Warned, "; ")))
@@ -81,12 +89,15 @@ one image, judged by `+"`firstlight check`"+` from a snapshot that was taken ins
 guest, and then really booted in QEMU on the same disks, with Debian's kernels
 (%s).
 
-**%d of %d the same**, of %d cases.
+**%d of %d the same**, of %d cases%s.
 
 "boots when asked" is a boot in which a passphrase is typed; where a scenario has
 nobody who types, the check is told so (`+"`--unattended`"+`). A changed image has
 one thing taken away or one identity changed; not every such change breaks the
 boot.
+
+**%d warnings of good images are false**: each of those below is true of its
+scenario (test/truth/warnings.go says which may be).
 
 ## The scenarios of the matrix
 
@@ -100,16 +111,29 @@ boot.
 |---|---|---|---|---|
 %s
 
-## Not compared
+## Not compared, or not told
 
-%s`, strings.Join(releases, ", "), agree, done, len(cases), strings.Join(good, "\n"), strings.Join(changed, "\n"), exceptions())
+%s`, strings.Join(releases, ", "), agree, done-told, len(cases), besides(told), wrong, strings.Join(good, "\n"), strings.Join(changed, "\n"), exceptions())
+}
+
+// besides are the cases in which a check cannot tell, and has to say so.
+func besides(told int) string {
+	if told == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; of %d the check says, as it must, that it cannot tell", told)
 }
 
 // exceptions lists the scenarios that are not compared.
 func exceptions() string {
 	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(notCompared)) {
-		fmt.Fprintf(&b, "- %s: %s.\n", name, notCompared[name])
+	for _, s := range e2e.Matrix() {
+		if why := leftOut(s); why != "" {
+			fmt.Fprintf(&b, "- %s: %s.\n", s.Name, why)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(untold)) {
+		fmt.Fprintf(&b, "- %s: the check says that it cannot tell, for %s.\n", name, untold[name])
 	}
 	return b.String()
 }

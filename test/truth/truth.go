@@ -9,12 +9,12 @@ package truth
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -69,6 +69,8 @@ type Question struct {
 	Cmdline    string `json:"cmdline"`
 	Kernel     string `json:"kernel"` // release
 	Unattended bool   `json:"unattended,omitempty"`
+	// Typed is the file with what is typed, where that is tried.
+	Typed string `json:"typed,omitempty"`
 }
 
 // Runner compares cases.
@@ -76,6 +78,7 @@ type Runner struct {
 	e2e.Runner
 	mu        sync.Mutex
 	snapshots map[string]*taken
+	images    map[string]*taken
 	program   taken // that takes the snapshots, in the guest
 }
 
@@ -88,13 +91,14 @@ type taken struct {
 }
 
 // least is the shortest time that a broken image's boot waits for its root.
-const least = 15 * time.Second
+const least = 10 * time.Second
 
 // patience is what bounds the boot of a broken image, on both sides of the
-// comparison: it waits twice as long as the whole boot of the good image took,
-// from the start of the machine, and so what is not there then does not come.
+// comparison: it waits as long from the start of /init as the whole boot of the
+// good image took from the start of the machine, most of which is the kernel's,
+// and so what is not there then does not come.
 func patience(good time.Duration) string {
-	return fmt.Sprintf("rd.timeout=%.0f rd.emergency=poweroff", max(2*good, least).Seconds())
+	return fmt.Sprintf("rd.timeout=%.0f rd.emergency=poweroff", max(good, least).Seconds())
 }
 
 // limit ends what hangs.
@@ -108,8 +112,14 @@ func (r *Runner) Run(ctx context.Context, c Case) Row {
 		row.Problem = err.Error()
 	}
 	row.Seconds = time.Since(start).Seconds()
-	row.Agree = row.Problem == "" && row.Check == row.Real
+	row.agree()
 	return row
+}
+
+// agree says whether the check told the truth: also where it says, and must say,
+// that it cannot tell.
+func (row *Row) agree() {
+	row.Agree = row.Problem == "" && row.Real != "" && (row.Check == row.Real || untold[row.Name] != "" && row.Check == Unknown)
 }
 
 func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
@@ -120,7 +130,7 @@ func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	snap := r.snapshot(ctx, c.Base, c.Suite)
+	snap := r.snapshot(ctx, c.Base, c.Suite, "")
 	if snap.err != nil {
 		return fmt.Errorf("snapshot: %w", snap.err)
 	}
@@ -129,14 +139,14 @@ func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
 		return err
 	}
 	s := c.Base
-	line := s.Cmdline()
-	image, err := r.Image(ctx, c.Change.scenario(s), k, dir)
+	line := r.Line(s)
+	image, err := r.built(ctx, c.Change.scenario(s), k)
 	if err != nil {
 		return err
 	}
 	starts := k // the kernel that is started
 	if c.Change != nil {
-		if image, err = c.Change.apply(ctx, image); err != nil {
+		if image, err = c.Change.apply(ctx, image, dir); err != nil {
 			return fmt.Errorf("change the image: %w", err)
 		}
 		if line, err = c.Change.cmdline(line); err != nil {
@@ -149,7 +159,12 @@ func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
 			}
 		}
 	}
-	row.Asked = Question{Image: image, Snapshot: snap.file, Cmdline: line, Kernel: starts.Release, Unattended: !types(s.Boots[0].Do)}
+	row.Asked = Question{Image: image, Snapshot: snap.file, Cmdline: line, Kernel: starts.Release, Unattended: !attended(s)}
+	if tried[s.Name] {
+		if row.Asked.Typed, err = typedFile(s.Boots[0].Do, dir); err != nil {
+			return err
+		}
+	}
 	if err := r.ask(ctx, c, row, dir); err != nil {
 		return err
 	}
@@ -157,14 +172,36 @@ func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
 	return err
 }
 
-// Again asks firstlight check once more about an image that was booted.
-func (r *Runner) Again(ctx context.Context, row Row) Row {
-	row.Problem, row.Check = "", ""
-	if err := r.check(ctx, &row); err != nil {
+// Again asks firstlight check once more about an image that was booted. Where it
+// says something else than the boot, the machine's snapshot is taken again: one
+// that an older program took may lack what a check reads by now.
+func (r *Runner) Again(ctx context.Context, c Case, row Row) Row {
+	if err := r.again(ctx, c, &row); err != nil {
 		row.Problem = err.Error()
 	}
-	row.Agree = row.Problem == "" && row.Check == row.Real
+	row.agree()
 	return row
+}
+
+func (r *Runner) again(ctx context.Context, c Case, row *Row) error {
+	row.Problem, row.Check = "", ""
+	if row.Real == "" || row.Asked.Image == "" {
+		return errors.New("it was not booted")
+	}
+	err := r.check(ctx, row)
+	if row.agree(); err != nil || row.Agree {
+		return err
+	}
+	snap := r.snapshot(ctx, c.Base, c.Suite, "-again")
+	if snap.err != nil {
+		return fmt.Errorf("snapshot: %w", snap.err)
+	}
+	dir := filepath.Join(r.Dir, c.Name+"-"+c.Suite)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	row.Asked.Snapshot = snap.file
+	return r.ask(ctx, c, row, dir)
 }
 
 // check asks firstlight check.
@@ -173,6 +210,9 @@ func (r *Runner) check(ctx context.Context, row *Row) error {
 	argv := []string{r.Firstlight, "check", "--json", "--snapshot", q.Snapshot, "--cmdline", q.Cmdline, "--kernel", q.Kernel}
 	if q.Unattended {
 		argv = append(argv, "--unattended")
+	}
+	if q.Typed != "" {
+		argv = append(argv, "--passphrase-file", q.Typed)
 	}
 	out, err := host.Run(ctx, append(argv, q.Image)...)
 	var verdict struct {
@@ -205,6 +245,7 @@ func (r *Runner) boot(ctx context.Context, c Case, image string, k debian.Kernel
 	if err != nil {
 		return "", err
 	}
+	defer removed(attached)
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	log, err := os.Create(filepath.Join(dir, "console.log"))
@@ -234,6 +275,18 @@ func (r *Runner) boot(ctx context.Context, c Case, image string, k debian.Kernel
 	}()
 	ended := make(chan error, 1)
 	go func() { ended <- v.Wait(ctx) }()
+	// What the real system goes on to do is not waited for.
+	started := make(chan struct{})
+	for _, said := range firstWords() {
+		go func() {
+			if _, err := v.Report.Expect(acting, 0, said); err == nil {
+				select {
+				case started <- struct{}{}:
+				case <-acting.Done():
+				}
+			}
+		}()
+	}
 	question := asked
 	for {
 		select {
@@ -242,6 +295,13 @@ func (r *Runner) boot(ctx context.Context, c Case, image string, k debian.Kernel
 			if !types(actions) {
 				return Fails, nil // nobody answers: it has come as far as it can
 			}
+		case <-started:
+			select {
+			case <-asked:
+				return Asks, nil
+			default:
+				return Boots, nil
+			}
 		case err := <-ended:
 			if err != nil {
 				return "", err
@@ -249,6 +309,44 @@ func (r *Runner) boot(ctx context.Context, c Case, image string, k debian.Kernel
 			return ending(v, question == nil)
 		}
 	}
+}
+
+// typedFile is a file with what a person types as passphrases, a line each.
+func typedFile(actions []e2e.Action, dir string) (string, error) {
+	text := ""
+	for _, a := range actions {
+		if a.When == e2e.PromptText && a.Type != "" {
+			text += strings.TrimSuffix(a.Type, "\r") + "\n"
+		}
+	}
+	name := filepath.Join(dir, "typed")
+	return name, os.WriteFile(name, []byte(text), 0o600)
+}
+
+// removed removes the overlays of disks: they are large, and of no interest
+// after a boot.
+func removed(attached []vm.Disk) {
+	for _, d := range attached {
+		_ = os.Remove(d.File)
+	}
+}
+
+// firstWords are how the messages begin that a real system sends first.
+func firstWords() []string {
+	var b strings.Builder
+	if err := report.NewWriter(&b).Send(report.Message{Note: "x"}); err != nil {
+		return nil // a strings.Builder takes everything
+	}
+	mark, _, _ := strings.Cut(b.String(), "{")
+	return []string{mark + `{"boot":`, mark + `{"debian":`}
+}
+
+// attended says whether somebody is there who types: a passphrase, or what
+// leaves a shell at which the boot stops on its way.
+func attended(s e2e.Scenario) bool {
+	do := s.Boots[0].Do
+	stops := strings.Contains(s.Append, "rd.break") && slices.ContainsFunc(do, func(a e2e.Action) bool { return a.Type != "" })
+	return types(do) || stops
 }
 
 func types(actions []e2e.Action) bool {
@@ -277,209 +375,24 @@ func ending(v *vm.VM, asked bool) (string, error) {
 	return Fails, nil
 }
 
-// same returns the first scenario of the matrix whose machine is that of s, and
-// that is started in the same way but for the name by which it knows its root.
-func same(s e2e.Scenario) e2e.Scenario {
-	key := func(s e2e.Scenario) string {
-		words := slices.DeleteFunc(strings.Fields(s.Append), func(w string) bool {
-			return strings.HasPrefix(strings.Trim(w, `"`), "root=") || strings.HasPrefix(w, "console=")
-		})
-		var names []string
-		for _, l := range s.Layouts {
-			names = append(names, l.Name)
-		}
-		return fmt.Sprint(names, s.Absent, s.Bus, s.Features, s.Include, s.Memory, words)
-	}
-	for _, m := range e2e.Matrix() {
-		if key(m) == key(s) && (m.For == nil) == (s.For == nil) && (m.For == nil || reflect.DeepEqual(m.For, s.For)) {
-			return m
-		}
-	}
-	return s
-}
-
-// snapshot takes the snapshot of a scenario's machine, once.
-func (r *Runner) snapshot(ctx context.Context, s e2e.Scenario, suite string) *taken {
-	s = same(s)
+// built builds a scenario's image, once for all cases that have the same.
+func (r *Runner) built(ctx context.Context, s e2e.Scenario, k debian.Kernel) (string, error) {
+	key := fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s %s %+v %q %q %q", k.Release, s.Bus, s.For, s.Features, s.Include, s.Programs)))
 	r.mu.Lock()
-	if r.snapshots == nil {
-		r.snapshots = map[string]*taken{}
+	if r.images == nil {
+		r.images = map[string]*taken{}
 	}
-	t := r.snapshots[s.Name+"-"+suite]
+	t := r.images[key]
 	if t == nil {
 		t = &taken{}
-		r.snapshots[s.Name+"-"+suite] = t
+		r.images[key] = t
 	}
 	r.mu.Unlock()
-	dir := filepath.Join(r.Dir, "snapshot-"+s.Name+"-"+suite)
-	t.once.Do(func() { t.file, t.took, t.err = r.capture(ctx, s, suite, dir, nil) })
-	return t
-}
-
-// capturer is the program that takes snapshots.
-func (r *Runner) capturer(ctx context.Context) (string, error) {
-	t := &r.program
-	t.once.Do(func() { t.file, t.err = host.GoBuild(ctx, "firstlight/test/guest/capture", r.Dir) })
+	t.once.Do(func() {
+		dir := filepath.Join(r.Dir, "images", key[:16])
+		if t.err = os.MkdirAll(dir, 0o755); t.err == nil {
+			t.file, t.err = r.Image(ctx, s, k, dir)
+		}
+	})
 	return t.file, t.err
-}
-
-// What a guest says that has a shell: when it offers one, and when it has
-// opened one.
-const (
-	offer  = "Press Enter for a shell"
-	prompt = "firstlight# "
-)
-
-// capture boots the scenario with a shell before the real system starts, has
-// the snapshot taken there, with files that a boot would look for, and says how
-// long the boot took.
-func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite, dir string, files []snapshot.File) (string, time.Duration, error) {
-	file, clock := filepath.Join(dir, "snapshot"), filepath.Join(dir, "took")
-	if b, err := os.ReadFile(clock); err == nil { // of a run that is taken up again
-		took, err := time.ParseDuration(string(b))
-		return file, took, err
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", 0, err
-	}
-	k, err := debian.FindKernel(suite)
-	if err != nil {
-		return "", 0, err
-	}
-	program, err := r.capturer(ctx)
-	if err != nil {
-		return "", 0, err
-	}
-	data, err := os.ReadFile(program)
-	if err != nil {
-		return "", 0, err
-	}
-	image, err := r.Image(ctx, withShell(s, string(data)), k, dir)
-	if err != nil {
-		return "", 0, err
-	}
-	all := s
-	all.Detached = nil
-	attached, err := r.Disks(ctx, all, dir)
-	if err != nil {
-		return "", 0, err
-	}
-	kernel, err := k.Unpacked()
-	if err != nil {
-		return "", 0, err
-	}
-	m := vm.Machine{Kernel: kernel, Initrd: image, Memory: max(s.Memory, 768), Disks: attached,
-		Append: extend(undisturbed(s.Cmdline()), "rd.break=cleanup rd.shell fltest.ask="+strings.Join(asked, " fltest.ask="))}
-	for _, f := range files {
-		m.Append = extend(m.Append, "fltest.file="+f.Device+":"+f.FSType+":"+f.Path)
-	}
-	snap, took, err := shoot(ctx, m, s.Boots[0].Do, dir)
-	if err != nil {
-		return "", 0, err
-	}
-	if err := os.WriteFile(file, snap, 0o600); err != nil {
-		return "", 0, err
-	}
-	return file, took, os.WriteFile(clock, []byte(took.String()), 0o644)
-}
-
-// undisturbed is a command line without further consoles, one of which is the
-// way to the harness, and without stops on the way.
-func undisturbed(line string) string {
-	words := strings.Split(line, " ")
-	return strings.Join(slices.DeleteFunc(words, func(w string) bool {
-		return w == "console=ttyS1" || w == "console=tty0" || w == "rd.break" || strings.HasPrefix(w, "rd.break=")
-	}), " ")
-}
-
-// maxLooks bounds how often a snapshot is taken again for a case.
-const maxLooks = 3
-
-// ask asks firstlight check. On the machine itself that looks at the files that
-// the boot turns out to want, and decides again; here the snapshot is taken
-// again, with those.
-func (r *Runner) ask(ctx context.Context, c Case, row *Row, dir string) error {
-	var files []snapshot.File
-	for range maxLooks {
-		if err := r.check(ctx, row); err != nil {
-			return err
-		}
-		before := len(files)
-		for _, f := range row.unseen {
-			if !slices.Contains(files, f) {
-				files = append(files, f)
-			}
-		}
-		if len(files) == before {
-			return nil
-		}
-		again := filepath.Join(dir, fmt.Sprint("snapshot", before))
-		var err error
-		if row.Asked.Snapshot, _, err = r.capture(ctx, c.Base, c.Suite, again, files); err != nil {
-			return fmt.Errorf("snapshot with %v: %w", files, err)
-		}
-	}
-	return r.check(ctx, row)
-}
-
-// shoot has the snapshot taken in a machine. It returns how long it took from
-// the start of the machine to the shell.
-func shoot(ctx context.Context, m vm.Machine, do []e2e.Action, dir string) ([]byte, time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	log, err := os.Create(filepath.Join(dir, "console.log"))
-	if err != nil {
-		return nil, 0, err
-	}
-	defer log.Close()
-	m.Log = log
-	v, err := vm.Run(ctx, m)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer v.Close()
-	var actions []e2e.Action
-	for _, a := range do {
-		if a.When == e2e.PromptText {
-			actions = append(actions, a)
-		}
-	}
-	acting, stop := context.WithCancel(ctx)
-	defer stop()
-	// Where the boot fails the shell is offered instead of opened.
-	go e2e.Perform(acting, v, m, []e2e.Action{{When: offer, Type: "\r"}})
-	if err := e2e.Perform(ctx, v, m, append(actions, e2e.Action{When: prompt})); err != nil {
-		return nil, 0, err
-	}
-	took := time.Since(v.Start)
-	if err := e2e.Perform(ctx, v, m, []e2e.Action{{Type: "/capture\r"}}); err != nil {
-		return nil, 0, err
-	}
-	if err := v.Wait(ctx); err != nil {
-		return nil, 0, err
-	}
-	ms, err := report.Parse([]byte(v.Report.Text()))
-	if err != nil {
-		return nil, 0, err
-	}
-	snap := report.Files(ms)["snapshot"]
-	if len(snap) == 0 {
-		return nil, 0, errors.New("the guest sent no snapshot; see " + log.Name())
-	}
-	return snap, took, nil
-}
-
-// withShell is the scenario with a shell and the capturing program in its
-// image, and without a password for the shell.
-func withShell(s e2e.Scenario, capture string) e2e.Scenario {
-	includes := []e2e.Include{}
-	s.Programs = []e2e.Include{{Path: "/capture", Data: capture}}
-	for _, i := range s.Include {
-		if i.Path != "/etc/firstlight/password" {
-			includes = append(includes, i)
-		}
-	}
-	s.Include, s.Secret = includes, false
-	s.Features = append(s.Features[:len(s.Features):len(s.Features)], "shell")
-	return s
 }

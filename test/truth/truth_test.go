@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,9 +23,9 @@ import (
 //
 //	make check-truth RUN=raid1-minus
 //
-// FIRSTLIGHT_TRUTH_RESUME=1 takes the last run up again: its snapshots are used,
-// and of an image that it has booted only the check is asked once more, unless
-// the two differ.
+// FIRSTLIGHT_TRUTH_RESUME=1 takes the last run up again: of an image that it has
+// booted only the check is asked once more. Where the two differ the snapshot is
+// taken again, and where they still do the image is booted again.
 func TestTruth(t *testing.T) {
 	if os.Getenv("FIRSTLIGHT_TRUTH") == "" {
 		t.Skip("boots machines for many minutes: make check-truth")
@@ -96,7 +97,7 @@ func TestTruth(t *testing.T) {
 				var row Row
 				at := slices.IndexFunc(done, func(r Row) bool { return r.Name == c.Name && r.Suite == c.Suite })
 				if at >= 0 {
-					row = r.Again(t.Context(), done[at])
+					row = r.Again(t.Context(), c, done[at])
 				}
 				if !row.Agree { // never booted, or it has to be looked at again
 					row = r.Run(t.Context(), c)
@@ -107,6 +108,9 @@ func TestTruth(t *testing.T) {
 					t.Errorf("not compared: %s", row.Problem)
 				case !row.Agree:
 					t.Errorf("check says %q, the boot %q\n%s", row.Check, row.Real, strings.Join(row.Text, "\n"))
+				}
+				if list := falseWarnings(c, row.Warned); len(list) > 0 {
+					t.Errorf("it warns of what is not so: %q", list)
 				}
 				t.Logf("check %q, boot %q, %.0f s\n%s", row.Check, row.Real, row.Seconds, strings.Join(append(row.Text, row.Warned...), "\n"))
 			})
@@ -187,7 +191,7 @@ func TestCasesAreWellFormed(t *testing.T) {
 	for _, s := range e2e.Matrix() {
 		known[s.Name] = true
 	}
-	for name := range notCompared {
+	for _, name := range slices.Concat(slices.Collect(maps.Keys(notCompared)), slices.Collect(maps.Keys(untold)), slices.Collect(maps.Keys(tried))) {
 		if !known[name] {
 			t.Errorf("the matrix has no scenario %s", name)
 		}

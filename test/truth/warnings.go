@@ -1,0 +1,41 @@
+package truth
+
+import (
+	"slices"
+	"strings"
+
+	"firstlight/test/e2e"
+)
+
+// warranted are the warnings of good images that are true, each with the
+// scenarios that it is true of.
+var warranted = []struct {
+	text string // a part of it
+	of   func(e2e.Scenario) bool
+}{
+	{"degraded", func(s e2e.Scenario) bool { return len(s.Absent) > 0 }},
+	{"out of date", func(s e2e.Scenario) bool {
+		return strings.HasSuffix(s.Name, "raid1-stale") || strings.HasSuffix(s.Name, "raid-stale")
+	}},
+	{"without its write journal", func(s e2e.Scenario) bool { return strings.Contains(s.Append, "rd.md.nojournal") }},
+	{"cannot be written", func(s e2e.Scenario) bool { return len(s.Protected) > 0 }},
+	{"the boot waits in vain for", func(s e2e.Scenario) bool { return strings.Contains(s.Append, "resume=UUID=deadbeef") }},
+	{"as rd.break asks", func(s e2e.Scenario) bool { return strings.Contains(s.Append, "rd.break") }},
+	{"does not open", func(s e2e.Scenario) bool { return tried[s.Name] }},
+}
+
+// falseWarnings are the warnings of a case that nothing warrants. What a check
+// says of a changed image is about the change.
+func falseWarnings(c Case, warned []string) []string {
+	if c.Change != nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(warned), func(text string) bool {
+		for _, w := range warranted {
+			if strings.Contains(text, w.text) && w.of(c.Base) {
+				return true
+			}
+		}
+		return false
+	})
+}
