@@ -3,11 +3,14 @@ package bootcmd
 import "strings"
 
 // Names returns every parameter that has an effect, in the table's order, by
-// the name that documents give it.
+// the name that documents give it, and then those that handlers read.
 func Names() []string {
 	out := make([]string, len(table))
 	for i := range table {
 		out[i] = table[i].name
+	}
+	for name := range strings.FieldsSeq(ofHandlers) {
+		out = append(out, strings.ReplaceAll(name, "_", "-"))
 	}
 	return out
 }

@@ -36,6 +36,7 @@ type world struct {
 	scanned map[string]bool
 	links   map[string]string
 	written map[string][]byte // files below /run
+	copied  map[string]string // what lies where as the copy of a file, by its path
 	events  []*uevent.Message // to be delivered
 	typed   map[string]bool   // UUIDs of LUKS devices whose passphrase was asked for
 	slow    time.Duration     // how long the operation under way takes

@@ -83,6 +83,9 @@ func at(o bootcmd.Overlay) places {
 		p := places{source: "overlayroot", lower: "/media/root-ro", disk: "/media/root-rw"}
 		p.upper, p.work = p.disk+o.Dir+"/overlay", p.disk+o.Dir+"/overlay-workdir/_"
 		return p
+	case bootcmd.OverlayLive:
+		const dir = "/run/live/overlay"
+		return places{"overlay", "/run/live/rootfs/filesystem.squashfs", dir, dir + "/rw", dir + "/work"}
 	case bootcmd.OverlaySystemd:
 		const dir = "/run/systemd/overlay-sysroot"
 		return places{"overlay", dir + "/lower", dir + "/changes", dir + "/changes/upper", dir + "/changes/work"}
