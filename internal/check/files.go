@@ -408,7 +408,10 @@ func (w *world) CopyFile(root, file, target string, how int) (string, error) {
 	if how&machine.CopySum != 0 {
 		w.unsure = addOnce(w.unsure, "the sum of "+file+" is not known")
 	}
-	if target != "" {
+	switch {
+	case strings.HasPrefix(target, "/dev/"):
+		return "", w.fillRAM(target, path.Join(root, file))
+	case target != "":
 		if w.copied == nil {
 			w.copied = map[string]string{}
 		}

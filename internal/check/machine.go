@@ -105,6 +105,9 @@ func (w *world) LoadAlias(alias string) (int, error) {
 // the loader alone calls.
 func (w *world) Load(names ...string) error {
 	err := w.modules.loadNames(w.hasFilesystem, names...)
+	if err == nil {
+		w.ramdisks(names)
+	}
 	w.devices.settle()
 	return err
 }

@@ -220,3 +220,58 @@ func TestLiveFamily(t *testing.T) {
 		return ""
 	})
 }
+
+func ramdiskMachine(cmdline string) (*sim.Machine, *sim.Disk) {
+	inside := volatileRoot()
+	inside.Content, inside.Size = sim.Ext4(usrUUID, "inside"), 8<<20
+	m := full(cmdline, rootDisk())
+	m.Initramfs = map[string]string{"/initrd.image": "image"}
+	m.Images = map[string]*sim.Disk{"image": inside}
+	return m, inside
+}
+
+func TestARAMDisk(t *testing.T) {
+	for cmdline, want := range map[string]string{"rw root=/dev/ram0": "/dev/ram0", "ro root=/dev/zram0": "/dev/zram0", "rw root=/dev/ram0 rootfstype=ext4": "/dev/ram0"} {
+		m, _ := ramdiskMachine(cmdline)
+		boot(t, m)
+		started(t, m, want)
+		if m.Initramfs["/initrd.image"] != "" {
+			t.Error("the memory of the image was not given back")
+		}
+		noTimer(t, m)
+	}
+	for want, change := range map[string]func(m *sim.Machine, inside *sim.Disk){
+		"brd.rd_size=4096":                  func(m *sim.Machine, inside *sim.Disk) { inside.Size, m.RAMDisk = 4<<20, 1<<20 },
+		"no /initrd.image in this image":    func(m *sim.Machine, _ *sim.Disk) { m.Initramfs = nil },
+		"holds no filesystem that is known": func(_ *sim.Machine, inside *sim.Disk) { inside.Content = nil },
+	} {
+		m, inside := ramdiskMachine("rw root=/dev/ram0 rd.shell=0 rd.emergency=poweroff")
+		change(m, inside)
+		boot(t, m)
+		if said := m.SaidText(); m.Started != nil || !strings.Contains(strings.Join(strings.Fields(said), " "), want) {
+			t.Errorf("it said:\n%s", said)
+		}
+	}
+}
+
+// Whatever goes wrong on the way: the root is the ramdisk once it is whole, and
+// no disk is written to.
+func TestRAMDiskFamily(t *testing.T) {
+	var disk *sim.Disk
+	family(t, func(_ uint64, rng *rand.Rand) *sim.Machine {
+		m, _ := ramdiskMachine("rd.shell=0 rw root=" + [...]string{"/dev/ram0", "/dev/zram0"}[rng.IntN(2)])
+		disk = m.Disks()[0]
+		return m
+	}, func(m *sim.Machine) string {
+		if disk.Written != "" {
+			return "a disk was written to by " + disk.Written
+		}
+		if m.Started == nil {
+			return "not started"
+		}
+		if d := m.Mounted(handler.SysRoot); d == nil || d.Files["/usr/sbin/init"] == "" {
+			return "the root is not what was in the image"
+		}
+		return ""
+	})
+}

@@ -75,6 +75,8 @@ type Machine struct {
 	// Initramfs are files of the image that operations see as those of "/":
 	// their content, which Images explains.
 	Initramfs map[string]string
+	// RAMDisk is how large the driver makes ramdisks, in bytes; 0 is 16 MiB.
+	RAMDisk int64
 	// Free is the memory that is available, in bytes; 0 is 1 GiB.
 	Free uint64
 	// Programs are helpers of the image by their path.

@@ -210,12 +210,12 @@ func (t *taker) blocks() {
 
 // block takes one device; nil for one that no boot starts from.
 func (t *taker) block(name string) *Block {
+	dir := "/class/block/" + name
 	for _, kind := range [...]string{"loop", "ram", "zram", "nbd"} {
-		if strings.HasPrefix(name, kind) {
+		if strings.HasPrefix(name, kind) && !t.s.Sys.Exists(dir+"/loop/backing_file") {
 			return nil
 		}
 	}
-	dir := "/class/block/" + name
 	sectors, _ := t.s.Sys.Read(dir + "/size")
 	n, err := strconv.ParseInt(sectors, 10, 64)
 	if err != nil || n <= 0 || n > 1<<53 {

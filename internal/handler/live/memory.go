@@ -160,6 +160,10 @@ func (h *Handler) unpack(t *ueventd.Task, from image) (devspec.Spec, ueventd.Out
 	if err != nil {
 		return h.fail(err.Error(), h.advice())
 	}
+	nowhere := fmt.Sprintf("what is in %s does not fit into memory: %s can be had if %s are left for the system", from.file, mebibytes(free), mebibytes(h.o.reserve))
+	if free < pageSize { // a tmpfs with a size of 0 has no bound
+		return h.fail(nowhere, h.advice())
+	}
 	options := "mode=0755,size=" + strconv.FormatUint(free/pageSize*pageSize, 10)
 	if err := h.step(t, machine.Mount{Source: "live", Target: unpacked, FSType: "tmpfs", Data: options}); err != nil {
 		return h.fail(err.Error(), h.advice())
@@ -178,7 +182,7 @@ func (h *Handler) unpack(t *ueventd.Task, from image) (devspec.Spec, ueventd.Out
 	case exit.Code != 0:
 		text := fmt.Sprintf("%s could not be unpacked (tar ended with %d): %s", from.file, exit.Code, firstLine(exit.Output))
 		if strings.Contains(exit.Output, "No space left") {
-			text = fmt.Sprintf("what is in %s does not fit into memory: %s can be had if %s are left for the system", from.file, mebibytes(free), mebibytes(h.o.reserve))
+			text = nowhere
 		}
 		return h.fail(text, h.advice())
 	}
