@@ -8,7 +8,6 @@ import (
 
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
-	"firstlight/internal/fmt"
 	"firstlight/internal/fstab"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
@@ -37,14 +36,22 @@ func (h *Handler) search(t *ueventd.Task) ueventd.Outcome {
 	if wanted == "" {
 		wanted = path.Join(o.dir, o.images[0])
 	}
+	missed := ""
 	for _, e := range w.Devices.Block() {
 		key := e.Devname() + " " + e.Property("ID_FS_UUID") + " " + e.Property("ID_FS_TYPE")
 		if h.scanned[key] || !filter.Usable(e.Device) || e.Property("ID_FS_USAGE") != "filesystem" {
 			continue
 		}
+		if _, ok := readOnly(e.Property("ID_FS_TYPE")); !ok {
+			t.Record("decision", e.Devname()+" is not searched for "+wanted+": it may be written to when it is mounted")
+			h.scanned[key] = true
+			continue
+		}
 		has, err := h.holds(t, e, wanted)
 		if err != nil {
-			t.Record("decision", e.Devname()+" is not searched for "+wanted+": "+err.Error())
+			t.Record("decision", e.Devname()+" could not be searched for "+wanted+": "+err.Error())
+			missed += "; " + e.Devname() + " could not be looked at: " + err.Error()
+			continue
 		}
 		h.scanned[key] = true
 		if has {
@@ -54,7 +61,7 @@ func (h *Handler) search(t *ueventd.Task) ueventd.Outcome {
 	switch len(h.held) {
 	case 0:
 		w.SetFact(mount.RootGoal, goal.Fact{Subject: "the medium that " + o.by + " asks for", Condition: goal.Incomplete,
-			Text: "no filesystem that is there has " + wanted, Try: "connect the medium, or name where the image is on it"})
+			Text: "no filesystem that is there has " + wanted + missed, Try: "connect the medium, or name where the image is on it"})
 		return ueventd.WaitFor("a filesystem with "+wanted, udevd.TopicDevice, handler.TopicRetry)
 	case 1:
 	default:
@@ -97,11 +104,7 @@ func readOnly(typ string) (options string, ok bool) {
 
 // holds mounts a filesystem aside and says whether it has the file.
 func (h *Handler) holds(t *ueventd.Task, e *udevd.Entry, file string) (bool, error) {
-	typ := e.Property("ID_FS_TYPE")
-	options, ok := readOnly(typ)
-	if !ok {
-		return false, fmt.Errorf("a %s may be written to when it is mounted", typ)
-	}
+	options, _ := readOnly(e.Property("ID_FS_TYPE"))
 	for _, gate := range h.w.Gates {
 		if topic, why, _ := gate(e); topic != "" {
 			return false, errors.New(why)
