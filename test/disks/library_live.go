@@ -108,7 +108,7 @@ func Packed(ctx context.Context, format, file string) error {
 	var argv []string
 	switch format {
 	case "ext4":
-		argv = []string{"mke2fs", "-q", "-F", "-t", "ext4", "-d", dir, file, "14M"}
+		argv = []string{"mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-d", dir, file, "14M"}
 	case "squashfs":
 		argv = []string{"mksquashfs", dir, file, "-noappend", "-quiet", "-no-progress"}
 	case "tar.zst":

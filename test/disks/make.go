@@ -105,12 +105,19 @@ func newJob(ctx context.Context, l Layout, trees map[string][]string, cache stri
 		}
 	}
 	for i, s := range l.Steps {
-		if f, ok := s.(FS); ok && f.Content.Tree != "" && trees[f.Content.Tree] == nil {
-			t, err := tree(ctx, f.Content.Tree)
+		name := ""
+		switch f := s.(type) {
+		case FS:
+			name = f.Content.Tree
+		case imageFile, disc: // which put one into a file
+			name = tiny.Tree
+		}
+		if name != "" && trees[name] == nil {
+			t, err := tree(ctx, name)
 			if err != nil {
 				return job{}, err
 			}
-			trees[f.Content.Tree] = t
+			trees[name] = t
 		}
 		if err := s.plan(&p); err != nil {
 			return job{}, fmt.Errorf("step %d: %w", i+1, err)

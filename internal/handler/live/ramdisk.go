@@ -107,23 +107,29 @@ func (h *RAMDisk) fill(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 		// Part of it may be gone already.
 		return fail(err.Error(), "give the machine more memory, and boot again")
 	}
-	typ, err := ueventd.Do(t, "look what is on "+node, func(m machine.Machine) (string, error) {
+	// What it is and the size of its blocks, since no rule asks for the content
+	// of such devices.
+	found, err := ueventd.Do(t, "look what is on "+node, func(m machine.Machine) ([2]string, error) {
 		b, err := m.OpenBlock(node)
 		if err != nil {
-			return "", err
+			return [2]string{}, err
 		}
 		defer b.Close()
 		res, err := blkid.ProbeWith(b, b.Size(), blkid.Options{SectorSize: b.SectorSize()})
 		if err != nil {
-			return "", err
+			return [2]string{}, err
 		}
-		return res.Type(), nil
+		return [2]string{res.Type(), res.Get("BLOCK_SIZE")}, nil
 	})
+	typ, blocks := found[0], found[1]
 	if r := &w.Config.Root; len(r.FSTypes) == 0 {
 		if err != nil || typ == "" {
 			return fail(initrd+" holds no filesystem that is known", "make it with mkfs, uncompressed, or name the type with rootfstype=")
 		}
-		r.FSTypes = []string{typ} // no rule asks for the content of such devices
+		r.FSTypes = []string{typ}
+	}
+	if n, err := strconv.ParseUint(blocks, 10, 32); err == nil && n < pageSize && h.name[0] == 'z' && typ != "squashfs" {
+		return fail("its filesystem has blocks of "+blocks+" bytes, and the sectors of such a device have 4096", "make it with larger blocks: mke2fs -b 4096")
 	}
 	h.filled = true
 	w.DropFact(mount.RootGoal)
