@@ -39,10 +39,6 @@ const (
 	copies = "/run/initramfs/memory"
 )
 
-// maxLevels bounds how deep images are in images: a medium, an image on it, one
-// in that.
-const maxLevels = 3
-
 // Handler makes the root.
 type Handler struct {
 	w *handler.World
@@ -180,6 +176,15 @@ func (h *Handler) isMedium() bool {
 	return h.levels == 0 && !packed(h.device())
 }
 
+// deepest is how many filesystems there may be above the root: the medium, and
+// the one with the root's image in it; one more where the medium is a file.
+func (h *Handler) deepest() int {
+	if strings.EqualFold(path.Ext(h.o.file), ".iso") {
+		return 3
+	}
+	return 2
+}
+
 // device is that of the medium.
 func (h *Handler) device() *udevd.Entry {
 	if devs := h.w.Find(h.w.Config.Root.Device); len(devs) > 0 {
@@ -212,18 +217,21 @@ func (h *Handler) look(t *ueventd.Task) (file, why string) {
 			h.done["check"] = true
 		}
 	}
-	if h.levels >= maxLevels {
+	if h.levels >= h.deepest() {
 		return "", ""
 	}
 	for _, name := range names {
 		p := path.Join(dir, name)
 		info, err := ueventd.Do(t, "look for "+p, func(m machine.Machine) (machine.FileInfo, error) { return m.InRoot(handler.SysRoot, p) })
-		if err == nil && info.Mode.IsRegular() {
-			return p, ""
+		switch {
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
+			why += p + ": " + err.Error() + "; "
+		case err == nil && info.Mode.IsRegular() && file == "":
+			file = p
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return "", err.Error()
-		}
+	}
+	if why != "" || file != "" {
+		return file, strings.TrimSuffix(why, "; ")
 	}
 	if medium {
 		return "", "holds none of " + strings.Join(names, ", ") + " in " + dir

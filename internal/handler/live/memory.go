@@ -192,7 +192,7 @@ func (h *Handler) unpack(t *ueventd.Task, from image) (devspec.Spec, ueventd.Out
 	if err := h.step(t, machine.Mount{Source: unpacked, Target: handler.SysRoot, Flags: move}); err != nil {
 		return h.fail(err.Error(), "look at the kernel's messages (dmesg)")
 	}
-	h.levels, h.image, h.o.file = maxLevels, nil, ""
+	h.image = nil
 	return devspec.Spec{}, ueventd.Outcome{}, true
 }
 
