@@ -20,6 +20,8 @@ type disc struct {
 	Image string // where the image is on the disc
 	// Nested: the image has an ext4 in it, LiveOS/rootfs.img, and not the root.
 	Nested bool
+	// Tree is the root; "" is the tiny one.
+	Tree string
 	// File is where on the ext4 On the disc is written as a file; "" is On
 	// itself.
 	File string
@@ -33,7 +35,7 @@ func (s disc) plan(p *planner) error {
 	const tree, top, outer, iso = "/tmp/live-root", "/tmp/live-disc", "/tmp/live-outer", "/tmp/live.iso"
 	p.do("@mkdir", tree)
 	p.do("@mkdir", top+path.Dir(s.Image))
-	if err := p.fill(tree, tiny); err != nil {
+	if err := p.fill(tree, s.content()); err != nil {
 		return err
 	}
 	packed := tree
@@ -43,7 +45,11 @@ func (s disc) plan(p *planner) error {
 		p.do("mke2fs", "-q", "-F", "-t", "ext4", "-U", uuid, "-E", "hash_seed="+uuid+",lazy_itable_init=0,lazy_journal_init=0", "-d", tree, outer+"/LiveOS/rootfs.img", "24M")
 		packed = outer
 	}
-	p.do("mksquashfs", packed, top+s.Image, "-noappend", "-quiet", "-no-progress", "-all-time", "0", "-mkfs-time", "0")
+	argv := []string{"mksquashfs", packed, top + s.Image, "-noappend", "-quiet", "-no-progress", "-all-time", "0", "-mkfs-time", "0"}
+	if s.Tree != "" { // an emulated machine takes minutes for what is smaller
+		argv = append(argv, "-comp", "lz4")
+	}
+	p.do(argv...)
 	p.do("genisoimage", "-quiet", "-R", "-V", s.Label, "-o", iso, top)
 	p.do("implantisomd5", "--force", iso)
 	if s.File == "" {
@@ -55,6 +61,14 @@ func (s disc) plan(p *planner) error {
 		p.do("@remove", d)
 	}
 	return nil
+}
+
+// content is what the image holds.
+func (s disc) content() Content {
+	if s.Tree == "" {
+		return tiny
+	}
+	return Content{Tree: s.Tree}
 }
 
 // LiveDisc has its root in a squashfs, LiveNested in an ext4 in one, as dracut's
@@ -77,6 +91,13 @@ var (
 var LiveBoot = Layout{Name: "live-boot", Disks: one(32), Steps: []Step{
 	disc{On: "d0", Label: "DEBIAN", Image: "/live/filesystem.squashfs"},
 }}
+
+// LiveDebian is the same with a whole Debian of a suite.
+func LiveDebian(suite string) Layout {
+	return Layout{Name: suite + "-live", Disks: one(400), Steps: []Step{
+		disc{On: "d0", Label: "DEBIAN", Image: "/live/filesystem.squashfs", Tree: suite},
+	}}
+}
 
 // LiveFile is a disk with a disc in a file, beside another one that is none.
 var LiveFile = Layout{Name: "live-file", Disks: []Disk{{"e0", 32}, {"e1", 64}}, Steps: []Step{

@@ -109,8 +109,10 @@ func newJob(ctx context.Context, l Layout, trees map[string][]string, cache stri
 		switch f := s.(type) {
 		case FS:
 			name = f.Content.Tree
-		case imageFile, disc: // which put one into a file
+		case imageFile: // which puts one into a file
 			name = tiny.Tree
+		case disc:
+			name = f.content().Tree
 		}
 		if name != "" && trees[name] == nil {
 			t, err := tree(ctx, name)

@@ -1,6 +1,10 @@
 package e2e
 
-import "firstlight/test/disks"
+import (
+	"time"
+
+	"firstlight/test/disks"
+)
 
 // live are roots in images: on a medium, in a file of a disk, in the initramfs.
 func live() []Scenario {
@@ -33,6 +37,9 @@ func live() []Scenario {
 			Boots: once(Want{Root: over, Mounts: []string{"/run/initramfs/isoscan /dev/vdb ext4 ro,.*", "/run/initramfs/live /dev/loop0 iso9660 ro,.*"}})},
 		medium("live-boot", "boot=live components", disks.LiveBoot, Want{Root: "overlay overlay", RootOptions: []string{"lowerdir=/run/live/rootfs/filesystem.squashfs"},
 			Mounts: []string{"/run/live/medium /dev/vda iso9660 ro,.*", "/run/live/rootfs/filesystem.squashfs /dev/loop0 squashfs ro,.*", "/run/live/overlay tmpfs-root tmpfs rw,.*"}}),
+		// A whole Debian, with its systemd.
+		{Name: "bookworm-live", Full: true, Packed: true, For: small("iso9660", "live"), Layouts: on(disks.LiveDebian("bookworm")), Memory: 1024, Unchanged: true, Append: "boot=live components",
+			Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true, Root: "overlay overlay", Mounts: []string{"/run/live/medium /dev/vda iso9660 ro,.*"}}}}},
 		full(medium("live-boot-toram", "boot=live toram live-media=/dev/vda", disks.LiveBoot, Want{Root: "overlay overlay"})),
 
 		within("live-in-image", "ro root=live:/root.sfs", Want{Root: over, Mounts: []string{"/run/rootfsbase /dev/loop0 squashfs ro,.*"}}, Include{"/root.sfs", "squashfs"}),
