@@ -31,7 +31,7 @@ var areas = [...]struct{ area, names string }{
 	{"downloaded images", "rd.systemd.pull"},
 	{"live images", "rd.live.debug rd.live.overlay.cowfs rd.live.overlay.size rd.live.overlay.thin" +
 		" rd.live.overlay.nouserconfirmprompt updates live.updates live_locale rdlivedebug persistence persistent fromiso"},
-	{"the changes that an overlay keeps", "rd.overlay.reset rd.overlay.crypt overlay"},
+	{"the changes that an overlay keeps", "rd.overlay.crypt overlay"},
 	{"integrity without encryption", "rd.integrityd integritytab"},
 	{"image pipelines", "pipeline getimage mountfs mountfs_opts overlayfs waitdev ping pipe_retry" +
 		" pipe_verify_sign ksfile noksfile"},
@@ -74,8 +74,8 @@ const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. 
 	" rd.udev.blockdev_read_only" + ofHandlers + " "
 
 // ofHandlers are what a handler of the full /init reads by itself, so that the
-// small one does not carry it: internal/handler/live.
-const ofHandlers = " rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.check rd.writable.fsimg rd.minmem iso_scan/filename" +
+// small one does not carry it: internal/handler/live and overlay.
+const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.check rd.writable.fsimg rd.minmem iso_scan/filename" +
 	" rd.firstlight.sha256 live_media live_media_path toram findiso liveimg live_dir live_ram"
 
 // lookupArea says what a known parameter that is not supported is about.

@@ -119,6 +119,9 @@ type Files interface {
 	WaitSysfs(path, value string) error
 	// Mkdir makes a directory and its parents.
 	Mkdir(path string, mode fs.FileMode) error
+	// Empty removes everything in a directory, and nothing that is mounted in
+	// it. The directory must be below /run.
+	Empty(dir string) error
 	// CopyFile reads a file, as it is seen inside root, to its end, and writes
 	// it to target: a file below /run, or a ramdisk (/dev/ram0, /dev/zram0); ""
 	// has it only read. how is a sum of the constants below. sum is the file's

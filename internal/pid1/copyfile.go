@@ -166,3 +166,26 @@ func readFull(f *sysfile.File, b []byte, at int64) error {
 	}
 	return nil
 }
+
+// Empty implements machine.Files.
+func (files) Empty(dir string) error {
+	if !strings.HasPrefix(dir, "/run/") || path.Clean(dir) != dir {
+		return fmt.Errorf("empty %s: only directories below /run are emptied", dir)
+	}
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("open %s: %w", dir, err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return fmt.Errorf("stat %s: %w", dir, err)
+	}
+	if err := removeBelow(fd, st.Dev); err != nil {
+		return fmt.Errorf("empty %s: %w", dir, err)
+	}
+	return nil
+}

@@ -153,3 +153,20 @@ func (m *Machine) CopyFile(root, file, target string, how int) (string, error) {
 	}
 	return sum, nil
 }
+
+// Empty implements machine.Files.
+func (m *Machine) Empty(dir string) error {
+	if f := m.fault(OperationFails, "empty "+dir); f != nil {
+		return f.err()
+	}
+	x, inside, ok := m.below(dir)
+	if !ok {
+		return nil
+	}
+	for p := range x.content.Files {
+		if strings.HasPrefix(p, inside+"/") {
+			delete(x.content.Files, p)
+		}
+	}
+	return nil
+}

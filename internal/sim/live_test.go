@@ -275,3 +275,21 @@ func TestRAMDiskFamily(t *testing.T) {
 		return ""
 	})
 }
+
+// Only what an overlay has kept is forgotten, and only when that is asked for.
+func TestAnOverlayForgets(t *testing.T) {
+	for cmdline, left := range map[string]bool{"": true, "rd.overlay.reset=0": true, "rd.overlay.reset": false, "rd.live.overlay.reset=1": false,
+		"rd.overlay.reset rd.overlay.readonly": true} {
+		d := changesDisk()
+		d.Files = map[string]string{"/overlayfs/etc/x": "kept", "/home/y": "a person's"}
+		m := full("rw root=LABEL=root rd.overlay=UUID="+changesUUID+" "+cmdline, volatileRoot(), d)
+		boot(t, m)
+		covered(t, m, "LiveOS_rootfs")
+		if got := d.Files["/overlayfs/etc/x"] != ""; got != left {
+			t.Errorf("%s: kept %v", cmdline, got)
+		}
+		if d.Files["/home/y"] == "" {
+			t.Errorf("%s: what is no overlay's is gone", cmdline)
+		}
+	}
+}

@@ -106,6 +106,11 @@ var LiveFile = Layout{Name: "live-file", Disks: []Disk{{"e0", 32}, {"e1", 64}}, 
 	disc{On: "e1", Label: "LIVE", Image: "/LiveOS/squashfs.img", File: "isos/live.iso"},
 }}
 
+// Kept has what an overlay has kept, an init that leads nowhere.
+var Kept = Layout{Name: "kept", Disks: blank(64, "c0"), Steps: []Step{
+	FS{On: "c0", Type: "ext4", Label: "KEPT", Content: Content{Files: []File{{Path: "overlayfs/usr/sbin/init", Link: "/nowhere"}, {Path: "ovlwork", Dir: true}}}},
+}}
+
 // Packed makes a file with a whole root in it, with tools of the host: an
 // "ext4", a "squashfs", or a "tar.zst".
 func Packed(ctx context.Context, format, file string) error {

@@ -42,6 +42,10 @@ func live() []Scenario {
 			Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true, Root: "overlay overlay", Mounts: []string{"/run/live/medium /dev/vda iso9660 ro,.*"}}}}},
 		full(medium("live-boot-toram", "boot=live toram live-media=/dev/vda", disks.LiveBoot, Want{Root: "overlay overlay"})),
 
+		// A link of an earlier boot hides the init: without the reset nothing starts.
+		{Name: "overlay-reset", Full: true, For: small("ext4", "overlay"), Layouts: on(disks.Plain, disks.Kept), Append: "rw rd.overlay=LABEL=KEPT rd.overlay.reset " + uuid(disks.Plain.FSUUID("root")),
+			Boots: once(Want{Root: over, RootOptions: []string{"upperdir=/run/initramfs/overlayfs/overlayfs"}, Mounts: []string{"/run/initramfs/overlayfs /dev/vdb ext4 rw,.*"}, Console: []Seen{see("are forgotten")}})},
+
 		within("live-in-image", "ro root=live:/root.sfs", Want{Root: over, Mounts: []string{"/run/rootfsbase /dev/loop0 squashfs ro,.*"}}, Include{"/root.sfs", "squashfs"}),
 		with(within("live-archive", "rw root=live:/root.tar.zst", Want{Root: "live tmpfs", RootOptions: []string{"rw"}}, Include{"/root.tar.zst", "tar.zst"}), "live-archive"),
 		with(within("live-archive-too-large", "rw root=live:/root.tar.zst rd.minmem=4000"+off, Want{NoBoot: true, Console: []Seen{see("does not fit into memory")}}, Include{"/root.tar.zst", "tar.zst"}), "live-archive"),
