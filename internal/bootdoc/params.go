@@ -11,7 +11,7 @@ var sections = []section{
 		{"rw", "rw", "Mount the root writable."},
 		{"readonly", "readonly=BOOL", "The same as ro or rw."},
 		{"zfs", "zfs=DATASET", "A root on ZFS; not supported yet, and reported."},
-		{"boot", "boot=local|live|casper", "What the root is. With live or casper it is an image on a medium, see below. Anything else is not supported yet, and reported."},
+		{"boot", "boot=local|live|casper", "What the root is. With live or casper it is an image on a medium, see below; what the scripts of casper do to the root besides is not done. Anything else is not supported yet, and reported."},
 		{"rootonly", "rootonly[=BOOL]", "Mount the root alone, not /usr nor what the real root's fstab asks for."},
 		{"mount.usr", "mount.usr=DEVICE", "The filesystem of /usr, if the real root's fstab does not name it. gpt-auto with root=gpt-auto is the partition of its type on the same disk."},
 		{"mount.usrfstype", "mount.usrfstype=TYPE", "Its type; default that of the root."},
