@@ -25,7 +25,7 @@ func live() []Scenario {
 			Mounts: []string{"/run/initramfs/live /dev/vda iso9660 ro,.*", "/run/rootfsbase /dev/loop0 squashfs ro,.*"}}),
 		// The medium is not needed any more.
 		medium("live-disc-ram", "ro root=LABEL=LIVE rd.live.image rd.live.ram", disc, Want{Root: over,
-			Mounts: []string{"/run/initramfs/memory0 live tmpfs .*", "/run/rootfsbase /dev/loop0 squashfs ro,.*"}, Trace: []string{"unmount /run/initramfs/live"}}),
+			Mounts: []string{"/run/initramfs/memory0 live tmpfs .*", "/run/rootfsbase /dev/loop0 squashfs ro,.*"}}),
 		full(medium("live-disc-verified", "ro root=live:LABEL=LIVE rd.live.check", disc, Want{Root: over})),
 		medium("live-disc-damaged", "ro root=live:LABEL=LIVE rd.live.check"+off, disks.LiveDamaged, Want{NoBoot: true, Console: []Seen{see("is damaged")}}),
 		medium("live-disc-too-large", "ro root=live:LABEL=LIVE rd.live.ram rd.minmem=4000"+off, disc, Want{NoBoot: true, Console: []Seen{see("is to be in memory"), see("rd.minmem=")}}),
