@@ -35,12 +35,12 @@ func live() []Scenario {
 			Mounts: []string{"/run/initramfs/memory1 live tmpfs .*"}}), "ext4"),
 		{Name: "live-iso-file", For: small("iso9660", "live"), Features: []string{"ext4"}, Layouts: on(stick), Unchanged: true, Append: "ro root=live:CDLABEL=LIVE iso-scan/filename=/isos/live.iso",
 			Boots: once(Want{Root: over, Mounts: []string{"/run/initramfs/isoscan /dev/vdb ext4 ro,.*", "/run/initramfs/live /dev/loop0 iso9660 ro,.*"}})},
-		medium("live-boot", "boot=live components", disks.LiveBoot, Want{Root: "overlay overlay", RootOptions: []string{"lowerdir=/run/live/rootfs/filesystem.squashfs"},
+		medium("live-boot", "boot=live components", disks.LiveBoot, Want{Root: "overlay overlay", Argv: []string{"components"}, RootOptions: []string{"lowerdir=/run/live/rootfs/filesystem.squashfs"},
 			Mounts: []string{"/run/live/medium /dev/vda iso9660 ro,.*", "/run/live/rootfs/filesystem.squashfs /dev/loop0 squashfs ro,.*", "/run/live/overlay tmpfs-root tmpfs rw,.*"}}),
 		// A whole Debian, with its systemd.
 		{Name: "bookworm-live", Full: true, Packed: true, For: small("iso9660", "live"), Layouts: on(disks.LiveDebian("bookworm")), Memory: 1024, Unchanged: true, Append: "boot=live components",
 			Boots: []Boot{{Limit: 6 * time.Minute, Want: Want{Debian: true, Root: "overlay overlay", Mounts: []string{"/run/live/medium /dev/vda iso9660 ro,.*"}}}}},
-		full(medium("live-boot-toram", "boot=live toram live-media=/dev/vda", disks.LiveBoot, Want{Root: "overlay overlay"})),
+		full(medium("live-boot-toram", "boot=live toram live-media=/dev/vda", disks.LiveBoot, Want{Root: "overlay overlay", Argv: []string{"toram"}})),
 
 		// A link of an earlier boot hides the init: without the reset nothing starts.
 		{Name: "overlay-reset", Full: true, For: small("ext4", "overlay"), Layouts: on(disks.Plain, disks.Kept), Append: "rw rd.overlay=LABEL=KEPT rd.overlay.reset " + uuid(disks.Plain.FSUUID("root")),
