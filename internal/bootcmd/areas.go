@@ -29,11 +29,9 @@ var areas = [...]struct{ area, names string }{
 		" nvmf.nonvmf nvmf.nonbft nvmf.nostatic nvmf_hostnqn nvmf_hostid nvmf_nonvmf nvmf_nostatic" +
 		" nvmf_nonbft nvmf_connect nvmf_discover"},
 	{"downloaded images", "rd.systemd.pull"},
-	{"live images", "rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.debug rd.live.check" +
-		" rd.live.overlay.cowfs rd.live.overlay.size rd.live.overlay.thin" +
-		" rd.live.overlay.nouserconfirmprompt rd.writable.fsimg rd.minmem iso_scan/filename updates" +
-		" live.updates liveimg live_dir live_ram live_locale rdlivedebug"},
-	{"the changes that an overlay keeps", "rd.overlay.reset rd.overlay.crypt overlay"},
+	{"live images", "rd.live.debug rd.live.overlay.cowfs rd.live.overlay.size rd.live.overlay.thin" +
+		" rd.live.overlay.nouserconfirmprompt updates live.updates live_locale rdlivedebug persistence persistent fromiso"},
+	{"the changes that an overlay keeps", "rd.overlay.crypt overlay"},
 	{"integrity without encryption", "rd.integrityd integritytab"},
 	{"image pipelines", "pipeline getimage mountfs mountfs_opts overlayfs waitdev ping pipe_retry" +
 		" pipe_verify_sign ksfile noksfile"},
@@ -73,7 +71,12 @@ const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. 
 	" hostname LANG BOOT_IMAGE initrd rdinit loglevel resumewait resumedelay all_generic_ide nolkrg noearlylkrg" +
 	" lkrg. rd_depmod rd_preload_modules rduevent_timeout rdacct rdcopystate rd.splash" +
 	" rd.udev.children_max rd.udev.exec_delay rd.udev.event_timeout rd.udev.timeout_signal" +
-	" rd.udev.blockdev_read_only rd.bcache rd.bcache.degraded "
+	" rd.udev.blockdev_read_only rd.bcache rd.bcache.degraded" + ofHandlers + " "
+
+// ofHandlers are what a handler of the full /init reads by itself, so that the
+// small one does not carry it: internal/handler/live and overlay.
+const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.check rd.writable.fsimg rd.minmem iso_scan/filename" +
+	" rd.firstlight.sha256 live_media live_media_path toram findiso liveimg live_dir live_ram"
 
 // lookupArea says what a known parameter that is not supported is about.
 func lookupArea(name string) (area string, ok bool) {

@@ -121,6 +121,7 @@ const (
 	OverlayRun                 // rd.overlay: dracut's places below /run
 	OverlayMedia               // overlayroot=: /media/root-ro and /media/root-rw
 	OverlaySystemd             // systemd.volatile=overlay
+	OverlayLive                // boot=live: /run/live/rootfs/filesystem.squashfs and /run/live/overlay
 	OverlayUsr                 // systemd.volatile=yes: an empty root, with the /usr of the real one
 )
 

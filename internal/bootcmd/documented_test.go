@@ -147,11 +147,21 @@ func TestEveryDocumentedParameterIsKnown(t *testing.T) {
 		case told && changed, changed:
 		case told:
 			t.Errorf("%s is reported, but not in the configuration", text)
-		case isElsewhere(name), strings.Contains(same, " "+text+" "):
+		case isElsewhere(name), isElsewhere(meaning(name)), strings.Contains(same, " "+text+" "):
 		default:
 			t.Errorf("%s has no effect, and nobody is told", text)
 		}
 	}
+}
+
+// meaning is the name that an old one stands for.
+func meaning(name string) string {
+	for _, a := range aliases {
+		if sameName(a.old, name) {
+			return a.name
+		}
+	}
+	return name
 }
 
 // Every name in the tables is one that a test above uses, or an old spelling

@@ -3,7 +3,7 @@ package bootcmd
 import "strings"
 
 // Names returns every parameter that has an effect, in the table's order, by
-// the name that documents give it.
+// the name that documents give it, and then those that handlers read.
 func Names() []string {
 	out := make([]string, 0, len(table)+len(rare))
 	for i := range table {
@@ -11,6 +11,9 @@ func Names() []string {
 	}
 	for i := range rare {
 		out = append(out, rare[i].name)
+	}
+	for name := range strings.FieldsSeq(ofHandlers) {
+		out = append(out, strings.ReplaceAll(name, "_", "-"))
 	}
 	return out
 }

@@ -32,8 +32,8 @@ var table = [...]struct {
 		}
 	}},
 	{"boot", func(p *parser) {
-		if p.arg.Value != "" && p.arg.Value != "local" {
-			p.notYet("boot scripts and FIPS mode")
+		if !hasWord("live casper local", p.arg.Value) && p.arg.Value != "" { // the first two are for internal/handler/live
+			p.notYet("boot scripts, FIPS")
 		}
 	}},
 	{"rootonly", func(p *parser) { p.bool(&p.c.RootOnly) }},

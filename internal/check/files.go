@@ -409,3 +409,27 @@ func (w *world) rootFstab() []fstab.Entry {
 	}
 	return nil
 }
+
+// CopyFile implements machine.Files. Of what is on disks a snapshot has only
+// what a boot reads, and of the image's own files everything.
+func (w *world) CopyFile(root, file, target string, how int) (string, error) {
+	if _, err := w.InRoot(root, file); err != nil {
+		return "", err
+	}
+	if how&machine.CopySum != 0 {
+		w.unsure = addOnce(w.unsure, "the sum of "+file+" is not known")
+	}
+	switch {
+	case strings.HasPrefix(target, "/dev/"):
+		return "", w.fillRAM(target, path.Join(root, file))
+	case target != "":
+		if w.copied == nil {
+			w.copied = map[string]string{}
+		}
+		w.copied[target] = path.Join(root, file)
+	}
+	return "", nil
+}
+
+// Empty implements machine.Files: what is removed is nothing that a boot needs.
+func (w *world) Empty(string) error { return nil }

@@ -1,7 +1,9 @@
 package check
 
 import (
+	"bytes"
 	"fmt"
+	"io/fs"
 	"path"
 	"strconv"
 	"strings"
@@ -82,39 +84,45 @@ func (w *world) overlaid(m machine.Mount) *mounted {
 	return over
 }
 
-// Loop implements machine.Storage. What is in the file is what the loop device
-// showed that the snapshot has of it.
+// loopMajor is the device number of loop devices (Documentation/admin-guide/
+// devices.txt of Linux).
+const loopMajor = 7
+
+// Loop implements machine.Storage. What is in a file of the image is known, and
+// what is in one of a disk as far as the snapshot was taken while it was such a
+// device.
 func (w *world) Loop(root, file string, offset uint64, readOnly bool) (string, error) {
 	if !w.modules.there("loop") {
 		return "", fmt.Errorf("make %s a block device: %w", file, unix.ENOENT)
 	}
-	at, e, err := w.find(root, file)
-	if err != nil {
-		w.miss(root, at, err)
-		return "", fmt.Errorf("open %s in %s: %w", file, root, err)
+	full := path.Join(root, file)
+	source, copied := w.copied[full]
+	if !copied {
+		source = full
 	}
-	if e.Mode&cpio.TypeMask != cpio.TypeRegular {
-		return "", fmt.Errorf("%s in %s is not a regular file", file, root)
+	number := uint32(0)
+	for w.disks["/dev/loop"+strconv.Itoa(int(number))] != nil {
+		number++
 	}
-	if offset >= uint64(e.Size) {
-		return "", fmt.Errorf("%s ends before byte %d, with which the root should begin", file, offset)
-	}
+	name := "loop" + strconv.Itoa(int(number))
+	d := &disk{w: w, name: name, devpath: "/devices/virtual/block/" + name, major: loopMajor, minor: number}
 	origin := w.backedBy(file)
-	if origin == "" {
-		w.unknown = addOnce(w.unknown, "what is in the file "+file+" is not known: it was no block device when the snapshot was taken")
-		return "", fmt.Errorf("what is in %s: %w", file, errHidden)
+	if w.ofImage(d, source) {
+		d.origin = origin
+	} else {
+		if !copied {
+			if err := w.loopable(root, file, offset); err != nil {
+				return "", err
+			}
+		}
+		if origin == "" {
+			w.unknown = addOnce(w.unknown, "what is in the file "+file+" is not known: it was no block device when the snapshot was taken")
+			return "", fmt.Errorf("what is in %s: %w", file, errHidden)
+		}
+		d.holding(origin)
+		d.size = d.contentSize()
 	}
-	name, minor := "", uint32(0)
-	for name == "" || w.disks["/dev/"+name] != nil {
-		name = fmt.Sprintf("loop%d", minor)
-		minor++
-	}
-	d := &disk{w: w, name: name, devpath: "/devices/virtual/block/" + name, major: loopMajor, minor: minor - 1}
-	w.stack(d, map[string]string{"loop/backing_file": path.Join(root, file)})
-	d.holding(origin)
-	if d.content != nil {
-		d.size = d.content.Size
-	}
+	w.stack(d, map[string]string{"loop/backing_file": full})
 	w.live.Set(d.devpath+"/size", strconv.FormatInt(d.size>>9, 10))
 	if readOnly {
 		w.live.Set(d.devpath+"/ro", "1")
@@ -124,8 +132,20 @@ func (w *world) Loop(root, file string, offset uint64, readOnly bool) (string, e
 	return d.node(), nil
 }
 
-// loopMajor is the major number of loop devices.
-const loopMajor = 7
+// loopable says why a file of a mounted filesystem cannot be a loop device.
+func (w *world) loopable(root, file string, offset uint64) error {
+	at, e, err := w.find(root, file)
+	switch {
+	case err != nil:
+		w.miss(root, at, err)
+		return fmt.Errorf("open %s in %s: %w", file, root, err)
+	case e.Mode&cpio.TypeMask != cpio.TypeRegular:
+		return fmt.Errorf("%s in %s is not a regular file", file, root)
+	case offset >= uint64(e.Size):
+		return fmt.Errorf("%s ends before byte %d, with which the root should begin", file, offset)
+	}
+	return nil
+}
 
 // backedBy finds the loop device of the snapshot that shows a file: where its
 // filesystem was mounted then does not matter.
@@ -133,9 +153,88 @@ func (w *world) backedBy(file string) string {
 	names, _ := w.snap.Sys.List("/class/block")
 	for _, n := range names {
 		v, err := w.snap.Sys.Read("/class/block/" + n + "/loop/backing_file")
+		v = strings.TrimSuffix(v, " (deleted)")
 		if err == nil && (v == file || strings.HasSuffix(v, path.Clean("/"+file))) {
 			return n
 		}
 	}
 	return ""
+}
+
+// ofImage gives the disk the content of a file of the image, if that is one.
+func (w *world) ofImage(d *disk, file string) bool {
+	if m, _ := w.within(file); m != nil {
+		return false
+	}
+	data, err := w.im.content(file)
+	if err != nil {
+		return false
+	}
+	d.size = int64(len(data)) &^ 511
+	d.lower = bytes.NewReader(data).ReadAt
+	return true
+}
+
+// contentSize is the size of what the snapshot has of the disk, in bytes.
+func (d *disk) contentSize() int64 {
+	if d.content == nil {
+		return 0
+	}
+	return d.content.Size
+}
+
+// ramdisks makes the devices that a driver brings along: those of memory.
+func (w *world) ramdisks(names []string) {
+	cfg, _ := w.im.config(w.cfg.Cmdline)
+	for _, module := range names {
+		name, size := "", int64(0)
+		switch module {
+		case "brd":
+			name, size = "ram0", 16<<20 // CONFIG_BLK_DEV_RAM_SIZE of Debian's kernels
+			for _, p := range cfg.Modules.Params["brd"] {
+				if kib, ok := strings.CutPrefix(p, "rd_size="); ok {
+					if n, err := strconv.ParseInt(kib, 10, 40); err == nil {
+						size = n << 10
+					}
+				}
+			}
+		case "zram":
+			name = "zram0"
+		default:
+			continue
+		}
+		d := &disk{w: w, name: name, devpath: "/devices/virtual/block/" + name, size: size, major: 1, why: "it is empty memory"}
+		if module == "zram" {
+			d.major = 254
+		}
+		if w.disks[d.node()] != nil {
+			continue
+		}
+		d.lower = func(p []byte, _ int64) (int, error) { clear(p); return len(p), nil }
+		w.stack(d, map[string]string{"disksize": "0"})
+		w.live.Set(d.devpath+"/size", strconv.FormatInt(size>>9, 10))
+		w.uevent("add", d.devpath)
+	}
+}
+
+// fillRAM copies a file of the image to a ramdisk.
+func (w *world) fillRAM(node, file string) error {
+	d := w.disks[node]
+	if d == nil {
+		return fmt.Errorf("open %s: %w", node, fs.ErrNotExist)
+	}
+	room := d.size
+	if text, err := w.live.Read(d.devpath + "/disksize"); err == nil && text != "0" {
+		room, _ = strconv.ParseInt(text, 10, 62)
+	}
+	if !w.ofImage(d, file) {
+		return fmt.Errorf("%s: a snapshot does not have what is in this file", file)
+	}
+	if d.size > room {
+		return fmt.Errorf("%s: %w", node, unix.ENOSPC)
+	}
+	if w.snap.Sys.Exists("/class/block/" + d.name) {
+		d.origin = d.name
+	}
+	return nil
 }

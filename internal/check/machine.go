@@ -38,6 +38,7 @@ type world struct {
 	scanned map[string]bool
 	links   map[string]string
 	written map[string][]byte // files below /run
+	copied  map[string]string // what lies where as the copy of a file, by its path
 	events  []*uevent.Message // to be delivered
 	typed   map[string]bool   // UUIDs of LUKS devices whose passphrase was asked for
 	slow    time.Duration     // how long the operation under way takes
@@ -108,6 +109,9 @@ func (w *world) LoadAlias(alias string) (int, error) {
 // the loader alone calls.
 func (w *world) Load(names ...string) error {
 	err := w.modules.loadNames(w.hasFilesystem, names...)
+	if err == nil {
+		w.ramdisks(names)
+	}
 	w.devices.settle()
 	return err
 }

@@ -57,6 +57,14 @@ func (d *detector) parameters() {
 		switch strings.ReplaceAll(name, "_", "-") {
 		case "root":
 			root = strings.Trim(value, `"`)
+		case "boot":
+			if value == "live" || value == "casper" {
+				d.fact("layer:live", why)
+			}
+		case "rd.live.image", "liveimg":
+			if value != "0" && value != "no" {
+				d.fact("layer:live", why)
+			}
 		case "loop":
 			if path.IsAbs(value) {
 				d.fact("layer:loop", why)
@@ -68,6 +76,10 @@ func (d *detector) parameters() {
 		}
 	}
 	switch {
+	case strings.HasPrefix(root, "live:"):
+		d.fact("layer:live", "the kernel's command line has root="+root)
+	case strings.HasPrefix(root, "/dev/ram"), strings.HasPrefix(root, "/dev/zram"):
+		d.fact("layer:ramdisk", "the kernel's command line has root="+root)
 	case strings.HasPrefix(root, "gpt-auto"):
 		d.fact("need:gpt-auto", "the kernel's command line has root="+root)
 	case root == "" && d.s.Sys.Exists("/firmware/efi"):

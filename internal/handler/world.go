@@ -136,10 +136,14 @@ type World struct {
 	// Lower is where the root below is mounted, for who wants its fstab and
 	// not that of an empty root that covers it; "" for none.
 	Lower string
-	// OnLoop makes the file that loop= names a block device, and moves the
-	// filesystem that it is in, which is mounted as the root, out of the way;
-	// ok as for Cover. nil: this /init cannot.
+	// OnLoop makes a file in what is mounted as the root so far a block device,
+	// and moves what it is in out of the way; ok as for Cover. It is called
+	// again for what is in that device, until it returns no device: the root is
+	// what is mounted then. nil: this /init cannot.
 	OnLoop func(t *ueventd.Task) (device devspec.Spec, out ueventd.Outcome, ok bool)
+	// Medium: what root= names only has the root in it, and is not written to.
+	// NoBase: nothing is named, and OnLoop is called with nothing mounted yet.
+	Medium, NoBase bool
 
 	copies  map[string]origin // snapshots; see CopyOf
 	leaving bool              // the real system is being started, or the machine stopped

@@ -119,7 +119,21 @@ type Files interface {
 	WaitSysfs(path, value string) error
 	// Mkdir makes a directory and its parents.
 	Mkdir(path string, mode fs.FileMode) error
+	// Empty removes everything in a directory, and nothing that is mounted in
+	// it. The directory must be below /run.
+	Empty(dir string) error
+	// CopyFile reads a file, as it is seen inside root, to its end, and writes
+	// it to target: a file below /run, or a ramdisk (/dev/ram0, /dev/zram0); ""
+	// has it only read. how is a sum of the constants below. sum is the file's
+	// SHA-256 in hexadecimal, where it was asked for.
+	CopyFile(root, file, target string, how int) (sum string, err error)
 }
+
+// Ways to copy a file.
+const (
+	CopySum  = 1 << iota // its sum is wanted
+	CopyGive             // its memory is given back on the way, so that nothing is left in it
+)
 
 // Mount is one mount(2).
 type Mount struct {

@@ -185,6 +185,7 @@ func (m *Machine) Load(names ...string) error {
 			if m.fault(DriverMissing, name) != nil {
 				return fmt.Errorf("%s: %w", name, machine.ErrNoModule)
 			}
+			m.ramdisk(name)
 			continue
 		}
 		found := m.kmod.find(name)

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,12 @@ import (
 // fsAt returns the filesystem that a path of the tree below root is on, and
 // the path inside it.
 func (m *Machine) fsAt(root, p string) (*Disk, string) {
+	if root == "/" {
+		if x, inside, ok := m.below(p); ok {
+			return x.content, path.Clean("/" + inside)
+		}
+		return &Disk{Files: m.Initramfs}, p
+	}
 	var best *Disk
 	rest, depth := p, 0
 	for at, x := range m.mounted {
@@ -79,7 +86,7 @@ func (m *Machine) InRoot(root, p string) (machine.FileInfo, error) {
 	if err != nil {
 		return machine.FileInfo{}, err
 	}
-	info := machine.FileInfo{Path: where, Mode: 0o644, Size: int64(len(content))}
+	info := machine.FileInfo{Path: where, Mode: 0o644, Size: m.sizeOf(content)}
 	if dir {
 		info.Mode = fs.ModeDir | 0o755
 	} else if strings.HasPrefix(content, "#!") {
@@ -95,4 +102,71 @@ func (m *Machine) ReadInRoot(root, p string, _ int64) ([]byte, error) {
 		err = errors.New("is a directory")
 	}
 	return []byte(content), err
+}
+
+// sizeOf is the size of a file with that content, which may stand for an image.
+func (m *Machine) sizeOf(content string) int64 {
+	if image := m.Images[content]; image != nil {
+		return image.size()
+	}
+	return int64(len(content))
+}
+
+// CopyFile implements machine.Files. A copy of an image is another device than
+// the image itself: what is written to one is not seen in the other.
+func (m *Machine) CopyFile(root, file, target string, how int) (string, error) {
+	if f := m.fault(OperationFails, "copy "+file); f != nil {
+		return "", f.err()
+	}
+	where, content, dir, err := m.find(root, file)
+	if err != nil {
+		return "", err
+	}
+	if dir {
+		return "", fmt.Errorf("%s is not a regular file", where)
+	}
+	sum := fmt.Sprintf("%x", sha256.Sum256([]byte(content)))
+	image := m.Images[content]
+	switch {
+	case target == "":
+		return sum, nil
+	case strings.HasPrefix(target, "/dev/"):
+		d := m.disks[target]
+		if d == nil || image == nil {
+			return "", fmt.Errorf("open %s: %w", target, fs.ErrNotExist)
+		}
+		d.Content, d.Files, d.FSType = image.Content, image.Files, image.FSType
+	default:
+		x, inside, ok := m.below(target)
+		if !ok || x.device != nil {
+			return "", fmt.Errorf("sim: %s is not in memory: %w", target, fs.ErrNotExist)
+		}
+		if image != nil {
+			twin := *image
+			m.Images[content+" copy"] = &twin
+			content += " copy"
+		}
+		x.content.Files[inside] = content
+	}
+	if how&machine.CopyGive != 0 {
+		m.Initramfs[file] = ""
+	}
+	return sum, nil
+}
+
+// Empty implements machine.Files.
+func (m *Machine) Empty(dir string) error {
+	if f := m.fault(OperationFails, "empty "+dir); f != nil {
+		return f.err()
+	}
+	x, inside, ok := m.below(dir)
+	if !ok {
+		return nil
+	}
+	for p := range x.content.Files {
+		if strings.HasPrefix(p, inside+"/") {
+			delete(x.content.Files, p)
+		}
+	}
+	return nil
 }

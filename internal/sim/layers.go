@@ -137,3 +137,26 @@ func (m *Machine) Loop(root, file string, offset uint64, readOnly bool) (string,
 	m.plugged(image)
 	return image.Node(), nil
 }
+
+// ramdisk makes the device appear that a driver of ramdisks brings along: it
+// has a size, or waits for one.
+func (m *Machine) ramdisk(module string) {
+	d := &Disk{Size: 16 << 20, major: 1}
+	switch module {
+	case "brd":
+		d.Name = "ram0"
+	case "zram":
+		d.Name, d.major = "zram0", 254
+	default:
+		return
+	}
+	if m.disks["/dev/"+d.Name] != nil {
+		return
+	}
+	if m.RAMDisk != 0 {
+		d.Size = m.RAMDisk
+	}
+	d.devpath = "/devices/virtual/block/" + d.Name
+	m.plugged(d)
+	m.sys.put(m.sys.place(d.devpath), "/disksize", "0")
+}

@@ -136,7 +136,12 @@ func (m *Machine) Stop(how machine.Power) error {
 }
 
 // Memory implements machine.System.
-func (m *Machine) Memory() (uint64, error) { return 1 << 30, nil }
+func (m *Machine) Memory() (uint64, error) {
+	if m.Free != 0 {
+		return m.Free, nil
+	}
+	return 1 << 30, nil
+}
 
 // FreeMemory implements machine.System.
 func (m *Machine) FreeMemory() {}

@@ -99,6 +99,9 @@ func TestARootThatCannotBeCoveredIsNotUsed(t *testing.T) {
 		"a kind that is not supported": func(m *sim.Machine) {
 			m.Cmdline = "root=LABEL=root rd.shell=0 rd.emergency=poweroff overlayroot=crypt:dev=/dev/vdb"
 		},
+		"changes that are encrypted": func(m *sim.Machine) {
+			m.Cmdline = "root=LABEL=root rd.shell=0 rd.emergency=poweroff rd.overlay.crypt=/dev/vdb"
+		},
 		"no device": func(m *sim.Machine) { m.Cmdline += "=UUID=" + keyUUID },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -72,6 +72,13 @@ type Machine struct {
 	// Images are the filesystems in files of disks, by what Disk.Files says is
 	// the content of the file.
 	Images map[string]*Disk
+	// Initramfs are files of the image that operations see as those of "/":
+	// their content, which Images explains.
+	Initramfs map[string]string
+	// RAMDisk is how large the driver makes ramdisks, in bytes; 0 is 16 MiB.
+	RAMDisk int64
+	// Free is the memory that is available, in bytes; 0 is 1 GiB.
+	Free uint64
 	// Programs are helpers of the image by their path.
 	Programs map[string]func(m *Machine, args []string) machine.Exit
 	// Wrap returns what operations see instead of the machine, which it is

@@ -212,8 +212,8 @@ func (t *taker) blocks() {
 func (t *taker) block(name string) *Block {
 	dir := "/class/block/" + name
 	for _, kind := range [...]string{"loop", "ram", "zram", "nbd"} {
-		// A root may be in a file (loop=), but not in one that has none.
-		if strings.HasPrefix(name, kind) && !(kind == "loop" && t.s.Sys.Exists(dir+"/loop/backing_file")) {
+		// A root may be in a file (loop=), but not in a device that has none.
+		if strings.HasPrefix(name, kind) && !t.s.Sys.Exists(dir+"/loop/backing_file") {
 			return nil
 		}
 	}

@@ -139,7 +139,8 @@ func (j job) made() Made {
 // without saying so (pthread_cancel needs libgcc_s).
 var (
 	programs = []string{"mke2fs", "e2fsck", "debugfs", "tune2fs", "resize2fs", "mkfs.xfs", "mkfs.btrfs", "btrfs", "mkfs.vfat",
-		"mkfs.erofs", "mksquashfs", "mkswap", "sfdisk", "sgdisk", "wipefs", "mdadm", "mdmon", "lvm", "cryptsetup", "veritysetup", "integritysetup", "dmsetup", "tcplay", "make-bcache"}
+		"mkfs.erofs", "mksquashfs", "mkswap", "sfdisk", "sgdisk", "wipefs", "mdadm", "mdmon", "lvm", "cryptsetup", "veritysetup", "integritysetup", "dmsetup", "tcplay", "make-bcache",
+		"genisoimage", "implantisomd5"}
 	libraries = []string{"libgcc_s.so.1"}
 	modules   = []string{"virtio_pci", "virtio_scsi", "sd_mod", "ext4", "crc32c_generic", "crc32c_intel", "xfs", "btrfs", "vfat",
 		"nls_cp437", "nls_ascii", "nls_iso8859_1", "dm_mod", "dm_crypt", "dm_mirror", "dm_raid", "dm_thin_pool", "dm_snapshot", "dm_cache", "dm_cache_smq", "dm_writecache", "raid0", "raid1", "raid10", "raid456", "linear",

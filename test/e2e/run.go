@@ -180,6 +180,13 @@ func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir str
 		}
 		argv = append(argv, "--include", src+":"+inc.Path)
 	}
+	for i, root := range s.Roots {
+		src := filepath.Join(dir, fmt.Sprintf("root%d", i))
+		if err := disks.Packed(ctx, root.Data, src); err != nil {
+			return "", err
+		}
+		argv = append(argv, "--include", src+":"+root.Path)
+	}
 	if _, err := host.Run(ctx, argv...); err != nil {
 		return "", err
 	}

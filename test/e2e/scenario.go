@@ -64,6 +64,7 @@ type Scenario struct {
 	Features []string // --feature
 	Include  []Include
 	Programs []Include // that can be executed
+	Roots    []Include // files with a whole root in them; Data is how it is packed (disks.Packed)
 	Append   string    // the kernel's command line after what all have
 	Memory   int       // MiB; 0 is 512
 	// UEFI is a machine with that firmware instead of a BIOS, Store one with

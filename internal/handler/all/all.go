@@ -11,6 +11,7 @@ import (
 	"firstlight/internal/handler/discover"
 	"firstlight/internal/handler/hibernate"
 	"firstlight/internal/handler/integrity"
+	"firstlight/internal/handler/live"
 	"firstlight/internal/handler/looproot"
 	"firstlight/internal/handler/luks"
 	"firstlight/internal/handler/lvm"
@@ -28,12 +29,16 @@ import (
 // that the simulator, check and replay decide as the image would.
 func Handlers() []boot.Register {
 	// What the others ask when they start comes before them.
-	all := []boot.Register{full(func(w *handler.World) func() { hibernate.New(w); return nil })}
+	all := []boot.Register{
+		full(func(w *handler.World) func() { hibernate.New(w); return nil }),
+		full(func(w *handler.World) func() { return live.New(w).Start }),
+	}
 	all = append(all, common(more{volumes: lvmtree.Kinds(), encrypted: luks.NewFull})...)
 	for _, r := range []boot.Register{
 		func(w *handler.World) func() { return discover.New(w).Start },
 		func(w *handler.World) func() { return overlay.New(w).Start },
 		func(w *handler.World) func() { looproot.New(w); return nil },
+		func(w *handler.World) func() { return live.NewRAMDisk(w).Start },
 		func(w *handler.World) func() { mdexternal.New(w); return nil },
 		func(w *handler.World) func() { return bcache.New(w).Start },
 		func(w *handler.World) func() { return verity.New(w).Start },

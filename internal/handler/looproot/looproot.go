@@ -24,8 +24,8 @@ const move = 1 << 13
 
 // Handler makes the file a block device.
 type Handler struct {
-	w     *handler.World
-	moved bool
+	w           *handler.World
+	moved, made bool
 }
 
 // New registers the handler.
@@ -40,6 +40,9 @@ func New(w *handler.World) *Handler {
 // attach is handler.World's OnLoop.
 func (h *Handler) attach(t *ueventd.Task) (devspec.Spec, ueventd.Outcome, bool) {
 	w, l := h.w, h.w.Config.Loop
+	if h.made { // the root is in it, and in no other file
+		return devspec.Spec{}, ueventd.Outcome{}, true
+	}
 	fail := func(text, try string) (devspec.Spec, ueventd.Outcome, bool) {
 		w.SetFact(mount.RootGoal, goal.Fact{Subject: "the root in the file " + l.File, Condition: goal.Blocked, Text: text, Try: try})
 		return devspec.Spec{}, ueventd.WaitFor(text, handler.TopicRetry), false
@@ -63,6 +66,7 @@ func (h *Handler) attach(t *ueventd.Task) (devspec.Spec, ueventd.Outcome, bool) 
 	if err != nil {
 		return fail(err.Error(), "check loop= and that root= names the filesystem with that file")
 	}
+	h.made = true
 	w.Say(handler.Normal, "the root is the file "+l.File+" on "+w.Config.Root.Device.String()+"; that filesystem stays on "+host)
 	return devspec.Spec{Kind: devspec.Path, Value: node}, ueventd.Outcome{}, true
 }

@@ -28,24 +28,29 @@ func (h *Handler) layRoot(t *ueventd.Task) (out ueventd.Outcome, ok bool) {
 	w, l := h.w, &h.layers
 	root, loop := &w.Config.Root, &w.Config.Loop
 	covered := w.CoverAsked() != ""
+	if w.NoBase {
+		l.base = true
+	}
 	if !l.base {
-		// What a file is in is written to as the file is.
-		readOnly := covered || root.ReadOnly && loop.File == ""
+		// What a file is in is written to as the file is, and a medium never.
+		readOnly := covered || w.Medium || root.ReadOnly && loop.File == ""
 		if out, ok = h.layer(t, "root device", root.Device, root.Flags, root.FSTypes, readOnly); !ok {
 			return out, false
 		}
 		l.base = true
 	}
-	if loop.File != "" && !l.file {
+	for w.OnLoop != nil && !l.file {
 		if l.loop.IsZero() {
 			if l.loop, out, ok = w.OnLoop(t); !ok {
 				return out, false
 			}
+			l.file = l.loop.IsZero()
+			continue
 		}
 		if out, ok = h.layer(t, "loop device", l.loop, loop.Flags, loop.FSTypes, covered || root.ReadOnly); !ok {
 			return out, false
 		}
-		l.file = true
+		l.loop = devspec.Spec{}
 	}
 	if covered && !l.covered {
 		if out, ok = w.Cover(t); !ok {

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io/fs"
 	"strconv"
+	"strings"
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
@@ -42,6 +43,11 @@ type Handler struct {
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w, done: map[string]bool{}}
 	w.Cover = h.cover
+	for _, p := range w.Config.Params { // a root without it would be written to
+		if strings.ReplaceAll(p.Name, "-", "_") == "rd.overlay.crypt" && p.Value != "" && p.Value != "0" {
+			w.Config.Overlay.By, w.Config.Overlay.Cannot = "rd.overlay.crypt", "changes that are encrypted with a key of their own"
+		}
+	}
 	if d := w.Config.Overlay.Device; d.IsDevice() {
 		w.Want(d)
 		w.Seek(w.Config.Overlay.By+"=", &w.Config.Overlay.Device)
@@ -83,6 +89,9 @@ func at(o bootcmd.Overlay) places {
 		p := places{source: "overlayroot", lower: "/media/root-ro", disk: "/media/root-rw"}
 		p.upper, p.work = p.disk+o.Dir+"/overlay", p.disk+o.Dir+"/overlay-workdir/_"
 		return p
+	case bootcmd.OverlayLive:
+		const dir = "/run/live/overlay"
+		return places{"overlay", "/run/live/rootfs/filesystem.squashfs", dir, dir + "/rw", dir + "/work"}
 	case bootcmd.OverlaySystemd:
 		const dir = "/run/systemd/overlay-sysroot"
 		return places{"overlay", dir + "/lower", dir + "/changes", dir + "/changes/upper", dir + "/changes/work"}
@@ -249,6 +258,11 @@ func (h *Handler) changes(t *ueventd.Task, o bootcmd.Overlay, p places, e *udevd
 		}
 	}
 	inside := func(dir string) string { return first + dir[len(p.disk):] }
+	if e != nil && !o.ReadOnly && h.reset() {
+		if err := h.forget(t, inside(p.upper), inside(p.work)); err != nil {
+			return err
+		}
+	}
 	if !o.ReadOnly {
 		dirs := []string{inside(p.upper), inside(p.work)}
 		if o.Kind == bootcmd.OverlayMedia {
@@ -265,6 +279,35 @@ func (h *Handler) changes(t *ueventd.Task, o bootcmd.Overlay, p places, e *udevd
 		}
 	}
 	return h.step(t, "move changes", machine.Mount{Source: first, Target: p.disk, Flags: move})
+}
+
+// reset says whether the changes that were kept are to be forgotten; it is read
+// here, so that the small /init does not carry it.
+func (h *Handler) reset() bool {
+	on := false
+	for _, p := range h.w.Config.Params {
+		switch strings.ReplaceAll(p.Name, "-", "_") {
+		case "rd.overlay.reset", "rd.live.overlay.reset", "reset_overlay":
+			on = p.Value != "0" && p.Value != "no" && p.Value != "off" && p.Value != "false"
+		}
+	}
+	return on
+}
+
+// forget removes the changes that were kept, once. They are those of an
+// overlay: only the two directories that it would be made of are emptied.
+func (h *Handler) forget(t *ueventd.Task, dirs ...string) error {
+	if h.done["forget"] {
+		return nil
+	}
+	for _, dir := range dirs {
+		if err := ueventd.Act(t, "empty "+dir, func(m machine.Machine) error { return m.Empty(dir) }); err != nil {
+			return err
+		}
+	}
+	h.w.Say(handler.Loud, "the changes that were kept on "+h.w.Config.Overlay.Device.String()+" are forgotten, as rd.overlay.reset asks")
+	h.done["forget"] = true
+	return nil
 }
 
 // fstab reads that of the root below; without one there is nothing to change.

@@ -1,0 +1,174 @@
+package live
+
+import (
+	"path"
+	"strconv"
+	"strings"
+
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/devspec"
+)
+
+// dialect is whose names of parameters, directories and files are meant.
+type dialect uint8
+
+// The dialects.
+const (
+	dracut dialect = iota // root=live:, rd.live.image
+	debian                // boot=live
+	casper                // boot=casper
+)
+
+// options are what the command line says of the image.
+type options struct {
+	dialect dialect
+	by      string // what asks for it, for the person
+	// file is the image in the initramfs, "" for one on a medium; device names
+	// the medium, and is zero where any that has the image is meant.
+	file   string
+	device devspec.Spec
+	// iso is a file on some disk, which is the medium.
+	iso string
+	// dir and images are where on the medium the image may be, the first that
+	// is there counts.
+	dir    string
+	images []string
+	// ram copies the image into memory, writable has it used without an
+	// overlay, as a copy in memory; check verifies the sum of the medium.
+	ram, writable, check bool
+	covered              bool
+	sha256               string // of the image, "" for none
+	reserve              uint64 // memory that must be left, in bytes
+	wrong                string // why the image cannot be used as it is asked for
+}
+
+// reserve is what a real system needs at least to start, in bytes, where
+// rd.minmem= says nothing.
+const reserve = 64 << 20
+
+// bits of what the parameters say, by name with '_' for '-', as the last of
+// each says it.
+type given map[string]string
+
+func (g given) on(name string) bool {
+	v, ok := g[name]
+	switch strings.ToLower(v) {
+	case "0", "no", "off", "false", "n", "f":
+		return false
+	}
+	return ok
+}
+
+// read returns what the command line says of an image; ok is false where it
+// asks for none.
+func read(cfg *bootcmd.Config) (o options, ok bool) {
+	g := given{}
+	for _, p := range cfg.Params {
+		g[strings.ReplaceAll(p.Name, "-", "_")] = p.Value
+	}
+	root, boot := cfg.Root.Device, g["boot"]
+	named := strings.TrimPrefix(strings.Trim(g["root"], `"`), "live:")
+	switch {
+	case boot == "live" || boot == "casper":
+	case root.Kind == devspec.Other && root.Scheme == "live", g.on("rd.live.image"), g.on("liveimg"):
+		boot = ""
+	default:
+		return o, false
+	}
+	alias := func(name, old string) string {
+		if v, ok := g[name]; ok {
+			return v
+		}
+		return g[old]
+	}
+	o = options{covered: true, reserve: reserve, sha256: strings.ToLower(g["rd.firstlight.sha256"]), iso: g["iso_scan/filename"]}
+	switch boot {
+	case "live":
+		o.dialect, o.by, o.dir, o.images = debian, "boot=live", "/live", []string{"filesystem.squashfs"}
+		if v := g["findiso"]; v != "" {
+			o.iso = v
+		}
+	case "casper":
+		o.dialect, o.by, o.dir, o.images = casper, "boot=casper", "/casper", []string{"filesystem.squashfs"}
+	default:
+		o.by, o.dir, o.images = "root=live:"+named, "/LiveOS", []string{"squashfs.img", "rootfs.img", "ext3fs.img"}
+		if v := alias("rd.live.dir", "live_dir"); v != "" {
+			o.dir = v
+		}
+		if v := g["rd.live.squashimg"]; v != "" {
+			o.images = append([]string{v}, o.images[1:]...)
+		}
+		o.ram = g.on("rd.live.ram") || g.on("live_ram")
+		o.check = g.on("rd.live.check")
+		o.writable = g.on("rd.writable.fsimg")
+		o.medium(named)
+	}
+	if o.dialect != dracut {
+		o.ram = g.on("toram")
+		if v := g["live_media_path"]; v != "" {
+			o.dir = v
+		}
+		if v := g["live_media"]; v != "" {
+			o.medium(v)
+		}
+	}
+	for _, name := range [...]string{"rd.overlay", "rd.live.overlay"} {
+		if v, ok := g[name]; ok && (v == "none" || v != "" && !g.on(name)) {
+			o.covered = false
+		}
+	}
+	o.covered = o.covered && !o.writable && !archive(o.file) && !archive(o.images[0])
+	o.dir = path.Clean("/" + o.dir)
+	if o.iso != "" {
+		o.iso = path.Clean("/" + o.iso)
+	}
+	if v, ok := g["rd.minmem"]; ok {
+		n, err := strconv.ParseUint(v, 10, 32)
+		if err != nil {
+			o.wrong = "rd.minmem=" + v + " is no number of MiB"
+		}
+		o.reserve = n << 20
+	}
+	if o.sha256 != "" && (len(o.sha256) != 64 || strings.Trim(o.sha256, "0123456789abcdef") != "") {
+		o.wrong = "rd.firstlight.sha256= is not 64 hexadecimal digits"
+	}
+	if o.check && o.file != "" {
+		o.wrong = "rd.live.check is for a medium, and " + o.by + " names a file"
+	}
+	return o, true
+}
+
+// medium reads what names the image or the medium that it is on.
+func (o *options) medium(text string) {
+	switch {
+	case text == "":
+		return
+	case strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "/dev/"):
+		o.file = path.Clean(text)
+		return
+	case strings.HasPrefix(text, "CDLABEL="):
+		text = text[len("CD"):]
+	}
+	spec, err := devspec.Parse(text)
+	switch {
+	case err != nil:
+		o.wrong = o.by + ": " + err.Error()
+	case spec.Kind == devspec.Other:
+		o.wrong = o.by + " names " + spec.Value + ", which is no device of this machine"
+	case !spec.IsDevice():
+		o.wrong = o.by + " names no device"
+	}
+	o.device = spec
+}
+
+// archive says whether a file is one by its name: its content is unpacked, and
+// not mounted.
+func archive(file string) bool {
+	base := path.Base(file)
+	for _, end := range [...]string{".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2"} {
+		if strings.HasSuffix(base, end) && len(base) > len(end) {
+			return true
+		}
+	}
+	return false
+}
