@@ -50,6 +50,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
 	GOEXPERIMENT=$(GOEXPERIMENT_INIT) CGO_ENABLED=0 go build -trimpath $(GOFLAGS_INIT) -buildvcs=false -o bin/ ./cmd/init ./cmd/init-full
+	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/network ./cmd/network
 	rm -rf bin/packed
 	bin/firstlight pack-init bin/init
 	bin/firstlight pack-init bin/init-full
