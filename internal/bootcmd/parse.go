@@ -265,7 +265,7 @@ func (p *parser) rootSpec(types []string) devspec.Spec {
 	case spec.Kind == devspec.Root:
 		p.malformed("/dev/root is another name of what is asked for here")
 		return devspec.Spec{}
-	case spec.Scheme == "gpt-auto", spec.Scheme == "gpt-auto-force", spec.Scheme == "tmpfs" && p.known == "root":
+	case spec.Scheme == "gpt-auto", spec.Scheme == "gpt-auto-force", strings.Contains("nfs4 dhcp", spec.Scheme), spec.Scheme == "tmpfs" && p.known == "root":
 	case spec.Kind == devspec.Other:
 		p.report(NotYet, "a root of the kind "+spec.Scheme+" is not supported yet", "")
 	}

@@ -32,7 +32,7 @@ var table = [...]struct {
 		}
 	}},
 	{"boot", func(p *parser) {
-		if p.arg.Value != "" && p.arg.Value != "local" {
+		if v := p.arg.Value; v != "" && v != "local" && v != "nfs" {
 			p.notYet("boot scripts and FIPS mode")
 		}
 	}},

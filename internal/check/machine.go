@@ -191,6 +191,18 @@ func (w *world) Run(p machine.Program) (machine.Exit, error) {
 	return machine.Exit{}, nil
 }
 
+// Start implements machine.Programs: what a program says that stays is not known.
+func (w *world) Start(_ string, p machine.Program) error {
+	if !w.im.executable(p.Path) {
+		return fmt.Errorf("execute %s: %w", p.Path, fs.ErrNotExist)
+	}
+	w.unknown = addOnce(w.unknown, "what the network gives: the boot runs "+p.Path+", and a snapshot has neither servers nor leases")
+	return nil
+}
+
+// Listen implements machine.Programs.
+func (w *world) Listen(string) (machine.Said, error) { return machine.Said{Ended: true}, nil }
+
 // checkedBy notes a filesystem that a checker looks at, and says so if it is
 // marked as one that needs more than a look.
 func (w *world) checkedBy(node string) {

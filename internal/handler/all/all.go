@@ -17,6 +17,7 @@ import (
 	"firstlight/internal/handler/mdexternal"
 	"firstlight/internal/handler/mdraid"
 	"firstlight/internal/handler/mount"
+	"firstlight/internal/handler/network"
 	"firstlight/internal/handler/overlay"
 	"firstlight/internal/handler/resume"
 	"firstlight/internal/handler/verity"
@@ -36,6 +37,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { mdexternal.New(w); return nil },
 		func(w *handler.World) func() { return verity.New(w).Start },
 		func(w *handler.World) func() { return integrity.New(w).Start },
+		func(w *handler.World) func() { return network.New(w).Start },
 	} {
 		all = append(all, full(r))
 	}
