@@ -120,16 +120,6 @@ func (m *Machine) Run(p machine.Program) (machine.Exit, error) {
 	return f(m, p.Args), nil
 }
 
-// Start implements machine.Programs.
-func (m *Machine) Start(_ string, p machine.Program) error {
-	return fmt.Errorf("execute %s: %w", p.Path, fs.ErrNotExist)
-}
-
-// Listen implements machine.Programs.
-func (m *Machine) Listen(name string) (machine.Said, error) {
-	return machine.Said{}, fmt.Errorf("%s was not started", name)
-}
-
 // SwitchRoot implements machine.System.
 func (m *Machine) SwitchRoot(s machine.SwitchRoot) error {
 	m.Started = &s

@@ -35,7 +35,7 @@ type Card struct {
 // Server is a DHCP server.
 type Server struct {
 	Addr netip.Addr
-	Pool []netip.Prefix // given out in order, the next one after a DECLINE
+	Pool []netip.Prefix // given out in order to the cards that ask, the next one after a DECLINE
 	Root string         // path of the root
 	From time.Duration  // when it begins to answer
 	Slow time.Duration  // how long it takes for an answer
@@ -45,7 +45,8 @@ type Server struct {
 	Hostile func(n int, answer []byte) []byte
 	Life    uint32 // of a lease, seconds; 0 is an hour
 
-	given, seen, naks, answers int
+	given                     map[string]int // by hardware address: the place in Pool
+	next, seen, naks, answers int
 }
 
 // Net is the whole of it. It implements netup.Kernel.
@@ -302,7 +303,15 @@ func (s *Server) answer(m *dhcp4.Message) []byte {
 	if len(s.Pool) == 0 {
 		return nil
 	}
-	given := s.Pool[s.given%len(s.Pool)]
+	who := string(m.HWAddr)
+	if _, ok := s.given[who]; !ok {
+		if s.given == nil {
+			s.given = map[string]int{}
+		}
+		s.given[who] = s.next
+		s.next++
+	}
+	given := s.Pool[s.given[who]%len(s.Pool)]
 	typ := dhcp4.Offer
 	switch m.Options.Type() {
 	case dhcp4.Discover:
@@ -317,13 +326,15 @@ func (s *Server) answer(m *dhcp4.Message) []byte {
 			typ = dhcp4.Nak
 		}
 	case dhcp4.Decline:
-		s.given++
+		delete(s.given, who)
 		return nil
 	default:
 		return nil
 	}
 	a := &dhcp4.Message{Op: dhcp4.OpReply, HType: m.HType, HWAddr: m.HWAddr, XID: m.XID, Broadcast: m.Broadcast}
-	add := func(code dhcp4.Code, data []byte) { a.Options = append(a.Options, dhcp4.Option{Code: code, Data: data}) }
+	add := func(code dhcp4.Code, data []byte) {
+		a.Options = append(a.Options, dhcp4.Option{Code: code, Data: data})
+	}
 	add(dhcp4.OptType, []byte{byte(typ)})
 	add(dhcp4.OptServer, s.Addr.AsSlice())
 	if typ == dhcp4.Nak {
