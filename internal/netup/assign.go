@@ -191,6 +191,13 @@ func (l *link) routes() {
 		}
 	}
 	list = append(list, l.setup.Routes...)
+	if conf := l.c.plan.Config; conf != nil {
+		for _, r := range conf.Routes {
+			if r.Interface == l.Name || r.Interface == "" && r.Via.IsValid() && inside(l.taken, r.Via) {
+				list = append(list, Route{To: r.Dst, Gateway: r.Via})
+			}
+		}
+	}
 	metric := uint32(0)
 	for i, x := range l.c.order {
 		if x == l && i > 0 {

@@ -10,7 +10,7 @@ import (
 // FromConfig is the plan of a command line. What no interface is said to do
 // where the network is needed gets its address by DHCP.
 func FromConfig(c *netconf.Config) *Plan {
-	p := &Plan{Config: c, Nameservers: c.DNS, PeerDNS: c.PeerDNS, Carrier: c.Timeouts.Carrier, Lease: c.Timeouts.DHCP}
+	p := &Plan{Config: c, Search: c.Domains, Nameservers: c.DNS, PeerDNS: c.PeerDNS, Carrier: c.Timeouts.Carrier, Lease: c.Timeouts.DHCP}
 	p.For = func(name string, hardware []byte) *Setup {
 		if c.Off {
 			return nil
@@ -66,9 +66,14 @@ func setupOf(c *netconf.Config, in *netconf.Interface, name string) *Setup {
 		}
 		s.Routes = append(s.Routes, Route{To: all, Gateway: g, OnLink: !inside(s.Addresses, g) && !s.Peer.IsValid()})
 	}
-	for _, r := range c.Routes {
-		if r.Interface == name || r.Interface == "" && r.Via.IsValid() && inside(s.Addresses, r.Via) {
-			s.Routes = append(s.Routes, Route{To: r.Dst, Gateway: r.Via})
+	if m&(netconf.DHCP4|netconf.SLAAC|netconf.Static) == 0 {
+		switch {
+		case m&netconf.DHCP6 != 0:
+			s.Cannot = "DHCPv6"
+		case m&(netconf.Link4|netconf.Link6) != 0:
+			s.Cannot = "a link-local address"
+		case m&netconf.IBFT != 0:
+			s.Cannot = "the address of the firmware's iSCSI table"
 		}
 	}
 	return s

@@ -84,6 +84,10 @@ func (l *link) choose() {
 		return
 	}
 	s := l.setup
+	if s.Cannot != "" {
+		l.fail(s.Cannot + " is asked for, which is not supported yet")
+		return
+	}
 	if s.DHCP && l.Type != ethernet && l.Type != infiniBand {
 		l.fail("DHCP cannot be used on hardware of this type (" + strconv.Itoa(int(l.Type)) + ")")
 		return

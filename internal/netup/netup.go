@@ -203,7 +203,7 @@ func (c *Core) unusable(l *link) {
 // first.
 func (c *Core) resolver() {
 	var servers []netip.Addr
-	var search []string
+	search := c.plan.Search
 	add := func(a netip.Addr) {
 		for _, s := range servers {
 			if s == a {

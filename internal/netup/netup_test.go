@@ -228,3 +228,18 @@ func TestCarrierThatFlapsKeepsTheAddress(t *testing.T) {
 		t.Errorf("%v after %d messages\n%s", n.Addresses, n.Sent, strings.Join(*lines, "\n"))
 	}
 }
+
+func TestRoutesAndNamesOfTheCommandLine(t *testing.T) {
+	n, c, lines := network()
+	n.Start("ip=dhcp\nrd.route=10.9.0.0/16:10.0.0.2\nrd.route=10.8.0.0/16:192.0.2.1\nnameserver=10.0.0.3\n")
+	c.run(time.Second)
+	if len(n.Routes) != 2 || n.Routes[1].Gateway != netip.MustParseAddr("10.0.0.2") || n.Resolv != "nameserver 10.0.0.3\nnameserver 10.0.0.1\n" {
+		t.Errorf("%v %q\n%s", n.Routes, n.Resolv, strings.Join(*lines, "\n"))
+	}
+	n, c, lines = network()
+	n.Start("ip=eth0:dhcp6\nroot=nfs:10.0.0.1:/x\n")
+	c.run(time.Second)
+	if !has(*lines, "failed eth0", "DHCPv6") {
+		t.Error(strings.Join(*lines, "\n"))
+	}
+}

@@ -21,6 +21,7 @@ type Plan struct {
 	// Nameservers come before those of leases, which count with PeerDNS.
 	Nameservers []netip.Addr
 	PeerDNS     bool
+	Search      []string // domains to search, before those of leases
 	// Carrier and Lease are how long a link may be without the one or the
 	// other before that is reported as a failure; 0 is for ever. It is used
 	// nevertheless if it comes.
@@ -42,6 +43,8 @@ type Setup struct {
 	Hardware  []byte // nil as it is
 	HostName  string
 	Server    netip.Addr // that an NFS root without one is on
+	// Cannot is what is asked for and not supported yet, "" for nothing.
+	Cannot string
 	// What DHCP is told.
 	ClientID    []byte
 	VendorClass string
