@@ -215,8 +215,9 @@ func Cases() ([]Case, error) {
 	for _, s := range matrix {
 		// A guest that builds its own image checks it while building, and is
 		// the machine of another scenario; so is one whose boots have each a
-		// command line of its own.
-		if notCompared[s.Name] != "" || s.HostBuild || s.Boots[0].Append != "" {
+		// command line of its own. What a network gives no check can tell, and it
+		// says so: TestRootOnAServerCannotBeTold of internal/check.
+		if s.Net != nil || notCompared[s.Name] != "" || s.HostBuild || s.Boots[0].Append != "" {
 			continue
 		}
 		for _, suite := range s.Suites() {
