@@ -30,7 +30,9 @@ type Helper struct {
 	epoll  int
 	open   map[port]*packets
 	byFD   map[int]*packets
-	out    int // file descriptor of the reports
+	server netip.Addr // that was asked for a name
+	asked  int        // the socket of the last question for a name, -1 for none
+	out    int        // file descriptor of the reports
 }
 
 // port is what a packet socket is for.
@@ -45,7 +47,7 @@ func Run(text string, out int) error {
 	conf, problems := netconf.Parse(netup.Params(text))
 	plan := netup.FromConfig(conf)
 	plan.Predictable = netup.Predictable(text)
-	h := &Helper{open: map[port]*packets{}, byFD: map[int]*packets{}, out: out}
+	h := &Helper{open: map[port]*packets{}, byFD: map[int]*packets{}, asked: -1, out: out}
 	for _, p := range problems {
 		kernel{h}.Say(netreport.Report{State: netreport.StateProblem}.With("text", p.String()))
 	}
@@ -100,6 +102,8 @@ func (h *Helper) loop() error {
 				if err := h.kernelSaid(); err != nil {
 					return err
 				}
+			} else if int(ev.Fd) == h.asked {
+				h.answered()
 			} else if p := h.byFD[int(ev.Fd)]; p != nil {
 				h.received(p)
 			}
@@ -211,6 +215,52 @@ func (k kernel) Send(link int, f netup.Frame) error {
 
 func (k kernel) SendUDP(link string, from, to netip.AddrPort, payload []byte) error {
 	return sendUDP(link, from, to, payload)
+}
+
+// Ask implements netup.Kernel: each question has a socket of its own, with a port
+// that nobody can guess.
+func (k kernel) Ask(server netip.AddrPort, question []byte) error {
+	h := k.h
+	if h.asked >= 0 {
+		unix.Close(h.asked)
+		h.asked = -1
+	}
+	domain, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(server.Port())})
+	if server.Addr().Is6() {
+		domain, to = unix.AF_INET6, &unix.SockaddrInet6{Addr: server.Addr().As16(), Port: int(server.Port())}
+	} else {
+		to.(*unix.SockaddrInet4).Addr = server.Addr().As4()
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return fmt.Errorf("ask a name server: %w", err)
+	}
+	if err = unix.Connect(fd, to); err == nil {
+		if _, err = unix.Write(fd, question); err == nil {
+			err = h.watch(fd)
+		}
+	}
+	if err != nil {
+		unix.Close(fd)
+		return fmt.Errorf("ask the name server %s: %w", server.Addr(), err)
+	}
+	h.asked, h.server = fd, server.Addr()
+	return nil
+}
+
+// answered takes in an answer of the name server that was asked last.
+func (h *Helper) answered() {
+	buf := make([]byte, 4096)
+	n, err := unix.Read(h.asked, buf)
+	if err == unix.EAGAIN || err == unix.EINTR {
+		return
+	}
+	if err != nil { // nobody listens there: the next question goes elsewhere
+		unix.Close(h.asked)
+		h.asked = -1
+		return
+	}
+	h.core.Answer(now(), h.server, buf[:n])
 }
 
 func (k kernel) Resolver(text string) error {

@@ -56,6 +56,8 @@ type Kernel interface {
 	Send(link int, f Frame) error
 	// SendUDP sends a datagram from an address that the machine has.
 	SendUDP(link string, from, to netip.AddrPort, payload []byte) error
+	// Ask sends a question to a name server; the answer comes back by Answer.
+	Ask(server netip.AddrPort, question []byte) error
 	// Resolver replaces the list of name servers, Hostname the machine's name.
 	Resolver(text string) error
 	Hostname(name string) error
@@ -76,12 +78,13 @@ type Core struct {
 	order    []*link // as they came
 	usable   []*link // links that can be used, as they became so
 	named    bool    // the machine has its name
-	saidRoot string  // the last report of the root
+	lookup   lookup
+	saidRoot string // the last report of the root
 }
 
 // New prepares the core. rand gives random bits.
 func New(k Kernel, plan *Plan, rand func() uint32) *Core {
-	return &Core{k: k, plan: plan, rand: rand, links: map[int]*link{}}
+	return &Core{k: k, plan: plan, rand: rand, links: map[int]*link{}, lookup: lookup{next: Never}}
 }
 
 // Event takes in what the kernel says of links and addresses.
@@ -137,7 +140,7 @@ func (c *Core) Frame(now time.Duration, index int, f Frame) {
 
 // Next is when Deadline is to be called, Never if nothing is waited for.
 func (c *Core) Next() time.Duration {
-	at := Never
+	at := c.lookup.next
 	for _, l := range c.order {
 		at = min(at, l.next())
 	}
@@ -150,6 +153,7 @@ func (c *Core) Deadline(now time.Duration) {
 	for _, l := range c.order {
 		l.deadline()
 	}
+	c.askAgain()
 }
 
 // link takes in a link, new or changed.
@@ -202,30 +206,10 @@ func (c *Core) unusable(l *link) {
 // resolver writes the name servers of all links, those of the command line
 // first.
 func (c *Core) resolver() {
-	var servers []netip.Addr
-	search := c.plan.Search
-	add := func(a netip.Addr) {
-		for _, s := range servers {
-			if s == a {
-				return
-			}
-		}
-		servers = append(servers, a)
-	}
-	for _, a := range c.plan.Nameservers {
-		add(a)
-	}
+	servers, search := c.servers(), c.plan.Search
 	for _, l := range c.usable {
-		for _, a := range l.setup.DNS {
-			add(a)
-		}
-		if lease := l.lease; lease != nil && c.plan.PeerDNS {
-			for _, a := range lease.DNS {
-				add(a)
-			}
-			if search == nil {
-				search = lease.Search
-			}
+		if search == nil && l.lease != nil && c.plan.PeerDNS {
+			search = l.lease.Search
 		}
 	}
 	if len(servers) == 0 {

@@ -243,3 +243,19 @@ func TestRoutesAndNamesOfTheCommandLine(t *testing.T) {
 		t.Error(strings.Join(*lines, "\n"))
 	}
 }
+
+func TestServerIsLookedUp(t *testing.T) {
+	n, c, lines := network()
+	n.Hosts, n.LoseAsked = map[string]netip.Addr{"nfs.example": netip.MustParseAddr("10.0.0.7")}, 1
+	n.Start("ip=dhcp\nroot=nfs:nfs.example:/srv\n")
+	c.run(10 * time.Second)
+	if !has(*lines, "root eth0", "server=10.0.0.7", "name=nfs.example") || n.Asked != 2 {
+		t.Errorf("asked %d times\n%s", n.Asked, strings.Join(*lines, "\n"))
+	}
+	n, c, lines = network()
+	n.Start("ip=dhcp\nroot=nfs:nfs.example:/srv\n")
+	c.run(30 * time.Second)
+	if !has(*lines, "root eth0 text=", "does\\x20not\\x20know\\x20the\\x20address\\x20of\\x20nfs.example") || n.Asked > 8 {
+		t.Errorf("asked %d times\n%s", n.Asked, strings.Join(*lines, "\n"))
+	}
+}

@@ -76,10 +76,10 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 	if r.Kind != netconf.RootNFS {
 		return bad("a root of the kind "+r.Kind.String()+" is not supported yet", "")
 	}
-	server, ok := c.serverOf(&r, l)
-	if !ok {
+	server, why := c.serverOf(&r, l)
+	if !server.IsValid() {
 		if r.Server != "" {
-			return bad("the server "+r.Server+" is named by a name, and names cannot be looked up yet", "write the address of "+r.Server+" in its place")
+			return bad(why, "write the address of "+r.Server+" in its place, or name a server that knows it with nameserver=")
 		}
 		return bad("nothing says which server has "+r.Path, "name it: root=nfs:SERVER:"+r.Path)
 	}
@@ -90,7 +90,7 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 		}
 	}
 	out := netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("kind", r.Kind.String()).With("server", server.String()).
-		With("path", r.PathFor(client.String())).With("options", r.Options)
+		With("name", nameOf(r.Server)).With("path", r.PathFor(client.String())).With("options", r.Options)
 	if client.IsValid() {
 		out = out.With("client", client.String())
 	}
@@ -102,18 +102,24 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 
 // serverOf is the server of an NFS root: the one that is named, else that of the
 // kernel's ip=, else what the lease says.
-func (c *Core) serverOf(r *netconf.Root, l *link) (netip.Addr, bool) {
-	if r.Server != "" {
-		a, err := netip.ParseAddr(r.Server)
-		return a, err == nil
-	}
+func (c *Core) serverOf(r *netconf.Root, l *link) (a netip.Addr, why string) {
 	switch {
+	case r.Server != "":
+		return c.address(r.Server)
 	case l.setup.Server.IsValid():
-		return l.setup.Server, true
+		return l.setup.Server, ""
 	case l.lease != nil && l.lease.NextServer.IsValid():
-		return l.lease.NextServer, true
-	case l.lease != nil && l.lease.Server.IsValid():
-		return l.lease.Server, true
+		return l.lease.NextServer, ""
+	case l.lease != nil:
+		return l.lease.Server, ""
 	}
-	return netip.Addr{}, false
+	return netip.Addr{}, ""
+}
+
+// nameOf is the name of a server, "" where it is an address.
+func nameOf(server string) string {
+	if _, err := netip.ParseAddr(server); err == nil {
+		return ""
+	}
+	return server
 }

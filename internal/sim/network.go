@@ -90,11 +90,19 @@ func (m *Machine) Listen(name string) (machine.Said, error) {
 
 // mountNFS is mount(2) of a filesystem of a server.
 func (m *Machine) mountNFS(mt machine.Mount) error {
-	server, dir, _ := strings.Cut(mt.Source, ":/")
+	_, dir, _ := strings.Cut(mt.Source, ":/")
 	if m.Network == nil {
 		return unix.ENETUNREACH
 	}
 	n := m.Network
+	server, version := "", "" // the kernel looks no name up
+	for o := range strings.SplitSeq(mt.Data, ",") {
+		if v, ok := strings.CutPrefix(o, "addr="); ok {
+			server = v
+		} else if v, ok := strings.CutPrefix(o, "vers="); ok {
+			version = v
+		}
+	}
 	reached := false
 	for _, c := range n.Cards {
 		reached = reached || len(n.Addresses[c.Name]) > 0 && !c.Apart
@@ -108,16 +116,7 @@ func (m *Machine) mountNFS(mt machine.Mount) error {
 		return unix.EHOSTUNREACH
 	}
 	s := n.NFS[i]
-	options := strings.Split(mt.Data, ",")
-	version := ""
-	for _, o := range options {
-		if v, ok := strings.CutPrefix(o, "vers="); ok {
-			version = v
-		}
-	}
 	switch {
-	case !slices.Contains(options, "addr="+server):
-		return unix.EINVAL // the kernel looks no name up
 	case s.away(m.now):
 		return unix.ECONNREFUSED
 	case !slices.Contains(s.Versions, version):

@@ -30,6 +30,7 @@ func onNetwork(cmdline string, cards ...*netuptest.Card) *sim.Machine {
 		Files: map[string]string{"/sbin/init": "#!"}}}}
 	m.Network.Cards = cards
 	m.Network.Server = &netuptest.Server{Addr: netip.MustParseAddr("10.0.0.1"), Root: "10.0.0.1:/srv/root"}
+	m.Network.Hosts = map[string]netip.Addr{"nfs.example": netip.MustParseAddr("10.0.0.1")}
 	for i := range 20 {
 		m.Network.Server.Pool = append(m.Network.Server.Pool, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(50 + i)}), 24))
 	}
@@ -59,6 +60,7 @@ func TestRootsOnServers(t *testing.T) {
 		{"root=nfs:10.0.0.1:/srv/root:vers=4.1,noatime ip=eth0:dhcp", "vers=4.1,addr=10.0.0.1 0x401"},
 		{"root=nfs:10.0.0.1:/srv/root ip=10.0.0.9::10.0.0.1:255.255.255.0::eth0:none", "vers=4.2"},
 		{"root=10.0.0.1:/srv/root", "vers=4.2"},
+		{"root=nfs:nfs.example:/srv/root ip=dhcp", "nfs.example:/srv/root nfs vers=4.2,addr=10.0.0.1"},
 		{"boot=nfs", "10.0.0.1:/srv/root"},
 		{"nfsroot=10.0.0.1:/srv/root boot=nfs ip=dhcp", "10.0.0.1:/srv/root"},
 		{"netroot=nfs:10.0.0.1:/srv/root ip=dhcp", "10.0.0.1:/srv/root"},

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"firstlight/test/disks"
 	"firstlight/test/guest/serverplan"
 	"firstlight/test/vm"
 )
@@ -33,6 +34,7 @@ func networkScenarios() []Scenario {
 	const root, off = serverAddress + ":" + exported, " rd.timeout=40 rd.emergency=poweroff"
 	const static = " ip=10.7.0.9::10.7.0.1:255.255.255.0:box:enp0s1:none"
 	card, v4, v3 := []vm.NIC{{}}, Want{Root: root + " nfs4?", RootOptions: []string{"ro", "vers=4.2"}}, Want{Root: root + " nfs", RootOptions: []string{"ro", "vers=3"}}
+	debian := disks.DebianNFS("bookworm")
 	rootPath := []string{"--dhcp-option=option:root-path," + root}
 	later := func(w Want) Want { w.Timers = true; return w }
 	net := func(name, args string, n Net, w Want) Scenario {
@@ -63,6 +65,10 @@ func networkScenarios() []Scenario {
 		full(Scenario{Name: "nfs-overlay", For: &Target{FS: "nfs", Layers: []string{"overlay"}, Modules: []string{"virtio_net"}}, Append: "rw root=dhcp rd.overlay",
 			Net:   &Net{NICs: card, Server: Server{DHCP: rootPath, Export: "ro"}},
 			Boots: once(Want{Root: "LiveOS_rootfs overlay", Mounts: []string{"/run/rootfsbase " + root + " nfs4? ro,.*"}})}),
+
+		// A whole system, whose networkd takes the link over that its root is on.
+		full(Scenario{Name: "bookworm-nfs", For: nfsImage(), Append: "rw root=dhcp", Memory: 1024, Net: &Net{NICs: card, Server: Server{DHCP: rootPath, Disk: &debian}},
+			Boots: []Boot{{Limit: 8 * time.Minute, Want: Want{Debian: true}}}}),
 
 		full(net("nfs-no-dhcp", "ro root=dhcp"+off, Net{Server: Server{}},
 			Want{NoBoot: true, Console: []Seen{see(`enp0s1: carrier since [0-9.]+ s, DHCP: no\s+answer after`)}})),

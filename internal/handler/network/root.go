@@ -34,7 +34,7 @@ func (h *Handler) mountRoot(t *ueventd.Task, readOnly bool) (ueventd.Outcome, bo
 		return h.rootNeeds(r.Get("text"), r.Get("try"))
 	}
 	o := fstab.ParseOptions(joinOptions(r.Get("options"), w.Config.Root.Flags))
-	src := nfs.Source{Server: r.Get("server"), Path: r.Get("path"), Options: o.Data, Only4: r.Get("version") == "4" || w.Config.Root.Device.Scheme == "nfs4"}
+	src := nfs.Source{Server: r.Get("server"), Name: r.Get("name"), Path: r.Get("path"), Options: o.Data, Only4: r.Get("version") == "4" || w.Config.Root.Device.Scheme == "nfs4"}
 	tries, err := src.Tries(r.Get("client"))
 	if err != nil {
 		return h.rootNeeds(err.Error(), "correct root=, nfsroot= or the path of the root that the DHCP server gives")
