@@ -106,24 +106,20 @@ func (l *link) conflict(p netip.Prefix, by []byte) {
 }
 
 // configure gives the link addresses that nobody else has, and what goes with
-// them.
+// them. The kernel is told of no end of a lease: the helper takes the address away
+// in time while it runs, and afterwards a root on a server must not be lost where
+// nobody in the real system renews the lease.
 func (l *link) configure(list []netip.Prefix) {
 	c, s := l.c, l.setup
 	for _, a := range list {
 		var broadcast netip.Addr
-		valid := uint32(0)
 		if l.lease != nil && l.lease.Addr == a {
 			broadcast = l.lease.Broadcast
-			if l.lease.Lifetime < timespan.Forever {
-				// Counted from now, which is a little late; the client gives it
-				// up in time.
-				valid = uint32(max((l.client.Expires()-c.now)/time.Second, 1))
-			}
 		}
 		if a.Addr().Is4() && !broadcast.IsValid() && a.Bits() < 31 {
 			broadcast = last(a)
 		}
-		if err := c.k.AddAddress(l.Index, a, s.Peer, broadcast, valid); err != nil {
+		if err := c.k.AddAddress(l.Index, a, s.Peer, broadcast, 0); err != nil {
 			l.fail("the address " + a.String() + ": " + err.Error())
 			return
 		}
