@@ -42,7 +42,7 @@ func mac(hw []byte) netconf.MAC { return netconf.MAC(hardware(hw)) }
 // setupOf is what an interface is to get.
 func setupOf(c *netconf.Config, in *netconf.Interface, name string) *Setup {
 	m := in.Method
-	s := &Setup{HostName: in.HostName, MTU: uint32(max(in.MTU, 0)), DNS: in.DNS, Server: in.Server, VendorClass: c.DHCP.VendorClass,
+	s := &Setup{HostName: in.HostName, MTU: uint32(max(in.MTU, 0)), DNS: in.DNS, Server: in.Server, VendorClass: c.DHCP.VendorClass, Any: in.Match.IsAny(),
 		DHCP: m&netconf.DHCP4 != 0, Auto6: m&netconf.SLAAC != 0 && m&netconf.DHCP4 == 0}
 	if s.HostName == "" {
 		s.HostName = c.HostName

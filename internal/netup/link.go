@@ -79,7 +79,11 @@ func (l *link) begin() {
 // choose finds what is asked for of the link and sets it up.
 func (l *link) choose() {
 	c := l.c
-	if l.setup = c.plan.For(l.Name, l.Address); l.setup == nil {
+	l.setup = c.plan.For(l.Name, l.Address)
+	if l.setup != nil && l.setup.Any && (l.Kind != "" || l.Type != ethernet && l.Type != infiniBand) {
+		l.setup = nil // what software makes is used when it is named
+	}
+	if l.setup == nil {
 		l.report(netreport.Report{State: netreport.StateUnused}.With("mac", hardware(l.Address)))
 		return
 	}

@@ -43,6 +43,8 @@ type Setup struct {
 	Hardware  []byte // nil as it is
 	HostName  string
 	Server    netip.Addr // that an NFS root without one is on
+	// Any: it is asked for of any link, and not of this one by its name.
+	Any bool
 	// Cannot is what is asked for and not supported yet, "" for nothing.
 	Cannot string
 	// What DHCP is told.

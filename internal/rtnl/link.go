@@ -13,6 +13,8 @@ const (
 	attrName    = 3
 	attrMTU     = 4
 	attrMaster  = 10
+	attrInfo    = 18
+	attrKind    = 1 // within attrInfo
 )
 
 // linkSize is the size of struct ifinfomsg in bytes.
@@ -29,6 +31,9 @@ type Link struct {
 	Up       bool   // set up by an administrator
 	Carrier  bool   // there is somebody at the other end
 	Loopback bool
+	// Kind is what a link is that software makes ("bridge", "vlan", "dummy" …),
+	// "" for hardware.
+	Kind string
 }
 
 // parseLink reads a struct ifinfomsg and its attributes.
@@ -51,6 +56,12 @@ func parseLink(b []byte) (l Link, ok bool) {
 			l.MTU = u32(v)
 		case attrMaster:
 			l.Master = int(u32(v))
+		case attrInfo:
+			for typ, v := range attributes(v, 0) {
+				if typ == attrKind {
+					l.Kind = text(v[:min(len(v), 16)])
+				}
+			}
 		}
 	}
 	return l, l.Index > 0 && ValidName(l.Name)

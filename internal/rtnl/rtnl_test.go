@@ -16,14 +16,18 @@ func link(index int, flags uint32, name string, mac []byte) []byte {
 	r.attr(attrName, append([]byte(name), 0))
 	r.attr(attrAddress, mac)
 	r.u32(attrMTU, 1500)
+	if name == "dummy0" {
+		r.attr(attrInfo, []byte{10, 0, attrKind, 0, 'd', 'u', 'm', 'm', 'y', 0, 0, 0})
+	}
 	return r.bytes(7)
 }
 
 func TestCarrierAndNameOfALinkAreRead(t *testing.T) {
 	mac := []byte{0x52, 0x54, 0, 1, 2, 3}
 	b := append(link(2, flagUp, "eth0", mac), link(3, flagUp|flagLowerUp, "enp1s0", mac)...)
+	b = append(b, link(4, 0, "dummy0", mac)...)
 	got := Parse(b)
-	if len(got) != 2 {
+	if len(got) != 3 || got[2].Link.Kind != "dummy" || got[0].Link.Kind != "" {
 		t.Fatalf("%d events", len(got))
 	}
 	l, m := got[0].Link, got[1].Link
