@@ -109,6 +109,10 @@ type Interface struct {
 	MAC MAC
 	DNS []netip.Addr
 	NTP []netip.Addr
+	// VLAN is the number of the VLAN of the matched interface that all this is
+	// about, 0 for the interface itself. Only the firmware's tables say so; on
+	// the command line a VLAN is a link with a name.
+	VLAN uint16
 	// Server is the server of the kernel's ip=, which an NFS root without a
 	// server is on.
 	Server netip.Addr
