@@ -46,7 +46,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	dnsmasq-base iproute2 \
 	tcplay util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf
 
-.PHONY: build setup kernels run test test-full check check-truth images e2e bench fuzz sim mutate clean
+.PHONY: build setup kernels run test test-full check check-truth images e2e bench fuzz sim mutate packages clean
 
 build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
@@ -124,6 +124,21 @@ mutate:
 
 fuzz:
 	$(FLT) fuzz -time $(TIME)
+
+# Packages for Debian, Fedora and openSUSE, Arch, and Alpine. They hold the
+# programs, their manual pages and completions, and what makes an image when a
+# kernel is installed.
+VERSION    := $(shell sed -n 's/^var Version = "\(.*\)"/\1/p' internal/version/version.go)
+MAINTAINER ?= Firstlight developers <firstlight@firstlight.invalid>
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+export SOURCE_DATE_EPOCH
+STAGE      = $(FIRSTLIGHT_CACHE)/packages/root
+packages: build
+	rm -rf $(FIRSTLIGHT_CACHE)/packages bin/packages
+	mkdir -p bin/packages
+	sh dist/stage.sh $(STAGE) $(VERSION)
+	cd tools/packages && go run . -root $(STAGE) -scripts $(CURDIR)/dist/debian -out $(CURDIR)/bin/packages \
+	  -version '$(VERSION)' -arch $(shell go env GOARCH) -maintainer '$(MAINTAINER)'
 
 clean:
 	rm -rf bin $(FIRSTLIGHT_CACHE)/e2e $(FIRSTLIGHT_CACHE)/run $(FIRSTLIGHT_CACHE)/bench $(FIRSTLIGHT_CACHE)/truth

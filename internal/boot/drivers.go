@@ -54,7 +54,7 @@ func (x *explainer) undriven(e *udevd.Entry) {
 			x.s.Add(goal.Drivers, name+" has no driver in this image; "+f[0]+" would drive it")
 			with := "--feature " + f[1]
 			if f[1] == "-" {
-				with = `modules = ["` + f[0] + `"] in build.toml`
+				with = `modules = ["` + f[0] + `"] in firstlight.toml`
 			}
 			x.s.Add(goal.Try, "add the driver: firstlight build with "+with)
 			return

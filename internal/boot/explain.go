@@ -23,16 +23,21 @@ func (c *Core) Explain() []string { return c.situation(false).Explain() }
 // screen shows an explanation on every console, between two lines that say
 // why and what comes next, and records it.
 func (c *Core) screen(t *ueventd.Task, head, next string) string {
-	if c.others == nil {
-		// Only a boot in trouble asks which drivers it has not.
-		c.others, _ = ueventd.Do(t, "read which drivers are not in this image", func(m machine.Machine) ([]byte, error) {
-			return m.ReadFile(OtherDrivers, 1<<20)
-		})
-	}
+	c.readOthers(t)
 	text := strings.Join(c.Explain(), "\n") + next
 	t.Record("explanation", head, strings.Split("line="+strings.ReplaceAll(text, "\n", "\nline="), "\n")...)
 	c.messages = append(c.messages, Message{handler.Loud, head + "\n" + text})
 	return head + "\n" + text
+}
+
+// readOthers reads which drivers are not in the image. Only a boot in trouble
+// asks for them.
+func (c *Core) readOthers(t *ueventd.Task) {
+	if c.others == nil {
+		c.others, _ = ueventd.Do(t, "read which drivers are not in this image", func(m machine.Machine) ([]byte, error) {
+			return m.ReadFile(OtherDrivers, 1<<20)
+		})
+	}
 }
 
 // situation collects what an explanation is made from. Of two moments at which

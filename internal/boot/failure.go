@@ -27,6 +27,10 @@ const topicShell = "shell left"
 // goes on by itself.
 func (c *Core) failure(t *ueventd.Task) ueventd.Outcome {
 	f := c.opt.Config.Failure
+	if c.readOthers(t); c.reachable() {
+		c.resume() // what was given up came in this moment
+		return ueventd.Outcome{}
+	}
 	c.save(t, c.screen(t, "The system cannot be started.", "\n"+c.nextStep()))
 	switch {
 	case f.Shell:
@@ -161,7 +165,7 @@ func (c *Core) resume() {
 	for _, g := range c.w.Goals.Open() {
 		if g.State == goal.GivenUp {
 			g.State, g.Reason = goal.Unmet, ""
-			g.Deadline = handler.DeadlineAt(now, c.opt.Config.Wait.Deadline)
+			g.Deadline = handler.DeadlineAt(c.w.Goals.From(g, now), c.opt.Config.Wait.Deadline)
 		}
 	}
 	c.failing = false

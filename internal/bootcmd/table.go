@@ -94,11 +94,11 @@ var table = [...]struct {
 	{"usrhash", func(p *parser) { p.rootHash(&p.c.Verity.Usr) }},
 	{"rd.systemd.verity", func(p *parser) { p.bool(&p.c.Verity.Enabled) }},
 	{"systemd.verity", func(p *parser) { p.bool(&p.c.Verity.Enabled) }},
-	{"systemd.verity_root_data", func(p *parser) { p.c.Verity.Root.Data, _ = p.blockSpec(p.arg.Value) }},
-	{"systemd.verity_root_hash", func(p *parser) { p.c.Verity.Root.Hash, _ = p.blockSpec(p.arg.Value) }},
+	{"systemd.verity_root_data", func(p *parser) { p.block(&p.c.Verity.Root.Data) }},
+	{"systemd.verity_root_hash", func(p *parser) { p.block(&p.c.Verity.Root.Hash) }},
 	{"systemd.verity_root_options", func(p *parser) { p.c.Verity.Root.Options = p.arg.Value }},
-	{"systemd.verity_usr_data", func(p *parser) { p.c.Verity.Usr.Data, _ = p.blockSpec(p.arg.Value) }},
-	{"systemd.verity_usr_hash", func(p *parser) { p.c.Verity.Usr.Hash, _ = p.blockSpec(p.arg.Value) }},
+	{"systemd.verity_usr_data", func(p *parser) { p.block(&p.c.Verity.Usr.Data) }},
+	{"systemd.verity_usr_hash", func(p *parser) { p.block(&p.c.Verity.Usr.Hash) }},
 	{"systemd.verity_usr_options", func(p *parser) { p.c.Verity.Usr.Options = p.arg.Value }},
 
 	// Volume groups and arrays.

@@ -232,6 +232,9 @@ func (p *parser) blockSpec(text string) (devspec.Spec, bool) {
 	return s, ok
 }
 
+// block reads the name of a block device.
+func (p *parser) block(to *devspec.Spec) { *to, _ = p.blockSpec(p.arg.Value) }
+
 // mdUUID reads an array's UUID in mdadm's or blkid's spelling and gives it
 // in mdadm's.
 func mdUUID(v string) (string, bool) {

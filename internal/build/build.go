@@ -60,7 +60,10 @@ type Options struct {
 	SourceDate time.Time // that the document says it was made at
 	// Verify looks at the finished image, frame by frame as it would stand in
 	// the file; after an error it is not written. May be nil.
-	Verify   func(mode string, frames [][]byte) error
+	Verify func(mode string, frames [][]byte) error
+	// Write puts the image into its place and returns its size; nil writes
+	// Output, whole or not at all.
+	Write    func(perm fs.FileMode, segments []*image.Segment) (int64, error)
 	Cache    *image.Cache
 	Progress func(what string) // what is being done now; may be nil
 }
@@ -456,7 +459,13 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 			return nil, err
 		}
 	}
-	if report.Size, err = image.WriteFile(o.Output, perm, report.Segments); err != nil {
+	write := o.Write
+	if write == nil {
+		write = func(perm fs.FileMode, segments []*image.Segment) (int64, error) {
+			return image.WriteFile(o.Output, perm, segments)
+		}
+	}
+	if report.Size, err = write(perm, report.Segments); err != nil {
 		return nil, err
 	}
 	if o.SBOM != "" {

@@ -35,7 +35,18 @@ type Config struct {
 	Align       int    `toml:"align"`       // of file contents in bytes, with compression "none"
 	Strip       bool   `toml:"strip"`       // modules of debug sections; destroys signatures
 
-	Root *Target `toml:"root"`
+	Root    *Target `toml:"root"`
+	Install Install `toml:"install"`
+}
+
+// Install is where images belong that the system boots with.
+type Install struct {
+	// Image and Fallback are paths in which %v stands for the kernel's release
+	// and %% for a per cent sign. Image "" is the place that the system's boot
+	// loader looks at; a Fallback is a second image, for any common machine.
+	Image    string `toml:"image"`
+	Fallback string `toml:"fallback"`
+	Backup   *bool  `toml:"backup"` // keep the image before, with ".old"; nil is yes
 }
 
 // Target describes the machine that an image is for, in place of looking at
@@ -57,14 +68,7 @@ func (l *List) UnmarshalText(b []byte) error { *l = List{string(b)}; return nil 
 
 // ParseConfig reads a configuration file. Errors say "name:line:column: what".
 func ParseConfig(name string, text []byte) (*Config, error) {
-	c := &Config{}
-	if err := feature.Decode(name, text, c); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
-	}
-	if err := c.check(); err != nil {
-		return nil, fmt.Errorf("%s: %w: %w", name, ErrConfig, err)
-	}
-	return c, nil
+	return ParseConfigs([]ConfigFile{{name, text}})
 }
 
 func (c *Config) check() error {
@@ -98,6 +102,17 @@ func (c *Config) check() error {
 		if _, err := feature.ParseMode(f.Mode); err != nil {
 			return fmt.Errorf("file %q: %w", f.Source, err)
 		}
+	}
+	for _, p := range []struct{ key, path string }{{"image", c.Install.Image}, {"fallback", c.Install.Fallback}} {
+		if p.path == "" {
+			continue
+		}
+		if _, err := ImagePath(p.path, "V"); err != nil {
+			return fmt.Errorf("install.%s: %w", p.key, err)
+		}
+	}
+	if c.Install.Fallback != "" && c.Install.Fallback == c.Install.Image {
+		return fmt.Errorf("install.fallback: %s is the place of the image itself", c.Install.Fallback)
 	}
 	for _, line := range c.Cmdline {
 		if strings.ContainsAny(line, "\n\x00") {

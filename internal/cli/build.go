@@ -69,7 +69,7 @@ An image that holds secrets (files that only their owner may read) has mode
 	fl.StringVarP(&f.kernel, "kernel", "k", "", "release of the kernel, as uname -r prints it")
 	fl.StringVar(&f.modulesDir, "modules-dir", "", "directory that holds modules.dep (default SYSROOT/lib/modules/VERSION)")
 	fl.StringVar(&f.sysroot, "sysroot", "", "root of the system that programs, firmware and configuration are taken from (default /)")
-	fl.StringVarP(&f.config, "config", "c", "", "configuration file (default /etc/firstlight/build.toml if it exists)")
+	fl.StringVarP(&f.config, "config", "c", "", "configuration file (default "+build.ConfigPath+" and "+build.ConfigDir+"/*.toml, as far as they exist)")
 	fl.BoolVar(&f.host, "host", false, "for this machine")
 	fl.BoolVar(&f.generic, "generic", false, "for any common machine")
 	fl.StringArrayVarP(&f.features, "feature", "f", nil, "add a feature; may be repeated")
@@ -100,20 +100,7 @@ func runBuild(c *cobra.Command, f *buildFlags) error {
 	}
 	p := newProgress(c.ErrOrStderr(), !f.quiet)
 	o.Progress = p.step
-	if !f.noCheck {
-		o.Verify = func(mode string, frames [][]byte) error {
-			if mode != build.ModeHost {
-				return nil
-			}
-			p.step("checking whether this machine would boot with it")
-			err := checkBuilt(f.kernel, f.output, frames, c.ErrOrStderr(), f.quiet)
-			if err != nil && f.force {
-				fmt.Fprintf(c.ErrOrStderr(), "warning: installed because of --force: %v\n", err)
-				return nil
-			}
-			return err
-		}
-	}
+	o.Verify = f.verify(p, c.ErrOrStderr())
 	start := time.Now()
 	r, err := build.Build(c.Context(), *o)
 	p.done()
@@ -124,6 +111,26 @@ func runBuild(c *cobra.Command, f *buildFlags) error {
 		printReport(c.ErrOrStderr(), o, r, time.Since(start), f.verbose)
 	}
 	return nil
+}
+
+// verify returns what looks at an image before it takes the place of another;
+// nil where nothing is to.
+func (f *buildFlags) verify(p *progress, stderr io.Writer) func(mode string, frames [][]byte) error {
+	if f.noCheck {
+		return nil
+	}
+	return func(mode string, frames [][]byte) error {
+		if mode != build.ModeHost {
+			return nil
+		}
+		p.step("checking whether this machine would boot with it")
+		err := checkBuilt(f.kernel, f.output, frames, stderr, f.quiet)
+		if err != nil && f.force {
+			fmt.Fprintf(stderr, "warning: installed because of --force: %v\n", err)
+			return nil
+		}
+		return err
+	}
 }
 
 func (f *buildFlags) options(stderr io.Writer) (*build.Options, error) {
@@ -172,23 +179,15 @@ func (f *buildFlags) options(stderr io.Writer) (*build.Options, error) {
 
 // readConfig reads the configuration file and puts the options over it.
 func (f *buildFlags) readConfig(o *build.Options) error {
-	name := f.config
-	if name == "" {
-		if name = o.Sysroot.Host("/etc/firstlight/build.toml"); !exists(name) {
-			name = ""
-		}
+	files, err := configFiles(f.config, o.Sysroot)
+	if err != nil {
+		return err
 	}
-	if name != "" {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return fmt.Errorf("configuration: %w", err)
-		}
-		c, err := build.ParseConfig(name, text)
-		if err != nil {
-			return err
-		}
-		o.Config = *c
+	read, err := build.ParseConfigs(files)
+	if err != nil {
+		return err
 	}
+	o.Config = *read
 	c := &o.Config
 	switch {
 	case f.host:

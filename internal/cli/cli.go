@@ -118,8 +118,8 @@ those that exist, of any maker.
 		return usageError{fmt.Errorf("%w (see %s --help)", err, c.CommandPath())}
 	})
 	root.AddCommand(
-		bootCommand(), bugReportCommand(), buildCommand(), catCommand(), checkCommand(), detectCommand(), diffCommand(), extractCommand(), featureCommand(),
-		lsCommand(), manCommand(root), packInitCommand(), probeCommand(), sizeCommand(), traceCommand(), versionCommand(),
+		bootCommand(), bugReportCommand(), buildCommand(), catCommand(), checkCommand(), configCommand(), detectCommand(), diffCommand(), extractCommand(), featureCommand(),
+		installCommand(), lsCommand(), manCommand(root), migrateCommand(), packInitCommand(), probeCommand(), removeCommand(), sizeCommand(), traceCommand(), updateInitramfsCommand(), versionCommand(),
 	)
 	return root
 }

@@ -18,9 +18,9 @@ func manCommand(root *cobra.Command) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "man DIR",
 		Short: "Write the manual pages",
-		Long: `Write the manual pages into the directories man7 and man8 of DIR: one for each
-command in section 8, from the source of what --help prints, and firstlight(7)
-and firstlight-cmdline(7). The pages are the same whenever they are written.`,
+		Long: `Write the manual pages into the directories man5, man7 and man8 of DIR: one for
+each command in section 8, from the source of what --help prints, firstlight.toml(5),
+firstlight(7) and firstlight-cmdline(7). The pages are the same whenever they are written.`,
 		Example: "  firstlight man /usr/local/share/man",
 		Args:    args(0, 1, "a directory"),
 		RunE: func(_ *cobra.Command, a []string) error {
@@ -30,13 +30,13 @@ and firstlight-cmdline(7). The pages are the same whenever they are written.`,
 			if dir == "" {
 				return usagef("man needs a directory to write to")
 			}
-			for _, section := range []string{"man7", "man8"} {
+			for _, section := range []string{"man5", "man7", "man8"} {
 				if err := os.MkdirAll(filepath.Join(dir, section), 0o755); err != nil {
 					return err
 				}
 			}
-			for name, text := range map[string]string{"firstlight.7": overview, "firstlight-cmdline.7": bootdoc.Man()} {
-				if err := os.WriteFile(filepath.Join(dir, "man7", name), []byte(text), 0o644); err != nil {
+			for name, text := range map[string]string{"man7/firstlight.7": overview, "man7/firstlight-cmdline.7": bootdoc.Man(), "man5/firstlight.toml.5": configPage()} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 					return err
 				}
 			}
@@ -76,8 +76,9 @@ and
 ask for. Devices that come later still count: the boot goes on by itself.
 .SH FILES
 .TP
-.I /etc/firstlight/build.toml
-Configuration of the builder.
+.IR /etc/firstlight.toml ", " /etc/firstlight.d/*.toml
+Configuration of the builder, see
+.BR firstlight.toml (5).
 .TP
 .I /etc/firstlight/features/
 Features of your own.
@@ -94,6 +95,7 @@ Keep the old image and its entry, and choose that to go back.
 .SH SEE ALSO
 .BR firstlight (8),
 .BR firstlight\-build (8),
+.BR firstlight.toml (5),
 .BR firstlight\-boot (8),
 .BR firstlight\-trace (8),
 .BR firstlight\-cmdline (7)

@@ -136,7 +136,11 @@ func Decode(origin string, text []byte, v any) error {
 		var all []error
 		for _, e := range strict.Errors {
 			line, col := e.Position()
-			all = append(all, fmt.Errorf("%s:%d:%d: unknown key %q", origin, line, col, strings.Join(e.Key(), ".")))
+			text := fmt.Sprintf("%s:%d:%d: unknown key %q", origin, line, col, strings.Join(e.Key(), "."))
+			if near := nearest(v, e.Key()); near != "" {
+				text += fmt.Sprintf("; is %q meant?", near)
+			}
+			all = append(all, errors.New(text))
 		}
 		return errors.Join(all...)
 	case errors.As(err, &one):

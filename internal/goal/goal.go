@@ -140,6 +140,15 @@ func (s *Set) Resume(now time.Duration) {
 	s.paused = -1
 }
 
+// From is when a wait of a goal begins that is begun now. While the clock stands
+// it is when it stopped: the goal's deadline is moved by all of the pause.
+func (s *Set) From(g *Goal, now time.Duration) time.Duration {
+	if s.paused < 0 {
+		return now
+	}
+	return max(s.paused, g.Since)
+}
+
 // Next returns the goal whose deadline comes first; nil when the clocks stand
 // or no unmet goal has one.
 func (s *Set) Next() *Goal {

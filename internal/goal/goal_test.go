@@ -174,3 +174,23 @@ func TestSeconds(t *testing.T) {
 		}
 	}
 }
+
+// A wait that is begun while the clock stands does not get the pause twice.
+func TestDeadlineSetWhileTheClockStands(t *testing.T) {
+	s := NewSet()
+	g := s.Add(Goal{Name: "root", Since: 0, Deadline: 20 * time.Second})
+	s.Pause(2 * time.Second)
+	g.Deadline = max(g.Deadline, s.From(g, 45*time.Second)+20*time.Second)
+	late := s.Add(Goal{Name: "late", Since: 50 * time.Second})
+	late.Deadline = s.From(late, 60*time.Second) + 10*time.Second
+	s.Resume(200 * time.Second)
+	if want := 220 * time.Second; g.Deadline != want {
+		t.Errorf("deadline %v, want %v", g.Deadline, want)
+	}
+	if want := 210 * time.Second; late.Deadline != want {
+		t.Errorf("deadline of a goal that came meanwhile %v, want %v", late.Deadline, want)
+	}
+	if at := s.From(g, 210*time.Second); at != 210*time.Second {
+		t.Errorf("the clock runs, and a wait begins at %v", at)
+	}
+}

@@ -10,6 +10,11 @@ import (
 // ManifestPath is where an image says what it holds.
 const ManifestPath = "etc/firstlight/manifest"
 
+// IDPath is where an image has its identity: the SHA-256, in hexadecimal, of its
+// manifest without the sums of secrets. /init hands it to the real system, so
+// that it is known which image a machine has booted with.
+const IDPath = "etc/firstlight/id"
+
 const manifestHead = "# firstlight manifest 1: path, SHA-256, source, reason\n"
 
 // ManifestEntry says where one file, link or node of an image comes from.

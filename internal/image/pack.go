@@ -74,19 +74,26 @@ func manifestSegment(t *Tree, segments []*Segment) *Segment {
 	for _, s := range segments {
 		maps.Copy(sums, s.sums)
 	}
-	var list []ManifestEntry
+	var list, public []ManifestEntry
 	for _, e := range t.Entries() {
-		if e.Mode&cpio.TypeMask != cpio.TypeDir {
-			list = append(list, ManifestEntry{Path: e.Path, Sum: sums[e], Source: e.From, Why: e.Why})
+		if e.Mode&cpio.TypeMask == cpio.TypeDir {
+			continue
 		}
+		m := ManifestEntry{Path: e.Path, Sum: sums[e], Source: e.From, Why: e.Why}
+		list = append(list, m)
+		if e.Secret {
+			m.Sum = ""
+		}
+		public = append(public, m)
 	}
 	perm := uint32(0o644)
 	if t.HasSecrets() {
 		perm = 0o600
 	}
-	text := FormatManifest(list)
-	return &Segment{Name: "manifest", secret: t.HasSecrets(), Raw: int64(len(text)),
-		entries: []*Entry{{Path: ManifestPath, Mode: cpio.TypeRegular | perm, Data: text}}}
+	text, id := FormatManifest(list), sha256.Sum256(FormatManifest(public))
+	return &Segment{Name: "manifest", secret: t.HasSecrets(), Raw: int64(len(text)), entries: []*Entry{
+		{Path: IDPath, Mode: cpio.TypeRegular | 0o644, Data: []byte(hex.EncodeToString(id[:]) + "\n")},
+		{Path: ManifestPath, Mode: cpio.TypeRegular | perm, Data: text}}}
 }
 
 func split(t *Tree) []*Segment {

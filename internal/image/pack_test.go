@@ -44,7 +44,7 @@ func TestSameFilesBecomeLinks(t *testing.T) {
 	}
 	var got []string
 	err = Walk(b, Limits{}, func(_ Part, h *cpio.Header, _ io.Reader) error {
-		if h.Type() == cpio.TypeRegular && h.Name != ManifestPath {
+		if h.Type() == cpio.TypeRegular && h.Name != ManifestPath && h.Name != IDPath {
 			got = append(got, fmt.Sprintf("%s %d %d %d", h.Name, h.Nlink, h.UID, h.Size))
 		}
 		if h.Mtime != 0 || h.GID != 0 || h.DevMajor != 0 || h.DevMinor != 0 {
@@ -81,6 +81,10 @@ func TestSameFilesBecomeLinks(t *testing.T) {
 		if other := e.Path == "lib/firmware/b"; (e.Sum == same) == other || len(e.Sum) != 64 {
 			t.Errorf("%+v", e)
 		}
+	}
+	text.Reset()
+	if err := Cat(&text, b, IDPath, Limits{}); err != nil || len(text.String()) != 65 {
+		t.Errorf("identity %q, %v", &text, err)
 	}
 	if list[2] != (ManifestEntry{"lib/firmware/a", same, "/lib/firmware/a", "a card"}) {
 		t.Errorf("%+v", list[2])

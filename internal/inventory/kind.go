@@ -120,7 +120,7 @@ func (it *Item) byPath(p string, c *content) Kind {
 		return Microcode
 	case in("kernel/firmware/acpi"):
 		return ACPI
-	case in("lib/modules"), p == "etc/firstlight/modules.idx", p == image.ManifestPath, p == "etc/ld.so.cache":
+	case in("lib/modules"), p == "etc/firstlight/modules.idx", p == image.ManifestPath, p == image.IDPath, p == "etc/ld.so.cache":
 		return Index
 	case in("lib/udev/rules.d", "etc/udev/rules.d"), p == "etc/firstlight/rules.tab":
 		return Rules

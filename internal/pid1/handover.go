@@ -20,7 +20,7 @@ func (l *loop) handOver() {
 		fmt.Fprintf(&b, "%s=%d\n", f.name, f.n)
 	}
 	fmt.Fprintf(&b, "switch_root_usec=%d\n", now().Microseconds())
-	writeSummary(b.String())
+	writeSummary(b.String() + "image=" + optional("/etc/firstlight/id"))
 	writeDatabase(l.core.World().Devices)
 	l.record()
 	// The sockets and files close themselves at exec; closing them here would

@@ -14,16 +14,13 @@
 package ueventd
 
 import (
-	"cmp"
 	"slices"
 	"sort"
-	"strconv"
 	"time"
 
 	"firstlight/internal/coro"
 	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
-	"firstlight/internal/order"
 )
 
 // Event is one thing to be handled, on one subject.
@@ -129,21 +126,6 @@ type Scheduler struct {
 // A burst of devices may legitimately wake it hundreds of times.
 const maxSpins = 2000
 
-// notice is when a topic was last notified: by one task, and by any other.
-type notice struct {
-	tick  uint64
-	by    *Task // nil: from outside
-	other uint64
-}
-
-// since says whether anybody but t has notified the topic after the count.
-func (n notice) since(count uint64, t *Task) bool {
-	if n.by == t {
-		return n.other > count
-	}
-	return n.tick > count
-}
-
 // Stats counts what a boot cost.
 type Stats struct {
 	Events     int // queue events pushed
@@ -179,15 +161,6 @@ type entry struct {
 func (a *entry) same(b *entry) bool {
 	return a.ev.Value == nil && b.ev.Value == nil &&
 		a.ev.Queue == b.ev.Queue && a.ev.Kind == b.ev.Kind && a.ev.Name == b.ev.Name
-}
-
-type timer struct {
-	at    time.Duration
-	seq   uint64
-	key   string
-	cause uint64 // the record that was the reason to set it
-	fire  func(by uint64)
-	taskT *Task
 }
 
 // New returns an empty scheduler.
@@ -315,20 +288,6 @@ func (s *Scheduler) Push(ev Event) {
 	s.push(e)
 }
 
-// parkedAt returns the topics for which an equal event waits, sorted.
-func (s *Scheduler) parkedAt(e *entry) (topics []string) {
-	if e.ev.Value != nil {
-		return nil // it has no equal
-	}
-	for topic, list := range s.parked {
-		if slices.ContainsFunc(list, e.same) {
-			topics = append(topics, topic)
-		}
-	}
-	order.Strings(topics)
-	return topics
-}
-
 // isPending says whether an equal event is in its queue and not yet begun.
 func (s *Scheduler) isPending(e *entry) bool {
 	q := s.queues[e.ev.Queue]
@@ -373,136 +332,6 @@ func (s *Scheduler) handlerOf(queue string) Handler {
 		}
 	}
 	return nil
-}
-
-// Notify says that what the topic names may have become true. Tasks and
-// parked events that wait for it look again.
-func (s *Scheduler) Notify(topic string) {
-	s.tick++
-	n := s.notices[topic]
-	if n.by != s.current {
-		n.other, n.by = n.tick, s.current
-	}
-	n.tick = s.tick
-	s.notices[topic] = n
-	tasks, parked := s.waiting[topic], s.parked[topic]
-	if len(tasks) == 0 && len(parked) == 0 {
-		return
-	}
-	by := s.because()
-	for _, t := range slices.Clone(tasks) {
-		s.unwait(t)
-		t.timedOut = false
-		t.waits = t.waits.woken(topic, by)
-		s.runnable = append(s.runnable, t)
-	}
-	for _, e := range slices.Clone(parked) {
-		s.unpark(e)
-		e.waits = e.waits.woken(topic, by)
-		s.push(e)
-	}
-}
-
-func (s *Scheduler) unwait(t *Task) {
-	for _, topic := range t.topics {
-		drop(s.waiting, topic, t)
-	}
-	t.topics = nil
-	if t.deadline != nil {
-		s.dropTimer(t.deadline)
-		t.deadline = nil
-	}
-}
-
-func (s *Scheduler) unpark(e *entry) {
-	for _, topic := range e.topics {
-		drop(s.parked, topic, e)
-	}
-	e.topics = nil
-}
-
-// drop removes v from m[key], and the key when nothing is left.
-func drop[T comparable](m map[string][]T, key string, v T) {
-	left := slices.DeleteFunc(m[key], func(x T) bool { return x == v })
-	if len(left) == 0 {
-		delete(m, key)
-		return
-	}
-	m[key] = left
-}
-
-// Deadline calls for an event at a point in time unless it is cancelled
-// first. A second one under the same key replaces the first. Deadlines are
-// the only timers there are.
-func (s *Scheduler) Deadline(key string, at time.Duration, ev Event) {
-	s.CancelDeadline(key)
-	s.addTimer(&timer{at: at, key: key, cause: s.because(), fire: func(by uint64) { ev.Cause = by; s.Push(ev) }})
-}
-
-// CancelDeadline forgets the deadline of that key, if there is one.
-func (s *Scheduler) CancelDeadline(key string) {
-	if i := slices.IndexFunc(s.timers, func(t *timer) bool { return t.key == key }); i >= 0 {
-		s.dropTimer(s.timers[i])
-	}
-}
-
-// DeadlineOf returns when the deadline of that key passes.
-func (s *Scheduler) DeadlineOf(key string) (time.Duration, bool) {
-	for _, t := range s.timers {
-		if t.key == key {
-			return t.at, true
-		}
-	}
-	return 0, false
-}
-
-func (s *Scheduler) addTimer(t *timer) {
-	s.stats.Set++
-	s.lastID++
-	t.seq = s.lastID
-	i, _ := slices.BinarySearchFunc(s.timers, t, func(a, b *timer) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.seq, b.seq))
-	})
-	s.timers = slices.Insert(s.timers, i, t)
-}
-
-func (s *Scheduler) dropTimer(t *timer) {
-	if i := slices.Index(s.timers, t); i >= 0 {
-		s.timers = slices.Delete(s.timers, i, i+1)
-		s.stats.Cancelled++
-	}
-}
-
-// NextDeadline returns when the scheduler must be called again although
-// nothing has happened; ok is false when it need not.
-func (s *Scheduler) NextDeadline() (at time.Duration, ok bool) {
-	if len(s.timers) == 0 {
-		return 0, false
-	}
-	return s.timers[0].at, true
-}
-
-// Advance sets the time and fires the deadlines that have passed. Time never
-// goes back: an earlier one is taken as no change.
-func (s *Scheduler) Advance(now time.Duration) {
-	s.inputs++
-	s.now = max(s.now, now)
-	for len(s.timers) > 0 && s.timers[0].at <= s.now {
-		t := s.timers[0]
-		s.timers = s.timers[1:]
-		s.stats.Fired++
-		if t.taskT == nil {
-			t.fire(s.rec.Record(t.cause, "deadline", t.key, "passed"))
-			continue
-		}
-		w := t.taskT
-		w.cause = s.rec.Record(t.cause, "deadline", t.key, "passed", "wait="+strconv.FormatUint(w.waits.record, 10))
-		w.waits = wait{}
-		w.deadline = nil
-		s.unwait(w)
-		w.timedOut = true
-		s.runnable = append(s.runnable, w)
-	}
 }
 
 // Run runs tasks until none can go on.

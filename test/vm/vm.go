@@ -25,7 +25,7 @@ import (
 
 // Machine says what to run.
 type Machine struct {
-	Kernel string // path of a bzImage
+	Kernel string // path of a bzImage; "" lets the firmware start a boot loader
 	Initrd string // path of an initramfs
 	Append string // the kernel's command line
 	Memory int    // MiB; 0 is 512
@@ -153,7 +153,10 @@ func (m Machine) args(dir string) []string {
 		cpus = 1
 	}
 	a := []string{"-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", strconv.Itoa(cpus), "-m", strconv.Itoa(memory),
-		"-nodefaults", "-no-user-config", "-display", "none", "-kernel", m.Kernel, "-initrd", m.Initrd, "-append", m.Append}
+		"-nodefaults", "-no-user-config", "-display", "none"}
+	if m.Kernel != "" {
+		a = append(a, "-kernel", m.Kernel, "-initrd", m.Initrd, "-append", m.Append)
+	}
 	if !m.Reboots {
 		a = append(a, "-no-reboot")
 	}

@@ -268,7 +268,10 @@ func (h *Handler) outcome(v *volume, e *udevd.Entry, err error) ueventd.Outcome 
 	}
 	f := goal.Fact{Subject: subject(e, v), Condition: goal.Blocked, Text: err.Error()}
 	topics := []string{handler.TopicRetry}
-	if stay, ok := err.(*stayLocked); ok {
+	if stay, ok := err.(*stayLocked); ok && stay == errGone {
+		// It is taken up with its next event, which may be one of the same
+		// device: the kernel can announce one a second time.
+	} else if ok {
 		f.Try = stay.try
 		h.refused[v.key] = refusal{e.Devpath(), e.Since, w.Round, f.Text}
 	} else {
@@ -303,6 +306,9 @@ var errTwin = errors.New("another device has the same LUKS header")
 type stayLocked struct{ why, try string }
 
 func (s *stayLocked) Error() string { return s.why }
+
+// errGone is of a device that went while a key was tried or a person asked.
+var errGone = &stayLocked{why: "the device is gone"}
 
 func subject(e *udevd.Entry, v *volume) string {
 	name, uuid := v.name, e.Property("ID_FS_UUID")

@@ -282,6 +282,7 @@ func (h *Handler) handleVG(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		g = h.assemble(t, name) // what there is may be something else by now
 	}
 	if g == nil {
+		st.there, st.overdue, st.degrade = 0, false, false
 		h.rest(ev.Queue)
 		w.DropFact(ev.Queue)
 		return ueventd.Outcome{}

@@ -278,7 +278,7 @@ func (h *Handler) findInit(t *ueventd.Task) ueventd.Outcome {
 	}
 	g := w.Goals.Get(InitGoal)
 	now := w.Sched.Now()
-	g.Deadline = now + initPatience
+	g.Deadline = w.Goals.From(g, now) + initPatience
 	g.OnExpiry = "given up"
 	text := "none of /sbin/init, /etc/init, /bin/init, /bin/sh can be executed in the mounted root" + broken
 	if w.Config.Init != "" {

@@ -150,7 +150,7 @@ func (h *Handler) device(t *ueventd.Task) (*udevd.Entry, ueventd.Outcome) {
 	if o.Timeout > 0 && !h.started {
 		h.started = true
 		if g := w.Goals.Get(mount.RootGoal); g != nil && o.Timeout < timespan.Forever {
-			g.Deadline = handler.DeadlineAt(w.Sched.Now(), o.Timeout)
+			g.Deadline = handler.DeadlineAt(w.Goals.From(g, w.Sched.Now()), o.Timeout)
 		}
 	}
 	missing := func() (*udevd.Entry, ueventd.Outcome) {

@@ -63,7 +63,7 @@ const kindFirmware = "firmware"
 func (h *Handler) wait() {
 	r := h.w.Config.Resume
 	if g := h.w.Goals.Get(GoalName); g != nil { // it was not known, and is now
-		g.State, g.Owner, g.Deadline = goal.Unmet, filter.Resume, h.w.Sched.Now()+min(Patience, h.w.Config.Wait.Deadline)
+		g.State, g.Owner, g.Deadline = goal.Unmet, filter.Resume, h.w.Goals.From(g, h.w.Sched.Now())+h.patience()
 		h.w.DropFact(GoalName)
 		return
 	}
@@ -87,7 +87,7 @@ func (h *Handler) giveBack() {
 	w := h.w
 	g := w.Goals.Get(mount.RootGoal)
 	if g != nil && g.State == goal.Unmet && g.Deadline > 0 && len(w.Find(w.Config.Root.Device)) > 0 {
-		g.Deadline = max(g.Deadline, w.Sched.Now()+h.patience())
+		g.Deadline = max(g.Deadline, w.Goals.From(g, w.Sched.Now())+h.patience())
 	}
 }
 

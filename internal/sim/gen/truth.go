@@ -205,7 +205,8 @@ func (j judge) resume(t *Truth) state {
 	}
 	if s.asks {
 		// What may come although nobody answers, may be resumed from.
-		t.Verdict, t.MayResume = May, swap.Image && s.state != no
+		// Nobody is asked where what is asked about cannot be read.
+		t.Verdict, t.MayResume = May, swap.Image && (s.state != no || m.Has(Fails))
 		return maybe
 	}
 	if s.state == yes && !ambiguous && s.by+m.Margin() < patience {
@@ -460,6 +461,9 @@ func (j judge) together(id int) bool {
 		return false
 	}
 	for _, f := range j.m.Faults {
+		if f.Trouble == NoDriver && f.What == n.Bus {
+			return false
+		}
 		if f.Node == n.ID && (f.Trouble == Copy && f.At > 0 || f.Trouble == Late || f.Trouble == Flaps || f.Trouble == Missing || f.Trouble == Unread) {
 			return false
 		}

@@ -44,4 +44,5 @@ drwxr-xr-x         0 sysroot
 -rw-r--r-- SIZE lib/modules/KERNEL/kernel/arch/x86/crypto/sha256-ssse3.ko
 -rw-r--r-- SIZE lib/modules/KERNEL/kernel/crypto/crc32c_generic.ko
 -rw-r--r-- SIZE lib/modules/KERNEL/kernel/lib/crc16.ko
+-rw-r--r-- SIZE etc/firstlight/id
 -rw-r--r-- SIZE etc/firstlight/manifest
