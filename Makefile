@@ -44,7 +44,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2 \
 	f2fs-tools exfatprogs ntfs-3g genisoimage udftools parted bcache-tools drbd-utils nilfs-tools jfsutils reiserfsprogs genromfs \
 	dnsmasq-base iproute2 \
-	tcplay util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf
+	nfs-kernel-server dnsmasq-base iproute2 tcplay util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf
 
 .PHONY: build setup kernels run test test-full check check-truth images e2e bench fuzz sim mutate packages clean
 
