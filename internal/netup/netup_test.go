@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"firstlight/internal/netreport"
+	"firstlight/internal/netup"
 	"firstlight/internal/netup/netuptest"
 )
 
@@ -258,4 +259,27 @@ func TestServerIsLookedUp(t *testing.T) {
 	if !has(*lines, "root eth0 text=", "does\\x20not\\x20know\\x20the\\x20address\\x20of\\x20nfs.example") || n.Asked > 8 {
 		t.Errorf("asked %d times\n%s", n.Asked, strings.Join(*lines, "\n"))
 	}
+}
+
+// Whatever comes over a link, at whatever moment, nothing but the link's own
+// configuration comes of it.
+func FuzzFrame(f *testing.F) {
+	f.Add(uint16(0), false, []byte{0x45, 0, 0, 28})
+	f.Add(uint16(1), true, []byte("\x00\x01\x08\x00\x06\x04\x00\x02\x02\x00\x00\x00\x00\xee\x0a\x00\x00\x32\x02\x00\x00\x00\x01\x00\x0a\x00\x00\x32"))
+	f.Fuzz(func(t *testing.T, at uint16, arp bool, frame []byte) {
+		n, c, _ := network()
+		n.Start("root=dhcp\n")
+		c.run(time.Duration(at) * time.Millisecond)
+		kind := netup.IPv4
+		if arp {
+			kind = netup.ARP
+		}
+		n.Core.Frame(c.now, 2, netup.Frame{Kind: kind, Data: frame})
+		c.run(c.now + time.Minute)
+		for _, a := range n.Addresses["eth0"] {
+			if !slices.Contains(pool, a) {
+				t.Fatalf("has %v", a)
+			}
+		}
+	})
 }
