@@ -41,7 +41,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	qemu-system-x86 qemu-utils mmdebstrap \
 	kmod udev util-linux fdisk gdisk dmsetup mdadm lvm2 cryptsetup-bin \
 	e2fsprogs xfsprogs btrfs-progs dosfstools squashfs-tools erofs-utils \
-	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2 \
+	busybox-static isc-dhcp-server radvd cpio zstd xz-utils lz4 lzop gzip bzip2 \
 	f2fs-tools exfatprogs ntfs-3g genisoimage udftools parted bcache-tools drbd-utils nilfs-tools jfsutils reiserfsprogs genromfs \
 	dnsmasq-base iproute2 \
 	nfs-kernel-server dnsmasq-base iproute2 tcplay util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf

@@ -227,7 +227,7 @@ func parseISCSI(s string) (Root, error) {
 		at = 5
 	}
 	if len(f) <= at || !isTarget(f[at]) {
-		return r, errors.New("not SERVER:PROTOCOL:PORT:LUN:TARGET with a target that begins with iqn., eui. or naa.")
+		return r, errors.New("not SERVER:PROTOCOL:PORT:LUN:TARGET with a target that is an iqn., eui. or naa. name")
 	}
 	if f[0] != "" && f[0] != "6" {
 		return r, fmt.Errorf("protocol %q is not 6 (TCP)", f[0])

@@ -1,6 +1,6 @@
 // Package netreal lets the parts of the network that know neither sockets nor a
-// clock talk to the field's own server, dnsmasq, over a virtual cable between
-// two network namespaces. Nothing of the machine's own network is touched.
+// clock talk to the field's own servers over a virtual cable between two network
+// namespaces. Nothing of the machine's own network is touched.
 package netreal
 
 import (
@@ -30,17 +30,17 @@ import (
 // inside marks the process that has a network namespace of its own.
 const inside = "FIRSTLIGHT_NETREAL"
 
-// patience is how long dnsmasq may take for anything.
+// patience is how long a server may take for anything.
 const patience = 30 * time.Second
 
 // inNamespace runs the test in a namespace of its own, and is true there.
-func inNamespace(t *testing.T) bool {
+func inNamespace(t *testing.T, programs ...string) bool {
 	t.Helper()
 	if os.Getenv(inside) != "" {
 		return true
 	}
 	testtool.Root(t)
-	testtool.Need(t, "dnsmasq", "ip", "unshare")
+	testtool.Need(t, append(programs, "ip", "unshare")...)
 	cmd := exec.Command("unshare", "-n", os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), inside+"=1", "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	out, err := cmd.CombinedOutput()
@@ -58,13 +58,19 @@ func run(t *testing.T, name string, args ...string) {
 	}
 }
 
-// serve starts dnsmasq at the other end of the cable, and gives our end.
-func serve(t *testing.T, options string) *net.Interface {
+// dnsmasq starts it at the other end of the cable, and gives our end.
+func dnsmasq(t *testing.T, options string) *net.Interface {
 	t.Helper()
-	leases := filepath.Join(t.TempDir(), "leases")
+	return serve(t, "dnsmasq -k -C /dev/null -u root --pid-file --log-facility=- --log-dhcp --port=0 --interface=far --dhcp-leasefile="+
+		filepath.Join(t.TempDir(), "leases")+options)
+}
+
+// serve starts a server at the other end of the cable, which has 10.9.0.1 and
+// fd00:9::1, and gives our end.
+func serve(t *testing.T, command string) *net.Interface {
+	t.Helper()
 	script := "read go && ip link set lo up && echo 0 >/proc/sys/net/ipv6/conf/far/accept_dad && ip link set far up && " +
-		"ip addr add 10.9.0.1/24 dev far && ip addr add fd00:9::1/64 dev far nodad && " +
-		"exec dnsmasq -k -C /dev/null -u root --pid-file --log-facility=- --log-dhcp --port=0 --interface=far --dhcp-leasefile=" + leases + " " + options
+		"ip addr add 10.9.0.1/24 dev far && ip addr add fd00:9::1/64 dev far nodad && exec " + command
 	cmd := exec.Command("unshare", "-n", "sh", "-c", script)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
@@ -79,7 +85,7 @@ func serve(t *testing.T, options string) *net.Interface {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		if t.Failed() {
-			t.Logf("dnsmasq:\n%s", log.Bytes())
+			t.Logf("the server:\n%s", log.Bytes())
 		}
 	})
 	// The namespace is there when unshare has become the shell.
@@ -93,7 +99,7 @@ func serve(t *testing.T, options string) *net.Interface {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatal("no namespace for dnsmasq")
+			t.Fatal("no namespace for the server")
 		}
 	}
 	run(t, "ip", "link", "add", "near", "address", "52:54:00:12:34:56", "type", "veth", "peer", "name", "far", "netns", strconv.Itoa(cmd.Process.Pid))
@@ -116,7 +122,6 @@ func serve(t *testing.T, options string) *net.Interface {
 // port is one socket with the state machine that uses it.
 type port struct {
 	fd       int
-	send     func()
 	packet   func(now time.Duration, b []byte, from netip.Addr, hops int)
 	next     func() time.Duration
 	deadline func(now time.Duration)
@@ -171,12 +176,46 @@ func must[T any](t *testing.T) func(T, error) T {
 
 func rand32() uint32 { return uint32(time.Now().UnixNano() >> 3) }
 
+// lease4 asks for a lease on the interface.
+func lease4(t *testing.T, i *net.Interface, rapid bool) *dhcp4.Lease {
+	t.Helper()
+	sent := 0
+	fd := must[int](t)(unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM, int(htons(unix.ETH_P_IP))))
+	defer unix.Close(fd)
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_IP), Ifindex: i.Index}); err != nil {
+		t.Fatal(err)
+	}
+	c := dhcp4.New(dhcp4.Config{HWType: 1, HWAddr: i.HardwareAddr, HostName: "node", RapidCommit: rapid, Rand: rand32})
+	do := func(out dhcp4.Output) {
+		if out.Send == nil {
+			return
+		}
+		sent++
+		b := dhcp4.AppendFrame(nil, netip.AddrPortFrom(out.Send.From, dhcp4.ClientPort), netip.AddrPortFrom(out.Send.To, dhcp4.ServerPort), out.Send.Data)
+		to := &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_IP), Ifindex: i.Index, Halen: 6, Addr: [8]byte{255, 255, 255, 255, 255, 255}}
+		if err := unix.Sendto(fd, b, 0, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	start := time.Now()
+	do(c.Carrier(0, true))
+	loop(t, start, port{fd: fd, next: c.Next, deadline: func(now time.Duration) { do(c.Deadline(now)) },
+		packet: func(now time.Duration, b []byte, _ netip.Addr, _ int) {
+			_, to, payload, err := dhcp4.ParseFrame(b, true)
+			if err == nil && to.Port() == dhcp4.ClientPort {
+				do(c.Packet(now, payload, netip.IPv4Unspecified()))
+			}
+		}}, func() bool { return c.Lease() != nil }, c.Explain)
+	t.Logf("%+v after %d packets", c.Lease(), sent)
+	return c.Lease()
+}
+
 const dhcp4Options = " --dhcp-range=10.9.0.50,10.9.0.60,255.255.255.0,2m --dhcp-option=3,10.9.0.1 --dhcp-option=6,10.9.0.53" +
 	" --dhcp-option=17,10.9.0.1:/srv/root,ro --dhcp-option=121,10.1.0.0/16,10.9.0.7,0.0.0.0/0,10.9.0.1 --dhcp-option=119,a.example.org,b.example.org" +
 	" --dhcp-option=26,1400 --domain=example.org --dhcp-option=42,10.9.0.9 --dhcp-boot=pxelinux.0,boot,10.9.0.2 --dhcp-authoritative"
 
 func TestALeaseOfDnsmasq(t *testing.T) {
-	if !inNamespace(t) {
+	if !inNamespace(t, "dnsmasq") {
 		return
 	}
 	for _, rapid := range []bool{false, true} {
@@ -185,37 +224,9 @@ func TestALeaseOfDnsmasq(t *testing.T) {
 			if rapid {
 				options += " --dhcp-rapid-commit"
 			}
-			i := serve(t, options)
+			i := dnsmasq(t, options)
 			defer run(t, "ip", "link", "del", "near")
-			fd := must[int](t)(unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM, int(htons(unix.ETH_P_IP))))
-			defer unix.Close(fd)
-			if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_IP), Ifindex: i.Index}); err != nil {
-				t.Fatal(err)
-			}
-			c := dhcp4.New(dhcp4.Config{HWType: 1, HWAddr: i.HardwareAddr, HostName: "node", RapidCommit: rapid, Rand: rand32})
-			sent := 0
-			do := func(out dhcp4.Output) {
-				if out.Send == nil {
-					return
-				}
-				sent++
-				b := dhcp4.AppendFrame(nil, netip.AddrPortFrom(out.Send.From, dhcp4.ClientPort), netip.AddrPortFrom(out.Send.To, dhcp4.ServerPort), out.Send.Data)
-				to := &unix.SockaddrLinklayer{Protocol: htons(unix.ETH_P_IP), Ifindex: i.Index, Halen: 6, Addr: [8]byte{255, 255, 255, 255, 255, 255}}
-				if err := unix.Sendto(fd, b, 0, to); err != nil {
-					t.Fatal(err)
-				}
-			}
-			start := time.Now()
-			do(c.Carrier(0, true))
-			loop(t, start, port{fd: fd, next: c.Next, deadline: func(now time.Duration) { do(c.Deadline(now)) },
-				packet: func(now time.Duration, b []byte, _ netip.Addr, _ int) {
-					_, to, payload, err := dhcp4.ParseFrame(b, true)
-					if err == nil && to.Port() == dhcp4.ClientPort {
-						do(c.Packet(now, payload, netip.IPv4Unspecified()))
-					}
-				}}, func() bool { return c.Lease() != nil }, c.Explain)
-			l := c.Lease()
-			t.Logf("%+v after %d packets", l, sent)
+			l := lease4(t, i, rapid)
 			a := netip.MustParseAddr
 			if !netip.MustParsePrefix("10.9.0.0/24").Contains(l.Addr.Addr()) || l.Addr.Bits() != 24 || l.Server != a("10.9.0.1") || l.MTU != 1400 ||
 				!slices.Equal(l.DNS, []netip.Addr{a("10.9.0.53")}) || !slices.Equal(l.NTP, []netip.Addr{a("10.9.0.9")}) || l.Domain != "example.org" ||
@@ -271,7 +282,7 @@ const v6Options = " --enable-ra --ra-param=far,mtu:1400,0,1800 --dhcp-option=opt
 	" --dhcp-option=option6:domain-search,example.org,lan.example.org --dhcp-option=option6:59,tftp://[fd00:9::1]/boot.efi"
 
 func TestAnAddressOfDnsmasqForIPv6(t *testing.T) {
-	if !inNamespace(t) {
+	if !inNamespace(t, "dnsmasq") {
 		return
 	}
 	for _, test := range []struct {
@@ -283,7 +294,7 @@ func TestAnAddressOfDnsmasqForIPv6(t *testing.T) {
 		{"only the rest", " --dhcp-range=fd00:9::,ra-stateless,64,5m", false, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			i := serve(t, v6Options+test.options)
+			i := dnsmasq(t, v6Options+test.options)
 			defer run(t, "ip", "link", "del", "near")
 			linkLocal(t, i)
 			fd := socket6(t, i, unix.SOCK_DGRAM, 0, dhcp6.ClientPort)
@@ -332,10 +343,23 @@ func TestAnAddressOfDnsmasqForIPv6(t *testing.T) {
 }
 
 func TestAnAdvertisementOfDnsmasq(t *testing.T) {
-	if !inNamespace(t) {
+	if !inNamespace(t, "dnsmasq") {
 		return
 	}
-	i := serve(t, v6Options+" --dhcp-range=fd00:9::,ra-stateless,64,5m")
+	i := dnsmasq(t, v6Options+" --dhcp-range=fd00:9::,ra-stateless,64,5m")
+	s := settings(t, i)
+	if len(s.Addrs) != 1 || s.Addrs[0].Addr.String() != "fd00:9::5054:ff:fe12:3456/64" || s.MTU != 1400 || s.Managed || !s.Other ||
+		!slices.Equal(s.DNS, []netip.Addr{netip.MustParseAddr("fd00:9::53")}) || !slices.Equal(s.Search, []string{"example.org", "lan.example.org"}) {
+		t.Errorf("%+v", s)
+	}
+	if len(s.Routes) != 2 || s.Routes[0].Dst.String() != "fd00:9::/64" || s.Routes[1].Dst.Bits() != 0 || !s.Routes[1].Via.IsLinkLocalUnicast() {
+		t.Errorf("%+v", s.Routes)
+	}
+}
+
+// settings asks the routers of the interface's link.
+func settings(t *testing.T, i *net.Interface) ra.Settings {
+	t.Helper()
 	linkLocal(t, i)
 	fd := socket6(t, i, unix.SOCK_RAW, unix.IPPROTO_ICMPV6, 0)
 	c := ra.New(ra.Config{MAC: i.HardwareAddr, ID: ra.EUI64(i.HardwareAddr), Rand: rand32})
@@ -353,11 +377,5 @@ func TestAnAdvertisementOfDnsmasq(t *testing.T) {
 		c.Heard, c.Explain)
 	s := c.Settings()
 	t.Logf("%+v", s)
-	if len(s.Addrs) != 1 || s.Addrs[0].Addr.String() != "fd00:9::5054:ff:fe12:3456/64" || s.MTU != 1400 || s.Managed || !s.Other ||
-		!slices.Equal(s.DNS, []netip.Addr{netip.MustParseAddr("fd00:9::53")}) || !slices.Equal(s.Search, []string{"example.org", "lan.example.org"}) {
-		t.Errorf("%+v", s)
-	}
-	if len(s.Routes) != 2 || s.Routes[0].Dst.String() != "fd00:9::/64" || s.Routes[1].Dst.Bits() != 0 || !s.Routes[1].Via.IsLinkLocalUnicast() {
-		t.Errorf("%+v", s.Routes)
-	}
+	return s
 }
