@@ -40,8 +40,7 @@ func (l *link) probe(list []netip.Prefix) {
 func (l *link) probeStep() {
 	if l.probing == nil { // the pause after a conflict is over
 		l.probeAt = Never
-		if l.Carrier && len(l.taken) == 0 {
-			l.state = netreport.StateProbe
+		if l.Carrier && len(l.taken) == 0 { // until the answer it is a conflict still
 			l.probe(l.setup.Addresses)
 		}
 		return
