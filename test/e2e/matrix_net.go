@@ -71,10 +71,10 @@ func networkScenarios() []Scenario {
 			Boots: []Boot{{Limit: 8 * time.Minute, Want: Want{Debian: true}}}}),
 
 		full(net("nfs-no-dhcp", "ro root=dhcp"+off, Net{Server: Server{}},
-			Want{NoBoot: true, Console: []Seen{see(`enp0s1: carrier since [0-9.]+ s, DHCP: no\s+answer after`)}})),
+			Want{NoBoot: true, Console: []Seen{see(`enp0s1:\s+carrier\s+since\s+[0-9.]+\s+s,\s+DHCP:\s+no\s+answer\s+after`)}})),
 		full(net("nfs-not-exported", "ro root=nfs:"+serverAddress+":/srv/other"+static+off, Net{Server: Server{}},
-			Want{NoBoot: true, Console: []Seen{see(`10\.7\.0\.1 (has no|does\s+not let this machine mount) /srv/other`)}})),
+			Want{NoBoot: true, Console: []Seen{see(`10\.7\.0\.1\s+(has\s+no|does\s+not\s+let\s+this\s+machine\s+mount)\s+/srv/other`)}})),
 		full(net("nfs-address-taken", "ro root=nfs:"+root+static+off, Net{Server: taken},
-			Want{NoBoot: true, Console: []Seen{see(`10\.7\.0\.9 is in use by another\s+machine, 52:54:00:07:00:01`)}})),
+			Want{NoBoot: true, Console: []Seen{see(`10\.7\.0\.9\s+is\s+in\s+use\s+by\s+another\s+machine,\s+52:54:00:07:00:01`)}})),
 	}
 }
