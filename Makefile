@@ -43,24 +43,31 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	e2fsprogs xfsprogs btrfs-progs dosfstools squashfs-tools erofs-utils \
 	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2 \
 	f2fs-tools exfatprogs ntfs-3g genisoimage isomd5sum udftools parted bcache-tools drbd-utils nilfs-tools jfsutils reiserfsprogs genromfs \
-	tcplay util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf
+	nfs-kernel-server dnsmasq-base iproute2 isc-dhcp-server radvd tcplay util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf
 
 .PHONY: build setup kernels run test test-full check check-truth images e2e bench fuzz sim mutate packages clean
 
 build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
 	GOEXPERIMENT=$(GOEXPERIMENT_INIT) CGO_ENABLED=0 go build -trimpath $(GOFLAGS_INIT) -buildvcs=false -o bin/ ./cmd/init ./cmd/init-full
+	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/network ./cmd/network
 	rm -rf bin/packed
 	bin/firstlight pack-init bin/init
 	bin/firstlight pack-init bin/init-full
 
-# apt is asked for what is missing and for nothing else.
+# apt is asked for what is missing and for nothing else. Servers among the packages
+# are for virtual machines: none is started here.
 setup:
 	@missing=$$(for p in $(PACKAGES); do \
 	  test "$$(dpkg-query -W -f '$${db:Status-Status}' $$p 2>/dev/null)" = installed || echo $$p; done); \
 	if test -n "$$missing"; then \
 	  test "$$(id -u)" = 0 || { echo "make setup needs root to install:" $$missing >&2; exit 1; }; \
 	  export DEBIAN_FRONTEND=noninteractive; \
+	  policy=/usr/sbin/policy-rc.d; \
+	  if ! test -e $$policy; then \
+	    trap "rm -f $$policy" EXIT; \
+	    printf '#!/bin/sh\nexit 101\n' >$$policy && chmod 755 $$policy; \
+	  fi; \
 	  apt-get -q update && apt-get -q install -y --no-install-recommends $$missing; \
 	fi
 

@@ -11,12 +11,10 @@ import (
 // reported; a later part of Firstlight that takes one up moves it to the
 // table.
 var areas = [...]struct{ area, names string }{
-	{"the network", "ip ifname rd.route route bootdev BOOTIF rd.bootif nameserver rd.peerdns rd.neednet vlan bond" +
-		" team bridge rd.net.dhcp.retry rd.net.timeout.dhcp rd.net.timeout.iflink rd.net.timeout.ifup" +
-		" rd.net.timeout.route rd.net.timeout.ipv6dad rd.net.timeout.ipv6auto rd.net.timeout.carrier ksdevice" +
-		" gateway netmask mtu iptimeout netconsole rd.noverifyssl proxy"},
-	{"NFS", "nfsroot nfsopts rd.nfs.domain"},
-	{"network filesystems", "netroot cifsuser cifspass sshfsroot sshfsopts"},
+	{"the network", "vlan bond team bridge rd.net.timeout.route rd.net.timeout.ipv6dad rd.net.timeout.ipv6auto" +
+		" rd.net.timeout.iflink rd.net.timeout.ifup rd.net.dhcp.retry netconsole rd.noverifyssl proxy"},
+	{"NFS", "rd.nfs.domain"},
+	{"network filesystems", "cifsuser cifspass sshfsroot sshfsopts"},
 	{"iSCSI", "rd.iscsi.initiator rd.iscsi.target.name rd.iscsi.target.ip rd.iscsi.target.port" +
 		" rd.iscsi.target.group rd.iscsi.username rd.iscsi.password rd.iscsi.in.username rd.iscsi.in.password" +
 		" rd.iscsi.firmware rd.iscsi.ibft rd.iscsi.mp rd.iscsi.login_retry_max rd.iscsi.param rd.iscsi.waitnet" +
@@ -64,19 +62,24 @@ var areas = [...]struct{ area, names string }{
 }
 
 // elsewhere are parameters that need nothing done here: they are for the
-// kernel or the real system, or ask for what Firstlight has no use for. A
-// name that ends in '.' stands for all that begin with it.
+// kernel or the real system, or ask for what Firstlight has no use for. A name
+// that ends in '.' stands for all that begin with it.
 const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. root. modprobe." +
 	" net. sysctl. systemd_unit udev. initramfs. booster. live. selinux enforcing SYSTEMD_SULOGIN_FORCE biosdevname" +
 	" hostname LANG BOOT_IMAGE initrd rdinit loglevel resumewait resumedelay all_generic_ide nolkrg noearlylkrg" +
 	" lkrg. rd_depmod rd_preload_modules rduevent_timeout rdacct rdcopystate rd.splash" +
 	" rd.udev.children_max rd.udev.exec_delay rd.udev.event_timeout rd.udev.timeout_signal" +
-	" rd.udev.blockdev_read_only rd.bcache rd.bcache.degraded" + ofHandlers + " "
+	" rd.udev.blockdev_read_only rd.bcache rd.bcache.degraded" + ofHandlers + ofNetwork + " "
 
 // ofHandlers are what a handler of the full /init reads by itself, so that the
 // small one does not carry it: internal/handler/live and overlay.
 const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.check rd.writable.fsimg rd.minmem iso_scan/filename" +
 	" rd.firstlight.sha256 live_media live_media_path toram findiso liveimg live_dir live_ram"
+
+// ofNetwork are what internal/handler/network and its program read.
+const ofNetwork = " ip nfsaddrs ifname rd.route route bootdev BOOTIF rd.bootif ksdevice nameserver dns domain nodns rd.peerdns peerdns" +
+	" rd.neednet rd.net.timeout.dhcp rd.net.timeout.carrier rd.net.dhcp.vendor-class rd.net.dhcp.client-id gateway netmask mtu" +
+	" iptimeout nfsroot nfsopts netroot"
 
 // lookupArea says what a known parameter that is not supported is about.
 func lookupArea(name string) (area string, ok bool) {

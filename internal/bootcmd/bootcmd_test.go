@@ -321,8 +321,10 @@ func TestProblems(t *testing.T) {
 		{"rd.log=paper", `rd.log=paper: "paper" is not one of console, file, kmsg, all`},
 		{"rd_NO_MD", "rd_NO_MD: an old spelling; write rd.md=0"},
 		{"rd_LUKS_UUID=0a1b", "rd_LUKS_UUID=0a1b: an old spelling; write rd.luks.uuid"},
-		{"ip=dhcp ip=dhcp6", "ip=dhcp: it concerns the network, which is not supported yet"},
-		{"root=nfs:h:/x", "root=nfs:h:/x: a root of the kind nfs is not supported yet"},
+		{"ip=dhcp ip=dhcp6 nfsroot=h:/x boot=nfs", ""}, // the helper reads them
+		{"vlan=a:b", "vlan=a:b: it concerns the network, which is not supported yet"},
+		{"root=nfs:h:/x", ""}, {"root=dhcp", ""},
+		{"root=nbd:h:/x", "root=nbd:h:/x: a root of the kind nbd is not supported yet"},
 		{"rd.iscsi.password=hunter2", "rd.iscsi.password=…: it concerns iSCSI, which is not supported yet"},
 		{"proxy=http://me:hunter2@host", "proxy=http://…@host: it concerns the network, which is not supported yet"},
 		{"rd.luks.uuid=0a1b no_luks", "no_luks: encrypted devices are named as well, but this switches them all off"},

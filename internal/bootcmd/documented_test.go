@@ -124,7 +124,7 @@ var documented = [...]string{
 func TestEveryDocumentedParameterIsKnown(t *testing.T) {
 	plain, _ := Parse()
 	// These ask for what is the case anyway.
-	same := " boot=local rd.auto=0 luks=yes rd.udev.log_level=err udev.log_level=info rdudevinfo rd.udev.info readonly=1" +
+	same := " boot=local boot=nfs rd.auto=0 luks=yes rd.udev.log_level=err udev.log_level=info rdudevinfo rd.udev.info readonly=1" +
 		" rd.firstlight.degraded=15 rd.firstlight.explain=10 rd.firstlight.progress=5 rd_NO_MULTIPATH rd_NO_PLYMOUTH" +
 		" rd_NO_SPLASH rd_NO_ZFCPCONF rd.nofcoe rd.dm=0 rd_NO_DM rd.md.imsm=0 rd_NO_MDIMSM rd.md.ddf=0 rd_NO_MDDDF "
 	for _, text := range documented {

@@ -32,7 +32,8 @@ var table = [...]struct {
 		}
 	}},
 	{"boot", func(p *parser) {
-		if !hasWord("live casper local", p.arg.Value) && p.arg.Value != "" { // the first two are for internal/handler/live
+		// Of handlers of the full /init: internal/handler/live, network.
+		if !hasWord("live casper local nfs", p.arg.Value) && p.arg.Value != "" {
 			p.notYet("boot scripts, FIPS")
 		}
 	}},

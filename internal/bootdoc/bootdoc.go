@@ -29,7 +29,10 @@ Parameters are separated by blanks, values with blanks stand in double quotes,
 and - and _ in a name are the same. BOOL is 1, yes, true or on, or 0, no, false
 or off; a parameter without its value is on. SECONDS are a number, or a time
 span as in "1min 30s". An unknown rd. parameter and a value that cannot be read
-are reported once, with the nearest name there is, and have no effect.`
+are reported once, with the nearest name there is, and have no effect.
+
+What is said of the network (ip=, nfsroot=, rd.neednet= …) is read by a helper
+where the boot needs a network; docs/network.md describes it.`
 
 // Markdown returns docs/command-line.md.
 func Markdown() string {

@@ -242,6 +242,11 @@ func (b *builder) features() error {
 				return err
 			}
 		}
+		for _, h := range f.Helpers {
+			if err := b.helper(h, why); err != nil {
+				return fmt.Errorf("feature %s: %w", f.Name, err)
+			}
+		}
 		for _, p := range f.Programs {
 			if err := b.program(p, why); err != nil {
 				return fmt.Errorf("feature %s: %w", f.Name, err)
@@ -352,6 +357,17 @@ func (b *builder) initProgram() (program string, full bool) {
 		}
 	}
 	return b.o.Init, false
+}
+
+// helper adds a program of Firstlight's own that handlers start. It is beside
+// the program for /init.
+func (b *builder) helper(name, why string) error {
+	source := filepath.Join(filepath.Dir(b.o.InitFull), name)
+	if err := checkInit(source); err != nil {
+		return fmt.Errorf("the helper %s: %w", name, err)
+	}
+	return b.tree.Add(image.Entry{Path: "usr/lib/firstlight/" + name, Mode: cpio.TypeRegular | 0o755, Source: source,
+		From: "firstlight " + version.Version, Group: "programs", Why: why})
 }
 
 // checkInit refuses what cannot be PID 1 here: a program that needs an

@@ -49,8 +49,10 @@ func built(t *testing.T, config string) []byte {
 	elf[52], elf[54], elf[58] = 64, 56, 64
 	dir := t.TempDir()
 	init, out := filepath.Join(dir, "init"), filepath.Join(dir, "image")
-	if err := os.WriteFile(init, elf, 0o755); err != nil {
-		t.Fatal(err)
+	for _, program := range []string{init, filepath.Join(dir, "network")} {
+		if err := os.WriteFile(program, elf, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	_, err = build.Build(context.Background(), build.Options{Kernel: release, Sysroot: sysroot.Root(root), Config: *c, Features: set,
 		Rules: []compile.Dir{{Name: "rules", FS: rules.FS}}, Init: init, InitFull: init, Output: out})
@@ -291,6 +293,20 @@ func TestWarnings(t *testing.T) {
 }
 
 // What the snapshot cannot tell is not guessed.
+// Neither leases nor servers are in a snapshot: it is said that they are not.
+func TestRootOnAServerCannotBeTold(t *testing.T) {
+	s := taken(t, "plain")
+	im := open(t, built(t, "[root]\nfstype = \"nfs\"\n"))
+	r := Run(im, s, Config{Cmdline: "root=dhcp", Handlers: all.Handlers()})
+	if r.Verdict != Unknown || !strings.Contains(strings.Join(r.Explanation, " "), "a snapshot has neither servers nor leases") {
+		t.Errorf("%+v", r)
+	}
+	im.without(t, "/usr/lib/firstlight/network")
+	if r = Run(im, s, Config{Cmdline: "root=dhcp", Handlers: all.Handlers()}); r.Verdict != Fails {
+		t.Errorf("without the helper: %+v", r)
+	}
+}
+
 func TestUnknownIsSaid(t *testing.T) {
 	im, s := open(t, built(t, virtio)), taken(t, "plain")
 	line := "ro " + rootOf(s)

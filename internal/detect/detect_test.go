@@ -239,6 +239,38 @@ func TestSuppliers(t *testing.T) {
 	}
 }
 
+// card describes a network card, and state whether it is in use.
+func card(name, number, state string) string {
+	return strings.NewReplacer("PCI", "sys/devices/pci0000:00/0000:00:0"+number+".0", "NAME", name, "N", number, "STATE", state).Replace(`
+		PCI/modalias: pci:v00001AF4d00001041
+		PCI/virtioN/modalias: virtio:d00000001v00001AF4
+		PCI/virtioN/driver/module -> ../../../../../module/virtio_net_N
+		PCI/virtioN/net/NAME/operstate: STATE
+		PCI/virtioN/net/NAME/device -> ../../../virtioN
+		sys/class/net/NAME -> ../../devices/pci0000:00/0000:00:0N.0/virtioN/net/NAME
+	`)
+}
+
+func TestRootOnAServerNeedsTheCardsInUse(t *testing.T) {
+	n, err := Needs(machine(t, card("eth0", "2", "up")+card("eth1", "3", "down")+`
+		sys/class/net/lo/operstate: unknown
+		proc/self/mountinfo: 22 1 0:30 / / rw - nfs4 server:/srv rw,addr=10.0.0.1
+	`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var facts, modules []string
+	for _, f := range n.Facts {
+		facts = append(facts, f.Name)
+	}
+	for _, m := range n.Modules {
+		modules = append(modules, m.Name)
+	}
+	if !slices.Equal(facts, []string{"fstype:nfs4", "need:network"}) || !slices.Contains(modules, "virtio_net_2") || slices.Contains(modules, "virtio_net_3") {
+		t.Errorf("facts %q, modules %q", facts, modules)
+	}
+}
+
 func TestUndecided(t *testing.T) {
 	for _, desc := range []string{
 		"proc/self/mountinfo: 22 1 0:30 / / rw - overlay overlay rw",

@@ -65,6 +65,8 @@ type Feature struct {
 	// Init is which program becomes /init: InitFull where the feature needs a
 	// handler that the small one lacks, empty otherwise.
 	Init string `toml:"init,omitempty"`
+	// Helpers are programs of Firstlight's own that handlers start, by name.
+	Helpers []string `toml:"helpers,omitempty"`
 	// Cmdline holds parameters to bake in.
 	Cmdline []string `toml:"cmdline,omitempty"`
 
@@ -157,6 +159,11 @@ func (f *Feature) check() error {
 	}
 	if f.Init != "" && f.Init != InitFull {
 		return fmt.Errorf("init: %q: it is %q, or left out", f.Init, InitFull)
+	}
+	for _, h := range f.Helpers {
+		if !validName(h) {
+			return fmt.Errorf("helpers: %q is not the name of a program of Firstlight's", h)
+		}
 	}
 	for _, w := range f.When {
 		if _, err := path.Match(w, ""); err != nil {
@@ -319,6 +326,7 @@ func (s *Set) add(f *Feature) error {
 		*l.to = slices.Concat(*l.to, *l.from)
 	}
 	m.Programs = slices.Concat(m.Programs, f.Programs)
+	m.Helpers = slices.Concat(m.Helpers, f.Helpers)
 	m.Files = slices.Concat(m.Files, f.Files)
 	m.Symlinks = slices.Concat(m.Symlinks, f.Symlinks)
 	s.features[f.Name] = &m

@@ -130,6 +130,9 @@ type World struct {
 	// it could not, and then the outcome says how to go on. nil: this /init
 	// has no overlays.
 	Cover func(t *ueventd.Task) (out ueventd.Outcome, ok bool)
+	// MountRoot mounts a root that a server has; ok as for Cover. nil: it is on a
+	// block device.
+	MountRoot func(t *ueventd.Task, readOnly bool) (out ueventd.Outcome, ok bool)
 	// FindResume fills in the resume device of the configuration where it has
 	// none and something else says it; nil: nothing does.
 	FindResume func(t *ueventd.Task) error

@@ -179,6 +179,20 @@ type Programs interface {
 	// Run runs a program to its end. The error is about starting it; how it
 	// ended is in Exit.
 	Run(Program) (Exit, error)
+	// Start starts a program that stays while the boot goes on, and says on
+	// its output, a line at a time, how things stand. name is what it is
+	// called from then on.
+	Start(name string, p Program) error
+	// Listen waits until a program that was started has said something, or has
+	// ended, and returns what it has said since the last call.
+	Listen(name string) (Said, error)
+}
+
+// Said is what a program that stays has said.
+type Said struct {
+	Lines []string // whole lines, without their ends
+	Ended bool     // it has ended: nothing more will come
+	Code  int      // how, as in Exit
 }
 
 // Prompt is a question to a person.

@@ -21,6 +21,9 @@ import (
 type children struct {
 	mu   sync.Mutex
 	wait map[int]chan unix.WaitStatus
+	// stays are the programs of Start by their name, each a *helper: it is of no
+	// type here, so that an image without any does not have it.
+	stays map[string]any
 }
 
 func newChildren() *children {

@@ -39,6 +39,12 @@ func (m *Machine) Mount(mt machine.Mount) error {
 	if !m.kmod.built && !m.kmod.has("fs-"+mt.FSType) || m.fault(DriverMissing, "fs-"+mt.FSType) != nil {
 		return fail(unix.ENODEV)
 	}
+	if mt.FSType == "nfs" {
+		if err := m.mountNFS(mt); err != nil {
+			return fail(err)
+		}
+		return nil
+	}
 	if !strings.HasPrefix(mt.Source, "/dev/") && virtualFS[mt.FSType] {
 		content := &Disk{Files: map[string]string{}}
 		if mt.FSType == "overlay" {

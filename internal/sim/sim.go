@@ -81,6 +81,8 @@ type Machine struct {
 	Free uint64
 	// Programs are helpers of the image by their path.
 	Programs map[string]func(m *Machine, args []string) machine.Exit
+	// Network are the machine's cards and who serves on the wire; nil is none.
+	Network *Network
 	// Wrap returns what operations see instead of the machine, which it is
 	// given: to watch them, or to disturb them. It is called once, by Boot.
 	Wrap func(machine.Machine) machine.Machine

@@ -110,6 +110,10 @@ func tree(ctx context.Context, name string) ([]string, error) {
 	return nil, fmt.Errorf("no tree is called %q", name)
 }
 
+// Tree returns the tar files that make up a tree, for who lays it elsewhere than
+// on a disk. They are unpacked one over the other.
+func Tree(ctx context.Context, name string) ([]string, error) { return tree(ctx, name) }
+
 // tinyTree is the smallest root: one static program, which reports what it sees
 // and powers off. It is laid out as distributions have it today, so that
 // /sbin/init leads through links to /usr.

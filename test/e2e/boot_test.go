@@ -85,6 +85,9 @@ func TestBoot(t *testing.T) {
 	var needed []disks.Layout
 	for _, s := range selected {
 		needed = append(needed, s.Layouts...)
+		if s.Net != nil && s.Net.Server.Disk != nil {
+			needed = append(needed, *s.Net.Server.Disk)
+		}
 	}
 	// A layout that cannot be made fails the scenarios that need it.
 	if r.Made, err = disks.Make(t.Context(), unique(needed)...); err != nil {

@@ -39,7 +39,7 @@ func (r *Runner) buildDisks(ctx context.Context, k debian.Kernel, dir string) ([
 		return nil, err
 	}
 	for _, p := range []string{r.Firstlight, filepath.Join(filepath.Dir(r.Firstlight), "init"),
-		filepath.Join(filepath.Dir(r.Firstlight), "init-full")} {
+		filepath.Join(filepath.Dir(r.Firstlight), "init-full"), filepath.Join(filepath.Dir(r.Firstlight), "network")} {
 		if _, err := host.Run(ctx, "cp", p, bin); err != nil {
 			return nil, err
 		}

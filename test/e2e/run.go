@@ -123,12 +123,21 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		m := machine
 		m.Initrd, m.Log, m.Append = image, log, strings.TrimSpace(s.cmdline()+" "+b.Append)
 		m.Append = strings.ReplaceAll(m.Append, swapOffset, offset)
-		m.Append = strings.ReplaceAll(m.Append, rootHash, r.Made[s.Layouts[0].Name].RootHash())
+		if len(s.Layouts) > 0 {
+			m.Append = strings.ReplaceAll(m.Append, rootHash, r.Made[s.Layouts[0].Name].RootHash())
+		}
 		if b.Want.Builds {
 			m.Append += hostBuildArgs
 		}
 		b.Want.writes = s.Writes
+		wire, err := s.connect(ctx, r, &m, filepath.Join(res.Dir, fmt.Sprintf("net%d", i)))
+		if err != nil {
+			return err
+		}
 		booted, problems := bootOnce(ctx, m, b, res.Dir, i)
+		if wire != nil {
+			wire.close()
+		}
 		log.Close()
 		offset += booted.offset
 		if b.Want.Tables {

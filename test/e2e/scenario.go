@@ -71,6 +71,9 @@ type Scenario struct {
 	// memory in which the kernel keeps the end of its log. What either holds
 	// stays from boot to boot.
 	UEFI, Store bool
+	// Net is the machine's network, with another machine that serves; nil is
+	// none.
+	Net *Net
 	// Install puts files into the root, the largest partition of the first
 	// disk, before the first boot.
 	Install []Installed
@@ -105,6 +108,8 @@ type Target struct {
 	Layers []string
 	Needs  []string
 	Omit   []string // modules that are left out
+	// Modules are taken besides.
+	Modules []string
 }
 
 // small is an image for a filesystem on layers of block devices.
@@ -114,7 +119,7 @@ func small(fs string, layers ...string) *Target { return &Target{FS: fs, Layers:
 func (t Target) config(b vm.Bus) string {
 	bus := map[vm.Bus]string{"": "virtio_blk", vm.VirtioBlk: "virtio_blk", vm.VirtioSCSI: "virtio_scsi", vm.NVMe: "nvme",
 		vm.AHCI: "ahci", vm.USB: "usb-storage"}[b]
-	return fmt.Sprintf("compression = \"zstd:3\"\nomit_modules = %s\n[root]\nbus = %q\nfstype = %q\nlayers = %s\nneeds = %s\n", list(t.Omit), bus, t.FS, list(t.Layers), list(t.Needs))
+	return fmt.Sprintf("compression = \"zstd:3\"\nomit_modules = %s\nmodules = %s\n[root]\nbus = %q\nfstype = %q\nlayers = %s\nneeds = %s\n", list(t.Omit), list(t.Modules), bus, t.FS, list(t.Layers), list(t.Needs))
 }
 
 // How a machine ends, in QEMU's words.

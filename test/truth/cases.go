@@ -240,6 +240,8 @@ func leftOut(s e2e.Scenario) string {
 	switch {
 	case notCompared[s.Name] != "":
 		return notCompared[s.Name]
+	case s.Net != nil:
+		return "what a network gives no check can tell, and it says so (TestRootOnAServerCannotBeTold of internal/check)"
 	case s.HostBuild:
 		return "the guest builds its own image, and checks it while building; its boots fail if that says that it would not boot"
 	case s.UEFI:

@@ -31,6 +31,7 @@ type Machine struct {
 	Memory int    // MiB; 0 is 512
 	CPUs   int    // 0 is 1
 	Disks  []Disk
+	NICs   []NIC
 	// Icount makes the guest's clock count instructions (2 ns each), so that
 	// CPU-bound spans repeat.
 	Icount bool
@@ -131,6 +132,14 @@ func Run(ctx context.Context, m Machine) (*VM, error) {
 		v.Close()
 		return nil, errors.Join(err, v.ended())
 	}
+	for i, n := range m.NICs {
+		if n.NoCarrier { // long before the guest has a driver
+			if err := v.SetCarrier(ctx, i, false); err != nil {
+				v.Close()
+				return nil, err
+			}
+		}
+	}
 	return v, nil
 }
 
@@ -169,7 +178,7 @@ func (m Machine) args(dir string) []string {
 	a = append(a, "-serial", "chardev:console",
 		"-chardev", "socket,id=report,path="+dir+"/report", "-serial", "chardev:report",
 		"-chardev", "socket,id=qmp,path="+dir+"/qmp", "-mon", "chardev=qmp,mode=control")
-	return append(a, diskArgs(m.Disks)...)
+	return append(append(a, nicArgs(m.NICs)...), diskArgs(m.Disks)...)
 }
 
 func (v *VM) onEvent(e Event) {

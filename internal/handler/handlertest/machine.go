@@ -195,6 +195,16 @@ func (m *Machine) Run(p machine.Program) (machine.Exit, error) {
 	return f(p.Args, p.Env), nil
 }
 
+// Start implements machine.Programs: none stays.
+func (m *Machine) Start(_ string, p machine.Program) error {
+	return fmt.Errorf("execute %s: %w", p.Path, fs.ErrNotExist)
+}
+
+// Listen implements machine.Programs.
+func (m *Machine) Listen(name string) (machine.Said, error) {
+	return machine.Said{}, fmt.Errorf("%s was not started", name)
+}
+
 // Appear lets an array of a program's making appear once it has ended: the
 // disks are those that it is made of.
 func (m *Machine) Appear(d Disk, disks ...string) {

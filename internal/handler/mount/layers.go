@@ -64,6 +64,9 @@ func (h *Handler) layRoot(t *ueventd.Task) (out ueventd.Outcome, ok bool) {
 // layer mounts one filesystem of the root. Its options are those of the command
 // line, where ro and rw say whether it is read-only.
 func (h *Handler) layer(t *ueventd.Task, what string, spec devspec.Spec, flags string, types []string, readOnly bool) (ueventd.Outcome, bool) {
+	if h.w.MountRoot != nil && !h.layers.base {
+		return h.w.MountRoot(t, readOnly)
+	}
 	e, out := h.choose(t, RootGoal, what, spec)
 	if e == nil {
 		if h.layers.base && out.Verdict == ueventd.Done { // no event of the root's will tell

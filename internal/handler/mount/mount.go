@@ -65,12 +65,9 @@ func (h *Handler) Start() {
 	case devspec.None:
 		w.SetFact(RootGoal, goal.Fact{Subject: "root= on the kernel command line", Condition: goal.Blocked, Text: "missing"})
 	case devspec.Other:
-		try := "name a local block device with root="
-		if root.Scheme == "gpt-auto" || root.Scheme == "tmpfs" { // the full /init can
-			try += ", or build the image with --generic"
-		}
 		w.SetFact(RootGoal, goal.Fact{Subject: "root=" + root.Value, Condition: goal.Blocked,
-			Text: "names no local block device, and this image can start from nothing else", Try: try})
+			Text: "names no local block device, and this image can start from nothing else",
+			Try:  "name a local block device with root=, or build the image with --generic or with the feature for such a root (nfs …)"})
 	}
 	w.Goals.Add(goal.Goal{Name: InitGoal, Want: "an init in the real root", Since: now, Last: true})
 }

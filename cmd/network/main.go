@@ -1,0 +1,22 @@
+// Command network is the helper program for the network: it brings the links up
+// as the parameters on its standard input say, and reports on its output. See
+// packages netup and nethelper.
+package main
+
+import (
+	"io"
+	"os"
+
+	"firstlight/internal/nethelper"
+)
+
+func main() {
+	text, err := io.ReadAll(io.LimitReader(os.Stdin, 1<<16))
+	if err == nil {
+		err = nethelper.Run(string(text), 1)
+	}
+	if err != nil {
+		os.Stderr.WriteString(err.Error() + "\n")
+		os.Exit(1)
+	}
+}

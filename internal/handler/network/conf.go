@@ -1,0 +1,56 @@
+package network
+
+import (
+	"strings"
+
+	"firstlight/internal/bootcmd"
+	"firstlight/internal/devspec"
+)
+
+// wanted says whether the command line wants a root on the network, or the
+// network for another reason. What exactly it says of the network the helper
+// reads: only an image that has it needs to know.
+func wanted(c *bootcmd.Config) (root, network bool) {
+	root = onNetwork(c.Root.Device)
+	for _, p := range c.Params {
+		switch strings.ReplaceAll(p.Name, "-", "_") {
+		case "netroot":
+			root = root || p.Value != ""
+		case "nfsroot":
+			root = root || c.Root.Device.IsZero()
+		case "boot":
+			root = root || p.Value == "nfs"
+		case "rd.neednet":
+			network = !p.HasValue || p.Value == "1" || p.Value == "yes" || p.Value == "on" || p.Value == "true" || p.Value == "y"
+		}
+	}
+	return root, network
+}
+
+// onNetwork says whether a root is one that a server has.
+func onNetwork(d devspec.Spec) bool {
+	if d.Kind != devspec.Other {
+		return false
+	}
+	switch d.Scheme {
+	case "nfs", "nfs4", "dhcp", "dhcp4", "dhcp6":
+		return true
+	}
+	return false
+}
+
+// input is what the helper is told: every parameter, one a line.
+func input(c *bootcmd.Config) string {
+	var b strings.Builder
+	for _, p := range c.Params {
+		if strings.Contains(p.Name+p.Value, "\n") {
+			continue
+		}
+		b.WriteString(p.Name)
+		if p.HasValue {
+			b.WriteString("=" + p.Value)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}

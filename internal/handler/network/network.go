@@ -1,0 +1,189 @@
+// Package network brings the network up where the root needs it, and mounts a
+// root that a server has.
+//
+// The links are the business of a helper program (package netup), which the
+// image has where a feature asks for it. It is started once, reports every
+// change as a line, and stays for the renewal of leases until the real system
+// starts. The reports become facts, so that a boot that waits can say for what,
+// and topics, so that whoever waits for the network is woken.
+package network
+
+import (
+	"firstlight/internal/filter"
+	"firstlight/internal/fmt"
+	"firstlight/internal/goal"
+	"firstlight/internal/handler"
+	"firstlight/internal/handler/mount"
+	"firstlight/internal/machine"
+	"firstlight/internal/netreport"
+	"firstlight/internal/ueventd"
+)
+
+// Topic is notified when a link has become usable, or another thing is known of
+// one.
+const Topic = "network"
+
+// Program is the helper in the image.
+const Program = "/usr/lib/firstlight/network"
+
+// queue is that of the helper. kindStart starts it.
+const (
+	queue     = "network"
+	kindStart = "start"
+)
+
+// Handler starts the helper and listens to it.
+type Handler struct {
+	w              *handler.World
+	isRoot, needed bool
+	links          map[string]*netreport.Report // the last report of each
+	root           *netreport.Report            // where the root is, nil while that is not known
+	ready          int                          // links that can be used
+}
+
+// New registers the handler. Where nothing wants the network it does nothing.
+func New(w *handler.World) *Handler {
+	h := &Handler{w: w, links: map[string]*netreport.Report{}}
+	h.isRoot, h.needed = wanted(w.Config)
+	if !h.isRoot && !h.needed {
+		return h
+	}
+	w.Sched.Route(queue, h.run)
+	if h.isRoot {
+		w.MountRoot = h.mountRoot
+	}
+	return h
+}
+
+// Start starts the helper at once: what a network needs for an answer goes on
+// while the disks are looked at. Nothing is mounted before it is known that
+// nothing is to be resumed.
+func (h *Handler) Start() {
+	if !h.isRoot && !h.needed {
+		return
+	}
+	if h.isRoot {
+		h.rootNeeds("needs the network, which is not up yet", "")
+		if g := h.w.Goals.Get(mount.RootGoal); g != nil {
+			g.Want = "a root from a server"
+			if d := h.w.Config.Root.Device; !d.IsZero() {
+				g.Want += " (root=" + d.String() + ")"
+			}
+		}
+	}
+	h.w.Sched.Push(ueventd.Event{Queue: queue, Kind: kindStart})
+}
+
+// run starts the helper and takes in what it says for as long as it runs.
+func (h *Handler) run(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
+	err := ueventd.Act(t, "start "+Program, func(m machine.Machine) error {
+		return m.Start(queue, machine.Program{Path: Program, Input: []byte(input(h.w.Config))})
+	})
+	if err != nil {
+		return h.gone("the helper program for the network cannot be started: " + err.Error())
+	}
+	for {
+		said, err := ueventd.Do(t, "listen to the network", func(m machine.Machine) (machine.Said, error) { return m.Listen(queue) })
+		if err != nil {
+			return h.gone("the helper program for the network cannot be listened to: " + err.Error())
+		}
+		for _, line := range said.Lines {
+			h.take(t, line)
+		}
+		if said.Ended && h.w.Leaving() {
+			return ueventd.Outcome{}
+		}
+		if said.Ended {
+			return h.gone(fmt.Sprintf("the helper program for the network has ended (exit %d)", said.Code))
+		}
+	}
+}
+
+// gone says that there is no helper. What is configured stays.
+func (h *Handler) gone(why string) ueventd.Outcome {
+	h.w.SetFact(queue, goal.Fact{Subject: "the network", Condition: goal.Blocked, Text: why, Try: "build the image with --feature network"})
+	h.w.Sched.Notify(Topic)
+	return ueventd.WaitFor(why, handler.TopicRetry)
+}
+
+// take takes in a line of the helper. One that is no report is for the record:
+// the last words of a program that fails.
+func (h *Handler) take(t *ueventd.Task, line string) {
+	w := h.w
+	r, ok := netreport.ParseReport(line)
+	if !ok || r.State == netreport.StateNote {
+		if ok {
+			line = r.Get("text")
+		}
+		w.Say(handler.Detail, "network: "+line)
+		return
+	}
+	t.Record("network", line, "link="+r.Link, "state="+r.State)
+	switch r.State {
+	case netreport.StateRoot:
+		h.root = &r
+		w.Sched.Push(ueventd.Event{Queue: filter.Root, Kind: filter.Add})
+		return
+	case netreport.StateProblem:
+		w.Say(handler.Loud, r.Get("text"))
+		return
+	}
+	key := "link " + r.Link
+	if old := h.links[r.Link]; old != nil && old.State == netreport.StateReady {
+		h.ready--
+	}
+	if r.State == netreport.StateGone {
+		delete(h.links, r.Link)
+		w.DropFact(key)
+	} else {
+		h.links[r.Link] = &r
+		w.SetFact(key, factOf(&r))
+	}
+	if r.State == netreport.StateReady {
+		h.ready++
+		w.Progress()
+		h.hand(t, &r)
+		w.Say(handler.Detail, "network: "+r.Link+" has "+r.Get("addr"))
+	}
+	w.Sched.Notify(Topic)
+}
+
+// factOf is what a report says to a person.
+func factOf(r *netreport.Report) goal.Fact {
+	f := goal.Fact{Subject: "network link " + r.Link, Condition: goal.Incomplete}
+	switch r.State {
+	case netreport.StateReady:
+		f.Condition, f.Text = goal.Present, r.Get("addr")
+		if s := r.Get("server"); s != "" {
+			f.Text += " from " + s
+		}
+	case netreport.StateUnused, netreport.StateDown:
+		f.Condition, f.Text = goal.LeftAlone, "nothing asks for it"
+	case netreport.StateLink:
+		f.Text = "no carrier"
+		f.Try = "plug in the cable of " + r.Link + ", or look at the switch at its other end"
+		if r.Get("carrier") == "yes" {
+			f.Text, f.Try = "has a carrier", ""
+			if text := r.Get("text"); text != "" {
+				f.Text += ", " + text
+			}
+		}
+	case netreport.StateDHCP:
+		f.Text = "carrier since " + r.Get("since") + " s, DHCP: " + r.Get("text")
+		f.Try = "look whether a DHCP server serves the network at " + r.Link + ", or give it an address: ip=ADDRESS::GATEWAY:NETMASK::" + r.Link + ":none"
+	case netreport.StateProbe:
+		f.Condition, f.Text = goal.Working, "asks whether another machine has "+r.Get("addr")
+	case netreport.StateConflict:
+		f.Condition = goal.Blocked
+		f.Text = r.Get("addr") + " is in use by another machine, " + r.Get("by")
+		f.Try = "give " + r.Link + " another address, or find the machine with the hardware address " + r.Get("by")
+	case netreport.StateFailed:
+		f.Condition, f.Text = goal.Blocked, r.Get("text")
+	default:
+		f.Text = r.State
+	}
+	if r.Get("late") == "yes" {
+		f.Text += " (longer than rd.net.timeout allows)"
+	}
+	return f
+}

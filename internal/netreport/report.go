@@ -1,0 +1,156 @@
+// Package netreport is the language in which the helper program for the network
+// tells the boot how the links stand: one line a report. It is pure and small, as
+// both ends read and write it.
+package netreport
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// The states of an interface that the helper reports. Each report takes the
+// place of the one before on the same interface.
+const (
+	StateDown     = "down"     // there, and not used yet
+	StateLink     = "link"     // set up; Carrier says whether anybody is at the other end
+	StateDHCP     = "dhcp"     // asking for an address, Count times so far
+	StateProbe    = "probe"    // asking whether anybody has the address
+	StateReady    = "ready"    // has its addresses
+	StateConflict = "conflict" // somebody has the address
+	StateFailed   = "failed"   // cannot go on; Text says why
+	StateGone     = "gone"     // the interface was taken away
+	StateUnused   = "unused"   // nothing asks for it
+	// StateNote is about no state: Text is for the record.
+	StateNote = "note"
+	// StateProblem is about the command line: Text is what is wrong with it.
+	StateProblem = "problem"
+	// StateRoot is about the root on a server: where it is, or in Text why that is
+	// not known.
+	StateRoot = "root"
+)
+
+// Report is one line of the helper's output: the state of an interface and what
+// belongs to it.
+type Report struct {
+	State  string
+	Link   string // name of the interface, "" for all of them
+	Fields []Field
+}
+
+// Field is a property of a report.
+type Field struct{ Name, Value string }
+
+// Get is the value of a field, "" if there is none.
+func (r *Report) Get(name string) string {
+	for _, f := range r.Fields {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return ""
+}
+
+// Int is the number in a field, 0 if there is none.
+func (r *Report) Int(name string) int {
+	n, _ := strconv.Atoi(r.Get(name))
+	return n
+}
+
+// With returns the report with one field more; an empty value adds none.
+func (r Report) With(name, value string) Report {
+	if value != "" {
+		r.Fields = append(slices.Clip(r.Fields), Field{name, value})
+	}
+	return r
+}
+
+// String is the report as one line: words separated by a space, those after the
+// second are NAME=VALUE. Bytes that are no printable ASCII, spaces and
+// backslashes are \xNN.
+func (r Report) String() string {
+	var b strings.Builder
+	b.WriteString(r.State)
+	b.WriteByte(' ')
+	if r.Link == "" {
+		b.WriteByte('-')
+	} else {
+		escape(&b, r.Link)
+	}
+	for _, f := range r.Fields {
+		b.WriteByte(' ')
+		b.WriteString(f.Name)
+		b.WriteByte('=')
+		escape(&b, f.Value)
+	}
+	return b.String()
+}
+
+const hexDigits = "0123456789abcdef"
+
+func escape(b *strings.Builder, s string) {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '\\' {
+			b.WriteString(`\x`)
+			b.WriteByte(hexDigits[c>>4])
+			b.WriteByte(hexDigits[c&15])
+		} else {
+			b.WriteByte(c)
+		}
+	}
+}
+
+func unescape(s string) (string, bool) {
+	if !strings.Contains(s, `\`) {
+		return s, true
+	}
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' {
+			out = append(out, s[i])
+			continue
+		}
+		if i+3 >= len(s) || s[i+1] != 'x' {
+			return "", false
+		}
+		n, err := strconv.ParseUint(s[i+2:i+4], 16, 8)
+		if err != nil {
+			return "", false
+		}
+		out = append(out, byte(n))
+		i += 3
+	}
+	return string(out), true
+}
+
+// MaxLine bounds a line of a report in bytes, maxFields its fields.
+const (
+	MaxLine   = 8192
+	maxFields = 64
+)
+
+// ParseReport reads a line.
+func ParseReport(line string) (r Report, ok bool) {
+	if len(line) > MaxLine {
+		return r, false
+	}
+	words := strings.Split(line, " ")
+	if len(words) < 2 || words[0] == "" || len(words) > 2+maxFields {
+		return r, false
+	}
+	r.State = words[0]
+	if words[1] != "-" {
+		if r.Link, ok = unescape(words[1]); !ok || r.Link == "" {
+			return Report{}, false
+		}
+	}
+	for _, w := range words[2:] {
+		name, value, found := strings.Cut(w, "=")
+		v, ok := unescape(value)
+		if !found || !ok || name == "" {
+			return Report{}, false
+		}
+		r.Fields = append(r.Fields, Field{name, v})
+	}
+	return r, true
+}

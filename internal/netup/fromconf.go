@@ -1,0 +1,117 @@
+package netup
+
+import (
+	"net/netip"
+	"strings"
+
+	"firstlight/internal/netconf"
+)
+
+// FromConfig is the plan of a command line. What no interface is said to do
+// where the network is needed gets its address by DHCP.
+func FromConfig(c *netconf.Config) *Plan {
+	p := &Plan{Config: c, Search: c.Domains, Nameservers: c.DNS, PeerDNS: c.PeerDNS, Carrier: c.Timeouts.Carrier, Lease: c.Timeouts.DHCP}
+	p.For = func(name string, hardware []byte) *Setup {
+		if c.Off {
+			return nil
+		}
+		in := c.For(name, mac(hardware))
+		if in == nil {
+			return nil
+		}
+		return setupOf(c, in, name)
+	}
+	p.Rename = func(hardware []byte) string {
+		m := mac(hardware)
+		if name, ok := c.NameFor(m); ok {
+			return name
+		}
+		for _, in := range c.Interfaces { // make-initrd's way to name one
+			if in.MAC != "" && in.MAC == m {
+				return in.Match.Name
+			}
+		}
+		return ""
+	}
+	return p
+}
+
+// mac is a hardware address in netconf's spelling.
+func mac(hw []byte) netconf.MAC { return netconf.MAC(hardware(hw)) }
+
+// setupOf is what an interface is to get.
+func setupOf(c *netconf.Config, in *netconf.Interface, name string) *Setup {
+	m := in.Method
+	s := &Setup{HostName: in.HostName, MTU: uint32(max(in.MTU, 0)), DNS: in.DNS, Server: in.Server, VendorClass: c.DHCP.VendorClass, Any: in.Match.IsAny(),
+		DHCP: m&netconf.DHCP4 != 0, Auto6: m&netconf.SLAAC != 0 && m&netconf.DHCP4 == 0}
+	if s.HostName == "" {
+		s.HostName = c.HostName
+	}
+	if c.DHCP.ClientID != "" {
+		s.ClientID = append([]byte{0}, c.DHCP.ClientID...) // type 0: no hardware address (RFC 2132, 9.14)
+	}
+	for _, a := range in.Addrs {
+		if a.Bits() < 0 {
+			a = netip.PrefixFrom(a.Addr(), a.Addr().BitLen())
+		}
+		s.Addresses = append(s.Addresses, a)
+	}
+	if in.Peer.IsValid() {
+		s.Peer = in.Peer.Addr()
+	}
+	for _, g := range in.Gateways {
+		all := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+		if g.Is6() {
+			all = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		}
+		s.Routes = append(s.Routes, Route{To: all, Gateway: g, OnLink: !inside(s.Addresses, g) && !s.Peer.IsValid()})
+	}
+	if m&(netconf.DHCP4|netconf.SLAAC|netconf.Static) == 0 {
+		switch {
+		case m&netconf.DHCP6 != 0:
+			s.Cannot = "DHCPv6"
+		case m&(netconf.Link4|netconf.Link6) != 0:
+			s.Cannot = "a link-local address"
+		case m&netconf.IBFT != 0:
+			s.Cannot = "the address of the firmware's iSCSI table"
+		}
+	}
+	return s
+}
+
+// inside says whether an address is in the network of one of the others.
+func inside(list []netip.Prefix, a netip.Addr) bool {
+	for _, p := range list {
+		if p.Masked().Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// Params reads what the boot hands to the helper: one parameter of the command
+// line a line, as NAME or NAME=VALUE.
+func Params(text string) []netconf.Param {
+	var out []netconf.Param
+	for line := range strings.Lines(text) {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "" {
+			continue
+		}
+		name, value, has := strings.Cut(line, "=")
+		out = append(out, netconf.Param{Name: name, Value: value, HasValue: has})
+	}
+	return out
+}
+
+// Predictable says whether links get predictable names: unless net.ifnames=0
+// says that they do not.
+func Predictable(text string) bool {
+	yes := true
+	for _, p := range Params(text) {
+		if p.Name == "net.ifnames" {
+			yes = p.Value != "0"
+		}
+	}
+	return yes
+}

@@ -1,0 +1,129 @@
+package netup
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"firstlight/internal/dns"
+)
+
+// Times between the questions for a name.
+const (
+	firstAsk = time.Second
+	lastAsk  = 8 * time.Second
+)
+
+// lookup is the question for the address of the root's server.
+type lookup struct {
+	name     string
+	question []byte
+	tries    int
+	next     time.Duration // of the next question, Never once there is an answer
+	addr     netip.Addr
+	why      string // what was last wrong
+}
+
+// address is that of a host; not valid while it is not known, and then why.
+func (c *Core) address(name string) (netip.Addr, string) {
+	if a, err := netip.ParseAddr(name); err == nil {
+		return a, ""
+	}
+	l := &c.lookup
+	if l.name != name {
+		*l = lookup{name: name, next: Never}
+	}
+	if l.addr.IsValid() {
+		return l.addr, ""
+	}
+	if l.next == Never {
+		c.ask()
+	}
+	return netip.Addr{}, l.why
+}
+
+// ask sends the question, to each name server in turn.
+func (c *Core) ask() {
+	l := &c.lookup
+	servers := c.servers()
+	if len(servers) == 0 {
+		l.why = "no name server is known that could say which address " + l.name + " has"
+		return
+	}
+	q, err := dns.Query(uint16(c.rand()), l.name, dns.A)
+	if err != nil {
+		l.why = l.name + ": " + err.Error()
+		return
+	}
+	server := servers[l.tries%len(servers)]
+	if l.why == "" {
+		l.why = "the name server " + server.String() + " is asked for the address of " + l.name
+	}
+	l.question = q
+	l.next = c.now + min(firstAsk<<min(l.tries, 8), lastAsk)
+	l.tries++
+	if err := c.k.Ask(at(server, 53), q); err != nil {
+		l.why = err.Error()
+	}
+}
+
+// Answer takes in what a name server has sent.
+func (c *Core) Answer(now time.Duration, from netip.Addr, b []byte) {
+	c.now = now
+	l := &c.lookup
+	if l.question == nil || l.next == Never {
+		return
+	}
+	list, err := dns.Parse(b, l.question)
+	switch {
+	case errors.Is(err, dns.ErrOther):
+		return
+	case err != nil:
+		l.why = "the name server " + from.String() + " does not know the address of " + l.name + ": " + err.Error()
+	default:
+		l.addr, l.next = list[0], Never
+		c.note(l.name + " is " + l.addr.String())
+	}
+	c.root()
+}
+
+// askAgain repeats the question when it is due.
+func (c *Core) askAgain() {
+	l := &c.lookup
+	if l.next > c.now {
+		return
+	}
+	if l.tries >= 2 && l.why != "" {
+		l.why = "no name server says which address " + l.name + " has"
+	}
+	c.ask()
+	c.root()
+}
+
+// servers are the name servers: those of the command line, then those of the
+// links.
+func (c *Core) servers() []netip.Addr {
+	var list []netip.Addr
+	add := func(a netip.Addr) {
+		for _, s := range list {
+			if s == a {
+				return
+			}
+		}
+		list = append(list, a)
+	}
+	for _, a := range c.plan.Nameservers {
+		add(a)
+	}
+	for _, l := range c.usable {
+		for _, a := range l.setup.DNS {
+			add(a)
+		}
+		if l.lease != nil && c.plan.PeerDNS {
+			for _, a := range l.lease.DNS {
+				add(a)
+			}
+		}
+	}
+	return list
+}

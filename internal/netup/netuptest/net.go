@@ -1,0 +1,384 @@
+// Package netuptest is a network in memory for package netup: links, a wire, and
+// servers on it, under a clock of the caller's. The simulator boots machines
+// with it. The same calls in the same order give the same network.
+package netuptest
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"firstlight/internal/dhcp4"
+	"firstlight/internal/dns"
+	"firstlight/internal/netconf"
+	"firstlight/internal/netreport"
+	"firstlight/internal/netup"
+	"firstlight/internal/rtnl"
+)
+
+// Card is a link of the machine.
+type Card struct {
+	Name string
+	MAC  []byte
+	// Appears is when the kernel has it, Carrier when there is somebody at the
+	// other end, after it is set up; below 0 is never.
+	Appears, Carrier time.Duration
+	// Apart: nobody is on its wire.
+	Apart bool
+
+	index    int
+	up, wire bool
+	open     [2]bool
+}
+
+// Server is a DHCP server.
+type Server struct {
+	Addr netip.Addr
+	Pool []netip.Prefix // given out in order to the cards that ask, the next one after a DECLINE
+	Root string         // path of the root
+	From time.Duration  // when it begins to answer
+	Slow time.Duration  // how long it takes for an answer
+	Lose int            // how many of the first messages of clients are lost
+	Naks int            // how many requests are refused
+	// Hostile changes each answer before it is sent.
+	Hostile func(n int, answer []byte) []byte
+	Life    uint32 // of a lease, seconds; 0 is an hour
+
+	given                     map[string]int // by hardware address: the place in Pool
+	next, seen, naks, answers int
+}
+
+// Net is the whole of it. It implements netup.Kernel.
+type Net struct {
+	Cards  []*Card
+	Server *Server
+	// Taken are addresses that other machines have.
+	Taken []netip.Addr
+	// Schedule calls a function at a time; Now is the time.
+	Schedule func(at time.Duration, f func())
+	Now      func() time.Duration
+	// Report gets what the core reports.
+	Report func(netreport.Report)
+	// After is called when the core has taken in something.
+	After func()
+
+	Core      *netup.Core
+	Addresses map[string][]netip.Prefix // by link
+	Routes    []rtnl.Route
+	Resolv    string
+	Host      string
+	Probes    int // ARP probes that were sent
+	Sent      int // messages to DHCP servers
+	// Hosts are the names that the server knows, Asked how often it was asked,
+	// and LoseAsked how many of the questions are lost.
+	Hosts            map[string]netip.Addr
+	Asked, LoseAsked int
+
+	due time.Duration // of the deadline that is scheduled
+}
+
+var _ netup.Kernel = (*Net)(nil)
+
+// Start starts the core with the parameters that it is handed.
+func (n *Net) Start(text string) {
+	conf, problems := netconf.Parse(netup.Params(text))
+	n.Addresses, n.due = map[string][]netip.Prefix{}, netup.Never
+	for _, p := range problems {
+		n.Say(netreport.Report{State: netreport.StateProblem}.With("text", p.String()))
+	}
+	seed := uint32(1)
+	n.Core = netup.New(n, netup.FromConfig(conf), func() uint32 { seed = seed*1664525 + 1013904223; return seed })
+	for i, c := range n.Cards {
+		c.index = i + 2
+		if c.Appears < 0 {
+			continue
+		}
+		n.Schedule(max(c.Appears, n.Now()), func() { n.tell(c) })
+	}
+	n.settle()
+}
+
+// tell says to the core how a card is.
+func (n *Net) tell(c *Card) {
+	n.Core.Event(n.Now(), rtnl.Event{Link: &rtnl.Link{Index: c.index, Type: 1, Name: c.Name, Address: c.MAC, MTU: 1500, Up: c.up, Carrier: c.wire}})
+	n.settle()
+}
+
+// settle schedules the core's next deadline.
+func (n *Net) settle() {
+	if at := n.Core.Next(); at < netup.Never && at != n.due {
+		n.due = at
+		n.Schedule(max(at, n.Now()), func() {
+			if n.due == at {
+				n.due = netup.Never
+			}
+			if n.Core.Next() <= n.Now() {
+				n.Core.Deadline(n.Now())
+			}
+			n.settle()
+		})
+	}
+	if n.After != nil {
+		n.After()
+	}
+}
+
+// Pull takes the carrier of a card away, or gives it.
+func (n *Net) Pull(c *Card, carrier bool) {
+	c.wire = carrier
+	if c.up {
+		n.tell(c)
+	}
+}
+
+func (n *Net) card(index int) *Card {
+	for _, c := range n.Cards {
+		if c.index == index {
+			return c
+		}
+	}
+	return &Card{}
+}
+
+// Name implements netup.Kernel: links keep their names.
+func (n *Net) Name(rtnl.Link) string { return "" }
+
+// SetName implements netup.Kernel.
+func (n *Net) SetName(link int, name string) error { n.card(link).Name = name; return nil }
+
+// SetHardware implements netup.Kernel.
+func (n *Net) SetHardware(link int, a []byte) error { n.card(link).MAC = slices.Clone(a); return nil }
+
+// SetMTU implements netup.Kernel.
+func (n *Net) SetMTU(int, uint32) error { return nil }
+
+// SetUp implements netup.Kernel: the carrier comes as the card has it.
+func (n *Net) SetUp(link int, up bool) error {
+	c := n.card(link)
+	c.up = up
+	if !up || c.Carrier < 0 {
+		return nil
+	}
+	n.Schedule(n.Now()+c.Carrier, func() {
+		if !c.wire {
+			n.Pull(c, true)
+		}
+	})
+	return nil
+}
+
+// AddAddress implements netup.Kernel.
+func (n *Net) AddAddress(link int, a netip.Prefix, _, _ netip.Addr, _ uint32) error {
+	c := n.card(link)
+	if slices.Contains(n.Taken, a.Addr()) && !c.Apart {
+		return fmt.Errorf("%s is another machine's", a.Addr())
+	}
+	if !slices.Contains(n.Addresses[c.Name], a) {
+		n.Addresses[c.Name] = append(n.Addresses[c.Name], a)
+	}
+	return nil
+}
+
+// DelAddress implements netup.Kernel.
+func (n *Net) DelAddress(link int, a netip.Prefix) error {
+	name := n.card(link).Name
+	n.Addresses[name] = slices.DeleteFunc(n.Addresses[name], func(x netip.Prefix) bool { return x == a })
+	return nil
+}
+
+// AddRoute implements netup.Kernel.
+func (n *Net) AddRoute(r rtnl.Route) error {
+	if !r.To.IsValid() || r.Gateway.IsValid() && r.Gateway.IsUnspecified() {
+		return errors.New("invalid argument")
+	}
+	n.Routes = append(n.Routes, r)
+	return nil
+}
+
+// Open implements netup.Kernel.
+func (n *Net) Open(link int, kind netup.Kind) error { n.card(link).open[kind] = true; return nil }
+
+// Close implements netup.Kernel.
+func (n *Net) Close(link int, kind netup.Kind) { n.card(link).open[kind] = false }
+
+// Ask implements netup.Kernel: Hosts are what the name server knows.
+func (n *Net) Ask(server netip.AddrPort, question []byte) error {
+	n.Asked++
+	if n.Server == nil || server.Addr() != n.Server.Addr || n.Asked <= n.LoseAsked {
+		return nil
+	}
+	answer := slices.Clone(question)
+	answer[2], answer[3] = 0x81, 0x83 // no such name
+	for name, a := range n.Hosts {
+		if q, err := dns.Query(0, name, dns.A); err == nil && string(q[12:]) == string(question[12:]) {
+			answer[3], answer[7] = 0x80, 1
+			answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4)
+			answer = append(answer, a.AsSlice()...)
+		}
+	}
+	n.Schedule(n.Now()+wire, func() {
+		n.Core.Answer(n.Now(), server.Addr(), answer)
+		n.settle()
+	})
+	return nil
+}
+
+// Resolver implements netup.Kernel.
+func (n *Net) Resolver(text string) error { n.Resolv = text; return nil }
+
+// Hostname implements netup.Kernel.
+func (n *Net) Hostname(name string) error { n.Host = name; return nil }
+
+// Say implements netup.Kernel.
+func (n *Net) Say(r netreport.Report) {
+	if n.Report != nil {
+		n.Report(r)
+	}
+}
+
+// wire is how long a frame takes.
+const wire = time.Millisecond
+
+// Send implements netup.Kernel.
+func (n *Net) Send(link int, f netup.Frame) error {
+	c := n.card(link)
+	if !c.open[f.Kind] {
+		return errors.New("the link is not open for this")
+	}
+	if !c.wire || c.Apart {
+		return nil
+	}
+	if f.Kind == netup.ARP {
+		n.arp(c, f.Data)
+		return nil
+	}
+	_, to, payload, err := dhcp4.ParseFrame(f.Data, false)
+	if err == nil && to.Port() == dhcp4.ServerPort {
+		n.message(c, payload)
+	}
+	return nil
+}
+
+// SendUDP implements netup.Kernel.
+func (n *Net) SendUDP(link string, _, _ netip.AddrPort, payload []byte) error {
+	for _, c := range n.Cards {
+		if c.Name == link && c.wire && !c.Apart {
+			n.message(c, payload)
+		}
+	}
+	return nil
+}
+
+// arp answers for the machines that have addresses.
+func (n *Net) arp(c *Card, b []byte) {
+	if len(b) < 28 {
+		return
+	}
+	sender, _ := netip.AddrFromSlice(b[14:18])
+	target, _ := netip.AddrFromSlice(b[24:28])
+	if sender.IsUnspecified() {
+		n.Probes++
+	}
+	if !slices.Contains(n.Taken, target) || !sender.IsUnspecified() {
+		return
+	}
+	answer := slices.Clone(b[:28])
+	answer[7] = 2
+	copy(answer[8:], []byte{2, 0, 0, 0, 0, 0xee})
+	copy(answer[14:], b[24:28])
+	copy(answer[18:], b[8:18])
+	n.Schedule(n.Now()+wire, func() { n.deliver(c, netup.Frame{Kind: netup.ARP, Data: answer}) })
+}
+
+func (n *Net) deliver(c *Card, f netup.Frame) {
+	if c.open[f.Kind] && c.wire {
+		n.Core.Frame(n.Now(), c.index, f)
+		n.settle()
+	}
+}
+
+// message is one to the DHCP server.
+func (n *Net) message(c *Card, payload []byte) {
+	n.Sent++
+	s := n.Server
+	if s == nil || n.Now() < s.From {
+		return
+	}
+	if s.seen++; s.seen <= s.Lose {
+		return
+	}
+	m, err := dhcp4.Parse(payload)
+	if err != nil {
+		return
+	}
+	answer := s.answer(m)
+	if answer == nil {
+		return
+	}
+	s.answers++
+	if s.Hostile != nil {
+		answer = s.Hostile(s.answers, answer)
+	}
+	frame := dhcp4.AppendFrame(nil, netip.AddrPortFrom(s.Addr, dhcp4.ServerPort), netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), dhcp4.ClientPort), answer)
+	n.Schedule(n.Now()+wire+s.Slow, func() { n.deliver(c, netup.Frame{Kind: netup.IPv4, Data: frame}) })
+}
+
+// answer is what the server says, nil for nothing.
+func (s *Server) answer(m *dhcp4.Message) []byte {
+	if len(s.Pool) == 0 {
+		return nil
+	}
+	who := string(m.HWAddr)
+	if _, ok := s.given[who]; !ok {
+		if s.given == nil {
+			s.given = map[string]int{}
+		}
+		s.given[who] = s.next
+		s.next++
+	}
+	given := s.Pool[s.given[who]%len(s.Pool)]
+	typ := dhcp4.Offer
+	switch m.Options.Type() {
+	case dhcp4.Discover:
+	case dhcp4.Request:
+		typ = dhcp4.Ack
+		asked, ok := m.Options.Addr(dhcp4.OptRequested)
+		if !ok {
+			asked = m.CIAddr
+		}
+		if s.naks < s.Naks || asked != given.Addr() {
+			s.naks++
+			typ = dhcp4.Nak
+		}
+	case dhcp4.Decline:
+		delete(s.given, who)
+		return nil
+	default:
+		return nil
+	}
+	a := &dhcp4.Message{Op: dhcp4.OpReply, HType: m.HType, HWAddr: m.HWAddr, XID: m.XID, Broadcast: m.Broadcast}
+	add := func(code dhcp4.Code, data []byte) {
+		a.Options = append(a.Options, dhcp4.Option{Code: code, Data: data})
+	}
+	add(dhcp4.OptType, []byte{byte(typ)})
+	add(dhcp4.OptServer, s.Addr.AsSlice())
+	if typ == dhcp4.Nak {
+		return a.Append(nil)
+	}
+	life := s.Life
+	if life == 0 {
+		life = 3600
+	}
+	a.YIAddr = given.Addr()
+	add(dhcp4.OptLeaseTime, []byte{byte(life >> 24), byte(life >> 16), byte(life >> 8), byte(life)})
+	mask := ^uint32(0) << (32 - given.Bits())
+	add(dhcp4.OptNetmask, []byte{byte(mask >> 24), byte(mask >> 16), byte(mask >> 8), byte(mask)})
+	add(dhcp4.OptRouter, s.Addr.AsSlice())
+	add(dhcp4.OptDNS, s.Addr.AsSlice())
+	if s.Root != "" {
+		add(dhcp4.OptRootPath, []byte(s.Root))
+	}
+	return a.Append(nil)
+}

@@ -1,0 +1,66 @@
+package nfs
+
+import (
+	"strings"
+	"testing"
+)
+
+const server = "10.0.0.1"
+
+func TestVersionsAreTriedFromTheNewestThatIsAllowed(t *testing.T) {
+	for _, c := range []struct {
+		options string
+		only4   bool
+		want    string
+	}{
+		{"", false, "4.2 4.1 4.0 3"}, {"", true, "4.2 4.1 4.0"}, {"vers=3", false, "3"}, {"nfsvers=4", false, "4.2 4.1 4.0"},
+		{"v4.1", false, "4.1"}, {"vers=4,minorversion=0", false, "4.0"}, {"ro,v3,hard", false, "3"},
+	} {
+		tries, err := Source{Server: server, Path: "/x", Options: c.options, Only4: c.only4}.Tries("")
+		var got []string
+		for _, x := range tries {
+			got = append(got, x.Version)
+		}
+		if err != nil || strings.Join(got, " ") != c.want {
+			t.Errorf("%q: %q, %v", c.options, got, err)
+		}
+	}
+	for _, bad := range []Source{{Server: server, Path: "x"}, {Server: "10.0.0.1,x", Path: "/x"}, {Path: "/x"}, {Server: server, Path: "/x", Options: "vers=5"}, {Server: server, Path: "/x", Options: "a b"}, {Server: server, Path: "/x", Options: "vers=3", Only4: true}, {Server: server, Path: "/x", Options: "v2"}} {
+		if _, err := bad.Tries(""); err == nil {
+			t.Errorf("%+v is taken", bad)
+		}
+	}
+}
+
+func TestWhatTheKernelIsTold(t *testing.T) {
+	for _, c := range []struct{ options, want string }{
+		{"vers=3,rsize=8192,ro", "vers=3,addr=10.0.0.1,nolock,proto=tcp,mountproto=tcp,rsize=8192"},
+		{"vers=3,udp,lock", "vers=3,addr=10.0.0.1,udp,lock"},
+		{"vers=4.2,_netdev,x-a=b,port=2049", "vers=4.2,addr=10.0.0.1,port=2049"},
+		{"vers=4.0", "vers=4.0,addr=10.0.0.1,clientaddr=10.0.0.9"},
+	} {
+		tries, err := Source{Server: server, Path: "/srv", Options: c.options}.Tries("10.0.0.9")
+		if err != nil || len(tries) != 1 || tries[0].Data != c.want || tries[0].Source != "10.0.0.1:/srv" {
+			t.Errorf("%q: %+v, %v", c.options, tries, err)
+		}
+	}
+	six, err := Source{Server: "fd00::1", Path: "/srv", Options: "vers=4.2"}.Tries("")
+	if err != nil || six[0].Source != "[fd00::1]:/srv" {
+		t.Errorf("%+v, %v", six, err)
+	}
+}
+
+func FuzzTries(f *testing.F) {
+	f.Add("/srv/root", "vers=4,rw,hard")
+	f.Fuzz(func(t *testing.T, path, options string) {
+		tries, err := Source{Server: server, Path: path, Options: options}.Tries("")
+		if err != nil {
+			return
+		}
+		for _, x := range tries {
+			if !strings.HasPrefix(x.Data, "vers="+x.Version+",addr=10.0.0.1") || strings.ContainsAny(x.Data, "\x00\n ") {
+				t.Fatalf("%+v", x)
+			}
+		}
+	})
+}

@@ -1,0 +1,131 @@
+package sim
+
+import (
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"firstlight/internal/machine"
+	"firstlight/internal/netreport"
+	"firstlight/internal/netup/netuptest"
+)
+
+// networkProgram is the helper for the network in an image.
+const networkProgram = "/usr/lib/firstlight/network"
+
+// Network is the machine's cards, the wire, and who serves on it. The helper is
+// the real one's core.
+type Network struct {
+	netuptest.Net
+	NFS []*NFS
+
+	lines  []string
+	ended  bool
+	waiter *operation // listens to the helper
+}
+
+// NFS is a filesystem of an NFS server.
+type NFS struct {
+	Addr, Path string
+	Versions   []string          // that it knows, "4.2", "3"
+	Files      map[string]string // what is in it
+	// Away are times during which the server is not there, from and to; its
+	// machine refuses connections then.
+	Away [][2]time.Duration
+}
+
+func (s *NFS) away(now time.Duration) bool {
+	return slices.ContainsFunc(s.Away, func(a [2]time.Duration) bool { return now >= a[0] && now < a[1] })
+}
+
+// Start implements machine.Programs: the helper for the network, if the machine
+// has one.
+func (m *Machine) Start(_ string, p machine.Program) error {
+	n := m.Network
+	if n == nil || p.Path != networkProgram {
+		return fmt.Errorf("execute %s: %w", p.Path, fs.ErrNotExist)
+	}
+	n.ended = m.fault(HelperCrashes, p.Path) != nil
+	n.Schedule, n.Now = m.At, m.Now
+	n.Report = func(r netreport.Report) {
+		n.lines = append(n.lines, r.String())
+		n.wake(m)
+	}
+	if !n.ended {
+		n.Start(string(p.Input))
+	}
+	return nil
+}
+
+// wake lets who listens to the helper go on.
+func (n *Network) wake(m *Machine) {
+	if o := n.waiter; o != nil && !o.woken {
+		o.woken = true
+		m.At(m.now, o.step)
+	}
+}
+
+// Listen implements machine.Programs.
+func (m *Machine) Listen(name string) (machine.Said, error) {
+	n := m.Network
+	if n == nil {
+		return machine.Said{}, fmt.Errorf("%s was not started", name)
+	}
+	if len(n.lines) == 0 && !n.ended {
+		n.waiter = m.current
+		m.sleep(-1)
+		n.waiter = nil
+	}
+	said := machine.Said{Lines: n.lines, Ended: n.ended}
+	if n.ended {
+		said.Code = 128 + 11
+	}
+	n.lines = nil
+	return said, nil
+}
+
+// mountNFS is mount(2) of a filesystem of a server.
+func (m *Machine) mountNFS(mt machine.Mount) error {
+	_, dir, _ := strings.Cut(mt.Source, ":/")
+	if m.Network == nil {
+		return unix.ENETUNREACH
+	}
+	n := m.Network
+	server, version := "", "" // the kernel looks no name up
+	for o := range strings.SplitSeq(mt.Data, ",") {
+		if v, ok := strings.CutPrefix(o, "addr="); ok {
+			server = v
+		} else if v, ok := strings.CutPrefix(o, "vers="); ok {
+			version = v
+		}
+	}
+	reached := false
+	for _, c := range n.Cards {
+		reached = reached || len(n.Addresses[c.Name]) > 0 && !c.Apart
+	}
+	i := slices.IndexFunc(n.NFS, func(s *NFS) bool { return s.Addr == server })
+	switch {
+	case !reached:
+		return unix.ENETUNREACH
+	case i < 0:
+		m.sleep(3 * time.Second) // nobody answers who has the address
+		return unix.EHOSTUNREACH
+	}
+	s := n.NFS[i]
+	switch {
+	case s.away(m.now):
+		return unix.ECONNREFUSED
+	case !slices.Contains(s.Versions, version):
+		return unix.EPROTONOSUPPORT
+	case "/"+dir != s.Path:
+		return unix.ENOENT
+	}
+	m.Mounts = append(m.Mounts, mt)
+	m.mounted[mt.Target] = mount{content: &Disk{Files: s.Files}, whole: true}
+	m.tellMounts()
+	return nil
+}

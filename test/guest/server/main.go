@@ -1,0 +1,186 @@
+// Server is the init of the guest that plays the servers of a network: DHCP and
+// NFS, by the programs of Debian. It does what /plan.json says (package
+// serverplan), reports when it is ready and every command that fails, and runs
+// until the harness ends the machine.
+package main
+
+import (
+	"archive/tar"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"firstlight/test/guest/report"
+	"firstlight/test/guest/serverplan"
+)
+
+func main() {
+	os.Setenv("PATH", "/bin")
+	if err := setup(); err != nil {
+		fmt.Println("server:", err)
+	}
+	w, err := report.Open("/dev/ttyS1")
+	if err == nil {
+		if err = serve(w); err != nil {
+			w.Send(report.Message{Step: &report.Step{Argv: "server", Error: err.Error()}})
+			w.Send(report.Message{Note: "ready"}) // as far as it will be
+		}
+	}
+	if err != nil {
+		fmt.Println("server:", err)
+	}
+	for {
+		time.Sleep(time.Hour) // the harness ends the machine
+	}
+}
+
+func setup() error {
+	for _, m := range []struct{ what, dir string }{
+		{"devtmpfs", "/dev"}, {"proc", "/proc"}, {"sysfs", "/sys"}, {"tmpfs", "/run"}, {"tmpfs", "/tmp"}, {"tmpfs", "/srv"}, {"tmpfs", "/var"},
+	} {
+		if err := os.MkdirAll(m.dir, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount(m.what, m.dir, m.what, 0, ""); err != nil && err != unix.EBUSY {
+			return fmt.Errorf("mount %s: %w", m.dir, err)
+		}
+	}
+	for _, d := range []string{"/var/lib/nfs/sm", "/var/lib/nfs/v4recovery", "/var/lib/nfs/rpc_pipefs", "/run/rpcbind", "/var/lib/misc", "/run/lock"} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	for _, f := range []string{"etab", "rmtab", "state"} {
+		if err := os.WriteFile("/var/lib/nfs/"+f, nil, 0o644); err != nil {
+			return err
+		}
+	}
+	return os.Symlink("/proc/self/mounts", "/etc/mtab")
+}
+
+func serve(w *report.Writer) error {
+	b, err := os.ReadFile("/plan.json")
+	if err != nil {
+		return err
+	}
+	var p serverplan.Plan
+	if err := json.Unmarshal(b, &p); err != nil {
+		return err
+	}
+	for _, m := range p.Modules {
+		if err := load(m); err != nil {
+			return err
+		}
+	}
+	for name, text := range p.Files {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	if err := root(p); err != nil {
+		return err
+	}
+	told := false
+	for _, c := range p.Commands {
+		if c.Ready && !told {
+			told = true
+			if err := w.Send(report.Message{Note: "ready"}); err != nil {
+				return err
+			}
+		}
+		time.Sleep(time.Duration(c.After) * time.Millisecond) // a server that is late, as the test has it
+		if err := run(c); err != nil {
+			return err
+		}
+	}
+	if told {
+		return nil
+	}
+	return w.Send(report.Message{Note: "ready"})
+}
+
+// root fills the directory that is exported.
+func root(p serverplan.Plan) error {
+	if p.Root == "" {
+		return nil
+	}
+	if err := os.MkdirAll(p.Root, 0o755); err != nil {
+		return err
+	}
+	if p.Disk != "" {
+		return unix.Mount(p.Disk, p.Root, "ext4", 0, "")
+	}
+	f, err := os.Open(p.Tree)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	r := tar.NewReader(f)
+	for {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		name := filepath.Join(p.Root, h.Name)
+		switch h.Typeflag {
+		case tar.TypeDir:
+			err = os.MkdirAll(name, os.FileMode(h.Mode))
+		case tar.TypeSymlink:
+			err = os.Symlink(h.Linkname, name)
+		default:
+			var data []byte
+			if data, err = io.ReadAll(r); err == nil {
+				err = os.WriteFile(name, data, os.FileMode(h.Mode))
+			}
+		}
+		if err != nil && !errors.Is(err, os.ErrExist) {
+			return err
+		}
+	}
+}
+
+func run(c serverplan.Command) error {
+	switch c.Argv[0] {
+	case "@write":
+		return os.WriteFile(c.Argv[1], []byte(c.Argv[2]), 0o644)
+	case "@mount":
+		return unix.Mount(c.Argv[1], c.Argv[2], c.Argv[3], 0, "")
+	}
+	cmd := exec.Command(c.Argv[0], c.Argv[1:]...)
+	if c.Stays {
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		return cmd.Start()
+	}
+	out, err := cmd.CombinedOutput()
+	fmt.Printf("server: %s\n%s", strings.Join(c.Argv, " "), out)
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(c.Argv, " "), err, out)
+	}
+	return nil
+}
+
+func load(file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil && err != unix.EEXIST {
+		return fmt.Errorf("load %s: %w", file, err)
+	}
+	return nil
+}

@@ -1,0 +1,25 @@
+// Package serverplan is what the guest that plays the servers of a network is
+// told to do, as /plan.json of its initramfs.
+package serverplan
+
+// Plan is what it does, in this order.
+type Plan struct {
+	Modules  []string          // to load, by path
+	Files    map[string]string // to write
+	Tree     string            // tar file to unpack to Root, "" for none
+	Disk     string            // or a block device to mount there
+	Root     string            // directory that is exported
+	Commands []Command         // then these
+}
+
+// Command is one program.
+type Command struct {
+	Argv []string
+	// Stays is a program that does not end.
+	Stays bool
+	// After is the time in milliseconds that passes before.
+	After int
+	// Ready tells the harness before it is run that the server is ready: what
+	// comes after is late.
+	Ready bool
+}

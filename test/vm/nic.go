@@ -1,0 +1,38 @@
+package vm
+
+import (
+	"context"
+	"fmt"
+)
+
+// NIC is one network card. What it sends goes to a datagram socket of the
+// harness, frame by frame, and what comes from there it receives.
+type NIC struct {
+	Model string // of -device; "" is virtio-net-pci
+	MAC   string
+	// Local is the socket that QEMU makes, Remote the harness's, which is there
+	// before the machine.
+	Local, Remote string
+	// NoCarrier: its cable is not plugged in when the machine starts.
+	NoCarrier bool
+}
+
+func nicID(i int) string { return fmt.Sprintf("nic%d", i) }
+
+func nicArgs(nics []NIC) []string {
+	var a []string
+	for i, n := range nics {
+		model := n.Model
+		if model == "" {
+			model = "virtio-net-pci"
+		}
+		a = append(a, "-netdev", fmt.Sprintf("dgram,id=net%d,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s", i, n.Local, n.Remote),
+			"-device", fmt.Sprintf("%s,id=%s,netdev=net%d,mac=%s,romfile=", model, nicID(i), i, n.MAC))
+	}
+	return a
+}
+
+// SetCarrier plugs the cable of card i in or pulls it out.
+func (v *VM) SetCarrier(ctx context.Context, i int, on bool) error {
+	return v.QMP.Do(ctx, "set_link", map[string]any{"name": nicID(i), "up": on})
+}
