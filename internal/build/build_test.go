@@ -29,7 +29,7 @@ import (
 )
 
 // staticInit writes an ELF header of a program without interpreter: enough
-// for the builder, which runs nothing.
+// for the builder, which runs nothing. Beside it is the helper for the network.
 func staticInit(t *testing.T) string {
 	t.Helper()
 	b := make([]byte, 64)
@@ -37,8 +37,10 @@ func staticInit(t *testing.T) string {
 	b[16], b[18], b[20] = 2, 62, 1 // ET_EXEC, EM_X86_64, EV_CURRENT
 	b[52], b[54], b[58] = 64, 56, 64
 	name := filepath.Join(t.TempDir(), "init")
-	if err := os.WriteFile(name, b, 0o755); err != nil {
-		t.Fatal(err)
+	for _, p := range []string{name, filepath.Join(filepath.Dir(name), "network")} {
+		if err := os.WriteFile(p, b, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return name
 }
