@@ -233,7 +233,8 @@ func (j judge) resume(t *Truth) state {
 	if !swap.Image {
 		return no
 	}
-	t.MayResume = s.state != no
+	// A copy that cannot be read is not known to be one.
+	t.MayResume = s.state != no || m.Has(Fails)
 	if s.state == no && !ambiguous {
 		return no
 	}
