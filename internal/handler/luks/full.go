@@ -209,7 +209,13 @@ func occupied(v *volume, e *udevd.Entry) error {
 	case "true", "/bin/true", "/usr/bin/true":
 		return nil
 	}
+	if e.Err != nil {
+		return fmt.Errorf("what is on it is not known: %w", e.Err)
+	}
 	what := e.Property("ID_FS_TYPE")
+	if what == "" {
+		what = e.Property("ID_FS_AMBIVALENT")
+	}
 	if typ := e.OwnTable(); what == "" && typ != "" {
 		what = "a partition table (" + typ + ")"
 	}
