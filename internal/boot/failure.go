@@ -111,7 +111,7 @@ func (c *Core) listening() string {
 // is being mended is not left half done, and if that was what the boot has
 // waited for, it goes on.
 func (c *Core) end(t *ueventd.Task, how machine.Power) {
-	if len(c.w.Checks) > 0 {
+	for len(c.w.Checks) > 0 { // what cannot be mounted then is checked again
 		c.say(handler.Loud, string(how)+" when the check of "+strings.Join(c.w.Checks, " and of ")+" has ended")
 		for len(c.w.Checks) > 0 {
 			t.Wait("the check of "+strings.Join(c.w.Checks, " "), handler.TopicChecked)

@@ -126,6 +126,9 @@ func (h *Handler) look(t *ueventd.Task, a *array) (changed bool) {
 			continue
 		}
 		name := e.Devname()
+		if h.w.Devices.ByName(name) != e {
+			continue // another device has its name by now
+		}
 		if !h.mayUse(e) {
 			t.Record("decision", name+" is left alone: DEVICE in mdadm.conf does not name it")
 			continue
