@@ -20,6 +20,7 @@ var warranted = []struct {
 	{"without its write journal", func(s e2e.Scenario) bool { return strings.Contains(s.Append, "rd.md.nojournal") }},
 	{"cannot be written", func(s e2e.Scenario) bool { return len(s.Protected) > 0 }},
 	{"the boot waits in vain for", func(s e2e.Scenario) bool { return strings.Contains(s.Append, "resume=UUID=deadbeef") }},
+	{"without its cache", func(s e2e.Scenario) bool { return len(s.Absent) > 0 }},
 	{"are forgotten, as rd.overlay.reset asks", func(s e2e.Scenario) bool { return strings.Contains(s.Append, "rd.overlay.reset") }},
 	{"as rd.break asks", func(s e2e.Scenario) bool { return strings.Contains(s.Append, "rd.break") }},
 	{"does not open", func(s e2e.Scenario) bool { return tried[s.Name] }},
