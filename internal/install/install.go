@@ -205,15 +205,20 @@ func (o *Options) lock(ctx context.Context) (*os.File, error) {
 
 // waitLock waits for the lock, or for the end of the context.
 func waitLock(ctx context.Context, dir *os.File) error {
+	// It waits by a descriptor of its own, of the same open directory: the other
+	// is closed when the context ends, and the lock goes with the last of them.
+	fd, err := unix.FcntlInt(dir.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
 	locked := make(chan error, 1)
 	go func() {
-		for {
-			err := unix.Flock(int(dir.Fd()), unix.LOCK_EX)
-			if err != unix.EINTR {
-				locked <- err
-				return
-			}
+		err := unix.Flock(fd, unix.LOCK_EX)
+		for err == unix.EINTR {
+			err = unix.Flock(fd, unix.LOCK_EX)
 		}
+		_ = unix.Close(fd)
+		locked <- err
 	}()
 	select {
 	case err := <-locked:
