@@ -24,7 +24,7 @@ import (
 func same(s e2e.Scenario) e2e.Scenario {
 	key := func(s e2e.Scenario) string {
 		words := slices.DeleteFunc(strings.Fields(s.Append), func(w string) bool {
-			return strings.HasPrefix(strings.Trim(w, `"`), "root=") || strings.HasPrefix(w, "console=")
+			return strings.HasPrefix(strings.Trim(w, `"`), "root=") && !strings.Contains(w, "ram") || strings.HasPrefix(w, "console=")
 		})
 		var names []string
 		for _, l := range s.Layouts {
@@ -138,7 +138,7 @@ func undisturbed(line string) string {
 }
 
 // maxLooks bounds how often a snapshot is taken again for a case.
-const maxLooks = 3
+const maxLooks = 12
 
 // ask asks firstlight check. On the machine itself that looks at the files that
 // the boot turns out to want, and decides again; here the snapshot is taken

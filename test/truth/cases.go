@@ -26,10 +26,6 @@ var notCompared = map[string]string{
 var untold = map[string]string{
 	"crypts":      "what keys behind ciphers open that only the kernel has is known only there",
 	"fsck-broken": "what a checker finds is known only after it ran",
-	// The snapshot of the running machine that a check takes by itself looks
-	// again until it knows; here it is taken three times at most.
-	"live-iso-file": "its root is in a file of a file of a disk, and what is in it is found out about file by file",
-	"ramdisk-zram":  "what was on a disk of memory is in no snapshot",
 }
 
 // tried are the scenarios in which not the right passphrase is typed, or not at
