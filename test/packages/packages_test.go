@@ -64,7 +64,7 @@ func live(ctx context.Context, t *testing.T, suite, loader string) error {
 		return err
 	}
 	m := vm.Machine{Memory: 1024, CPUs: 1, Firmware: filepath.Join(dir, "firmware"),
-		Disks: []vm.Disk{{File: disk, Serial: "disk"}, {File: tools, Serial: "tools", ReadOnly: true}}}
+		Disks: []vm.Disk{{File: disk, Serial: "disk", Boots: true}, {File: tools, Serial: "tools", ReadOnly: true}}}
 	if err := vm.FirmwareVariables(m.Firmware); err != nil {
 		return err
 	}

@@ -35,6 +35,8 @@ type Disk struct {
 	Removable bool
 	// Unreadable sectors, of 512 bytes, answer with an error when they are read.
 	Unreadable []Sectors
+	// Boots is of the disk that the firmware starts a boot loader from.
+	Boots bool
 	// Detached disks are known to QEMU but not plugged in: VM.Attach does it.
 	Detached bool
 }
@@ -70,6 +72,9 @@ func (d Disk) device(i int) map[string]any {
 	dev := map[string]any{"id": deviceID(i), "drive": nodeName(i)}
 	if d.Serial != "" {
 		dev["serial"] = d.Serial
+	}
+	if d.Boots {
+		dev["bootindex"] = 1
 	}
 	if d.port() {
 		dev["bus"] = fmt.Sprintf("port%d", i)
