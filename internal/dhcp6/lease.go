@@ -8,6 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"firstlight/internal/dns"
 	"firstlight/internal/duid"
 	"firstlight/internal/fmt"
 	"firstlight/internal/timespan"
@@ -226,7 +227,7 @@ func (l *Lease) extras(o Options) {
 		}
 	}
 	for v := o.Get(OptDomains); len(v) > 0; {
-		name, rest, ok := domain(v)
+		name, rest, ok := dns.Domain(v)
 		if !ok {
 			l.note("the domains to search cannot be read")
 			l.Search = nil
@@ -279,40 +280,6 @@ next:
 // isHost says whether the address may be given to an interface.
 func isHost(a netip.Addr) bool {
 	return a.Is6() && !a.Is4In6() && !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast() && !a.IsLinkLocalUnicast()
-}
-
-// domain takes a name in DNS's form, not compressed (section 10), off the list.
-// A name that may not be written to a file is "".
-func domain(v []byte) (name string, rest []byte, ok bool) {
-	var b []byte
-	clean := true
-	for {
-		if len(v) == 0 || int(v[0]) >= len(v) || v[0] > 63 {
-			return "", nil, false
-		}
-		n := int(v[0])
-		if n == 0 {
-			break
-		}
-		if len(b) > 0 {
-			b = append(b, '.')
-		}
-		label := v[1 : 1+n]
-		for _, c := range label {
-			if c != '-' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
-				clean = false
-			}
-		}
-		clean = clean && label[0] != '-' && label[n-1] != '-'
-		if b = append(b, label...); len(b) > 253 {
-			return "", nil, false
-		}
-		v = v[1+n:]
-	}
-	if !clean {
-		b = nil
-	}
-	return string(b), v[1:], true
 }
 
 // text reads UTF-8 that can be seen, on one line.

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"time"
 
+	"firstlight/internal/dns"
 	"firstlight/internal/timespan"
 )
 
@@ -160,7 +161,7 @@ func (a *Advertisement) option(b []byte) {
 	case optDNSSL:
 		a.SearchLifetime = seconds(b[4:])
 		for v := b[8:]; len(v) > 0 && v[0] != 0; {
-			name, rest, ok := domain(v)
+			name, rest, ok := dns.Domain(v)
 			if !ok {
 				return
 			}
@@ -196,40 +197,6 @@ func seconds(b []byte) time.Duration {
 
 func isServer(a netip.Addr) bool {
 	return !a.IsUnspecified() && !a.IsLoopback() && !a.IsMulticast() && !a.Is4In6()
-}
-
-// domain takes a name in DNS's form, not compressed, off the list. One that may
-// not be written to a file is "".
-func domain(v []byte) (name string, rest []byte, ok bool) {
-	var b []byte
-	clean := true
-	for {
-		if len(v) == 0 || v[0] > 63 || int(v[0]) >= len(v) && v[0] != 0 {
-			return "", nil, false
-		}
-		n := int(v[0])
-		if n == 0 {
-			break
-		}
-		if len(b) > 0 {
-			b = append(b, '.')
-		}
-		label := v[1 : 1+n]
-		for _, c := range label {
-			if c != '-' && c != '_' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
-				clean = false
-			}
-		}
-		clean = clean && label[0] != '-' && label[n-1] != '-'
-		if b = append(b, label...); len(b) > 253 {
-			return "", nil, false
-		}
-		v = v[1+n:]
-	}
-	if !clean {
-		b = nil
-	}
-	return string(b), v[1:], true
 }
 
 // Solicitation is the message that asks for an advertisement, with the
