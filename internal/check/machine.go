@@ -281,6 +281,9 @@ func (w *world) Memory() (uint64, error) {
 	return w.snap.Memory / 10 * 9, nil
 }
 
+// Now implements machine.System. Nothing takes time here.
+func (w *world) Now() time.Duration { return 0 }
+
 // FreeMemory implements machine.System.
 func (w *world) FreeMemory() {}
 

@@ -25,7 +25,7 @@ func TestGuest(t *testing.T) {
 	dir := t.TempDir()
 	// Built as /init is: time is compared too.
 	build := exec.Command("go", "build", "-trimpath", "-gcflags=all=-l -d=variablemakethreshold=0", "-gcflags=runtime=", "-gcflags=crypto/...=",
-		"-gcflags=encoding/binary=", "-gcflags=internal/byteorder=", "-gcflags=golang.org/x/crypto/...=", "-gcflags=firstlight/internal/luks=", "-o", filepath.Join(dir, "init"), "./testdata/guest")
+		"-gcflags=encoding/binary=", "-gcflags=internal/byteorder=", "-gcflags=golang.org/x/crypto/...=", "-gcflags=firstlight/internal/luks=", "-gcflags=firstlight/internal/argon2=", "-o", filepath.Join(dir, "init"), "./testdata/guest")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -5,8 +5,7 @@ import (
 	"encoding/binary"
 	"hash"
 
-	"golang.org/x/crypto/argon2"
-
+	"firstlight/internal/argon2"
 	"firstlight/internal/fmt"
 	"firstlight/internal/luksfmt"
 	"firstlight/internal/luksfmt/hashname"
@@ -28,11 +27,12 @@ func derive(ctx Cancellation, k *luksfmt.Keyslot, pass []byte, o *Options) ([]by
 				return nil, &MemoryError{need, available}
 			}
 		}
-		run := argon2.IDKey
+		kind := argon2.Argon2id
 		if f.Type == "argon2i" {
-			run = argon2.Key
+			kind = argon2.Argon2i
 		}
-		key := run(pass, f.Salt, uint32(f.Time), uint32(f.Memory), uint8(f.CPUs), uint32(k.AreaKeySize))
+		cost := argon2.Cost{Time: uint32(f.Time), Memory: uint32(f.Memory), Threads: uint8(f.CPUs)}
+		key := argon2.Key(kind, pass, f.Salt, cost, uint32(k.AreaKeySize), o.Now)
 		if o.FreeMemory != nil {
 			o.FreeMemory()
 		}

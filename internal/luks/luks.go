@@ -15,6 +15,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"time"
 
 	"firstlight/internal/fmt"
 	"firstlight/internal/luksfmt"
@@ -67,6 +68,9 @@ type Options struct {
 	// garbage then: debug.FreeOSMemory belongs here, since a second keyslot
 	// would otherwise need as much again. May be nil.
 	FreeMemory func()
+	// Now is a monotonic clock, by which the quicker of two forms of argon2 is
+	// found. May be nil: the usual one is taken.
+	Now func() time.Duration
 	// Ciphers decrypts keyslots with what Go lacks (serpent, twofish …). May
 	// be nil: such slots fail with ErrUnsupported.
 	Ciphers Ciphers

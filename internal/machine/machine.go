@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"time"
 
 	"firstlight/internal/devmapper"
 	"firstlight/internal/luks"
@@ -278,6 +279,9 @@ type System interface {
 	WithKey(description string, key []byte, f func() error) error
 	// Memory returns the memory that is available now, in bytes.
 	Memory() (uint64, error)
+	// Now is a monotonic clock. Nothing that is done depends on it but which of
+	// two equal ways is the quicker one; where time does not pass it may stand.
+	Now() time.Duration
 	// FreeMemory gives memory that is no longer used back to the kernel.
 	FreeMemory()
 	// Ciphers are the kernel's, for what Go lacks.

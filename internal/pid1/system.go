@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -118,6 +119,8 @@ func (system) Memory() (uint64, error) {
 	}
 	return 0, errors.New("/proc/meminfo has no MemAvailable")
 }
+
+func (system) Now() time.Duration { return now() }
 
 func (system) FreeMemory() {
 	debug.FreeOSMemory()

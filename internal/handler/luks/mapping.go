@@ -47,7 +47,7 @@ func (j mapping) run(m machine.Machine, secret []byte) error {
 		n, _ := m.Memory()
 		return n
 	}
-	how := luks.Options{Keyslots: j.slots, MemAvailable: memory, FreeMemory: m.FreeMemory, Ciphers: m.Ciphers(), Hashes: hashes}
+	how := luks.Options{Keyslots: j.slots, MemAvailable: memory, FreeMemory: m.FreeMemory, Now: m.Now, Ciphers: m.Ciphers(), Hashes: hashes}
 	if j.volume.reencryption != nil {
 		return j.full.reencrypting(j, m, secret, how)
 	}
