@@ -36,7 +36,10 @@ func composed() []Scenario {
 	never := raid1("lvm-raid1-never", " rd.lvm.degraded=never rd.timeout=20 rd.emergency=poweroff", Want{NoBoot: true, Ends: poweredOff,
 		Console: []Seen{see(`volume root lacks`)}}, "d1")
 	never.Unchanged = true
+	// The kernel writes to its own metadata (rmeta) all the same.
+	readOnly := raid1("lvm-raid1-degraded-ro", " rw rd.lvm.degraded=3,ro", Want{Timers: true, Root: "/dev/(dm-[0-9]+|mapper/vraid1-root) ext4", RootOptions: []string{"ro"}}, "d1")
 	return []Scenario{
+		readOnly,
 		volume(r1, "lvm-raid", false, "root_rimage_1 LVM-.{64}", "root_rmeta_0 LVM-.{64}"),
 		raid1("lvm-raid1-degraded", " rd.lvm.degraded=5", Want{Timers: true, Root: "/dev/(dm-[0-9]+|mapper/vraid1-root) ext4",
 			Mapped:  []string{"vraid1-root LVM-.{64}", "vraid1-root_rimage_1-missing_0_0 LVM-.{64}-missing_0_0"},

@@ -116,6 +116,14 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 	}
 	offset := ""
 	for i, b := range boots {
+		if b.Memory != 0 {
+			machine.Memory = b.Memory
+		}
+		if b.Kernel != "" {
+			if image, err = r.otherKernel(ctx, s, b.Kernel, res.Dir, &machine); err != nil {
+				return err
+			}
+		}
 		log, err := os.Create(filepath.Join(res.Dir, fmt.Sprintf("console%d.log", i)))
 		if err != nil {
 			return err
@@ -160,6 +168,21 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		}
 	}
 	return r.disksAfter(ctx, s, attached, bases, res)
+}
+
+// otherKernel is an image of the scenario for the kernel of another release, which
+// the machine is given.
+func (r *Runner) otherKernel(ctx context.Context, s Scenario, suite, dir string, m *vm.Machine) (string, error) {
+	k, err := debian.FindKernel(suite)
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Join(dir, suite)
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return "", err
+	}
+	m.Kernel = k.Image()
+	return r.build(ctx, s, k, dir)
 }
 
 // build builds the scenario's image.

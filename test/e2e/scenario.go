@@ -171,6 +171,11 @@ type Boot struct {
 	// Append is added to the scenario's command line. swapOffset in it is the
 	// page that an earlier boot's swap file begins with.
 	Append string
+	// Kernel is the release whose kernel this boot has, if another one than
+	// the boots before.
+	Kernel string
+	// Memory is the machine's from this boot on, in MiB, if it changes.
+	Memory int
 	Do     []Action
 	Want   Want
 	// Limit is how long the machine may take; 0 is defaultLimit.

@@ -58,6 +58,11 @@ func run() error {
 			return err
 		}
 	}
+	if strings.Contains(" "+text("cat", "/proc/cmdline")+" ", " fltest.do=hibernate ") {
+		if err := hibernate(w); err != nil {
+			return err
+		}
+	}
 	return w.Send(report.Message{Note: "done"})
 }
 
