@@ -30,7 +30,7 @@ func same(s e2e.Scenario) e2e.Scenario {
 		for _, l := range s.Layouts {
 			names = append(names, l.Name)
 		}
-		return fmt.Sprint(names, s.Absent, s.Protected, s.Bus, s.Features, s.Include, s.Roots, s.Memory, words)
+		return fmt.Sprint(names, s.Absent, s.Protected, s.Bus, s.Paths, s.Features, s.Include, s.Roots, s.Memory, words)
 	}
 	for _, m := range e2e.Matrix() {
 		if key(m) == key(s) && (m.For == nil) == (s.For == nil) && (m.For == nil || reflect.DeepEqual(m.For, s.For)) {
