@@ -103,7 +103,10 @@ func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite, dir string,
 		return "", 0, err
 	}
 	all := s
-	all.Detached = nil
+	all.Detached, all.Paths = nil, slices.Clone(s.Paths)
+	for i := range all.Paths {
+		all.Paths[i].Detached = false
+	}
 	attached, err := r.Disks(ctx, all, dir)
 	if err != nil {
 		return "", 0, err

@@ -19,6 +19,8 @@ var notCompared = map[string]string{
 	"live-disc-verified":   "a snapshot has not what all of a medium's bytes add up to",
 	"live-disc-damaged":    "the same",
 	"live-archive":         "what a program makes of an archive is known only after it ran",
+	"multipath-vanishes":   "a path goes while a passphrase is asked for",
+	"multipath-late":       "a path comes while a passphrase is asked for",
 }
 
 // untold are scenarios of which a check has to say that it cannot tell, each
