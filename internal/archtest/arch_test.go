@@ -30,8 +30,9 @@ var core = []string{
 // exceptions are what a core package may import or call although the rule
 // says otherwise, each with its reason.
 var exceptions = map[string]string{
-	"handler/lvm golang.org/x/sys/unix":    "for the kernel's error numbers, which are constants",
-	"handler/mdraid golang.org/x/sys/unix": "the same",
+	"handler/lvm golang.org/x/sys/unix":       "for the kernel's error numbers, which are constants",
+	"handler/mdraid golang.org/x/sys/unix":    "the same",
+	"handler/multipath golang.org/x/sys/unix": "the same",
 }
 
 // effects are packages that touch the world.

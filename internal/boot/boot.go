@@ -132,7 +132,7 @@ func (c *Core) prepare() {
 		}
 	}
 	c.noteGoals()
-	c.w.Looking = true
+	c.w.Looking++
 	c.sched.Push(ueventd.Event{Queue: filter.Boot + " begin", Kind: kindBegin})
 }
 
@@ -178,7 +178,7 @@ func (c *Core) begin(t *ueventd.Task) ueventd.Outcome {
 			w.Devices.Add(msg)
 		}
 	}
-	w.Looking = false
+	w.Looking--
 	c.sched.Notify(udevd.TopicDevice)
 	if later := append(slices.Clone(cfg.Modules.Load), cfg.Modules.Post...); len(later) > 0 {
 		w.LoadModules(t, later...)

@@ -15,7 +15,7 @@ func TestRare(t *testing.T) {
 	}{
 		{"", "", Rare{Bcache: Bcache{true, Degraded{Wait: 15 * time.Second}}}, 0},
 		{"rd.bcache=0 raid-member-delay=0", "", Rare{Bcache: Bcache{false, Degraded{Wait: timespan.Forever}}}, 0},
-		{"rd.bcache.degraded=3,ro", "", Rare{Bcache{true, Degraded{3 * time.Second, DegradedReadOnly}}}, 0},
+		{"rd.bcache.degraded=3,ro", "", Rare{Bcache: Bcache{true, Degraded{3 * time.Second, DegradedReadOnly}}}, 0},
 		{"-- rd.bcache=0", "", Rare{Bcache: Bcache{true, Degraded{Wait: 15 * time.Second}}}, 0},
 		{"rd.bcache.degraded=soon", "rd.bcache", Rare{Bcache: Bcache{true, Degraded{Wait: 15 * time.Second}}}, 1},
 		{"rd.bcache.degraded=soon", "rd.multipath", Rare{Bcache: Bcache{true, Degraded{Wait: 15 * time.Second}}}, 0},

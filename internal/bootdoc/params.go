@@ -104,6 +104,9 @@ var sections = []section{
 		{"rd.md.uuid", "rd.md.uuid=UUID", "Assemble this array, and none that is not named. May be repeated."},
 		{"rd.bcache", "rd.bcache=BOOL", "With 0 no bcache device is started. Default 1."},
 		{"rd.bcache.degraded", "rd.bcache.degraded=WORD[,WORD]…", "What becomes of a disk whose bcache cache is missing and has nothing that the disk lacks. A number is how many seconds the cache is waited for, `never` means that the disk is not started without it. `rw`, `ro` and `overlay` say how it is started then: by bcache without a cache, which marks the cache as out of date, or as /dev/mapper/bcache-UUID, read-only and without a write to the disk, with what is written to the root kept in memory or not. A disk whose cache holds writes that it lacks is never started without it. Default 15,rw. See policies.md."},
+		{"rd.multipath", "rd.multipath=BOOL|default", "With 0 no disk is used by several paths. Otherwise those are that the image's /etc/multipath/wwids lists or find_multipaths of its multipath.conf takes, and that multipath.conf does not exclude; `default` does not read multipath.conf. With rd.hostonly=0 none is. Default 1. See policies.md."},
+		{"multipath", "multipath=off", "The same as rd.multipath=0."},
+		{"nompath", "nompath", "The same."},
 		{"rd.auto", "rd.auto[=BOOL]", "Assemble, activate and unlock whatever is found, needed or not. Default 0."},
 	}},
 	{"Kernel modules", "MODULE.PARAMETER=VALUE sets a parameter of a module when Firstlight loads it.", []param{

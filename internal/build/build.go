@@ -295,6 +295,9 @@ func (b *builder) own(need *detect.Need) error {
 			return err
 		}
 	}
+	if err := b.multipath(); err != nil {
+		return err
+	}
 	if err := b.programLinks(); err != nil {
 		return err
 	}

@@ -15,7 +15,8 @@ type devices struct {
 	w      *world
 	all    map[string]*hardware // by devpath
 	roots  []*hardware
-	booted bool // devices are announced from now on
+	wholes map[string]*hardware // by name: there once one of their paths is
+	booted bool                 // devices are announced from now on
 }
 
 // hardware is one device of the snapshot.
@@ -36,7 +37,7 @@ func stacked(devpath string) bool { return strings.HasPrefix(devpath, "/devices/
 
 // newDevices sorts the snapshot's tree by devices.
 func newDevices(w *world) *devices {
-	d := &devices{w: w, all: map[string]*hardware{}}
+	d := &devices{w: w, all: map[string]*hardware{}, wholes: map[string]*hardware{}}
 	sys := w.snap.Sys
 	for _, p := range sys.Devices() {
 		if !stacked(p) {
@@ -83,13 +84,19 @@ func newDevices(w *world) *devices {
 func (d *devices) add(p string) {
 	h := &hardware{path: p}
 	d.all[p] = h
+	whole := strings.HasPrefix(p, "/devices"+snapshot.Namespaces+"/")
 	for up := path.Dir(p); up != "/"; up = path.Dir(up) {
 		if above := d.all[up]; above != nil {
 			above.children = append(above.children, h)
+			if whole {
+				d.wholes[path.Base(p)] = above
+			}
 			return
 		}
 	}
-	d.roots = append(d.roots, h)
+	if !whole {
+		d.roots = append(d.roots, h)
+	}
 }
 
 // start makes what the kernel finds without any module.
@@ -109,6 +116,12 @@ func (d *devices) appear(h *hardware) {
 	h.there = true
 	w := d.w
 	sys := w.snap.Sys
+	if name := snapshot.Whole(path.Base(h.path)); name != "" { // it is hidden
+		if whole := d.wholes[name]; whole != nil {
+			d.appear(whole)
+		}
+		return
+	}
 	for _, p := range h.nodes {
 		if v, ok := sys.Files[p]; ok {
 			if p == h.path+"/uevent" {

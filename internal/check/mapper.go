@@ -294,9 +294,9 @@ func (m mapper) Status(r devmapper.Ref) ([]devmapper.Target, error) {
 // Deps implements devmapper.Mapper.
 func (mapper) Deps(devmapper.Ref) ([]devmapper.Devnum, error) { return nil, errUnused }
 
-// Suspend implements devmapper.Mapper.
-func (mapper) Suspend(devmapper.Ref, devmapper.SuspendOptions) (devmapper.Info, error) {
-	return devmapper.Info{}, errUnused
+// Suspend implements devmapper.Mapper: a table is about to be replaced.
+func (m mapper) Suspend(r devmapper.Ref, _ devmapper.SuspendOptions) (devmapper.Info, error) {
+	return m.Info(r)
 }
 
 // graft copies what the snapshot has below a stacked device's directory to

@@ -90,9 +90,11 @@ type World struct {
 	Goals   *goal.Set
 	Say     func(Urgency, string)
 
-	// Looking: the devices that were there before the first message of the
-	// kernel are still being looked for.
-	Looking bool
+	// Looking counts what has still to be looked for before a device is used,
+	// since it may have the name of another: the devices that were there before the
+	// first message of the kernel, and each that is about to be made of others.
+	// TopicDevice is notified when it becomes less.
+	Looking int
 	// Init is the real init, as seen from the real root, once it is known.
 	Init string
 	// ResumeSettled: no image can be resumed any more, so that disks may be
@@ -364,7 +366,7 @@ func (w *World) Want(spec devspec.Spec) {
 // first is used, but not for a device that does not answer: each is waited
 // for no longer than udevd.Patience after it was announced.
 func (w *World) Identified(t *ueventd.Task) {
-	for w.Looking { // what is there already may have the name of what has come
+	for w.Looking > 0 { // what is there already may have the name of what has come
 		t.Wait("the devices that are there already", udevd.TopicDevice)
 	}
 	for {

@@ -122,6 +122,8 @@ func (d mapper) line(t *dmTable, line devmapper.Target) error {
 		err = d.crypt(t, &v, f)
 	case "raid":
 		err = d.raid(t, &v, f)
+	case "multipath":
+		err = d.multipath(t, &v, f)
 	case "snapshot-origin", "snapshot":
 		err = d.snapshot(t, &v, f)
 	case "verity":
@@ -240,6 +242,7 @@ func (d mapper) Resume(r devmapper.Ref, o devmapper.ResumeOptions) (devmapper.In
 	if x.live != nil {
 		x.info.Targets = uint32(len(x.live.lines))
 	}
+	d.m.sys.set(x.disk.devpath+"/dm/suspended", "0")
 	d.m.appear(x.disk)
 	d.m.tell("change", x.disk, "DM_COOKIE", strconv.FormatUint(uint64(o.Cookie), 10))
 	x.info.UeventFired = true

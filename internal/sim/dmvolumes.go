@@ -84,3 +84,57 @@ func (d mapper) snapshot(t *dmTable, v *view, f []string) error {
 	}
 	return d.on(t, v, f[0], "0")
 }
+
+// multipath reads "FEATURES… HANDLER… GROUPS FIRST {SELECTOR 0 PATHS ARGUMENTS
+// {DEVICE ARGUMENT…}…}…": what the first path does not give, the next does.
+func (d mapper) multipath(t *dmTable, v *view, f []string) error {
+	if err := d.m.driver("dm-multipath", "target multipath"); err != nil {
+		return unix.EINVAL
+	}
+	take := func() int {
+		if len(f) == 0 {
+			return -1
+		}
+		n, err := strconv.Atoi(f[0])
+		if f = f[1:]; err != nil {
+			return -1
+		}
+		return n
+	}
+	for range 2 {
+		n := take()
+		if n < 0 || n > len(f) {
+			return unix.EINVAL
+		}
+		f = f[n:]
+	}
+	groups, first := take(), take()
+	if groups < 1 || first < 1 || first > groups {
+		return unix.EINVAL
+	}
+	for range groups {
+		if len(f) < 4 || f[1] != "0" {
+			return unix.EINVAL
+		}
+		if err := d.m.driver("dm-"+f[0], "path selector"); err != nil {
+			return unix.EINVAL
+		}
+		f = f[2:]
+		paths, args := take(), take()
+		if paths < 1 || args < 0 || len(f) < paths*(1+args) {
+			return unix.EINVAL
+		}
+		for range paths {
+			path := view{n: v.n}
+			if err := d.on(t, &path, f[0], "0"); err != nil {
+				return err
+			}
+			v.copies = append(v.copies, path)
+			f = f[1+args:]
+		}
+	}
+	if len(f) > 0 {
+		return unix.EINVAL
+	}
+	return nil
+}

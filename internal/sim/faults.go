@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -151,6 +152,9 @@ func (m *Machine) readFails(d *Disk) bool {
 	for i := range d.views {
 		v := &d.views[i]
 		if v.base != nil && v.base != d.above && m.readFails(v.base) {
+			return true
+		}
+		if len(v.copies) > 0 && !slices.ContainsFunc(v.copies, func(c view) bool { return !m.readFails(c.base) }) {
 			return true
 		}
 		for _, s := range v.stripes {

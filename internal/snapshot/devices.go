@@ -60,6 +60,7 @@ func (t *taker) devices() error {
 		switch name {
 		case "virtual":
 			t.walk("/devices/virtual/block", 0)
+			t.walk("/devices"+Namespaces, 0)
 		case "breakpoint", "kprobe", "msr", "software", "tracepoint", "uprobe", "isa":
 		default:
 			t.walk("/devices/"+name, 0)
@@ -187,6 +188,21 @@ func Registered(sys *Tree, dev string) string {
 		return subsystem + "/devices/" + name
 	}
 	return ""
+}
+
+// Namespaces is where the namespaces are, below /devices, that the kernel has put
+// together of several paths.
+const Namespaces = "/virtual/nvme-subsystem"
+
+// Whole is the namespace that a path is one of: "nvme1n1" of nvme1c0n1; "" for
+// what is no such path. It is hidden: it has no node.
+func Whole(name string) string {
+	rest, ok := strings.CutPrefix(name, "nvme")
+	c, n := strings.IndexByte(rest, 'c'), strings.LastIndexByte(rest, 'n')
+	if !ok || c <= 0 || n < c+2 {
+		return ""
+	}
+	return "nvme" + rest[:c] + rest[n:]
 }
 
 // Slaves are the kernel names of the devices that one is made of.

@@ -115,3 +115,11 @@ func TestHeaderInAFileKeepsWhatUnlocks(t *testing.T) {
 		t.Error("what is no header was changed")
 	}
 }
+
+func TestPathsOfNamespacesAreTold(t *testing.T) {
+	for name, want := range map[string]string{"nvme1c0n1": "nvme1n1", "nvme10c12n3": "nvme10n3", "nvme0n1": "", "nvme0n1p2": "", "nvme0c1": "", "sdc": "", "nvmecn": ""} {
+		if got := Whole(name); got != want {
+			t.Errorf("%s is a path of %q, want %q", name, got, want)
+		}
+	}
+}

@@ -217,6 +217,9 @@ func (t *taker) block(name string) *Block {
 			return nil
 		}
 	}
+	if Whole(name) != "" {
+		return nil // what it is one of is looked at
+	}
 	sectors, _ := t.s.Sys.Read(dir + "/size")
 	n, err := strconv.ParseInt(sectors, 10, 64)
 	if err != nil || n <= 0 || n > 1<<53 {

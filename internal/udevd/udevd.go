@@ -120,6 +120,9 @@ func New(s *ueventd.Scheduler, sys sysfs.FS, rules Rules, publish Publish) *Mana
 	return m
 }
 
+// Wrap puts other rules around those that there are.
+func (m *Manager) Wrap(around func(Rules) Rules) { m.rules = around(m.rules) }
+
 // Add takes in an event of the kernel. Modules, drivers and buses have events
 // too, but are no devices: theirs are passed over.
 func (m *Manager) Add(msg *uevent.Message) {

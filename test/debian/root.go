@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"firstlight/test/host"
@@ -20,25 +21,26 @@ var rootPackages = []string{
 
 // Root returns a tar file with a Debian root of a suite, made by mmdebstrap
 // unless the cache has it. The root has no kernel, no password for root, and
-// nothing in it that is particular to one disk layout.
-func Root(ctx context.Context, suite string) (string, error) {
+// nothing in it that is particular to one disk layout. It has more packages if
+// they are named.
+func Root(ctx context.Context, suite string, more ...string) (string, error) {
 	cache, err := host.Cache()
 	if err != nil {
 		return "", err
 	}
-	dir, err := filepath.Abs(filepath.Join(cache, "roots", suite+"-"+rootKey()))
+	dir, err := filepath.Abs(filepath.Join(cache, "roots", suite+"-"+rootKey(more)))
 	if err != nil {
 		return "", fmt.Errorf("root of %s: %w", suite, err)
 	}
 	err = host.Once(dir, func(tmp string) error {
-		return mmdebstrap(ctx, suite, tmp, target{format: "tar", name: "root.tar", packages: rootPackages, setup: rootSetup})
+		return mmdebstrap(ctx, suite, tmp, target{format: "tar", name: "root.tar", packages: slices.Concat(rootPackages, more), setup: rootSetup})
 	})
 	return filepath.Join(dir, "root.tar"), err
 }
 
 // rootKey changes with everything that decides what a root contains.
-func rootKey() string {
-	return host.Hash([]byte(strings.Join(rootPackages, ",")), []byte(rootSetup))
+func rootKey(more []string) string {
+	return host.Hash([]byte(strings.Join(slices.Concat(rootPackages, more), ",")), []byte(rootSetup))
 }
 
 // rootSetup runs on the finished tree ($1), outside of it. First boots have a

@@ -104,6 +104,8 @@ func tree(ctx context.Context, name string) ([]string, error) {
 		return tablesTree(ctx)
 	case "flat":
 		return flatTree(ctx)
+	case "bookworm-paths":
+		return pathsTree(ctx)
 	case "bookworm", "trixie":
 		return debianTree(ctx, name)
 	}

@@ -225,6 +225,12 @@ func TestMatrixIsWellFormed(t *testing.T) {
 				known[d.Name] = true
 			}
 		}
+		for _, p := range s.Paths {
+			if !known[p.Disk] {
+				t.Errorf("%s: no disk is called %s", s.Name, p.Disk)
+			}
+			known[p.Disk+"+"] = true
+		}
 		for _, d := range append(slices.Concat(s.Detached, s.Absent), s.Repaired) {
 			if !known[d] {
 				t.Errorf("%s: no disk is called %s", s.Name, d)

@@ -62,6 +62,12 @@ func compare(w Want, ms []report.Message, con console) (Booted, []string) {
 			c.problem("firstlight trace says %q:\n%s", s, trace)
 		}
 	}
+	journal := string(report.Files(ms)["journal"])
+	for _, pattern := range w.Journal {
+		if !regexp.MustCompile("(?m)" + pattern).MatchString(journal) {
+			c.problem("the journal says nothing like %q:\n%s", pattern, journal)
+		}
+	}
 	if strings.Contains(c.console, "Kernel panic") {
 		c.problem("the kernel panicked")
 	}

@@ -252,6 +252,16 @@ func (r *Runner) disks(ctx context.Context, s Scenario, dir string) (attached []
 			bases = append(bases, made.Files[d.Name])
 		}
 	}
+	for i := range attached {
+		if len(s.Paths) > 0 {
+			attached[i].WWN = disks.WWN(attached[i].Serial)
+		}
+	}
+	for _, p := range s.Paths {
+		of := slices.IndexFunc(attached, func(d vm.Disk) bool { return d.Serial == p.Disk })
+		attached = append(attached, vm.Disk{Bus: s.Bus, Serial: p.Disk + "+", WWN: disks.WWN(p.Disk), Detached: p.Detached,
+			Second: &vm.Second{Of: of, Serial: p.Disk, Fails: p.Fails}})
+	}
 	return attached, bases, nil
 }
 
@@ -391,6 +401,9 @@ func (r *Runner) disksAfter(ctx context.Context, s Scenario, attached []vm.Disk,
 		}
 	}
 	for _, d := range attached {
+		if d.Second != nil {
+			continue
+		}
 		os.Remove(d.File) // large, and of no interest any more
 	}
 	return nil

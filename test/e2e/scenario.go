@@ -50,6 +50,8 @@ type Scenario struct {
 	Protected []string
 	// Unreadable are sectors of disks that answer with errors when read.
 	Unreadable map[string][]vm.Sectors
+	// Paths are second ways to disks, which are on VirtioSCSI then.
+	Paths []Path
 	// Trixie runs the scenario with that release's kernel too, TrixieOnly
 	// with no other.
 	Trixie, TrixieOnly bool
@@ -100,6 +102,13 @@ type Scenario struct {
 	Repaired string
 	// Secret says that the image holds a secret and must be private.
 	Secret bool
+}
+
+// Path is a second way to a disk. Attach calls it by the disk's name with a "+".
+type Path struct {
+	Disk     string
+	Fails    bool // every read is an error
+	Detached bool
 }
 
 // Target describes what the root is on, as the builder's configuration does.
@@ -252,6 +261,11 @@ type Want struct {
 	// Trace are expressions of which each must be in what firstlight trace
 	// says in the real system, NoTrace of which none may be.
 	Trace, NoTrace []string
+	// Hidden says that the disks are below one that the kernel makes of them: the
+	// numbers of the requests that they are sent are nobody's.
+	Hidden bool
+	// Journal are expressions of which each must be in the journal of the boot.
+	Journal []string
 	// Tables says that the first layout's encrypted devices must have the
 	// tables that the field's own tools gave them.
 	Tables bool

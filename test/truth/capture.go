@@ -30,7 +30,7 @@ func same(s e2e.Scenario) e2e.Scenario {
 		for _, l := range s.Layouts {
 			names = append(names, l.Name)
 		}
-		return fmt.Sprint(names, s.Absent, s.Protected, s.Bus, s.Features, s.Include, s.Roots, s.Memory, words)
+		return fmt.Sprint(names, s.Absent, s.Protected, s.Bus, s.Paths, s.Features, s.Include, s.Roots, s.Memory, words)
 	}
 	for _, m := range e2e.Matrix() {
 		if key(m) == key(s) && (m.For == nil) == (s.For == nil) && (m.For == nil || reflect.DeepEqual(m.For, s.For)) {
@@ -103,7 +103,10 @@ func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite, dir string,
 		return "", 0, err
 	}
 	all := s
-	all.Detached = nil
+	all.Detached, all.Paths = nil, slices.Clone(s.Paths)
+	for i := range all.Paths {
+		all.Paths[i].Detached = false
+	}
 	attached, err := r.Disks(ctx, all, dir)
 	if err != nil {
 		return "", 0, err

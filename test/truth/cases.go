@@ -19,6 +19,8 @@ var notCompared = map[string]string{
 	"live-disc-verified":   "a snapshot has not what all of a medium's bytes add up to",
 	"live-disc-damaged":    "the same",
 	"live-archive":         "what a program makes of an archive is known only after it ran",
+	"multipath-vanishes":   "a path goes while a passphrase is asked for",
+	"multipath-late":       "a path comes while a passphrase is asked for",
 }
 
 // untold are scenarios of which a check has to say that it cannot tell, each
@@ -218,6 +220,10 @@ var changes = []Change{
 	// Stacks.
 	{Name: "raid1", Base: "stack-key", Drop: []string{"raid1.ko"}},
 	{Name: "dm-crypt", Base: "stack-key", Drop: []string{"dm-crypt.ko"}},
+	{Name: "dm-multipath", Base: "multipath", Drop: []string{"dm-multipath.ko"}},
+	{Name: "dm-service-time", Base: "multipath", Drop: []string{"dm-service-time.ko"}},
+	{Name: "scsi_dh_alua", Base: "multipath", Drop: []string{"scsi_dh_alua.ko"}}, // no array that needs it
+	{Name: "no-wwids", Base: "multipath", Drop: []string{"/etc/multipath/wwids"}},
 	{Name: "no-lvm", Base: "stack-key", For: ext4On("luks", "md-raid1")}, // boots: dm-crypt brings the device mapper
 	{Name: "lvm-off", Base: "stack-key", Args: add("rd.lvm=0")},
 	{Name: "btrfs", Base: "btrfs-on-two-luks", Drop: []string{"btrfs.ko"}},
@@ -249,7 +255,7 @@ func leftOut(s e2e.Scenario) string {
 		return "the guest builds its own image, and checks it while building; its boots fail if that says that it would not boot"
 	case s.UEFI:
 		return "a wrong root and then the right one, as bookworm-plain has them; what it is about is what the firmware keeps"
-	case len(s.Unreadable) > 0:
+	case len(s.Unreadable) > 0, slices.ContainsFunc(s.Paths, func(p e2e.Path) bool { return p.Fails }):
 		return "its disk answers with errors, which the snapshot of it would have met already"
 	case len(s.Boots) > 2:
 		return "the same boot again and again; bookworm-plain has it once"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 
 	"firstlight/test/host"
@@ -39,6 +40,18 @@ type Disk struct {
 	Boots bool
 	// Detached disks are known to QEMU but not plugged in: VM.Attach does it.
 	Detached bool
+	// WWN is what a disk on VirtioSCSI or NVMe says it is in the world, 0 for
+	// nothing; a disk that has one can be reached on two ways.
+	WWN uint64
+	// Second makes this no disk but another way to one.
+	Second *Second
+}
+
+// Second is another way to a disk, on a controller of its own.
+type Second struct {
+	Of     int    // the disk's place in the list
+	Serial string // the disk's, for the guest
+	Fails  bool   // every read on this way is an error
 }
 
 // Sectors are those from First to Last.
@@ -66,6 +79,15 @@ func (d Disk) port() bool {
 func deviceID(i int) string { return fmt.Sprintf("disk%d", i) }
 func nodeName(i int) string { return fmt.Sprintf("node%d", i) }
 
+// subsystem is the NVM subsystem of disk i, whose controllers are its paths.
+func subsystem(i int) string { return fmt.Sprintf("subsystem%d", i) }
+
+// namespace is what both controllers of a disk on NVMe have.
+func (d Disk) namespace(i int) map[string]any {
+	return map[string]any{"driver": "nvme-ns", "drive": nodeName(i), "bus": deviceID(i), "nsid": 1, "eui64": d.WWN, "shared": true,
+		"uuid": "00000000-0000-0000-0000-000000000000"}
+}
+
 // device is the description of the guest's device for disk i, for -device and
 // for device_add alike.
 func (d Disk) device(i int) map[string]any {
@@ -85,10 +107,26 @@ func (d Disk) device(i int) map[string]any {
 	case VirtioSCSI:
 		dev["driver"], dev["bus"] = "scsi-hd", "scsi0.0"
 		dev["scsi-id"], dev["lun"] = 0, i
+		if d.WWN != 0 {
+			dev["wwn"], dev["share-rw"] = d.WWN, true
+		}
+		if s := d.Second; s != nil {
+			dev["bus"], dev["lun"], dev["serial"] = "scsi1.0", s.Of, s.Serial
+			if !s.Fails {
+				dev["drive"] = nodeName(s.Of)
+			}
+		}
 	case NVMe:
 		dev["driver"] = "nvme"
 		if d.Serial == "" {
 			dev["serial"] = deviceID(i) // nvme insists on one
+		}
+		if d.WWN != 0 { // its namespace is a device of its own
+			delete(dev, "drive")
+			dev["subsys"] = subsystem(i)
+		}
+		if s := d.Second; s != nil {
+			dev["serial"], dev["subsys"] = s.Serial, subsystem(s.Of)
 		}
 	case AHCI:
 		dev["driver"], dev["bus"] = "ide-hd", fmt.Sprintf("ide.%d", i)
@@ -110,10 +148,16 @@ func diskArgs(disks []Disk) []string {
 		}
 		// Nothing that a test writes has to survive the host.
 		node["cache"] = map[string]any{"no-flush": true}
+		if s := d.Second; s != nil {
+			node = map[string]any{"driver": "blkdebug", "node-name": nodeName(i), "image": nodeName(s.Of),
+				"inject-error": []any{map[string]any{"event": "none", "iotype": "read", "errno": 5}}}
+		}
 		if len(d.Unreadable) > 0 {
 			node = faults(node, d.Unreadable)
 		}
-		a = append(a, "-blockdev", compact(node))
+		if d.Second == nil || d.Second.Fails {
+			a = append(a, "-blockdev", compact(node))
+		}
 		if d.port() {
 			a = append(a, "-device", fmt.Sprintf("pcie-root-port,id=port%d,chassis=%d", i, i+1))
 		}
@@ -121,6 +165,9 @@ func diskArgs(disks []Disk) []string {
 		case VirtioSCSI:
 			if !controllers[d.Bus] {
 				a = append(a, "-device", "virtio-scsi-pci,id=scsi0")
+				if slices.ContainsFunc(disks, func(d Disk) bool { return d.Second != nil }) {
+					a = append(a, "-device", "virtio-scsi-pci,id=scsi1")
+				}
 			}
 		case USB:
 			if !controllers[d.Bus] {
@@ -128,8 +175,15 @@ func diskArgs(disks []Disk) []string {
 			}
 		}
 		controllers[d.Bus] = true
+		shared := d.Bus == NVMe && d.WWN != 0 && d.Second == nil
+		if shared {
+			a = append(a, "-device", "nvme-subsys,id="+subsystem(i)+",nqn="+subsystem(i))
+		}
 		if !d.Detached {
 			a = append(a, "-device", compact(d.device(i)))
+		}
+		if shared {
+			a = append(a, "-device", compact(d.namespace(i)))
 		}
 	}
 	return a

@@ -19,6 +19,7 @@ import (
 	"firstlight/internal/handler/mdexternal"
 	"firstlight/internal/handler/mdraid"
 	"firstlight/internal/handler/mount"
+	"firstlight/internal/handler/multipath"
 	"firstlight/internal/handler/network"
 	"firstlight/internal/handler/overlay"
 	"firstlight/internal/handler/resume"
@@ -42,6 +43,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return live.NewRAMDisk(w).Start },
 		func(w *handler.World) func() { mdexternal.New(w); return nil },
 		func(w *handler.World) func() { return bcache.New(w).Start },
+		func(w *handler.World) func() { return multipath.New(w).Start },
 		func(w *handler.World) func() { return verity.New(w).Start },
 		func(w *handler.World) func() { return integrity.New(w).Start },
 		func(w *handler.World) func() { return network.New(w).Start },

@@ -78,6 +78,8 @@ func (d *Mapper) Resume(r devmapper.Ref, o devmapper.ResumeOptions) (devmapper.I
 	}
 	d.UUIDs[r.Name], d.ReadOnly[r.Name] = x.uuid, x.readOnly
 	attrs := map[string]string{"dm/name": r.Name, "dm/uuid": x.uuid, "dm/suspended": "0"}
+	node := fmt.Sprintf("/dev/dm-%d", x.minor) // it is there before it is announced
+	d.m.blocks[node] = Disk{Size: 1 << 20}
 	d.m.events = append(d.m.events, func() {
 		d.m.b.disk(Disk{Name: fmt.Sprintf("dm-%d", x.minor), Attrs: attrs}, 253, int(x.minor), "change",
 			map[string]string{"DM_COOKIE": o.Cookie.String()})
