@@ -266,7 +266,7 @@ func (x *explainer) unused(e *udevd.Entry) string {
 	off, feature, what := "", "", ""
 	switch {
 	case typ == "":
-		if e.Property("ID_PART_TABLE_TYPE") == "" || e.Devtype() != "disk" {
+		if e.Property("ID_PART_TABLE_TYPE") == "" || e.Devtype() != "disk" || held(e) {
 			return ""
 		}
 		for _, p := range x.blocks {
