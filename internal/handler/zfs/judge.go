@@ -67,7 +67,8 @@ func (h *Handler) judge(t *ueventd.Task) (*zfslabel.Pool, string) {
 		return wait(goal.Incomplete, h.here(p)+"; its log device is missing ("+missing(p)+"), which may hold writes that the pool lacks",
 			"connect the log device, or, if it is lost, import the pool once in a rescue system: zpool import -m "+id)
 	case len(p.Unknown) > 0 && !l.Removed():
-		return wait(goal.Incomplete, fmt.Sprintf("%s; %d of its %d parts are missing, without which it cannot be had", h.here(p), len(p.Unknown), int(l.Tops)-len(l.Holes)), "connect the missing disks")
+		return wait(goal.Incomplete, fmt.Sprintf("%s; %d of its %d parts are missing, without which it cannot be had", h.here(p), len(p.Unknown), int(l.Tops)-len(l.Holes)),
+			"connect the missing disks; where that is a log device which is lost: zpool import -m "+id+" in a rescue system, once")
 	}
 	if len(p.Missing) > 0 && !h.overdue {
 		f := goal.Fact{Subject: h.describe(), Condition: goal.Incomplete, Text: h.here(p) + "; missing: " + missing(p), Try: "connect the missing disks"}
@@ -102,7 +103,7 @@ func (h *Handler) foreign(t *ueventd.Task, p *zfslabel.Pool) (text, try string) 
 		return "", ""
 	}
 	who := "another machine"
-	if l.HostName != "" {
+	if l.HostName != "" && l.HostName != "(none)" {
 		who = l.HostName
 	}
 	text = fmt.Sprintf("the pool %s was last used by %s (hostid %s), which has not exported it", label(p), who, hex(l.HostID))
