@@ -18,6 +18,7 @@ import (
 	"firstlight/internal/mdsuper"
 	"firstlight/internal/parttable"
 	"firstlight/internal/verityfmt"
+	"firstlight/internal/zfslabel"
 )
 
 // maxContent bounds what is read of one device for good, in bytes: two LUKS2
@@ -155,6 +156,8 @@ func (b *Block) answers(r io.ReaderAt) string {
 			say(mdsuper.Read(r, uint64(b.Size)))
 		case "bcache":
 			say(bcachefmt.Read(r, uint64(b.Size)))
+		case "zfs_member":
+			say(zfslabel.Read(r, uint64(b.Size)))
 		case "LVM2_member":
 			say(lvmmeta.ReadPV(r, uint64(b.Size)))
 		case "crypto_LUKS":

@@ -83,3 +83,38 @@ func ZFSRoot(ctx context.Context, suite string) (dir string, err error) {
 		return err
 	})
 }
+
+// ZFSImage makes the initramfs that a Debian with ZFS makes for itself, by
+// initramfs-tools and zfs-initramfs, and returns its file. k has ZFS.
+func ZFSImage(ctx context.Context, k Kernel) (string, error) {
+	dir, err := ZFSRoot(ctx, k.Suite)
+	if err != nil {
+		return "", err
+	}
+	const conf = "MODULES=most\nRESUME=none\n"
+	out := filepath.Join(filepath.Dir(dir), "zfs-image-"+k.Suite+"-"+host.Hash([]byte(filepath.Base(dir)), []byte(filepath.Base(k.Root)), []byte(conf)))
+	err = host.Once(out, func(tmp string) error {
+		root := filepath.Join(tmp, "root")
+		// Links to the same files: what is written to is replaced.
+		if _, err := host.Run(ctx, "cp", "-al", filepath.Join(dir, "root"), root); err != nil {
+			return err
+		}
+		for _, d := range []string{"boot", filepath.Join("usr/lib/modules", k.Release), "out"} {
+			if err := os.MkdirAll(filepath.Join(root, d), 0o755); err != nil {
+				return fmt.Errorf("ZFS image: %w", err)
+			}
+		}
+		c := Chroot{Dir: root}
+		if err := c.Write("etc/initramfs-tools/conf.d/test", conf, 0o644); err != nil {
+			return err
+		}
+		if _, _, err := c.Run(ctx, k, "mkinitramfs", "-c", "zstd", "-o", "/out/image", k.Release); err != nil {
+			return err
+		}
+		if _, err := host.Run(ctx, "cp", filepath.Join(root, "out/image"), tmp); err != nil {
+			return err
+		}
+		return os.RemoveAll(root)
+	})
+	return filepath.Join(out, "image"), err
+}
