@@ -54,8 +54,6 @@ type Vdev struct {
 	Ashift  uint64 // of a top-level vdev: a sector has 1<<Ashift bytes
 	Log     bool   // holds the intent log alone
 	Path    string // of a leaf, where it was when the label was written
-	Spares  uint64 // of draid: how many disks' worth of spare space it has
-	Groups  uint64 // of draid: how many data disks one of its groups has
 	Offline bool   // taken out by a person
 	Gone    bool   // marked as not to be used: removed, faulted, never there
 	// Children are what it is made of.
@@ -206,8 +204,8 @@ func parse(b []byte) (*Label, error) {
 	if tree == nil || label.PoolGUID == 0 || label.GUID == 0 || label.Pool == "" {
 		return nil, errList
 	}
-	v := vdev(tree.lists[0])
-	label.Tree = &v
+	label.Tree = new(Vdev)
+	label.Tree.fill(tree.lists[0])
 	if p := l.find("hole_array", kindUint64s); p != nil {
 		label.Holes = p.words
 	}
@@ -219,16 +217,18 @@ func parse(b []byte) (*Label, error) {
 	return label, nil
 }
 
-func vdev(l list) Vdev {
-	v := Vdev{Type: l.text("type"), ID: l.word("id"), GUID: l.word("guid"), Parity: l.word("nparity"), Ashift: l.word("ashift"),
-		Log: l.word("is_log") != 0, Path: l.text("path"), Spares: l.word("draid_nspares"), Groups: l.word("draid_ndata"), Offline: l.word("offline") != 0,
-		Gone: l.word("not_present")|l.word("faulted")|l.word("removed") != 0}
+// fill reads a vdev and what it is made of.
+func (v *Vdev) fill(l list) {
+	v.Type, v.Path = l.text("type"), l.text("path")
+	v.ID, v.GUID, v.Parity, v.Ashift = l.word("id"), l.word("guid"), l.word("nparity"), l.word("ashift")
+	v.Log, v.Offline = l.word("is_log") != 0, l.word("offline") != 0
+	v.Gone = l.word("not_present")|l.word("faulted")|l.word("removed") != 0
 	if p := l.find("children", kindLists); p != nil {
-		for _, c := range p.lists {
-			v.Children = append(v.Children, vdev(c))
+		v.Children = make([]Vdev, len(p.lists))
+		for i, c := range p.lists {
+			v.Children[i].fill(c)
 		}
 	}
-	return v
 }
 
 // addRing takes the uberblocks of a ring, as far as they are whole and new. place

@@ -15,10 +15,10 @@ type Pool struct {
 	Members []Member
 	// Missing are devices that are not there and that nobody has taken out of
 	// the pool, with or without which it can be had.
-	Missing []Vdev
+	Missing []*Vdev
 	// Lacking are top-level vdevs that cannot be had, since too many of their
 	// devices are not there; LacksLog those that hold the intent log.
-	Lacking, LacksLog []Vdev
+	Lacking, LacksLog []*Vdev
 	// Unknown are the numbers of top-level vdevs of which no device is there.
 	Unknown []uint64
 	// Twins are two nodes that are the same device.
@@ -65,9 +65,9 @@ func Assemble(members []Member) *Pool {
 			p.Unknown = append(p.Unknown, id)
 		case p.usable(l.Tree):
 		case l.Tree.Log:
-			p.LacksLog = append(p.LacksLog, *l.Tree)
+			p.LacksLog = append(p.LacksLog, l.Tree)
 		default:
-			p.Lacking = append(p.Lacking, *l.Tree)
+			p.Lacking = append(p.Lacking, l.Tree)
 		}
 	}
 	p.compare()
@@ -84,7 +84,7 @@ func (p *Pool) usable(v *Vdev) bool {
 		case p.member(v.GUID) != nil || v.Type == "dspare": // which lies on the others
 			return true
 		case !v.Offline && !v.Gone:
-			p.Missing = append(p.Missing, *v)
+			p.Missing = append(p.Missing, v)
 		}
 		return false
 	}

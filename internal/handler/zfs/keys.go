@@ -23,7 +23,7 @@ func (h *Handler) open(t *ueventd.Task, d *dataset, all []dataset) error {
 		return nil
 	}
 	// Where the key is, only the dataset says that has it.
-	out, err := h.run(t, "zfs", nil, "get", "-H", "-p", "-o", "value", "keylocation,keyformat", d.root)
+	out, err := h.run(t, "zfs get -H -p -o value keylocation,keyformat", nil, d.root)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func (h *Handler) loadKey(t *ueventd.Task, name, location, format string) error 
 	why := ""
 	if location != "prompt" {
 		h.fact(goal.Working, name+" is being opened with "+location, "")
-		_, err := h.run(t, "zfs", nil, "load-key", name)
+		_, err := h.run(t, "zfs load-key", nil, name)
 		if err == nil {
 			return nil
 		}
@@ -117,6 +117,6 @@ func (h *Handler) try(t *ueventd.Task, name string, secret []byte) error {
 	copy(line, secret)
 	line[len(secret)] = '\n'
 	defer clear(line)
-	_, err := h.run(t, "zfs", line, "load-key", "-L", "prompt", name)
+	_, err := h.run(t, "zfs load-key -L prompt", line, name)
 	return err
 }

@@ -13,9 +13,12 @@ import (
 	"firstlight/internal/zfslabel"
 )
 
-// run runs one of ZFS's tools, with what it is given on its standard input.
-func (h *Handler) run(t *ueventd.Task, name string, input []byte, args ...string) (string, error) {
-	what := name + " " + strings.Join(args, " ")
+// run runs one of ZFS's tools: command is its name and arguments without blanks in
+// them, args are more, and input is what it is given on its standard input.
+func (h *Handler) run(t *ueventd.Task, command string, input []byte, args ...string) (string, error) {
+	words := append(strings.Fields(command), args...)
+	name, args := words[0], words[1:]
+	what := strings.Join(words, " ")
 	own := slices.Clone(input) // the caller may wipe it while the tool runs
 	exit, err := ueventd.Do(t, what, func(m machine.Machine) (machine.Exit, error) {
 		defer clear(own)
@@ -61,22 +64,23 @@ func (h *Handler) importPool(t *ueventd.Task, p *zfslabel.Pool) error {
 		}
 	}
 	// The kernel's module has its node a moment after it is there.
-	args := []string{"import", "-N"}
+	command := "zpool import -N"
 	if h.config.Force {
-		args = append(args, "-f")
+		command += " -f"
 		w.Say(handler.Loud, "Importing the pool "+label(p)+" whoever else may be using it, as zfs_force asks.")
 	}
 	if r.readOnly {
-		args = append(args, "-o", "readonly=on")
+		command += " -o readonly=on"
 	}
-	for _, m := range p.Members {
-		args = append(args, "-d", h.name(p, m))
+	var args []string
+	for i := range p.Members {
+		args = append(args, "-d", h.name(p, &p.Members[i]))
 	}
 	if r.why != "" {
 		w.Say(handler.Loud, r.why)
 	}
 	h.fact(goal.Working, "the pool "+label(p)+" is being imported", "")
-	_, err := h.run(t, "zpool", nil, append(args, number(p))...)
+	_, err := h.run(t, command, nil, append(args, number(p))...)
 	if tool, ok := err.(*toolError); ok {
 		return &problem{"the pool " + label(p) + " cannot be imported: " + tool.text, "look at it in a rescue system: zpool import"}
 	}
@@ -92,7 +96,7 @@ func (h *Handler) importPool(t *ueventd.Task, p *zfslabel.Pool) error {
 // name is what the tool is told of a device, and remembers: where it was when the
 // labels were written, if that is this device still, else a link that says which
 // disk it is, else the node.
-func (h *Handler) name(p *zfslabel.Pool, m zfslabel.Member) string {
+func (h *Handler) name(p *zfslabel.Pool, m *zfslabel.Member) string {
 	links := h.devices[m.Node].entry.Links()
 	path := p.Path(m.Label.GUID)
 	if path == m.Node || slices.Contains(links, strings.TrimPrefix(path, "/dev/")) {
@@ -125,15 +129,17 @@ type dataset struct {
 // columns are what is asked of each dataset.
 const columns = "name,mountpoint,canmount,encryptionroot,keystatus,keylocation,keyformat,org.zol:mountpoint,origin"
 
+const listSnapshots = "zfs list -H -o name -t snapshot"
+
 // list returns the filesystems at and below a dataset, parents first.
 func (h *Handler) list(t *ueventd.Task, name string) ([]dataset, error) {
-	out, err := h.run(t, "zfs", nil, "list", "-H", "-p", "-o", columns, "-t", "filesystem", "-r", name)
+	out, err := h.run(t, "zfs list -H -p -t filesystem -r -o "+columns, nil, name)
 	if err != nil {
 		return nil, err
 	}
 	var list []dataset
-	for line := range strings.Lines(out) {
-		f := strings.Split(strings.TrimRight(line, "\n"), "\t")
+	for _, line := range strings.Split(out, "\n") {
+		f := strings.Split(line, "\t")
 		if len(f) < strings.Count(columns, ",")+1 {
 			return nil, &problem{"zfs list says of " + name + " what is not understood: " + line, ""}
 		}
@@ -195,7 +201,7 @@ func (h *Handler) rootDataset(t *ueventd.Task) (string, error) {
 	if h.dataset != "" {
 		return h.imported + h.dataset, nil
 	}
-	boot, err := h.run(t, "zpool", nil, "list", "-H", "-o", "bootfs", h.imported)
+	boot, err := h.run(t, "zpool list -H -o bootfs", nil, h.imported)
 	if err != nil {
 		return "", err
 	}
@@ -245,15 +251,15 @@ func (h *Handler) snapshots(t *ueventd.Task, name string) (root, mounted string,
 		}
 		return root, "@" + snap, nil
 	case is && c.Rollback:
-		list, err := h.run(t, "zfs", nil, "list", "-H", "-o", "name", "-t", "snapshot", "-r", root)
+		list, err := h.run(t, listSnapshots+" -r", nil, root)
 		if err != nil {
 			return "", "", err
 		}
 		done := false
-		for s := range strings.FieldsSeq(list) {
+		for _, s := range strings.Fields(list) {
 			if strings.HasSuffix(s, "@"+snap) {
 				w.Say(handler.Loud, "Returning to the snapshot "+s+", as the command line asks: what came after it is lost.")
-				if _, err := h.run(t, "zfs", nil, "rollback", "-Rf", s); err != nil {
+				if _, err := h.run(t, "zfs rollback -Rf", nil, s); err != nil {
 					return "", "", err
 				}
 				done = true
@@ -271,9 +277,9 @@ func (h *Handler) snapshots(t *ueventd.Task, name string) (root, mounted string,
 		if as == "" {
 			as = w.Image.Running
 		}
-		if _, err := h.run(t, "zfs", nil, "list", "-H", "-o", "name", "-t", "snapshot", root+"@"+as); err == nil {
+		if _, err := h.run(t, listSnapshots, nil, root+"@"+as); err == nil {
 			w.Say(handler.Loud, "There is a snapshot "+root+"@"+as+" already; none is made.")
-		} else if _, err := h.run(t, "zfs", nil, "snapshot", root+"@"+as); err != nil {
+		} else if _, err := h.run(t, "zfs snapshot", nil, root+"@"+as); err != nil {
 			return "", "", err
 		}
 	}
@@ -284,14 +290,14 @@ func (h *Handler) snapshots(t *ueventd.Task, name string) (root, mounted string,
 // the root among them. Clones that are there are used as they are.
 func (h *Handler) clone(t *ueventd.Task, name, snap string) (string, error) {
 	to := name + "_" + snap
-	if list, err := h.run(t, "zfs", nil, "list", "-H", "-o", "name,origin", "-t", "filesystem", to); err == nil {
+	if list, err := h.run(t, "zfs list -H -o name,origin -t filesystem", nil, to); err == nil {
 		if _, origin, _ := strings.Cut(list, "\t"); origin != name+"@"+snap {
 			return "", &problem{to + " is there already, and is no clone of " + name + "@" + snap, "rename it in a rescue system: zfs rename " + to + " NAME; or boot from it: root=ZFS=" + to}
 		}
 		h.w.Say(handler.Normal, "Starting from the clone "+to+", which is there already: what was written to it is still in it.")
 		return to, nil
 	}
-	list, err := h.run(t, "zfs", nil, "list", "-H", "-o", "name", "-t", "snapshot", "-r", name)
+	list, err := h.run(t, listSnapshots+" -r", nil, name)
 	if err != nil {
 		return "", err
 	}
@@ -300,7 +306,7 @@ func (h *Handler) clone(t *ueventd.Task, name, snap string) (string, error) {
 		return "", err
 	}
 	made := false
-	for s := range strings.FieldsSeq(list) {
+	for _, s := range strings.Fields(list) {
 		of, ok := strings.CutSuffix(s, "@"+snap)
 		if !ok {
 			continue
@@ -319,7 +325,7 @@ func (h *Handler) clone(t *ueventd.Task, name, snap string) (string, error) {
 			}
 		}
 		// It has no mountpoint, so that the real system does not mount it besides.
-		if _, err := h.run(t, "zfs", nil, "clone", "-o", "canmount=noauto", "-o", "mountpoint=none", "-o", "org.zol:mountpoint="+point, s, to+rest); err != nil {
+		if _, err := h.run(t, "zfs clone -o canmount=noauto -o mountpoint=none -o", nil, "org.zol:mountpoint="+point, s, to+rest); err != nil {
 			return "", err
 		}
 		made = true
