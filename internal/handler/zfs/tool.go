@@ -63,7 +63,7 @@ func (h *Handler) importPool(t *ueventd.Task, p *zfslabel.Pool) error {
 			return err
 		}
 	}
-	// The kernel's module has its node a moment after it is there.
+	h.record(t, p)
 	command := "zpool import -N"
 	if h.config.Force {
 		command += " -f"
@@ -91,6 +91,19 @@ func (h *Handler) importPool(t *ueventd.Task, p *zfslabel.Pool) error {
 	w.DropFact("zfs pool")
 	w.Progress()
 	return nil
+}
+
+// record writes what udevd would know of the pool's devices to where its clients
+// look: the tool waits three seconds for each device that is not in there.
+func (h *Handler) record(t *ueventd.Task, p *zfslabel.Pool) {
+	for i := range p.Members {
+		name, text, ok := h.devices[p.Members[i].Node].entry.Record()
+		if !ok {
+			continue
+		}
+		// Without it the import takes longer, and nothing else.
+		ueventd.Act(t, "record "+p.Members[i].Node+" in udev's database", func(m machine.Machine) error { return m.WriteFile(name, []byte(text), 0o644) })
+	}
 }
 
 // name is what the tool is told of a device, and remembers: where it was when the
