@@ -244,6 +244,46 @@ func TestZFSPassphrase(t *testing.T) {
 	}
 }
 
+// A dataset below the root whose key only the real system has is left to it; one
+// that cannot be mounted is tried again when a person has left the shell, and what is
+// mounted already is not mounted twice.
+func TestZFSWhatIsBelowTheRoot(t *testing.T) {
+	p := pool{tops: []content.ZVdev{zdisk(10)}}
+	m := zfsMachine(p, "root=ZFS=tank/ROOT/fl", p.disks()...)
+	home := m.ZPools[0].Datasets[3]
+	home.KeyOf, home.Location, home.Secret = home.Name, "file:///etc/keys/home", "x"
+	boot(t, m)
+	if m.Started == nil || mounted(m) != "tank/ROOT/fl  zfsutil" || len(m.Prompts) != 0 {
+		t.Errorf("%q, %d prompts\n%s", mounted(m), len(m.Prompts), m.SaidText())
+	}
+	m = zfsMachine(p, "root=ZFS=tank/ROOT/fl rd.emergency=shell rd.shell", p.disks()...)
+	m.ZPools[0].Datasets[3].KeyOf = "tank/ROOT/fl/home"
+	m.ZPools[0].Datasets[3].Location, m.ZPools[0].Datasets[3].Secret = "prompt", passphrase
+	m.ShellFor = time.Second
+	tries := 0
+	m.Answer = func(q machine.Prompt) (string, time.Duration, error) {
+		if tries++; tries <= 3 {
+			return "wrong", time.Second, nil
+		}
+		return passphrase, time.Second, nil
+	}
+	boot(t, m)
+	if m.Started == nil || mounted(m) != rootMounts || len(m.Imported) != 1 {
+		t.Errorf("%q, %d tries, imported %v\n%s", mounted(m), tries, m.Imported, m.SaidText())
+	}
+}
+
+// A pool that a person has imported in the shell is used as it is.
+func TestZFSPoolIsImportedByHand(t *testing.T) {
+	p := pool{tops: []content.ZVdev{zdisk(10)}}
+	m := zfsMachine(p, "root=ZFS=tank/ROOT/fl", p.disks()...)
+	m.ZPools[0].ByHand = true
+	boot(t, m)
+	if m.Started == nil || mounted(m) != rootMounts {
+		t.Errorf("%q\n%s", mounted(m), m.SaidText())
+	}
+}
+
 // Clones that are there are used again, and nothing is destroyed.
 func TestZFSCloneIsUsedAgain(t *testing.T) {
 	p := pool{tops: []content.ZVdev{zdisk(10)}}

@@ -17,6 +17,8 @@ type ZPool struct {
 	GUID     uint64
 	Bootfs   string
 	Datasets []*Dataset // parents first
+	// ByHand: a person has imported it before it is first asked for.
+	ByHand bool
 
 	imported *Imported
 	keys     map[string]bool // encryption roots that are open
@@ -78,6 +80,9 @@ func (m *Machine) zfs(tool string, args []string, input []byte) machine.Exit {
 	p := m.ZPools[i]
 	of, snap, isSnap := strings.Cut(name, "@")
 	d := p.find(of)
+	if tool == "zpool" && slices.Contains(args, "guid,readonly") {
+		return machine.Exit{Output: fmt.Sprintf("%d\t%s\n", p.GUID, map[bool]string{true: "on", false: "off"}[p.imported.ReadOnly])}
+	}
 	if tool == "zpool" { // list -H -o bootfs
 		if p.Bootfs == "" {
 			return machine.Exit{Output: "-\n"}
@@ -183,6 +188,9 @@ func (m *Machine) importPool(args []string) machine.Exit {
 		return refuse("a pool with that name already exists")
 	}
 	p.imported, p.keys = got, map[string]bool{}
+	if p.ByHand {
+		return refuse("a pool with that name already exists")
+	}
 	m.Imported = append(m.Imported, *got)
 	for _, d := range disks {
 		m.claim(d, "zfs")

@@ -16,9 +16,12 @@ import (
 // tries is how often a person is asked.
 const tries = 3
 
+// errLeft says that a key is where only the real system finds it.
+var errLeft error = &problem{"its key is left to the real system", ""}
+
 // open loads the key of an encrypted dataset, and notes it for those that have the
-// same.
-func (h *Handler) open(t *ueventd.Task, d *dataset, all []dataset) error {
+// same. One that is not wanted for the boot is not asked for where a file has it.
+func (h *Handler) open(t *ueventd.Task, d *dataset, all []dataset, wanted bool) error {
 	if !d.locked || d.root == "-" || d.root == "" {
 		return nil
 	}
@@ -31,7 +34,7 @@ func (h *Handler) open(t *ueventd.Task, d *dataset, all []dataset) error {
 	if f := strings.Fields(out); len(f) == 2 {
 		location, format = f[0], f[1]
 	}
-	if err := h.loadKey(t, d.root, location, format); err != nil {
+	if err := h.loadKey(t, d.root, location, format, wanted); err != nil {
 		return err
 	}
 	for i := range all {
@@ -44,7 +47,7 @@ func (h *Handler) open(t *ueventd.Task, d *dataset, all []dataset) error {
 
 // loadKey opens one encryption root: by the file that it names, by a passphrase
 // that was typed before, or by one that is asked for.
-func (h *Handler) loadKey(t *ueventd.Task, name, location, format string) error {
+func (h *Handler) loadKey(t *ueventd.Task, name, location, format string, wanted bool) error {
 	w := h.w
 	why := ""
 	if location != "prompt" {
@@ -56,6 +59,9 @@ func (h *Handler) loadKey(t *ueventd.Task, name, location, format string) error 
 		tool, ok := err.(*toolError)
 		if !ok {
 			return err
+		}
+		if !wanted {
+			return errLeft
 		}
 		why = location + " does not open it: " + tool.text
 		w.Say(handler.Loud, name+": "+why)

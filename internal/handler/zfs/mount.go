@@ -22,8 +22,11 @@ func (h *Handler) mountRoot(t *ueventd.Task, _ bool) (ueventd.Outcome, bool) {
 	w := h.w
 	w.Break(t, bootcmd.StagePreMount)
 	w.Break(t, bootcmd.StageMount)
-	if err := h.mount(t, &h.datasets[0], handler.SysRoot); err != nil {
-		return h.unmountable(&h.datasets[0], err)
+	if !h.mounted {
+		if err := h.mount(t, &h.datasets[0], handler.SysRoot); err != nil {
+			return h.unmountable(&h.datasets[0], err)
+		}
+		h.mounted = true
 	}
 	if w.CoverAsked() != "" {
 		return ueventd.Outcome{}, true // what is below comes over the cover

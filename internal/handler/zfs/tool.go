@@ -82,6 +82,11 @@ func (h *Handler) importPool(t *ueventd.Task, p *zfslabel.Pool) error {
 	h.fact(goal.Working, "the pool "+label(p)+" is being imported", "")
 	_, err := h.run(t, command, nil, append(args, number(p))...)
 	if tool, ok := err.(*toolError); ok {
+		// Somebody may have imported it in the shell.
+		if out, err := h.run(t, "zpool list -H -o guid,readonly", nil, p.Label.Pool); err == nil && strings.HasPrefix(out, number(p)+"\t") {
+			h.imported, h.readOnly = p.Label.Pool, strings.HasSuffix(out, "\ton")
+			return nil
+		}
 		return &problem{"the pool " + label(p) + " cannot be imported: " + tool.text, "look at it in a rescue system: zpool import"}
 	}
 	if err != nil {
@@ -191,11 +196,12 @@ func (h *Handler) prepare(t *ueventd.Task) error {
 		if i > 0 && (snapshot != "" || d.canMount == "off" || !strings.HasPrefix(d.mountpoint, "/") || d.mountpoint == "/") {
 			continue
 		}
-		if err := h.open(t, &list[i], list); err != nil {
-			if i == 0 {
-				return err
-			}
-			return &problem{"the dataset " + d.name + " for " + d.mountpoint + ": " + err.Error(), ""}
+		if err := h.open(t, &list[i], list, i == 0); err == errLeft {
+			w := h.w
+			w.Say(handler.Normal, d.name+" is not mounted: its key is not in this image, and is left to the real system")
+			continue
+		} else if err != nil {
+			return err
 		}
 		h.datasets = append(h.datasets, d)
 	}
@@ -333,7 +339,7 @@ func (h *Handler) clone(t *ueventd.Task, name, snap string) (string, error) {
 			point = "/"
 		}
 		if i := slices.IndexFunc(below, func(d dataset) bool { return d.name == of }); i >= 0 {
-			if err := h.open(t, &below[i], below); err != nil { // a clone has its key
+			if err := h.open(t, &below[i], below, true); err != nil { // a clone has its key
 				return "", err
 			}
 		}

@@ -56,6 +56,7 @@ type Handler struct {
 	round    int
 	datasets []dataset // the root and what is mounted with it
 	ready    bool      // the root can be mounted
+	mounted  bool      // it is
 }
 
 // device is one with a label.
