@@ -109,6 +109,7 @@ func TestZFSRootIsNamed(t *testing.T) {
 		{"boot=zfs", rootMounts, true},
 		{"rpool=tank", rootMounts, true},
 		{"bootfs=tank/ROOT/fl", rootMounts, false},
+		{"boot=zfs root=tank/ROOT/fl", rootMounts, false},
 		{"root=zfs:7001/ROOT/fl", rootMounts, false},
 		{"root=ZFS=tank/ROOT/fl rootflags=ro", strings.ReplaceAll(rootMounts, "zfsutil", "zfsutil,ro"), false},
 		{"root=ZFS=tank/ROOT/fl@before", "tank/ROOT/fl_before  zfsutil", false},

@@ -75,7 +75,8 @@ func New(w *handler.World) *Handler {
 	switch {
 	case root.Kind == devspec.Other && root.Scheme == "zfs":
 		h.named(root.Value)
-	case root.IsZero() && (h.config.Pool != "" || h.config.Dataset != "" || asked(w.Config)):
+	case root.IsZero() && (h.config.Pool != "" || h.config.Dataset != "" || last(w.Config, "boot") == "zfs"):
+		h.split(last(w.Config, "root")) // zfs-initramfs takes a dataset without more
 	default:
 		return h
 	}
@@ -98,15 +99,14 @@ func New(w *handler.World) *Handler {
 	return h
 }
 
-// asked says whether boot=zfs is given.
-func asked(c *bootcmd.Config) bool {
-	last := ""
+// last is the value of a parameter of the command line as it is written.
+func last(c *bootcmd.Config, name string) (value string) {
 	for _, p := range c.Params {
-		if p.Name == "boot" {
-			last = p.Value
+		if p.Name == name {
+			value = p.Value
 		}
 	}
-	return last == "zfs"
+	return value
 }
 
 // named reads root=: "zfs", "zfs:AUTO", "zfs:POOL/NAME", "ZFS=POOL/NAME".
