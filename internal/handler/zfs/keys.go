@@ -66,8 +66,8 @@ func (h *Handler) loadKey(t *ueventd.Task, name, location, format string, wanted
 		why = location + " does not open it: " + tool.text
 		w.Say(handler.Loud, name+": "+why)
 		if format == "raw" {
-			return &problem{name + " is locked: " + why + "; its key is of bytes that cannot be typed",
-				"put the file into the image: firstlight build --include " + strings.TrimPrefix(location, "file://")}
+			return refuse(name+" is locked: "+why+"; its key is of bytes that cannot be typed",
+				"put the file into the image: firstlight build --include "+strings.TrimPrefix(location, "file://"))
 		}
 	}
 	if format == "passphrase" {
@@ -90,9 +90,9 @@ func (h *Handler) loadKey(t *ueventd.Task, name, location, format string, wanted
 		secret, err := ueventd.Ask(t, "ask for the passphrase of "+name, func(m machine.Machine) (inputs.Secret, error) { return m.Ask(p) })
 		switch {
 		case errors.Is(err, machine.ErrCancelled):
-			return &problem{name + " is locked: no passphrase was given", "reboot, or take and leave the shell, to be asked again"}
+			return refuse(name+" is locked: no passphrase was given", "reboot, or take and leave the shell, to be asked again")
 		case err != nil:
-			return &problem{name + " is locked: its passphrase could not be asked for: " + err.Error(), "connect a keyboard or a serial console (console=), or give it a key file (keylocation)"}
+			return refuse(name+" is locked: its passphrase could not be asked for: "+err.Error(), "connect a keyboard or a serial console (console=), or give it a key file (keylocation)")
 		}
 		w.Progress()
 		h.fact(goal.Working, "the passphrase of "+name+" is being tried", "")
@@ -114,7 +114,7 @@ func (h *Handler) loadKey(t *ueventd.Task, name, location, format string, wanted
 			w.Say(handler.Loud, "This passphrase does not open "+name+". Try again.")
 		}
 	}
-	return &problem{fmt.Sprintf("%s is locked: the passphrase was wrong %s times", name, strconv.Itoa(tries)), "reboot, or take and leave the shell, to be asked again"}
+	return refuse(fmt.Sprintf("%s is locked: the passphrase was wrong %s times", name, strconv.Itoa(tries)), "reboot, or take and leave the shell, to be asked again")
 }
 
 // try gives the tool a key as a line.

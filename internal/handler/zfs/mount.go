@@ -64,7 +64,7 @@ func (h *Handler) target(t *ueventd.Task, file string) (string, error) {
 	case err != nil:
 		return "", err
 	case !info.Mode.IsDir():
-		return "", &problem{file + " is not a directory in the root", ""}
+		return "", refuse(file+" is not a directory in the root", "")
 	}
 	return handler.SysRoot + info.Path, nil
 }

@@ -29,7 +29,7 @@ func (h *Handler) run(t *ueventd.Task, command string, input []byte, args ...str
 		return m.Run(machine.Program{Path: at, Args: args, Input: own})
 	})
 	if err != nil {
-		return "", &problem{name + " cannot be run: " + err.Error(), "rebuild the image with ZFS's tools: firstlight build --feature " + feature}
+		return "", refuse(name+" cannot be run: "+err.Error(), "rebuild the image with ZFS's tools: firstlight build --feature "+feature)
 	}
 	out := strings.TrimSpace(exit.Output)
 	if exit.Code != 0 {
@@ -51,10 +51,10 @@ func (h *Handler) importPool(t *ueventd.Task, p *zfslabel.Pool) error {
 	w := h.w
 	r := h.rule(p)
 	if o := &w.Config.Overlay; o.Cannot != "" {
-		return &problem{"the root is to be covered in a way that Firstlight has not: " + o.By + " asks for " + o.Cannot, "choose another kind of overlay, or boot without that parameter"}
+		return refuse("the root is to be covered in a way that Firstlight has not: "+o.By+" asks for "+o.Cannot, "choose another kind of overlay, or boot without that parameter")
 	}
 	if err := w.LoadModules(t, "zfs"); err != nil {
-		return &problem{err.Error(), "rebuild the image with the driver: firstlight build --feature " + feature + " (on Debian zfs-dkms builds it)"}
+		return refuse(err.Error(), "rebuild the image with the driver: firstlight build --feature "+feature+" (on Debian zfs-dkms builds it)")
 	}
 	if id := h.config.HostID; id != "" {
 		if err := ueventd.Act(t, "tell ZFS that this machine is "+id, func(m machine.Machine) error {
@@ -87,7 +87,7 @@ func (h *Handler) importPool(t *ueventd.Task, p *zfslabel.Pool) error {
 			h.imported, h.readOnly = p.Label.Pool, strings.HasSuffix(out, "\ton")
 			return nil
 		}
-		return &problem{"the pool " + label(p) + " cannot be imported: " + tool.text, "look at it in a rescue system: zpool import"}
+		return refuse("the pool "+label(p)+" cannot be imported: "+tool.text, "look at it in a rescue system: zpool import")
 	}
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func (h *Handler) list(t *ueventd.Task, name string) ([]dataset, error) {
 	for _, line := range strings.Split(out, "\n") {
 		f := strings.Split(line, "\t")
 		if len(f) < strings.Count(columns, ",")+1 {
-			return nil, &problem{"zfs list says of " + name + " what is not understood: " + line, ""}
+			return nil, refuse("zfs list says of "+name+" what is not understood: "+line, "")
 		}
 		d := dataset{name: f[0], mountpoint: f[1], util: strings.HasPrefix(f[1], "/"), canMount: f[2], root: f[3], locked: f[4] == "unavailable", location: f[5], format: f[6]}
 		if own := f[7]; !d.util && strings.HasPrefix(own, "/") {
@@ -184,12 +184,12 @@ func (h *Handler) prepare(t *ueventd.Task) error {
 	list, err := h.list(t, name)
 	if err != nil {
 		if tool, ok := err.(*toolError); ok {
-			return &problem{"the dataset " + name + " is not there: " + tool.text, "correct root=; zfs list in a rescue system shows what there is"}
+			return refuse("the dataset "+name+" is not there: "+tool.text, "correct root=; zfs list in a rescue system shows what there is")
 		}
 		return err
 	}
 	if len(list) == 0 || list[0].name != name {
-		return &problem{"the dataset " + name + " is no filesystem", "correct root="}
+		return refuse("the dataset "+name+" is no filesystem", "correct root=")
 	}
 	h.datasets = nil
 	for i, d := range list {
@@ -245,7 +245,7 @@ func (h *Handler) rootDataset(t *ueventd.Task) (string, error) {
 	if len(found) > 1 {
 		text = "the pool " + h.imported + " has no property bootfs, and more than one dataset with the mountpoint /: " + strings.Join(found, ", ")
 	}
-	return "", &problem{text, "name the dataset: root=ZFS=" + h.imported + "/NAME, or set it: zpool set bootfs=" + h.imported + "/NAME " + h.imported}
+	return "", refuse(text, "name the dataset: root=ZFS="+h.imported+"/NAME, or set it: zpool set bootfs="+h.imported+"/NAME "+h.imported)
 }
 
 // snapshots does what the command line says of snapshots, and returns the dataset
@@ -266,7 +266,7 @@ func (h *Handler) snapshots(t *ueventd.Task, name string) (root, mounted string,
 	switch {
 	case is && h.readOnly:
 		if c.Rollback {
-			return "", "", &problem{"the pool is imported read-only, and cannot be returned to the snapshot " + root + "@" + snap, "boot once without what makes it read-only"}
+			return "", "", refuse("the pool is imported read-only, and cannot be returned to the snapshot "+root+"@"+snap, "boot once without what makes it read-only")
 		}
 		return root, "@" + snap, nil
 	case is && c.Rollback:
@@ -285,7 +285,7 @@ func (h *Handler) snapshots(t *ueventd.Task, name string) (root, mounted string,
 			}
 		}
 		if !done {
-			return "", "", &problem{"there is no snapshot " + root + "@" + snap, "correct its name; zfs list -t snapshot in a rescue system shows what there is"}
+			return "", "", refuse("there is no snapshot "+root+"@"+snap, "correct its name; zfs list -t snapshot in a rescue system shows what there is")
 		}
 		return root, "", nil
 	case is:
@@ -311,7 +311,7 @@ func (h *Handler) clone(t *ueventd.Task, name, snap string) (string, error) {
 	to := name + "_" + snap
 	if list, err := h.run(t, "zfs list -H -o name,origin -t filesystem", nil, to); err == nil {
 		if _, origin, _ := strings.Cut(list, "\t"); origin != name+"@"+snap {
-			return "", &problem{to + " is there already, and is no clone of " + name + "@" + snap, "rename it in a rescue system: zfs rename " + to + " NAME; or boot from it: root=ZFS=" + to}
+			return "", refuse(to+" is there already, and is no clone of "+name+"@"+snap, "rename it in a rescue system: zfs rename "+to+" NAME; or boot from it: root=ZFS="+to)
 		}
 		h.w.Say(handler.Normal, "Starting from the clone "+to+", which is there already: what was written to it is still in it.")
 		return to, nil
@@ -350,7 +350,7 @@ func (h *Handler) clone(t *ueventd.Task, name, snap string) (string, error) {
 		made = true
 	}
 	if !made {
-		return "", &problem{"there is no snapshot " + name + "@" + snap, "correct its name; zfs list -t snapshot in a rescue system shows what there is"}
+		return "", refuse("there is no snapshot "+name+"@"+snap, "correct its name; zfs list -t snapshot in a rescue system shows what there is")
 	}
 	return to, nil
 }

@@ -208,6 +208,8 @@ type problem struct{ text, try string }
 
 func (p *problem) Error() string { return p.text }
 
+func refuse(text, try string) error { return &problem{text, try} }
+
 // fail notes why it does not go on, until a person has tried something, or, as
 // long as the pool is not imported, a device has come or gone.
 func (h *Handler) fail(err error) ueventd.Outcome {
