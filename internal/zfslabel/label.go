@@ -114,29 +114,41 @@ func (e Error) Error() string { return string(e) }
 // ErrNoLabel says that there is none that is whole.
 const ErrNoLabel Error = "no label of ZFS on it is whole"
 
+// Place is where something is on a device, in bytes.
+type Place struct{ Off, Len uint64 }
+
+// Places are where Read reads on a device of size bytes; none on one that is too
+// small.
+func Places(size uint64) []Place {
+	size &^= Size - 1
+	if size < labels*Size {
+		return nil
+	}
+	list := make([]Place, labels)
+	for i := range uint64(labels) {
+		list[i] = Place{i*Size + listAt, Size - listAt}
+		if i >= labels/2 {
+			list[i].Off = size - (labels-i)*Size + listAt
+		}
+	}
+	return list
+}
+
 // Read reads the labels of a device of size bytes: the newest that is whole
 // counts, and the uberblocks of all. It reads 1 MiB.
 func Read(r io.ReaderAt, size uint64) (*Label, error) {
-	size &^= Size - 1
-	if size < labels*Size {
-		return nil, ErrNoLabel
-	}
 	var best *Label
 	var last error
 	rings := make([][]byte, 0, labels)
 	var places []uint64
 	buf := make([]byte, Size-listAt)
-	for i := range uint64(labels) {
-		at := i * Size
-		if i >= labels/2 {
-			at = size - (labels-i)*Size
-		}
-		if _, err := r.ReadAt(buf, int64(at+listAt)); err != nil {
+	for _, p := range Places(size) {
+		if _, err := r.ReadAt(buf, int64(p.Off)); err != nil {
 			last = err
 			continue
 		}
-		rings, places = append(rings, append([]byte(nil), buf[ringAt-listAt:]...)), append(places, at+ringAt)
-		if !sealed(buf[:listSize], at+listAt) {
+		rings, places = append(rings, append([]byte(nil), buf[ringAt-listAt:]...)), append(places, p.Off-listAt+ringAt)
+		if !sealed(buf[:listSize], p.Off) {
 			continue
 		}
 		l, err := parse(buf[:listSize-sealSize])
