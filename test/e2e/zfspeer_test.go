@@ -54,9 +54,10 @@ func TestZFSIsLeftAsInitramfsToolsLeaveIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The prompts are those of Firstlight and of zfs load-key.
-	a := asked(t, r, s, k, ours, "root=ZFS=rpool/ROOT/debian", promptText)
-	b := asked(t, r, s, k, theirs, "boot=zfs root=ZFS=rpool/ROOT/debian", "Enter passphrase for ")
+	a := asked(t, r, s, k, ours, "root=ZFS=rpool/ROOT/debian", Action{When: promptText})
+	// zfs load-key throws away what is typed before it has turned off the echo, after
+	// its prompt, and nothing tells when that is.
+	b := asked(t, r, s, k, theirs, "boot=zfs root=ZFS=rpool/ROOT/debian", Action{When: "Enter passphrase for ", After: 10 * time.Second})
 	if len(a) < 100 {
 		t.Fatalf("only %d lines", len(a))
 	}
@@ -101,7 +102,7 @@ func comparable(line string) string {
 }
 
 // asked boots a Debian and returns what its ZFS said of itself.
-func asked(t *testing.T, r *Runner, s Scenario, k debian.Kernel, image, line, prompt string) []string {
+func asked(t *testing.T, r *Runner, s Scenario, k debian.Kernel, image, line string, prompt Action) []string {
 	t.Helper()
 	dir := t.TempDir()
 	attached, _, err := r.disks(t.Context(), s, dir)
@@ -120,7 +121,8 @@ func asked(t *testing.T, r *Runner, s Scenario, k debian.Kernel, image, line, pr
 		t.Fatal(err)
 	}
 	defer v.Close()
-	if err := act(ctx, v, m, []Action{{When: prompt, Type: disks.Passphrase + "\r"}}); err != nil {
+	prompt.Type = disks.Passphrase + "\r"
+	if err := act(ctx, v, m, []Action{prompt}); err != nil {
 		t.Fatalf("%v\n%s", err, host.Tail(plain(v.Console.Text()), 40))
 	}
 	if err := v.Wait(ctx); err != nil {
