@@ -257,7 +257,7 @@ func contains(list, word string) bool {
 }
 
 // foreign are the layers that nothing here starts, as blkid names them.
-const foreign = "zfs_member mpath_member drbd BitLocker LVM1_member DM_snapshot_cow DM_integrity " +
+const foreign = "mpath_member drbd BitLocker LVM1_member DM_snapshot_cow DM_integrity " +
 	"DM_verity_hash VMFS_volume_member ceph_bluestore vdo stratis"
 
 // unused says why nothing comes of what a device holds, where that is certain.
@@ -291,10 +291,12 @@ func (x *explainer) unused(e *udevd.Entry) string {
 		case uuid != "" && !held(e) && !x.spokenOf(uuid):
 			return locked
 		}
-	case typ == "isw_raid_member" || typ == "ddf_raid_member":
+	case contains("isw_raid_member ddf_raid_member", typ):
 		feature, what = "md-external", "firmware RAID"
 	case typ == "bcache":
 		feature, what = typ, typ
+	case typ == "zfs_member":
+		feature, what = "zfs", "ZFS"
 	case !held(e) && (strings.HasSuffix(typ, "_raid_member") || contains(foreign, typ)):
 		x.s.Add(goal.Try, "if the root is on "+short(e)+", start it with another initramfs: this one starts LUKS, LVM, MD RAID and btrfs")
 		return "Firstlight cannot start this"

@@ -69,7 +69,7 @@ func (b *broken) screens(t *testing.T) (waiting, failed string, m *sim.Machine) 
 func TestBrokenMachinesExplainThemselves(t *testing.T) {
 	got := map[string]string{}
 	seen := map[string]bool{}
-	for _, b := range slices.Concat(names(), drives(), arrays(), groups(), encrypted(), filesystems()) {
+	for _, b := range slices.Concat(names(), drives(), arrays(), groups(), encrypted(), filesystems(), zpools()) {
 		t.Run(b.theme+"/"+b.name, func(t *testing.T) {
 			if seen[b.name] {
 				t.Fatal("there twice")

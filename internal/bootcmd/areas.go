@@ -34,7 +34,6 @@ var areas = [...]struct{ area, names string }{
 	{"image pipelines", "pipeline getimage mountfs mountfs_opts overlayfs waitdev ping pipe_retry" +
 		" pipe_verify_sign ksfile noksfile"},
 	{"virtual machine tools", "guestfs_verbose guestfs_network guestfs_channel guestfs_rescue guestfs_noreboot"},
-	{"ZFS", "zfs_force spl_hostid"},
 	{"UBI", "ubi.mtd"},
 	{"alternative roots", "rootfallback"},
 	{"external journals", "root.journaldev"},
@@ -68,7 +67,8 @@ const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. 
 	" hostname LANG BOOT_IMAGE initrd rdinit loglevel resumewait resumedelay all_generic_ide nolkrg noearlylkrg" +
 	" lkrg. rd_depmod rd_preload_modules rduevent_timeout rdacct rdcopystate rd.splash" +
 	" rd.udev.children_max rd.udev.exec_delay rd.udev.event_timeout rd.udev.timeout_signal" +
-	" rd.udev.blockdev_read_only rd.bcache rd.bcache.degraded rd.multipath nompath multipath" + ofHandlers + ofNetwork + " "
+	" rd.udev.blockdev_read_only rd.bcache rd.bcache.degraded rd.multipath nompath multipath" +
+	" rd.zfs rd.zfs.degraded zfs_force zfs.force zfsforce spl_hostid bootfs rpool rollback bootfs." + ofHandlers + ofNetwork + " "
 
 // ofHandlers are what a handler of the full /init reads by itself, so that the
 // small one does not carry it: internal/handler/live and overlay.

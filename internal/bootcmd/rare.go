@@ -1,6 +1,9 @@
 package bootcmd
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Rare is what the command line says of storage that few machines have. It is
 // not a part of Config, so that the small /init, which does not have that
@@ -8,6 +11,26 @@ import "strings"
 type Rare struct {
 	Bcache    Bcache
 	Multipath Multipath
+	ZFS       ZFS
+}
+
+// ZFS is a root in a pool.
+type ZFS struct {
+	Enabled bool
+	// Degraded is what becomes of a pool that lacks a device and can do without.
+	Degraded Degraded
+	// Force imports a pool that another machine may be using.
+	Force bool
+	// HostID is who this machine is to ZFS, in hexadecimal; "" is what the image
+	// has.
+	HostID string
+	// Pool and Dataset are where the root is, where root= does not say so.
+	Pool, Dataset string
+	// Rollback returns the root to a snapshot, which RollbackTo names where the
+	// root does not. Snapshot makes one before the root is mounted, with the name
+	// SnapshotAs or that of the kernel's release.
+	Rollback, Snapshot     bool
+	RollbackTo, SnapshotAs string
 }
 
 // Bcache is disks with caches.
@@ -60,6 +83,39 @@ var rare = [...]struct {
 		}
 	}},
 	{"nompath", func(p *parser, r *Rare) { r.Multipath.Mode = MultipathOff }},
+	{"rd.zfs", func(p *parser, r *Rare) { p.bool(&r.ZFS.Enabled) }},
+	{"rd.zfs.degraded", func(p *parser, r *Rare) { p.degraded(&r.ZFS.Degraded) }},
+	{"zfs_force", func(p *parser, r *Rare) { p.bool(&r.ZFS.Force) }},
+	{"zfs.force", func(p *parser, r *Rare) { p.bool(&r.ZFS.Force) }},
+	{"zfsforce", func(p *parser, r *Rare) { p.bool(&r.ZFS.Force) }},
+	{"spl_hostid", func(p *parser, r *Rare) { p.hostID(&r.ZFS.HostID) }},
+	{"spl.spl_hostid", func(p *parser, r *Rare) { p.hostID(&r.ZFS.HostID) }},
+	{"rpool", func(p *parser, r *Rare) { p.text(&r.ZFS.Pool) }},
+	{"bootfs", func(p *parser, r *Rare) { p.text(&r.ZFS.Dataset) }},
+	{"rollback", func(p *parser, r *Rare) { p.bool(&r.ZFS.Rollback) }},
+	{"bootfs.rollback", func(p *parser, r *Rare) { r.ZFS.Rollback, r.ZFS.RollbackTo = true, p.arg.Value }},
+	{"bootfs.snapshot", func(p *parser, r *Rare) { r.ZFS.Snapshot, r.ZFS.SnapshotAs = true, p.arg.Value }},
+}
+
+// hostID reads a number of 32 bits, in hexadecimal as hostid(1) has it or with
+// 0x, or in decimal where it is a module's parameter.
+func (p *parser) hostID(dst *string) {
+	v, ok := p.value()
+	if !ok {
+		return
+	}
+	base := 16
+	if hex, prefixed := strings.CutPrefix(v, "0x"); prefixed {
+		v = hex
+	} else if strings.Contains(p.arg.Name, ".") {
+		base = 10
+	}
+	n, err := strconv.ParseUint(v, base, 32)
+	if err != nil {
+		p.malformed("not a host id, which has up to eight hexadecimal digits")
+		return
+	}
+	*dst = strconv.FormatUint(n, 16)
 }
 
 // ReadRare reads the parameters of a configuration that are about storage that
@@ -67,7 +123,7 @@ var rare = [...]struct {
 // prefix.
 func ReadRare(c *Config, prefix string) (Rare, []Problem) {
 	p := &parser{reported: map[string]bool{}, c: &Config{}}
-	r := Rare{Bcache: Bcache{Enabled: true, Degraded: Degraded{Wait: unset}}}
+	r := Rare{Bcache: Bcache{Enabled: true, Degraded: Degraded{Wait: unset}}, ZFS: ZFS{Enabled: true, Degraded: Degraded{Wait: unset}}}
 	for _, arg := range c.Params {
 		if arg.Name == "--" && !arg.HasValue {
 			break
@@ -86,8 +142,10 @@ func ReadRare(c *Config, prefix string) (Rare, []Problem) {
 			}
 		}
 	}
-	if r.Bcache.Degraded.Wait == unset {
-		r.Bcache.Degraded.Wait = c.Wait.Degraded
+	for _, d := range [...]*Degraded{&r.Bcache.Degraded, &r.ZFS.Degraded} {
+		if d.Wait == unset {
+			d.Wait = c.Wait.Degraded
+		}
 	}
 	var problems []Problem
 	for _, problem := range p.problems {

@@ -27,13 +27,12 @@ var table = [...]struct {
 	}},
 	{"zfs", func(p *parser) {
 		if _, ok := p.value(); ok {
-			p.zfs = p.arg
-			p.notYet("ZFS")
+			p.zfs = p.arg // for internal/handler/zfs
 		}
 	}},
 	{"boot", func(p *parser) {
-		// Of handlers of the full /init: internal/handler/live, network.
-		if !hasWord("live casper local nfs", p.arg.Value) && p.arg.Value != "" {
+		// Of handlers of the full /init: internal/handler/live, network, zfs.
+		if !hasWord("live casper local nfs zfs", p.arg.Value) && p.arg.Value != "" {
 			p.notYet("boot scripts, FIPS")
 		}
 	}},

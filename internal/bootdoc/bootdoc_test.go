@@ -65,7 +65,7 @@ func TestPageIsCurrent(t *testing.T) {
 func TestUsagesParse(t *testing.T) {
 	values := strings.NewReplacer("BOOL", "1", "SECONDS", "5", "STAGE", "mount", "UUID=NAME", "0a1b2c3d=root", "UUID", "0a1b2c3d-0001-4002-8003-aabbccddeeff",
 		"VG/LV", "vg/root", "DEVICE", "/dev/sda2", "PAGES", "8", "BYTES", "512", "TYPE", "ext4", "NAME", "abc", "PATH", "/k", "LEVEL", "debug", "TARGET", "console",
-		"OPTIONS", "discard", "OPTION", "discard", "WORD", "debug", "SERIAL", "S1", "TAG", "t", "DATASET", "a/b", "HASH", strings.Repeat("0a", 32))
+		"OPTIONS", "discard", "OPTION", "discard", "WORD", "debug", "SERIAL", "S1", "TAG", "t", "DATASET", "a/b", "HOSTID", "0x00bab10c", "HASH", strings.Repeat("0a", 32))
 	for _, s := range sections {
 		for _, p := range s.params {
 			usage := p.usage
@@ -79,7 +79,7 @@ func TestUsagesParse(t *testing.T) {
 				usage = "cryptkey=rootfs:/k"
 			case "cryptopts":
 				usage = "cryptopts=target=r,source=/dev/sda2"
-			case "rd.md.degraded", "rd.bcache.degraded":
+			case "rd.md.degraded", "rd.bcache.degraded", "rd.zfs.degraded":
 				usage = p.name + "=30,ro"
 			case "rd.md.uuid":
 				usage = "rd.md.uuid=bc480eb5:7cf60b42:5f35ae0d:1f6f1e9f"

@@ -34,7 +34,9 @@ type world struct {
 	arrays  map[string]*array
 	mapped  []*mapping
 	bcache  []*cached
-	mounted []*mounted // in order
+	zpool   string          // the pool that was imported
+	zopen   map[string]bool // encryption roots whose keys were loaded
+	mounted []*mounted      // in order
 	scanned map[string]bool
 	links   map[string]string
 	written map[string][]byte // files below /run
@@ -208,7 +210,8 @@ func (w *world) Ask(p machine.Prompt) ([]byte, error) {
 		w.asked = addOnce(w.asked, p.Text)
 		return nil, machine.ErrNoConsole
 	}
-	if !strings.HasPrefix(p.ID, "luks ") {
+	ofZFS := strings.HasPrefix(p.ID, "zfs ")
+	if !strings.HasPrefix(p.ID, "luks ") && !ofZFS {
 		w.unknown = addOnce(w.unknown, "a person would be asked: "+p.Text)
 		return nil, machine.ErrNoConsole
 	}
@@ -221,7 +224,7 @@ func (w *world) Ask(p machine.Prompt) ([]byte, error) {
 		return []byte(given[w.typedSoFar-1]), nil
 	}
 	w.conditions = addOnce(w.conditions, "a person types the passphrase that is asked for: "+p.Text)
-	if uuid := w.named(p.ID + " " + p.Text); uuid != "" {
+	if uuid := w.named(p.ID + " " + p.Text); uuid != "" && !ofZFS {
 		w.typed[uuid] = true
 		w.assume(uuid)
 	}

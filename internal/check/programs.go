@@ -31,6 +31,8 @@ func (w *world) Run(p machine.Program) (machine.Exit, error) {
 		return machine.Exit{}, nil
 	case name == "mdadm":
 		return w.mdadm(p.Args), nil
+	case name == "zpool" || name == "zfs" || name == "mount.zfs":
+		return w.zfs(name, p), nil
 	case name == "mdmon":
 		return machine.Exit{}, nil
 	case name == "lvm" && strings.Contains(last, "/"):

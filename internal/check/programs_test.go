@@ -19,6 +19,7 @@ func TestWhatProgramsAndFilesMake(t *testing.T) {
 	)
 	mdadm := []string{"/sbin/mdadm", "/sbin/mdmon"}
 	lvm := []string{"/usr/sbin/lvm"}
+	zfs := []string{"/sbin/zpool", "/sbin/zfs", "/sbin/mount.zfs"}
 	for _, c := range []struct {
 		name, snap, image string
 		programs, without []string
@@ -38,6 +39,8 @@ func TestWhatProgramsAndFilesMake(t *testing.T) {
 		{name: "a file that is not there", snap: "loop", image: loop, cmdline: "ROOT loop=/images/none.img rd.timeout=5", want: Unknown, says: "did not look at /images/none.img"},
 		{name: "a file without the driver", snap: "loop", image: loop, without: []string{"loop.ko"}, cmdline: "ROOT loop=/images/root.img rd.timeout=5", want: Fails, says: "loop"},
 		{name: "a volume of LVM's own tool", snap: "cache", image: onLVM, programs: lvm, cmdline: "ROOT", want: Fails, says: "dm_cache"},
+		{name: "a ZFS pool without the driver", snap: "zfs", image: virtio, programs: zfs, cmdline: "root=ZFS=pcrypt/ROOT/fl", want: Fails, says: "zfs"},
+		{name: "a ZFS pool of another name", snap: "zfs", image: virtio, programs: zfs, cmdline: "root=ZFS=prcypt/ROOT/fl", want: Fails, says: "there is pcrypt"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			im, s := open(t, built(t, c.image)), taken(t, c.snap)
@@ -48,7 +51,7 @@ func TestWhatProgramsAndFilesMake(t *testing.T) {
 				im.put(p, "#!")
 			}
 			im.Info.Full = true
-			im.Info.Features = append(im.Info.Features, "lvm-tool", "md-external")
+			im.Info.Features = append(im.Info.Features, "lvm-tool", "md-external", "zfs")
 			line := "ro " + strings.Replace(c.cmdline, "ROOT", rootOf(s), 1)
 			r := Run(im, s, Config{Cmdline: line, Handlers: all.Handlers(), Unattended: true})
 			text := strings.Join(r.Explanation, "\n")

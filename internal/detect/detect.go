@@ -201,7 +201,9 @@ func (d *detector) fileSystem(mounts []mount, point string) error {
 	switch m.fstype {
 	case "nfs", "nfs4":
 		return d.network(m, point)
-	case "overlay", "tmpfs", "ramfs", "rootfs", "aufs", "cifs", "zfs", "fuse", "fuseblk":
+	case "zfs":
+		return d.pool(m, point)
+	case "overlay", "tmpfs", "ramfs", "rootfs", "aufs", "cifs", "fuse", "fuseblk":
 		return fmt.Errorf("detect: %s is of type %s (%s), with no block device that could be looked at: %w", point, m.fstype, m.source, ErrUndecided)
 	}
 	d.fact("fstype:"+m.fstype, fmt.Sprintf("%s is %s on %s", point, m.fstype, m.source))

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"io/fs"
+	"path"
 	"time"
 
 	"firstlight/internal/luks"
@@ -106,11 +107,16 @@ func (m *Machine) WaitSysfs(p, value string) error {
 func (m *Machine) Mkdir(string, fs.FileMode) error { return nil }
 
 // HasProgram implements machine.Programs.
-func (m *Machine) HasProgram(p string) bool { return m.Programs[p] != nil }
+func (m *Machine) HasProgram(p string) bool {
+	return m.Programs[p] != nil || m.ZPools != nil && zfsTools[p]
+}
 
 // Run implements machine.Programs.
 func (m *Machine) Run(p machine.Program) (machine.Exit, error) {
 	f := m.Programs[p.Path]
+	if f == nil && m.ZPools != nil && zfsTools[p.Path] {
+		f = func(m *Machine, args []string) machine.Exit { return m.zfs(path.Base(p.Path), args, p.Input) }
+	}
 	if f == nil {
 		return machine.Exit{}, fmt.Errorf("execute %s: %w", p.Path, fs.ErrNotExist)
 	}

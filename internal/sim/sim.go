@@ -81,6 +81,9 @@ type Machine struct {
 	Free uint64
 	// Programs are helpers of the image by their path.
 	Programs map[string]func(m *Machine, args []string) machine.Exit
+	// ZPools are the ZFS pools whose devices it may have; nil is an image without
+	// ZFS's tools.
+	ZPools []*ZPool
 	// Network are the machine's cards and who serves on the wire; nil is none.
 	Network *Network
 	// Wrap returns what operations see instead of the machine, which it is
@@ -110,6 +113,7 @@ type Machine struct {
 	Loaded   []string // modules, in the order in which they were loaded
 	Arrays   []Started
 	Cached   []Cached   // disks with caches
+	Imported []Imported // ZFS pools
 	Volumes  []Mirrored // RAID volumes of LVM, in the order in which they were mapped
 	// ResumedFrom is what really was on the device that was resumed from.
 	ResumedFrom *Disk

@@ -18,6 +18,7 @@ import (
 	"firstlight/internal/mdsuper"
 	"firstlight/internal/parttable"
 	"firstlight/internal/verityfmt"
+	"firstlight/internal/zfslabel"
 )
 
 // maxContent bounds what is read of one device for good, in bytes: two LUKS2
@@ -71,6 +72,13 @@ func (b *Block) take(r io.ReaderAt, keys bool) error {
 			}
 		}
 		b.KeyMaterial = true
+	}
+	if b.holds(rec, "zfs_member") {
+		// Most of a label is zeros, and each try of what of it matters would take
+		// the check sums of all.
+		for _, at := range zfslabel.Places(uint64(b.Size)) {
+			keep = append(keep, span{int64(at.Off), int64(at.Off + at.Len)})
+		}
 	}
 	pieces, err := b.read(r, rec.spans)
 	if err != nil {
@@ -155,6 +163,8 @@ func (b *Block) answers(r io.ReaderAt) string {
 			say(mdsuper.Read(r, uint64(b.Size)))
 		case "bcache":
 			say(bcachefmt.Read(r, uint64(b.Size)))
+		case "zfs_member":
+			say(zfslabel.Read(r, uint64(b.Size)))
 		case "LVM2_member":
 			say(lvmmeta.ReadPV(r, uint64(b.Size)))
 		case "crypto_LUKS":

@@ -49,6 +49,7 @@ type file struct {
 	Aside       []fileMount         `json:"aside,omitempty"`
 	Swaps       []string            `json:"swaps"`
 	Config      map[string]string   `json:"config"`
+	ZFS         map[string]string   `json:"zfs,omitempty"`
 	Notes       []string            `json:"notes"`
 }
 
@@ -111,7 +112,7 @@ func decodeText(s string) (string, error) {
 func Write(w io.Writer, s *Snapshot) error {
 	f := file{Format: Format, Version: Version, Program: s.Program, Kernel: s.Kernel, Cmdline: s.Cmdline, Memory: s.Memory, Boot: s.Boot,
 		Modules: s.Modules, Builtin: s.Builtin, Filesystems: s.Filesystems, Attributes: map[string]string{}, Links: s.Sys.Links,
-		Swaps: s.Swaps, Config: s.Config, Notes: s.Notes}
+		Swaps: s.Swaps, Config: s.Config, ZFS: s.ZFS, Notes: s.Notes}
 	for p, v := range s.Sys.Files {
 		f.Attributes[p] = encodeText(v)
 	}
@@ -168,7 +169,7 @@ func Read(r io.Reader) (*Snapshot, error) {
 		return nil, invalid("it is larger than any machine")
 	}
 	s := &Snapshot{Program: f.Program, Kernel: f.Kernel, Cmdline: f.Cmdline, Memory: f.Memory, Boot: f.Boot, Modules: f.Modules, Builtin: f.Builtin,
-		Filesystems: f.Filesystems, Sys: NewTree(), Swaps: f.Swaps, Config: f.Config, Notes: f.Notes}
+		Filesystems: f.Filesystems, Sys: NewTree(), Swaps: f.Swaps, Config: f.Config, ZFS: f.ZFS, Notes: f.Notes}
 	for p, v := range f.Attributes {
 		if s.Sys.Files[p], err = decodeText(v); err != nil {
 			return nil, invalid("attribute %.80q: %v", p, err)

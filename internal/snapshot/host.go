@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path"
 	"strings"
 
@@ -17,7 +18,24 @@ import (
 // Host is the running machine. With prefix the real system's root is mounted
 // there and is not this one.
 func Host(program, prefix string) Options {
-	return Options{Program: program, Root: sysroot.Root(""), Prefix: prefix, Sys: sysfs.Dir("/sys"), Disks: hostDisks{}, Aside: aside}
+	return Options{Program: program, Root: sysroot.Root(""), Prefix: prefix, Sys: sysfs.Dir("/sys"), Disks: hostDisks{}, Aside: aside, ZFS: zfsTool}
+}
+
+// zfsTool runs a tool of ZFS, which tells and changes nothing.
+func zfsTool(tool string, args ...string) (string, error) {
+	for _, dir := range []string{"/usr/sbin/", "/sbin/", "/usr/local/sbin/"} {
+		if _, err := os.Stat(dir + tool); err != nil {
+			continue
+		}
+		cmd := exec.Command(dir+tool, args...)
+		cmd.Env = append(os.Environ(), "LC_ALL=C")
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("%s %s: %w", tool, args[0], err)
+		}
+		return string(out), nil
+	}
+	return "", fmt.Errorf("%s: %w", tool, os.ErrNotExist)
 }
 
 // aside opens a filesystem by a mount that has no place in the tree: nobody sees

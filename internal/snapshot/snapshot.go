@@ -54,9 +54,22 @@ type Snapshot struct {
 	// Config are files of the running system that decide what an image should
 	// have, by path: /etc/vconsole.conf …
 	Config map[string]string
+	// ZFS is what ZFS's tools say of the pools that are imported: ZFSDatasets and
+	// ZFSPools are its keys. nil: there are none, or no tools.
+	ZFS map[string]string
 	// Notes are what could not be read, for the person.
 	Notes []string
 }
+
+// What Snapshot.ZFS has.
+const (
+	// ZFSDatasets are lines of ZFSColumns, separated by tabs, of each filesystem
+	// and snapshot.
+	ZFSDatasets = "datasets"
+	ZFSColumns  = "name,type,mountpoint,canmount,encryptionroot,keystatus,keylocation,keyformat,org.zol:mountpoint,origin"
+	// ZFSPools are lines of a pool's name and its property bootfs.
+	ZFSPools = "pools"
+)
 
 // Block is the content of one block device.
 type Block struct {

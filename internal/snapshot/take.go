@@ -55,6 +55,9 @@ type Options struct {
 	// The error wraps fs.ErrNotExist where there is no subvolume of that name.
 	// May be nil.
 	Aside func(fstype, source string, options ...string) (dir string, close func(), err error)
+	// ZFS runs one of ZFS's tools and returns what it says. It is called where the
+	// kernel has ZFS. May be nil.
+	ZFS func(tool string, args ...string) (string, error)
 }
 
 // Take takes a snapshot. What cannot be read is among the Notes; an error says
@@ -76,7 +79,30 @@ func Take(o Options) (*Snapshot, error) {
 	t.swaps()
 	t.microcode()
 	t.config()
+	t.zfs()
 	return t.s, nil
+}
+
+// zfs asks ZFS's tools about the pools that are imported: what is in them, no
+// device shows.
+func (t *taker) zfs() {
+	if t.o.ZFS == nil || !t.o.Sys.Exists("/module/zfs") {
+		return
+	}
+	for key, argv := range map[string][]string{ZFSDatasets: {"zfs", "list", "-H", "-p", "-t", "filesystem,snapshot", "-o", ZFSColumns}, ZFSPools: {"zpool", "list", "-H", "-o", "name,bootfs"}} {
+		text, err := t.o.ZFS(argv[0], argv[1:]...)
+		switch {
+		case err != nil:
+			t.note("%v", err)
+		case len(text) > maxConfig:
+			t.note("%s says more than %d bytes", strings.Join(argv[:2], " "), maxConfig)
+		default:
+			if t.s.ZFS == nil {
+				t.s.ZFS = map[string]string{}
+			}
+			t.s.ZFS[key] = text
+		}
+	}
 }
 
 type taker struct {
@@ -432,7 +458,7 @@ func (t *taker) mounts() error {
 }
 
 // onDisk says whether a filesystem lies on block devices: btrfs and others
-// have numbers of their own and name a device as their source.
+// have numbers of their own and name a device as their source; ZFS names a dataset.
 func onDisk(m *Mount) bool {
-	return !strings.HasPrefix(m.Devnum, "0:") || strings.HasPrefix(m.Source, "/dev/")
+	return !strings.HasPrefix(m.Devnum, "0:") || strings.HasPrefix(m.Source, "/dev/") || m.FSType == "zfs"
 }

@@ -88,6 +88,19 @@ func Sources(ctx context.Context, suite string) ([]string, error) {
 	return lines, nil
 }
 
+// Contrib adds to lines of a sources.list the archive's component contrib, where
+// Debian has ZFS.
+func Contrib(sources []string) []string {
+	var lines []string
+	for _, l := range sources {
+		lines = append(lines, l)
+		if rest, ok := strings.CutSuffix(l, " main"); ok {
+			lines = append(lines, rest+" contrib")
+		}
+	}
+	return lines
+}
+
 // codename is the name of the Debian release that this machine runs.
 func codename() (string, error) {
 	b, err := os.ReadFile("/etc/os-release")

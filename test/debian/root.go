@@ -65,12 +65,16 @@ type target struct {
 	format, name string
 	packages     []string
 	setup        string // shell commands for the finished tree, $1
+	contrib      bool   // also of what is free but needs what is not, or has another licence than Linux
 }
 
 func mmdebstrap(ctx context.Context, suite, dir string, t target) error {
 	sources, err := Sources(ctx, suite)
 	if err != nil {
 		return err
+	}
+	if t.contrib {
+		sources = Contrib(sources)
 	}
 	setup := filepath.Join(dir, "setup")
 	if err := os.WriteFile(setup, []byte("#!/bin/sh\n"+t.setup), 0o755); err != nil {

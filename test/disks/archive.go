@@ -108,6 +108,8 @@ func tree(ctx context.Context, name string) ([]string, error) {
 		return pathsTree(ctx)
 	case "bookworm", "trixie":
 		return debianTree(ctx, name)
+	case "zfs-bookworm":
+		return zfsTree(ctx, "bookworm")
 	}
 	return nil, fmt.Errorf("no tree is called %q", name)
 }
@@ -233,6 +235,27 @@ func debianTree(ctx context.Context, suite string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return reporting(ctx, root, k)
+}
+
+// zfsTree is a Debian root with ZFS, as debianTree.
+func zfsTree(ctx context.Context, suite string) ([]string, error) {
+	dir, err := debian.ZFSRoot(ctx, suite)
+	if err != nil {
+		return nil, err
+	}
+	k, err := debian.GetKernel(ctx, suite)
+	if err != nil {
+		return nil, err
+	}
+	if k, err = debian.ZFSKernel(ctx, k); err != nil {
+		return nil, err
+	}
+	return reporting(ctx, filepath.Join(dir, "root.tar"), k)
+}
+
+// reporting adds to a root the modules of a kernel, and what reports.
+func reporting(ctx context.Context, root string, k debian.Kernel) ([]string, error) {
 	program, err := guestProgram(ctx, "debreport")
 	if err != nil {
 		return nil, err
@@ -253,8 +276,12 @@ func debianTree(ctx context.Context, suite string) ([]string, error) {
 
 func moduleArchive(k debian.Kernel) (string, error) {
 	var names []string
+	dirs := []string{"updates"}
 	for _, d := range moduleDirs {
-		err := filepath.WalkDir(filepath.Join(k.Modules(), "kernel", d), func(p string, e fs.DirEntry, err error) error {
+		dirs = append(dirs, "kernel/"+d)
+	}
+	for _, d := range dirs {
+		err := filepath.WalkDir(filepath.Join(k.Modules(), d), func(p string, e fs.DirEntry, err error) error {
 			if err == nil && !e.IsDir() {
 				names = append(names, p)
 			}

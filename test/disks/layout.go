@@ -19,6 +19,9 @@ type Layout struct {
 	Name  string // unique; also decides all UUIDs
 	Disks []Disk
 	Steps []Step
+	// ZFS says that it needs a kernel with ZFS, and its tools, to be made and to
+	// be booted from.
+	ZFS bool
 }
 
 // Disk is one disk, blank before the first step. Steps call it by its name.

@@ -61,9 +61,12 @@ func Make(ctx context.Context, layouts ...Layout) (map[string]Made, error) {
 		}
 		defer unlock()
 		// Looked at again: whoever had the lock may have made them.
-		for jobs := range slices.Chunk(missing(todo), perGuest) {
-			if err := makeInGuest(ctx, jobs); err != nil {
-				errs = append(errs, err)
+		for _, zfs := range []bool{false, true} {
+			alike := slices.DeleteFunc(missing(todo), func(j job) bool { return j.layout.ZFS != zfs })
+			for jobs := range slices.Chunk(alike, perGuest) {
+				if err := makeInGuest(ctx, jobs); err != nil {
+					errs = append(errs, err)
+				}
 			}
 		}
 	}
@@ -149,11 +152,30 @@ var (
 		"serpent_generic", "twofish_generic", "camellia_generic", "cast6_generic", "adiantum", "nhpoly1305", "crypto_null", "sha512_generic", "seqiv"}
 )
 
-// makeInGuest makes the disks of several layouts in one run of a guest.
+// zfsPrograms and zfsModules are what the guest has besides that makes layouts
+// with ZFS.
+var (
+	zfsPrograms = []string{"usr/sbin/zpool", "usr/sbin/zfs", "usr/sbin/zdb"}
+	zfsModules  = []string{"spl", "zfs"}
+)
+
+// makeInGuest makes the disks of several layouts in one run of a guest. All or
+// none of them need ZFS.
 func makeInGuest(ctx context.Context, jobs []job) error {
 	k, err := debian.GetKernel(ctx, "bookworm")
 	if err != nil {
 		return err
+	}
+	tools := ""
+	if jobs[0].layout.ZFS {
+		if k, err = debian.ZFSKernel(ctx, k); err != nil {
+			return err
+		}
+		dir, err := debian.ZFSRoot(ctx, "bookworm")
+		if err != nil {
+			return err
+		}
+		tools = filepath.Join(dir, "root")
 	}
 	work, err := os.MkdirTemp(filepath.Dir(jobs[0].dir), "part")
 	if err != nil {
@@ -189,7 +211,7 @@ func makeInGuest(ctx context.Context, jobs []job) error {
 		p.Layouts = append(p.Layouts, l)
 	}
 	image := filepath.Join(work, "initrd")
-	if err := guestImage(ctx, k, p, image); err != nil {
+	if err := guestImage(ctx, k, p, image, tools); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(len(jobs)+1)*perLayout)
@@ -258,7 +280,9 @@ func keep(jobs []job, ms []report.Message, work string) error {
 	return errors.Join(errs...)
 }
 
-func guestImage(ctx context.Context, k debian.Kernel, p plan.Plan, file string) error {
+// guestImage writes the image of the guest. tools is a Debian root with ZFS's
+// tools, "" for a guest without.
+func guestImage(ctx context.Context, k debian.Kernel, p plan.Plan, file, tools string) error {
 	m := initrd.New()
 	if err := m.Program(ctx, programs...); err != nil {
 		return err
@@ -268,8 +292,15 @@ func guestImage(ctx context.Context, k debian.Kernel, p plan.Plan, file string) 
 			return err
 		}
 	}
+	drivers := modules
+	if tools != "" {
+		if err := m.ProgramFrom(ctx, tools, zfsPrograms...); err != nil {
+			return err
+		}
+		drivers = slices.Concat(modules, zfsModules)
+	}
 	var err error
-	if p.Modules, err = m.Modules(k, modules...); err != nil {
+	if p.Modules, err = m.Modules(k, drivers...); err != nil {
 		return err
 	}
 	init, err := guestProgram(ctx, "builder")

@@ -100,6 +100,10 @@ func TestBoot(t *testing.T) {
 	t.Cleanup(func() { lines.Close() })
 	t.Run("links", func(t *testing.T) { testLinks(t, r) })
 	t.Run("trial", func(t *testing.T) { testTrial(t, r) })
+	if os.Getenv("FIRSTLIGHT_FULL") != "" {
+		t.Run("zfs-labels", TestZFSLabelsAreReadAsZdbDoes)
+		t.Run("zfs-as-initramfs-tools", TestZFSIsLeftAsInitramfsToolsLeaveIt)
+	}
 	for _, s := range selected {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()

@@ -21,6 +21,12 @@ func (r *Runner) Disks(ctx context.Context, s Scenario, dir string) ([]vm.Disk, 
 	return attached, err
 }
 
+// Kernel is the kernel of a suite for the scenario: one with ZFS where it needs
+// that.
+func (s Scenario) Kernel(ctx context.Context, suite string) (debian.Kernel, error) {
+	return s.kernel(ctx, suite)
+}
+
 // Cmdline is the scenario's kernel command line, as far as it is known before
 // the disks are made.
 func (s Scenario) Cmdline() string { return s.cmdline() }

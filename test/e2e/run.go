@@ -73,7 +73,7 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 	if err := os.MkdirAll(res.Dir, 0o755); err != nil {
 		return err
 	}
-	k, err := debian.FindKernel(suite)
+	k, err := s.kernel(ctx, suite)
 	if err != nil {
 		return err
 	}
@@ -185,6 +185,20 @@ func (r *Runner) otherKernel(ctx context.Context, s Scenario, suite, dir string,
 	return r.build(ctx, s, k, dir)
 }
 
+// zfs says whether the scenario needs ZFS: its kernel, and the tools for its image.
+func (s Scenario) zfs() bool {
+	return slices.ContainsFunc(s.Layouts, func(l disks.Layout) bool { return l.ZFS })
+}
+
+// kernel is the kernel of a suite for the scenario.
+func (s Scenario) kernel(ctx context.Context, suite string) (debian.Kernel, error) {
+	k, err := debian.FindKernel(suite)
+	if err != nil || !s.zfs() {
+		return k, err
+	}
+	return debian.ZFSKernel(ctx, k)
+}
+
 // build builds the scenario's image.
 func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir string) (string, error) {
 	image := filepath.Join(dir, "image")
@@ -197,6 +211,13 @@ func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir str
 			return "", err
 		}
 		argv = append(argv, "--config", config)
+	}
+	if s.zfs() {
+		root, err := debian.ZFSRoot(ctx, k.Suite)
+		if err != nil {
+			return "", err
+		}
+		argv = append(argv, "--sysroot", filepath.Join(root, "root"))
 	}
 	for _, f := range s.Features {
 		argv = append(argv, "--feature", f)

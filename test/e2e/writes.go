@@ -12,8 +12,9 @@ import (
 
 // firstMount is how the journal says that a filesystem is mounted that the real
 // system goes on with. What is mounted to read a key or a header is not of them:
-// that must write nothing.
-var firstMount = regexp.MustCompile(`^mount /dev/\S+ on (/sysroot|/run/rootfsbase|/run/initramfs/overlayfs|/media/root-r[ow]) as `)
+// that must write nothing. The import of a ZFS pool writes to it: before it nothing
+// may.
+var firstMount = regexp.MustCompile(`^zpool import |^mount /dev/\S+ on (/sysroot|/run/rootfsbase|/run/initramfs/overlayfs|/media/root-r[ow]) as `)
 
 // anything is for scenarios in which the field's own tools, or the kernel for the
 // sake of metadata that it keeps, write before the mount.

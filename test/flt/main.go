@@ -28,6 +28,7 @@ var commands = map[string]struct {
 	"sim":     {"boot generated machines in the simulator", simulate},
 	"truth":   {"write the table of what firstlight check said and what the boot did", truthTable},
 	"mutate":  {"break the rules on purpose and look who notices", mutate},
+	"zfs":     {"build ZFS for the kernels of the named suites, and Debian roots with it", zfsKernels},
 	"roots":   {"make Debian roots of the named suites", roots},
 	"disks":   {"make the disks of the named layouts, or of all", makeDisks},
 }
@@ -63,6 +64,24 @@ func kernels(ctx context.Context, suites []string) error {
 			return err
 		}
 		fmt.Printf("%s: %s in %s\n", suite, k.Release, k.Root)
+	}
+	return nil
+}
+
+func zfsKernels(ctx context.Context, suites []string) error {
+	for _, suite := range suites {
+		k, err := debian.GetKernel(ctx, suite)
+		if err != nil {
+			return err
+		}
+		if k, err = debian.ZFSKernel(ctx, k); err != nil {
+			return err
+		}
+		root, err := debian.ZFSRoot(ctx, suite)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s: %s in %s, and its tools in %s\n", suite, k.Release, k.Root, root)
 	}
 	return nil
 }

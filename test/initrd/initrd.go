@@ -87,6 +87,28 @@ func (m *Image) Program(ctx context.Context, names ...string) error {
 	return nil
 }
 
+// ProgramFrom adds programs of another root, given by their paths in it, as
+// bin/NAME, with the shared libraries that its own dynamic linker wants for them.
+func (m *Image) ProgramFrom(ctx context.Context, root string, paths ...string) error {
+	for _, p := range paths {
+		if err := m.Copy(filepath.Join(root, p), "bin/"+path.Base(p), 0o755); err != nil {
+			return err
+		}
+		out, err := host.Run(ctx, "chroot", root, "ldd", "/"+p)
+		if err != nil {
+			return err
+		}
+		for f := range strings.FieldsSeq(out) {
+			if strings.HasPrefix(f, "/") {
+				if err := m.Copy(filepath.Join(root, f), strings.TrimPrefix(f, "/"), 0o755); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // libraries adds what ldd names: "libc.so.6 => /lib/…/libc.so.6 (0x…)", or
 // the linker's own path alone.
 func (m *Image) libraries(ctx context.Context, file string) error {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"firstlight/internal/snapshot"
-	"firstlight/test/debian"
 	"firstlight/test/e2e"
 	"firstlight/test/guest/report"
 	"firstlight/test/host"
@@ -86,7 +85,7 @@ func (r *Runner) capture(ctx context.Context, s e2e.Scenario, suite, dir string,
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", 0, err
 	}
-	k, err := debian.FindKernel(suite)
+	k, err := s.Kernel(ctx, suite)
 	if err != nil {
 		return "", 0, err
 	}

@@ -134,7 +134,7 @@ func (r *Runner) run(ctx context.Context, c Case, row *Row) error {
 	if snap.err != nil {
 		return fmt.Errorf("snapshot: %w", snap.err)
 	}
-	k, err := debian.FindKernel(c.Suite)
+	k, err := c.Base.Kernel(ctx, c.Suite)
 	if err != nil {
 		return err
 	}

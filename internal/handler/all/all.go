@@ -24,6 +24,7 @@ import (
 	"firstlight/internal/handler/overlay"
 	"firstlight/internal/handler/resume"
 	"firstlight/internal/handler/verity"
+	"firstlight/internal/handler/zfs"
 )
 
 // Handlers returns every handler, in the order in which they start. Those that
@@ -47,6 +48,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return verity.New(w).Start },
 		func(w *handler.World) func() { return integrity.New(w).Start },
 		func(w *handler.World) func() { return network.New(w).Start },
+		func(w *handler.World) func() { return zfs.New(w).Start },
 	} {
 		all = append(all, full(r))
 	}
