@@ -322,6 +322,8 @@ func TestWhatTheRootIsMadeOf(t *testing.T) {
 		"the command line": {plain + "proc/cmdline: root=gpt-auto overlayroot=tmpfs loop=/a.img", "layer:overlay layer:loop need:gpt-auto fstype:ext4"},
 		"switched off":     {plain + "proc/cmdline: root=/dev/vda1 overlayroot=disabled loop.max_part=8 systemd.volatile=no", "fstype:ext4"},
 		"a live medium":    {plain + "proc/cmdline: root=live:LABEL=a rd.live.image", "layer:live fstype:ext4"},
+		"live-boot, kept":  {plain + "proc/cmdline: boot=live persistence", "layer:live layer:live-persistence fstype:ext4"},
+		"no live-boot":     {plain + "proc/cmdline: root=/dev/x persistence", "fstype:ext4"},
 		"live-boot":        {plain + "proc/cmdline: boot=live root=/dev/x", "layer:live fstype:ext4"},
 		"a ramdisk":        {plain + "proc/cmdline: root=/dev/zram0 boot=local", "layer:ramdisk fstype:ext4"},
 		"no root= and EFI": {plain + "proc/cmdline: quiet\nsys/firmware/efi/x: 1", "need:gpt-auto fstype:ext4"},

@@ -50,7 +50,7 @@ func (d *detector) parameters() {
 	if err != nil {
 		return
 	}
-	root := ""
+	root, persist, live := "", "", false
 	for _, p := range strings.Fields(string(text)) {
 		name, value, _ := strings.Cut(p, "=")
 		why := "the kernel's command line has " + p
@@ -60,6 +60,11 @@ func (d *detector) parameters() {
 		case "boot":
 			if value == "live" || value == "casper" {
 				d.fact("layer:live", why)
+				live = true
+			}
+		case "persistence", "persistent":
+			if value != "0" && value != "no" {
+				persist = why
 			}
 		case "rd.live.image", "liveimg":
 			if value != "0" && value != "no" {
@@ -74,6 +79,9 @@ func (d *detector) parameters() {
 				d.fact("layer:overlay", why)
 			}
 		}
+	}
+	if live && persist != "" {
+		d.fact("layer:live-persistence", persist)
 	}
 	switch {
 	case strings.HasPrefix(root, "live:"):

@@ -9,6 +9,7 @@ package overlay
 import (
 	"errors"
 	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 
@@ -117,6 +118,9 @@ func (h *Handler) cover(t *ueventd.Task) (ueventd.Outcome, bool) {
 		return h.emptyRoot(t)
 	}
 	p := at(o)
+	if up := h.w.Upper; up != "" {
+		p.disk, p.upper, p.work = "", up, path.Join(path.Dir(up), "work")
+	}
 	var e *udevd.Entry
 	if o.Device.IsDevice() && !h.done["changes"] {
 		var out ueventd.Outcome
@@ -137,6 +141,9 @@ func (h *Handler) say(o bootcmd.Overlay, lower string) {
 		lower += " (of the real system)"
 	}
 	where := "in memory, and is lost when the machine stops"
+	if h.w.Upper != "" {
+		where = "in " + h.w.Upper
+	}
 	if o.Device.IsDevice() && !o.ReadOnly {
 		where = "on " + o.Device.String()
 	}
@@ -212,6 +219,9 @@ func (h *Handler) assemble(t *ueventd.Task, o bootcmd.Overlay, p places, e *udev
 	}
 	if err := h.step(t, "lower", machine.Mount{Source: handler.SysRoot, Target: p.lower, Flags: move}); err != nil {
 		return err
+	}
+	for i := len(h.w.Layers) - 1; i >= 0; i-- {
+		lower = h.w.Layers[i] + ":" + lower
 	}
 	err := h.step(t, "overlay", machine.Mount{Source: p.source, Target: handler.SysRoot, FSType: "overlay",
 		Data: "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work})
@@ -331,7 +341,7 @@ const maxFstab = 1 << 20
 // where they are new each time: the line of the root would have its options
 // given to the overlay.
 func (h *Handler) writeFstab(t *ueventd.Task, o bootcmd.Overlay, p places, upper, text string) error {
-	if text == "" || h.done["fstab"] || o.Device.IsDevice() && !o.ReadOnly && o.Kind != bootcmd.OverlayMedia {
+	if text == "" || h.done["fstab"] || h.w.Upper != "" || o.Device.IsDevice() && !o.ReadOnly && o.Kind != bootcmd.OverlayMedia {
 		return nil
 	}
 	changed := Fstab(text, o)
