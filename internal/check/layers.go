@@ -19,6 +19,9 @@ import (
 // another place.
 func (w *world) remount(m machine.Mount) error {
 	if m.Flags&unix.MS_REMOUNT != 0 {
+		if at, rel := w.within(path.Clean(m.Target)); at != nil && rel == "/" && m.Flags&unix.MS_BIND == 0 {
+			at.ro = m.Flags&unix.MS_RDONLY != 0
+		}
 		return nil
 	}
 	if m.Flags&unix.MS_MOVE == 0 {

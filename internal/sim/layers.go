@@ -192,3 +192,11 @@ func (m *Machine) PutFile(p, text string) error {
 	x.content.Files[inside] = text
 	return nil
 }
+
+// Number is the device number of a node, as tables of the device mapper name it.
+func (m *Machine) Number(node string) string {
+	if d := m.disks[node]; d != nil {
+		return strconv.Itoa(d.major) + ":" + strconv.Itoa(d.minor)
+	}
+	return ""
+}

@@ -36,6 +36,7 @@ func Handlers() []boot.Register {
 		full(func(w *handler.World) func() { return live.New(w).Start }),
 	}
 	all = append(all, common(more{volumes: lvmtree.Kinds(), encrypted: luks.NewFull})...)
+	all[len(all)-1] = mounts
 	for _, r := range []boot.Register{
 		func(w *handler.World) func() { return discover.New(w).Start },
 		func(w *handler.World) func() { return overlay.New(w).Start },
@@ -84,6 +85,16 @@ func common(m more) []boot.Register {
 		},
 		func(w *handler.World) func() { return mount.New(w).Start },
 	}
+}
+
+// mounts is the last of the common handlers, with what only the full /init has.
+func mounts(w *handler.World) func() {
+	h := mount.New(w)
+	if !w.Image.Full || !w.Image.Has(mount.TableFeature) {
+		return h.Start
+	}
+	tables := h.Tables()
+	return func() { h.Start(); tables() }
 }
 
 // full is a handler that only the full /init has.

@@ -250,6 +250,8 @@ func (h *Handler) openStore(t *ueventd.Task, s *store) (*udevd.Entry, ueventd.Ou
 	flags := uintptr(0)
 	if h.o.persist.readOnly {
 		flags = fstab.ReadOnly
+	} else if protected, _ := e.Attr("ro"); protected == "1" {
+		return skip(errors.New("it cannot be written; persistence-read-only would take what is there"))
 	}
 	if s.file != "" {
 		outer := stores + "/" + path.Base(s.node) + "-file"

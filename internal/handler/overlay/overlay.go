@@ -38,23 +38,59 @@ type Handler struct {
 	w       *handler.World
 	done    map[string]bool // steps, since they may be tried again
 	started bool            // the device for the changes is waited for
+	secret  *secret         // the changes are encrypted
 }
 
 // New registers the handler.
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w, done: map[string]bool{}}
 	w.Cover = h.cover
-	for _, p := range w.Config.Params { // a root without it would be written to
-		if strings.ReplaceAll(p.Name, "-", "_") == "rd.overlay.crypt" && p.Value != "" && p.Value != "0" {
-			w.Config.Overlay.By, w.Config.Overlay.Cannot = "rd.overlay.crypt", "changes that are encrypted with a key of their own"
-		}
+	given := h.readSecret()
+	h.begin()
+	if w.OnLoop == nil && w.Config.Loop.File == "" && w.Image.Has(confFeature) && !given {
+		w.OnLoop = h.confs
 	}
+	w.Sched.Route(queueTmpfs, h.tmpfsRoot)
+	return h
+}
+
+// readSecret reads the parameters that ask for encrypted changes; said says that
+// something is said of an overlay as overlayroot has it.
+func (h *Handler) readSecret() (said bool) {
+	c := h.w.Config
+	for _, p := range c.Params {
+		var o bootcmd.Overlay
+		why, mine := "", false
+		switch strings.ReplaceAll(p.Name, "-", "_") {
+		case "overlayroot":
+			said = true
+			if mine = p.Value == "crypt" || strings.HasPrefix(p.Value, "crypt:"); !mine {
+				continue
+			}
+			o, h.secret, why = read("overlayroot", p.Value)
+		case "rd.overlay.crypt":
+			if mine = p.Value != "" && p.Value != "0"; !mine {
+				continue
+			}
+			o, h.secret, why = readDracut(p.Value)
+		default:
+			continue
+		}
+		if why != "" {
+			o = bootcmd.Overlay{Kind: bootcmd.OverlayMedia, By: p.Name, Cannot: "changes that are encrypted, but " + why}
+		}
+		c.Overlay = o
+	}
+	return said
+}
+
+// begin has the device for the changes looked for.
+func (h *Handler) begin() {
+	w := h.w
 	if d := w.Config.Overlay.Device; d.IsDevice() {
 		w.Want(d)
 		w.Seek(w.Config.Overlay.By+"=", &w.Config.Overlay.Device)
 	}
-	w.Sched.Route(queueTmpfs, h.tmpfsRoot)
-	return h
 }
 
 // queueTmpfs is that of a root in memory.
@@ -111,6 +147,9 @@ func at(o bootcmd.Overlay) places {
 // cover is handler.World's Cover.
 func (h *Handler) cover(t *ueventd.Task) (ueventd.Outcome, bool) {
 	w, o := h.w, h.w.Config.Overlay
+	if o.Cannot != "" {
+		return h.fail(o.By+" asks for "+o.Cannot, "correct it, or choose another kind of overlay")
+	}
 	if err := w.LoadModules(t, "fs-overlay"); err != nil && errors.Is(err, machine.ErrNoModule) {
 		return h.fail("the overlay filesystem has no driver in this image", "rebuild the image with --feature overlay-root")
 	}
@@ -126,6 +165,11 @@ func (h *Handler) cover(t *ueventd.Task) (ueventd.Outcome, bool) {
 		var out ueventd.Outcome
 		if e, out = h.device(t); e == nil {
 			return out, false
+		}
+		if h.secret != nil {
+			if e, out = h.encrypted(t, e); e == nil {
+				return out, false
+			}
 		}
 	}
 	if err := h.assemble(t, o, p, e); err != nil {
@@ -146,6 +190,9 @@ func (h *Handler) say(o bootcmd.Overlay, lower string) {
 	}
 	if o.Device.IsDevice() && !o.ReadOnly {
 		where = "on " + o.Device.String()
+		if h.done["fresh"] && h.secret.pass == "" {
+			where += ", with a key that is lost when the machine stops"
+		}
 	}
 	urgency := handler.Normal
 	if o.Kind == bootcmd.OverlayNone { // nobody asked for it on the command line
@@ -252,7 +299,9 @@ func (h *Handler) changes(t *ueventd.Task, o bootcmd.Overlay, p places, e *udevd
 		}
 		if e != nil {
 			typ := e.Property("ID_FS_TYPE")
-			if typ == "" || e.Property("ID_FS_USAGE") != "filesystem" {
+			if h.done["made"] {
+				typ = h.secret.fstype
+			} else if typ == "" || e.Property("ID_FS_USAGE") != "filesystem" {
 				return fmt.Errorf("%s for what is written holds no filesystem", e.Devname())
 			}
 			if err := h.w.LoadModules(t, "fs-"+mount.KernelType(typ)); err != nil && !errors.Is(err, machine.ErrNoModule) {
