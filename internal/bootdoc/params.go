@@ -138,7 +138,7 @@ var sections = []section{
 		{"modules_load", "modules_load=NAME[,NAME]…", "The same."},
 		{"rd.modules_force_load", "rd.modules_force_load=NAME[,NAME]…", "The same, in booster's spelling."},
 	}},
-	{"Filesystem checks", "They need the feature fsck in the image. A filesystem on a disk that cannot be written is not checked, nor is xfs or btrfs. Unless quiet is given, the check of an ext2, ext3 or ext4 shows how far it is.", []param{
+	{"Filesystem checks", "They need the feature fsck in the image. With the feature fsck-files the files /fastboot and /forcefsck in the root say whether it is checked, as sysvinit and dracut have them, where no parameter does; the root is mounted aside for that, without a write. They are not removed: the real system does that. A filesystem on a disk that cannot be written is not checked, nor is xfs or btrfs. Unless quiet is given, the check of an ext2, ext3 or ext4 shows how far it is.", []param{
 		{"fsck.mode", "fsck.mode=auto|force|skip", "Whether to check. Default auto: what the filesystem's own state asks for."},
 		{"fsck.repair", "fsck.repair=preen|yes|no", "What may be repaired. Default preen: what is safe."},
 		{"fsckfix", "fsckfix", "The same as fsck.repair=yes."},

@@ -105,3 +105,51 @@ func (s inFile) plan(p *planner) error {
 	p.do("@remove", image)
 	return nil
 }
+
+// Scratch is an empty disk, for changes that are encrypted. OverlayConf is a
+// root that says itself that it is to be covered, with dracut's table of mounts
+// for the image beside it, and Extra what such a table names.
+var (
+	Scratch     = Layout{Name: "scratch", Disks: blank(64, "c0")}
+	OverlayConf = Layout{Name: "overlay-conf", Disks: one(96), Steps: []Step{
+		FS{On: "d0", Type: "ext4", Label: "conf", Content: Content{Tree: "tiny", Files: []File{
+			{Path: "etc/overlayroot.conf", Data: "overlayroot_cfgdisk=\"disabled\"\noverlayroot=\"\"\n"},
+			{Path: "etc/overlayroot.local.conf", Data: "overlayroot=\"tmpfs:recurse=0\"\n"},
+			{Path: "media", Dir: true}}}},
+	}}
+	Extra = Layout{Name: "extra", Disks: blank(64, "c0"), Steps: []Step{
+		FS{On: "c0", Type: "ext4", Label: "extra", Content: Content{Files: []File{{Path: "in", Dir: true}}}},
+	}}
+)
+
+// BtrfsSprout is a seed of btrfs and what grew from it: the seed's UUID is on
+// its own disk alone, the root's on the other.
+var BtrfsSprout = Layout{Name: "btrfs-sprout", Disks: blank(256, "d0", "d1"), Steps: []Step{
+	FS{On: "d0", Type: "btrfs", Label: "seed", Content: tiny},
+	Tool{Argv: []string{"btrfstune", "-S", "1", "{d0}"}},
+	sprout{Seed: "d0", On: "d1"},
+}}
+
+// sprout adds a device to a mounted seed, which makes another filesystem of both.
+type sprout struct{ Seed, On string }
+
+func (s sprout) plan(p *planner) error {
+	seed, err := p.node(s.Seed)
+	if err != nil {
+		return err
+	}
+	on, err := p.node(s.On)
+	if err != nil {
+		return err
+	}
+	const dir = "/mnt/sprout"
+	p.do("@mount", seed, dir, "btrfs")
+	p.do("btrfs", "device", "add", "-f", on, dir)
+	p.do("@umount", dir)
+	return nil
+}
+
+// ForceFsck is a root that asks to be checked.
+var ForceFsck = Layout{Name: "force-fsck", Disks: one(96), Steps: []Step{
+	FS{On: "d0", Type: "ext4", Label: "force", Content: Content{Tree: "tiny", Files: []File{{Path: "forcefsck", Data: "\n"}}}},
+}}

@@ -1,6 +1,9 @@
 package e2e
 
-import "firstlight/test/disks"
+import (
+	"firstlight/test/disks"
+	"firstlight/test/vm"
+)
 
 // forms are the rarer forms of a root: live media of which something is kept,
 // or that have several images.
@@ -10,6 +13,9 @@ func forms() []Scenario {
 	const below = "lowerdir=/run/live/rootfs/filesystem.squashfs"
 	everything := Want{Argv: []string{"persistence"}, Root: "overlay overlay", RootOptions: []string{"rw", below, "upperdir=/run/live/persistence/vdb/rw"},
 		Mounts: []string{"/run/live/persistence/vdb /dev/vdb ext4 rw,.*", "/run/live/medium /dev/vda iso9660 ro,.*"}}
+	root := uuid(disks.Plain.FSUUID("root"))
+	crypt := Want{Root: "overlayroot overlay", Mapped: []string{"secure CRYPT-PLAIN-secure"},
+		Mounts: []string{"/media/root-ro /dev/vda2 ext4 ro,.*", "/media/root-rw /dev/dm-0 ext4 rw,.*"}}
 	answer := []Action{{When: promptText, Type: disks.Passphrase + "\r"}}
 	return []Scenario{
 		// Everything is kept, from one boot to the next.
@@ -36,5 +42,32 @@ func forms() []Scenario {
 			Boots:   once(Want{Argv: []string{"persistent"}, Root: "overlay overlay", RootOptions: []string{"upperdir=/run/live/persistence/vdb/upper"}, Mounts: []string{"/run/live/rootfs/minimal.standard.squashfs /dev/loop1 squashfs ro,.*"}})},
 		{Name: "live-casper-other", Full: true, For: kept, Layouts: on(disks.LiveCasper), Append: "boot=casper layerfs-path=minimal.standard.squashfs" + off, Unchanged: true,
 			Include: []Include{{"/conf/uuid.conf", "another\n"}}, Boots: once(Want{NoBoot: true, Console: []Seen{see("ignore_uuid")}})},
+
+		// Changes that are encrypted with a key that nobody knows, on a disk that is
+		// overwritten only where that is asked for.
+		{Name: "overlay-crypt", Trixie: true, For: small("ext4", "overlay", "overlay-crypt"), Layouts: on(disks.Plain, disks.Scratch), Append: "rw overlayroot=crypt:dev=/dev/vdb,recurse=0 " + root,
+			Boots: []Boot{{Want: crypt}, {Want: crypt}}},
+		{Name: "overlay-crypt-dracut", Full: true, For: small("ext4", "overlay", "overlay-crypt"), Layouts: on(disks.Plain, disks.Changes), Append: "rw rd.overlay.crypt=LABEL=CHANGES,mkfs=1 " + root,
+			Boots: once(Want{Root: "LiveOS_rootfs overlay", Mapped: []string{"overlay-crypt CRYPT-PLAIN-overlay-crypt"}, Console: []Seen{see("is overwritten, as mkfs=1 asks")},
+				Mounts: []string{"/run/initramfs/overlayfs /dev/dm-0 ext4 rw,.*", "/run/rootfsbase /dev/vda2 ext4 ro,.*"}})},
+		{Name: "overlay-crypt-password", Full: true, For: small("ext4", "overlay", "overlay-crypt"), Layouts: on(disks.Plain, disks.Scratch), Append: "rw overlayroot=crypt:dev=/dev/vdb,pass=abc,recurse=0 " + root,
+			Boots: []Boot{{Want: Want{Root: "overlayroot overlay", Mapped: []string{"secure CRYPT-LUKS2-.*"}, Console: []Seen{see("is not opened by the password")}}},
+				{Want: Want{Root: "overlayroot overlay", Mapped: []string{"secure CRYPT-LUKS2-.*"}, Mounts: []string{"/media/root-rw /dev/dm-0 ext4 rw,.*"}}}}},
+		{Name: "overlay-crypt-holds", For: small("ext4", "overlay", "overlay-crypt"), Layouts: on(disks.Plain, disks.Changes), Append: "rw overlayroot=crypt:dev=/dev/vdb " + root + off, Unchanged: true,
+			Boots: once(Want{NoBoot: true, Console: []Seen{see("is to be overwritten, and holds ext4")}})},
+		// The root says so itself.
+		{Name: "overlayroot-conf", For: small("ext4", "overlay", "overlayroot-conf"), Layouts: on(disks.OverlayConf), Append: "ro root=LABEL=conf", Unchanged: true,
+			Boots: once(Want{Root: "overlayroot overlay", Mounts: []string{"/media/root-ro /dev/vda ext4 ro,.*", "/media/root-rw tmpfs-root tmpfs rw,.*"}})},
+		// dracut's table, and lines of the image's own fstab.
+		{Name: "fstab-sys", For: &Target{FS: "ext4", Needs: []string{"fstab-sys"}}, Layouts: on(disks.Plain, disks.Extra), Append: "ro " + root,
+			Include: []Include{{"/etc/fstab.sys", "LABEL=extra /mnt ext4 ro,noatime 0 2\n/mnt/in /home none bind 0 0\n"}, {"/etc/fstab", "tmpfs /sysroot/var tmpfs size=1m 0 0\nLABEL=none /sysroot/opt ext4 nofail 0 0\n"}},
+			Boots:   once(Want{Root: "/dev/vda2 ext4", Mounts: []string{"/mnt /dev/vdb ext4 ro,noatime,.*", "/home /dev/vdb ext4 .*", "/var tmpfs tmpfs .*size=1024k.*"}})},
+		// What grew from a seed is the root, and the seed is a part of it.
+		{Name: "btrfs-sprout", For: small("btrfs"), Layouts: on(disks.BtrfsSprout), Append: "rw root=/dev/vdb", Boots: once(Want{Root: "/dev/vd[ab] btrfs", RootOptions: []string{"rw"}})},
+		{Name: "btrfs-seed", Full: true, For: small("btrfs"), Layouts: on(disks.BtrfsSprout), Append: "ro root=/dev/vda", Boots: once(Want{Root: "/dev/vda btrfs", RootOptions: []string{"ro"}})},
+		{Name: "btrfs-sprout-label", Full: true, For: small("btrfs"), Layouts: on(disks.BtrfsSprout), Append: "rw root=LABEL=seed", Boots: once(Want{Root: "/dev/vd[ab] btrfs", RootOptions: []string{"rw"}})},
+		{Name: "fsck-forced-by-file", For: small("ext4"), Features: []string{"fsck", "fsck-files"}, Layouts: on(disks.ForceFsck), Append: "ro root=LABEL=force", Writes: anything, // the check notes that it was made
+			Boots: once(Want{Root: "/dev/vda ext4", Console: []Seen{see("checked, since it has the file /forcefsck")}, Trace: []string{"fsck.ext4 -a -f"}})},
+		{Name: "root-id", For: small("ext4"), Layouts: on(disks.Plain), Bus: vm.VirtioSCSI, Append: "ro root=ID=scsi-0QEMU_QEMU_HARDDISK_d0-part2", Unchanged: true, Boots: once(Want{Root: "/dev/sda2 ext4"})},
 	}
 }

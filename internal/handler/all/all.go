@@ -9,6 +9,7 @@ import (
 	"firstlight/internal/handler/bcache"
 	"firstlight/internal/handler/btrfs"
 	"firstlight/internal/handler/discover"
+	"firstlight/internal/handler/fsckfile"
 	"firstlight/internal/handler/hibernate"
 	"firstlight/internal/handler/integrity"
 	"firstlight/internal/handler/live"
@@ -38,6 +39,7 @@ func Handlers() []boot.Register {
 	all = append(all, common(more{volumes: lvmtree.Kinds(), encrypted: luks.NewFull})...)
 	all[len(all)-1] = mounts
 	for _, r := range []boot.Register{
+		func(w *handler.World) func() { fsckfile.New(w); return nil },
 		func(w *handler.World) func() { return discover.New(w).Start },
 		func(w *handler.World) func() { return overlay.New(w).Start },
 		func(w *handler.World) func() { looproot.New(w); return nil },
