@@ -271,3 +271,33 @@ func TestPersistenceFamily(t *testing.T) {
 		return ""
 	})
 }
+
+// Of two disks with the image the one that is meant by its kind is the medium.
+func TestTheMediumIsRemovable(t *testing.T) {
+	for cmdline, starts := range map[string]bool{"boot=live": false, "boot=live live-media=removable": true, "boot=live live-media=removable-usb": false,
+		"boot=live live-media=/dev/vdb": true} {
+		other := &sim.Disk{Content: sim.Ext4(stickUUID, "other"), Files: map[string]string{"/live/filesystem.squashfs": "image"}, Attrs: map[string]string{"removable": "1"}}
+		m, medium, _ := withPersistence("rd.shell=0 rd.emergency=poweroff "+cmdline, other)
+		boot(t, m)
+		if (m.Started != nil) != starts || starts && m.Below("/run/live/medium") != other {
+			t.Errorf("%s: started %v from %v; it said:\n%s", cmdline, m.Started != nil, m.Below("/run/live/medium") == medium, m.SaidText())
+		}
+	}
+}
+
+// fromiso= names the disk with the file, whatever other disk has it too.
+func TestAnISOFileOnTheDiskThatIsNamed(t *testing.T) {
+	for cmdline, starts := range map[string]bool{"fromiso=/dev/vdb/isos/a.iso": true, "isofrom=LABEL=other/isos/a.iso": true, "findiso=/isos/a.iso": false,
+		"fromiso=/dev/vdb": false, "fromiso=nowhere/a.iso": false} {
+		m, medium, _ := withPersistence("boot=live rd.shell=0 rd.emergency=poweroff " + cmdline)
+		m.Images["iso"] = medium
+		stick := &sim.Disk{Content: sim.Ext4(isoUUID, "stick"), Files: map[string]string{"/isos/a.iso": "iso"}}
+		other := &sim.Disk{Content: sim.Ext4(rootUUID, "other"), Files: map[string]string{"/isos/a.iso": "iso"}}
+		n := full(m.Cmdline, stick, other)
+		n.Images = m.Images
+		boot(t, n)
+		if d := n.Below("/run/initramfs/isoscan"); (n.Started != nil) != starts || starts && d != other {
+			t.Errorf("%s: started %v; it said:\n%s", cmdline, n.Started != nil, n.SaidText())
+		}
+	}
+}

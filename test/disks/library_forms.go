@@ -1,9 +1,12 @@
 package disks
 
+import "path"
+
 // Forms of a root: live media whose changes are kept, or whose root is made of
 // several images.
 
-// images writes a disc with several images, each a squashfs, and other files.
+// images writes a disc with several images, each a squashfs or, by its name, an
+// erofs, and other files.
 type images struct {
 	On, Label string
 	Images    []imageOf
@@ -22,13 +25,18 @@ func (s images) plan(p *planner) error {
 		return err
 	}
 	const tree, top, iso = "/tmp/images-root", "/tmp/images-disc", "/tmp/images.iso"
-	if err := p.fill(top, Content{Files: append([]File{{Path: "live", Dir: true}, {Path: "casper", Dir: true}}, s.Files...)}); err != nil {
+	if err := p.fill(top, Content{Files: append([]File{{Path: "live", Dir: true}, {Path: "casper", Dir: true}, {Path: "LiveOS", Dir: true}}, s.Files...)}); err != nil {
 		return err
 	}
 	for _, i := range s.Images {
 		p.do("@mkdir", tree)
 		if err := p.fill(tree, i.Content); err != nil {
 			return err
+		}
+		if path.Ext(i.Path) == ".erofs" {
+			p.do("mkfs.erofs", "-T", "0", "-U", p.layout.UUID(i.Path), top+i.Path, tree)
+			p.do("@remove", tree)
+			continue
 		}
 		p.do("mksquashfs", tree, top+i.Path, "-noappend", "-quiet", "-no-progress", "-all-time", "0", "-mkfs-time", "0")
 		p.do("@remove", tree)
@@ -152,4 +160,9 @@ func (s sprout) plan(p *planner) error {
 // ForceFsck is a root that asks to be checked.
 var ForceFsck = Layout{Name: "force-fsck", Disks: one(96), Steps: []Step{
 	FS{On: "d0", Type: "ext4", Label: "force", Content: Content{Tree: "tiny", Files: []File{{Path: "forcefsck", Data: "\n"}}}},
+}}
+
+// LiveErofs is dracut's medium with the other filesystem that is written once.
+var LiveErofs = Layout{Name: "live-erofs", Disks: one(32), Steps: []Step{
+	images{On: "d0", Label: "LIVE", Images: []imageOf{{"/LiveOS/root.erofs", tiny}}},
 }}

@@ -43,6 +43,8 @@ func forms() []Scenario {
 		{Name: "live-casper-other", Full: true, For: kept, Layouts: on(disks.LiveCasper), Append: "boot=casper layerfs-path=minimal.standard.squashfs" + off, Unchanged: true,
 			Include: []Include{{"/conf/uuid.conf", "another\n"}}, Boots: once(Want{NoBoot: true, Console: []Seen{see("ignore_uuid")}})},
 
+		{Name: "live-erofs", TrixieOnly: true, For: small("iso9660", "live"), Features: []string{"erofs"}, Layouts: on(disks.LiveErofs), Append: "ro root=live:CDLABEL=LIVE rd.live.squashimg=root.erofs", Unchanged: true,
+			Boots: once(Want{Root: "LiveOS_rootfs overlay", Mounts: []string{"/run/rootfsbase /dev/loop0 erofs ro,.*"}})},
 		// Changes that are encrypted with a key that nobody knows, on a disk that is
 		// overwritten only where that is asked for.
 		{Name: "overlay-crypt", Trixie: true, For: small("ext4", "overlay", "overlay-crypt"), Layouts: on(disks.Plain, disks.Scratch), Append: "rw overlayroot=crypt:dev=/dev/vdb,recurse=0 " + root,
