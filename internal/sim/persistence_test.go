@@ -76,6 +76,8 @@ func TestChangesOfALiveSystemAreKept(t *testing.T) {
 			"lowerdir=" + lower + ",upperdir=/run/live/persistence/vdb/all/rw,workdir=/run/live/persistence/vdb/all/work", nil, nil},
 		{"nothing is written", "boot=live persistence persistence-read-only", "persistence", "/ union\n",
 			"lowerdir=/run/live/persistence/vdb/rw:" + lower + ",upperdir=/run/live/overlay/rw,workdir=/run/live/overlay/work", nil, nil},
+		{"nothing is written, and nothing was", "boot=live persistence persistence-read-only", "persistence", "/ union\n",
+			"lowerdir=" + lower + ",upperdir=/run/live/overlay/rw,workdir=/run/live/overlay/work", nil, nil},
 		{"a directory, for the first time", "boot=live persistence", "persistence", "/home\n", "",
 			map[string]string{"/home": "/run/live/persistence/vdb/home "}, map[string]string{"/home/user/.profile": "profile"}},
 		{"a union", "boot=live persistence", "persistence", "/etc union,source=config\n", "",
@@ -87,6 +89,9 @@ func TestChangesOfALiveSystemAreKept(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := keeping(tt.label, tt.conf)
+			if strings.Contains(tt.root, "vdb/rw:") {
+				d.Files["/rw/kept"] = "k"
+			}
 			m, _, _ := withPersistence("rw "+tt.cmdline, d)
 			boot(t, m)
 			if m.Started == nil {

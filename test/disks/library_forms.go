@@ -71,12 +71,13 @@ func keeper(name, label string, files ...File) Layout {
 	return Layout{Name: name, Disks: blank(64, "c0"), Steps: []Step{FS{On: "c0", Type: "ext4", Label: label, Content: Content{Files: files}}}}
 }
 
-// Keep keeps everything, KeepParts some directories in each way that there is,
+// Keep keeps everything, KeepFilled has kept something already, KeepParts some directories in each way that there is,
 // KeepCasper what Ubuntu keeps. In KeepLUKS a passphrase comes first, and
 // KeepFile is a stick with a file in which everything is kept.
 var (
-	Keep      = keeper("keep", "persistence", File{Path: "persistence.conf", Data: "/ union\n"})
-	KeepParts = keeper("keep-parts", "persistence", File{Path: "persistence.conf", Data: "# some\n/home\n/etc union,source=config\n/mnt link,source=links\n"},
+	Keep       = keeper("keep", "persistence", File{Path: "persistence.conf", Data: "/ union\n"})
+	KeepFilled = keeper("keep-filled", "persistence", File{Path: "persistence.conf", Data: "/ union\n"}, File{Path: "rw/etc/kept", Data: "kept\n"})
+	KeepParts  = keeper("keep-parts", "persistence", File{Path: "persistence.conf", Data: "# some\n/home\n/etc union,source=config\n/mnt link,source=links\n"},
 		File{Path: "links/deep/file", Data: "kept\n"})
 	KeepCasper = keeper("keep-casper", "casper-rw", File{Path: "upper", Dir: true})
 	KeepLUKS   = Layout{Name: "keep-luks", Disks: blank(64, "c0"), Steps: []Step{

@@ -20,7 +20,7 @@ func forms() []Scenario {
 	return []Scenario{
 		// Everything is kept, from one boot to the next.
 		{Name: "live-keep", Trixie: true, For: kept, Layouts: on(disks.LiveBoot, disks.Keep), Append: "boot=live persistence", Boots: []Boot{{Want: everything}, {Want: everything}}},
-		{Name: "live-keep-read-only", Full: true, For: kept, Layouts: on(disks.LiveBoot, disks.Keep), Append: "boot=live persistence persistence-read-only",
+		{Name: "live-keep-read-only", Full: true, For: kept, Layouts: on(disks.LiveBoot, disks.KeepFilled), Append: "boot=live persistence persistence-read-only", Unchanged: true,
 			Boots: once(Want{Argv: []string{"persistence", "persistence-read-only"}, Root: "overlay overlay", RootOptions: []string{"lowerdir=/run/live/persistence/vdb/rw:/run/live/rootfs/filesystem.squashfs"},
 				Mounts: []string{"/run/live/persistence/vdb /dev/vdb ext4 ro,.*"}})},
 		// Some directories, each in another way. What is kept of /home is a copy of

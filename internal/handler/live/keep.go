@@ -67,7 +67,13 @@ func (h *Handler) persistent(t *ueventd.Task) (ueventd.Outcome, bool) {
 		k := &list[0]
 		top := path.Join(k.store.dir, k.source)
 		if h.o.persist.readOnly {
-			h.w.Layers = append([]string{path.Join(top, k.rw)}, h.w.Layers...)
+			has, err := h.isDir(t, k.store.dir, path.Join("/", k.source, k.rw))
+			if err != nil {
+				return h.refuse(err.Error(), "look at what is kept, or boot with nopersistence")
+			}
+			if has { // otherwise nothing was kept yet
+				h.w.Layers = append([]string{path.Join(top, k.rw)}, h.w.Layers...)
+			}
 		} else {
 			h.w.Upper = path.Join(top, k.rw)
 		}
