@@ -84,3 +84,22 @@ func TestTableFamily(t *testing.T) {
 		return ""
 	})
 }
+
+// root=fstab is the root of the image's own fstab.
+func TestRootOfTheImagesTable(t *testing.T) {
+	for table, want := range map[string]string{
+		"LABEL=root /sysroot ext4 noatime,ro 0 1\nLABEL=extra /sysroot/srv ext4 ro 0 0\n": "",
+		"LABEL=extra /sysroot/srv ext4 ro 0 0\n":                                          "has no line for /sysroot",
+		"nfs:/x /sysroot nfs ro 0 0\n":                                                    "names no device",
+	} {
+		m, _ := withTables("rd.emergency=poweroff", map[string]string{"/etc/fstab": table})
+		m.Cmdline = strings.Replace(m.Cmdline, "root=LABEL=root", "root=fstab", 1)
+		boot(t, m)
+		if said := m.SaidText(); (m.Started != nil) != (want == "") || !strings.Contains(strings.Join(strings.Fields(said), " "), want) {
+			t.Errorf("%q: started %v; it said:\n%s", table, m.Started != nil, said)
+		}
+		if want == "" && (m.Mounts[0].Source != "/dev/vda" || m.Mounts[0].Flags&1024 == 0 || m.Below("/sysroot/srv") == nil) {
+			t.Errorf("mounts %+v", m.Mounts)
+		}
+	}
+}

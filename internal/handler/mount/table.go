@@ -40,6 +40,40 @@ type tables struct {
 	entries []fstab.Entry
 	wanted  bool // they are goals
 	whose   string
+	line    *fstab.Entry // of the root itself
+	options string       // its mount options, as they are written
+}
+
+// root has root=fstab mean the root of the image's own fstab, as systemd has it
+// (systemd-fstab-generator(8)). What else the command line says of it counts.
+func (x *tables) root() {
+	w := x.h.w
+	r := &w.Config.Root
+	if r.Device.Kind != devspec.Other || r.Device.Scheme != "fstab" {
+		return
+	}
+	fact := goal.Fact{Subject: "root=fstab", Condition: goal.Blocked, Text: "and " + imageTable + " of the image has no line for " + handler.SysRoot,
+		Try: "name the root with root=, or put its line into that file"}
+	if x.line != nil {
+		spec, err := x.line.Device()
+		if err == nil && spec.IsDevice() {
+			r.Device = spec
+			if len(r.FSTypes) == 0 {
+				r.FSTypes = x.line.FSTypes
+			}
+			if r.Flags == "" {
+				r.Flags = x.options
+			}
+			if !r.ReadOnlySet {
+				r.ReadOnly = x.line.Options.Set&fstab.ReadOnly != 0
+			}
+			w.DropFact(RootGoal)
+			w.Sched.Push(ueventd.Event{Queue: filter.Root, Kind: filter.Add})
+			return
+		}
+		fact.Text = "and the line of " + handler.SysRoot + " in " + imageTable + " of the image names no device"
+	}
+	w.SetFact(RootGoal, fact)
 }
 
 // key is the name of the goal of a mount point, and that of its queue: not the
@@ -78,6 +112,7 @@ func (x *tables) handle(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 		}
 		w.DropFact(queueTable)
 		x.entries = append(sys, own...)
+		x.root()
 		for _, e := range x.entries { // so that what they are on is assembled and unlocked
 			if spec, err := e.Device(); err == nil {
 				w.Want(spec)
@@ -116,6 +151,12 @@ func (x *tables) read(t *ueventd.Task, root, file, below string) ([]fstab.Entry,
 		rest, ok := strings.CutPrefix(e.File, below)
 		switch {
 		case e.IsSwap() || e.Options.NoAuto() || e.File == "none":
+			continue
+		case below != "" && e.File == below: // the root itself, for root=fstab
+			x.line = &e
+			if f := strings.Fields(strings.Split(string(text), "\n")[e.Line-1]); len(f) > 3 {
+				x.options = f[3]
+			}
 			continue
 		case !ok || !strings.HasPrefix(rest, "/") || rest == "/":
 			w.Say(handler.Loud, file+": "+e.File+" is no directory of the real root, and is not mounted")
