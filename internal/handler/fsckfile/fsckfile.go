@@ -120,7 +120,7 @@ func (h *Handler) read(t *ueventd.Task, e *udevd.Entry) (bootcmd.FsckMode, error
 		var info machine.FileInfo
 		info, err = ueventd.Do(t, "look for "+f.name, func(m machine.Machine) (machine.FileInfo, error) { return m.InRoot(aside, f.name) })
 		if err == nil && info.Mode.IsRegular() {
-			h.w.Say(handler.Normal, "the root is "+f.does+"checked, since it has the file "+f.name)
+			h.w.Say(handler.Loud, "the root is "+f.does+"checked, since it has the file "+f.name)
 			mode = f.mode
 			break
 		}
