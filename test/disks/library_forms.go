@@ -152,7 +152,7 @@ func (s sprout) plan(p *planner) error {
 		return err
 	}
 	const dir = "/mnt/sprout"
-	p.do("@mount", seed, dir, "btrfs")
+	p.do("@mount", seed, dir, "btrfs", "ro") // as every seed is
 	p.do("btrfs", "device", "add", "-f", on, dir)
 	p.do("@umount", dir)
 	return nil
