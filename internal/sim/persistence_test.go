@@ -32,7 +32,8 @@ func withPersistence(cmdline string, more ...*sim.Disk) (m *sim.Machine, medium,
 	inside.Files["/home/user/.profile"], inside.Files["/etc/hosts"], inside.Files["/opt/a"] = "profile", "hosts", "a"
 	n := full(cmdline, append([]*sim.Disk{medium}, more...)...)
 	n.Images = m.Images
-	n.Programs = map[string]func(*sim.Machine, []string) machine.Exit{"/usr/bin/cp": copyTree}
+	fine := func(*sim.Machine, []string) machine.Exit { return machine.Exit{} }
+	n.Programs = map[string]func(*sim.Machine, []string) machine.Exit{"/usr/bin/cp": copyTree, "/bin/chown": fine, "/bin/chmod": fine}
 	return n, medium, inside
 }
 

@@ -112,11 +112,30 @@ func (h *Handler) put(t *ueventd.Task, k *kept, name string) error {
 		}
 	}
 	work := path.Join(path.Dir(upper), "work")
-	if err := h.mkdir(t, upper); err != nil {
-		return err
+	made := readOnly
+	if !readOnly {
+		has, err := h.isDir(t, k.store.dir, path.Join("/", k.source, k.rw))
+		if err != nil {
+			return err
+		}
+		h.done["made "+upper] = h.done["made "+upper] || !has
+		made = h.done["made "+upper]
 	}
-	if err := h.mkdir(t, work); err != nil {
-		return err
+	for _, dir := range [...]string{upper, work} {
+		if err := h.mkdir(t, dir); err != nil {
+			return err
+		}
+	}
+	if made { // the owner and the mode of a union are those of its upper layer
+		like := target
+		if k.how == bind {
+			like = source
+		}
+		for _, program := range [...]string{"chown", "chmod"} {
+			if err := h.run(t, program, "--reference="+like, "--", upper); err != nil {
+				return err
+			}
+		}
 	}
 	return h.step(t, machine.Mount{Source: "overlay", Target: target, FSType: "overlay", Data: "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work})
 }
