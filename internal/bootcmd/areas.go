@@ -27,8 +27,8 @@ var areas = [...]struct{ area, names string }{
 		" nvmf.nonvmf nvmf.nonbft nvmf.nostatic nvmf_hostnqn nvmf_hostid nvmf_nonvmf nvmf_nostatic" +
 		" nvmf_nonbft nvmf_connect nvmf_discover"},
 	{"downloaded images", "rd.systemd.pull"},
-	{"live images", "rd.live.debug rd.live.overlay.cowfs rd.live.overlay.size rd.live.overlay.thin" +
-		" rd.live.overlay.nouserconfirmprompt updates live.updates live_locale rdlivedebug todisk live_media_offset" +
+	{"live images", "rd.live.debug rd.live.overlay.cowfs" +
+		" updates live.updates live_locale rdlivedebug todisk live_media_offset" +
 		" plainroot exposedroot skipunion"},
 	{"the changes that an overlay keeps", "overlay"},
 	{"integrity without encryption", "rd.integrityd integritytab"},
@@ -75,7 +75,7 @@ const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. 
 // small one does not carry it: internal/handler/live and overlay.
 const ofHandlers = " rd.overlay.reset rd.overlay.crypt rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.check rd.writable.fsimg rd.minmem iso_scan/filename" +
 	" rd.firstlight.sha256 live_media live_media_path toram findiso liveimg live_dir live_ram" +
-	" fromiso isofrom module layerfs_path live_media_timeout ignore_uuid overlay_size persistence persistence_label persistence_media" +
+	" rd.live.overlay.size rd.live.overlay.thin rd.live.overlay.nouserconfirmprompt fromiso isofrom module layerfs_path live_media_timeout ignore_uuid overlay_size persistence persistence_label persistence_media" +
 	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent"
 
 // ofNetwork are what internal/handler/network and its program read.

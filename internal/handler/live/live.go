@@ -84,9 +84,9 @@ func New(w *handler.World) *Handler {
 		*o = bootcmd.Overlay{Kind: bootcmd.OverlayRun, By: h.o.by, ReadOnly: o.ReadOnly}
 		if h.o.dialect != dracut {
 			o.Kind = bootcmd.OverlayLive
-			if h.o.size != "" {
-				o.Tmpfs = "size=" + h.o.size
-			}
+		}
+		if h.o.size != "" {
+			o.Tmpfs = "size=" + h.o.size
 		}
 	}
 	// Until the medium is found, no device is it.

@@ -148,6 +148,13 @@ func read(cfg *bootcmd.Config) (o options, ok bool) {
 		o.ram = g.on("rd.live.ram") || g.on("live_ram")
 		o.check = g.on("rd.live.check")
 		o.writable = g.on("rd.writable.fsimg")
+		if v := g["rd.live.overlay.size"]; v != "" {
+			n, err := strconv.ParseUint(v, 10, 31)
+			if err != nil || n == 0 {
+				o.wrong = "rd.live.overlay.size=" + v + " is no number of MiB"
+			}
+			o.size = strconv.FormatUint(n, 10) + "m"
+		}
 		o.medium(named)
 	}
 	if o.dialect != dracut {
