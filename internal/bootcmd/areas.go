@@ -73,7 +73,7 @@ const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. 
 
 // ofHandlers are what a handler of the full /init reads by itself, so that the
 // small one does not carry it: internal/handler/live and overlay.
-const ofHandlers = " rd.overlay.reset rd.overlay.crypt rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.check rd.writable.fsimg rd.minmem iso_scan/filename" +
+const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.check rd.writable.fsimg rd.minmem iso_scan/filename" +
 	" rd.firstlight.sha256 live_media live_media_path toram findiso liveimg live_dir live_ram" +
 	" rd.live.overlay.size rd.live.overlay.thin rd.live.overlay.nouserconfirmprompt fromiso isofrom module layerfs_path live_media_timeout ignore_uuid overlay_size persistence persistence_label persistence_media" +
 	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent"
