@@ -200,11 +200,7 @@ func builtin(name string, args []string, stdin []byte) error {
 		if err := os.MkdirAll(arg(1), 0o755); err != nil {
 			return err
 		}
-		flags, options := uintptr(0), arg(3)
-		if options == "ro" {
-			flags, options = unix.MS_RDONLY, ""
-		}
-		return unix.Mount(arg(0), arg(1), arg(2), flags, options)
+		return unix.Mount(arg(0), arg(1), arg(2), 0, arg(3))
 	case "umount":
 		return unix.Unmount(arg(0), 0)
 	case "mkdir":
