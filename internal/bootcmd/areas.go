@@ -27,9 +27,10 @@ var areas = [...]struct{ area, names string }{
 		" nvmf.nonvmf nvmf.nonbft nvmf.nostatic nvmf_hostnqn nvmf_hostid nvmf_nonvmf nvmf_nostatic" +
 		" nvmf_nonbft nvmf_connect nvmf_discover"},
 	{"downloaded images", "rd.systemd.pull"},
-	{"live images", "rd.live.debug rd.live.overlay.cowfs rd.live.overlay.size rd.live.overlay.thin" +
-		" rd.live.overlay.nouserconfirmprompt updates live.updates live_locale rdlivedebug persistence persistent fromiso"},
-	{"the changes that an overlay keeps", "rd.overlay.crypt overlay"},
+	{"live images", "rd.live.debug rd.live.overlay.cowfs" +
+		" updates live.updates live_locale rdlivedebug todisk live_media_offset" +
+		" plainroot exposedroot skipunion"},
+	{"the changes that an overlay keeps", "overlay"},
 	{"integrity without encryption", "rd.integrityd integritytab"},
 	{"image pipelines", "pipeline getimage mountfs mountfs_opts overlayfs waitdev ping pipe_retry" +
 		" pipe_verify_sign ksfile noksfile"},
@@ -73,7 +74,9 @@ const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. 
 // ofHandlers are what a handler of the full /init reads by itself, so that the
 // small one does not carry it: internal/handler/live and overlay.
 const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.check rd.writable.fsimg rd.minmem iso_scan/filename" +
-	" rd.firstlight.sha256 live_media live_media_path toram findiso liveimg live_dir live_ram"
+	" rd.firstlight.sha256 live_media live_media_path toram findiso liveimg live_dir live_ram" +
+	" rd.live.overlay.size rd.live.overlay.thin rd.live.overlay.nouserconfirmprompt fromiso isofrom module layerfs_path live_media_timeout ignore_uuid overlay_size persistence persistence_label persistence_media" +
+	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent"
 
 // ofNetwork are what internal/handler/network and its program read.
 const ofNetwork = " ip nfsaddrs ifname rd.route route bootdev BOOTIF rd.bootif ksdevice nameserver dns domain nodns rd.peerdns peerdns" +

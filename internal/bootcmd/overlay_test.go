@@ -43,7 +43,7 @@ func TestEachDialectOfAnOverlay(t *testing.T) {
 		}
 	}
 	for text, kind := range map[string]ProblemKind{"rd.overlay overlayroot=tmpfs": Conflicting, "systemd.volatile=maybe": Malformed, "loop=root.img": Malformed,
-		"loopoffset=3": Malformed, "rd.overlay=tmpfs rd.overlay.crypt=/dev/sda1": NotYet} {
+		"loopoffset=3": Malformed} {
 		_, problems := cmdline(text)
 		if len(problems) != 1 || problems[0].Kind != kind {
 			t.Errorf("%s: %v", text, problems)

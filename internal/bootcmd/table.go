@@ -44,6 +44,7 @@ var table = [...]struct {
 	{"rd.overlay", (*parser).overlay},
 	{"rd.overlay.readonly", func(p *parser) { p.bool(&p.c.Overlay.ReadOnly) }},
 	{"overlayroot", (*parser).overlayroot},
+	{"rd.overlay.crypt", (*parser).overlayroot},
 	{"systemd.volatile", (*parser).volatile},
 	{"loop", (*parser).loopFile},
 	{"loopfstype", func(p *parser) { p.types(&p.c.Loop.FSTypes) }},

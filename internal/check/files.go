@@ -43,7 +43,7 @@ func (w *world) Mount(m machine.Mount) error {
 	fail := func(err error) error {
 		return fmt.Errorf("mount %s on %s as %s: %w", m.Source, m.Target, m.FSType, err)
 	}
-	if m.Flags&(unix.MS_MOVE|unix.MS_BIND) != 0 {
+	if m.Flags&(unix.MS_MOVE|unix.MS_BIND|unix.MS_REMOUNT) != 0 {
 		return w.remount(m)
 	}
 	if !w.hasFilesystem(m.FSType) && !w.request("fs-"+m.FSType) {

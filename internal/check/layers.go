@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,6 +20,9 @@ import (
 // another place.
 func (w *world) remount(m machine.Mount) error {
 	if m.Flags&unix.MS_REMOUNT != 0 {
+		if at, rel := w.within(path.Clean(m.Target)); at != nil && rel == "/" && m.Flags&unix.MS_BIND == 0 {
+			at.ro = m.Flags&unix.MS_RDONLY != 0
+		}
 		return nil
 	}
 	if m.Flags&unix.MS_MOVE == 0 {
@@ -80,8 +84,25 @@ func (w *world) overlaid(m machine.Mount) *mounted {
 				}
 			}
 		}
+		if together := w.together(dirs); together != nil {
+			over.from, over.why, over.sub, over.memory = together, "", "", false
+		}
 	}
 	return over
+}
+
+// together is what the snapshot has of an overlay over the same layers, where
+// they are several: what shows of each of them depends on the others.
+func (w *world) together(dirs string) *snapshot.Mount {
+	if !strings.Contains(dirs, ":") {
+		return nil
+	}
+	for _, m := range w.snap.Mounts {
+		if m.FSType == "overlay" && m.Entries != nil && slices.Contains(strings.Split(m.Options, ","), "lowerdir="+dirs) {
+			return m
+		}
+	}
+	return nil
 }
 
 // loopMajor is the device number of loop devices (Documentation/admin-guide/

@@ -155,6 +155,12 @@ type World struct {
 	facts   map[string]*goal.Fact
 	order   []string
 	stopped map[bootcmd.Stage]bool // stages at which there was a shell
+
+	// Layers are directories that an overlay over the root has above it, the
+	// uppermost first, and Upper is one that is there already for what is
+	// written; "work" lies beside it.
+	Layers []string
+	Upper  string
 }
 
 // Seek is a device that is looked for. By is what names it, up to the name:

@@ -160,3 +160,43 @@ func (m *Machine) ramdisk(module string) {
 	m.plugged(d)
 	m.sys.put(m.sys.place(d.devpath), "/disksize", "0")
 }
+
+// TreeFile is a file below a directory, by its path from there.
+type TreeFile struct{ Path, Text string }
+
+// FilesBelow lists the files below a directory of the image's tree, sorted, for
+// programs that read directories.
+func (m *Machine) FilesBelow(dir string) []TreeFile {
+	x, inside, ok := m.below(dir)
+	if !ok || x.content == nil {
+		return nil
+	}
+	var list []TreeFile
+	for _, p := range slices.Sorted(maps.Keys(x.content.Files)) {
+		if rest, ok := strings.CutPrefix(p, inside); ok && strings.HasPrefix(rest, "/") {
+			list = append(list, TreeFile{rest, x.content.Files[p]})
+		}
+	}
+	return list
+}
+
+// PutFile writes a file into what is mounted, for programs that do.
+func (m *Machine) PutFile(p, text string) error {
+	x, inside, ok := m.below(p)
+	if !ok || x.content == nil || x.device != nil && x.device.ReadOnly {
+		return fmt.Errorf("write %s: %w", p, unix.EROFS)
+	}
+	if x.device != nil {
+		m.wrote(x.content, x.device, "a program")
+	}
+	x.content.Files[inside] = text
+	return nil
+}
+
+// Number is the device number of a node, as tables of the device mapper name it.
+func (m *Machine) Number(node string) string {
+	if d := m.disks[node]; d != nil {
+		return strconv.Itoa(d.major) + ":" + strconv.Itoa(d.minor)
+	}
+	return ""
+}

@@ -34,6 +34,8 @@ var lives = []struct{ cmdline, file, medium, lower string }{
 	{"root=live:LABEL=LIVE", "/LiveOS/squashfs.img", "/run/initramfs/live", "/run/rootfsbase"},
 	{"root=live:CDLABEL=LIVE rd.live.dir=/a rd.live.squashimg=b", "/a/b", "/run/initramfs/live", "/run/rootfsbase"},
 	{"root=LABEL=LIVE rd.live.image", "/LiveOS/rootfs.img", "/run/initramfs/live", "/run/rootfsbase"},
+	{"root=live:/dev/vda rd.live.overlay.size=100 rd.live.overlay.thin", "/LiveOS/squashfs.img", "/run/initramfs/live", "/run/rootfsbase"},
+	{"boot=live overlay-size=30%", "/live/filesystem.squashfs", "/run/live/medium", "/run/live/rootfs/filesystem.squashfs"},
 	{"root=live:/dev/vda rd.live.ram=1", "/LiveOS/squashfs.img", "", "/run/rootfsbase"},
 	{"root=live:/dev/vda rd.live.ram=1 rd.firstlight.sha256=" + imageSum, "/LiveOS/squashfs.img", "", "/run/rootfsbase"},
 	{"root=live:/dev/vda rd.firstlight.sha256=" + imageSum, "/LiveOS/squashfs.img", "/run/initramfs/live", "/run/rootfsbase"},
@@ -58,6 +60,11 @@ func TestEachFormOfALiveMedium(t *testing.T) {
 			}
 			if d := m.Below(l.lower); d == nil || d.Files["/usr/sbin/init"] == "" {
 				t.Errorf("the root below is not on %s: %+v", l.lower, m.Mounts)
+			}
+			for word, size := range map[string]string{"overlay.size=100": "size=100m", "overlay-size=30%": "size=30%"} {
+				if strings.Contains(l.cmdline, word) && !strings.Contains(fmt.Sprint(m.Mounts), "tmpfs 0 mode=0755,"+size) {
+					t.Errorf("mounts %+v", m.Mounts)
+				}
 			}
 			if l.medium != "" && m.Below(l.medium) != medium {
 				t.Errorf("the medium is not on %s", l.medium)

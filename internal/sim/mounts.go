@@ -33,7 +33,7 @@ func (m *Machine) Mount(mt machine.Mount) error {
 	if f := m.fault(OperationFails, "mount "+mt.Target); f != nil {
 		return fail(f.err())
 	}
-	if mt.Flags&(moved|bound) != 0 {
+	if mt.Flags&(moved|bound|remounted) != 0 {
 		return m.remount(mt)
 	}
 	if !m.kmod.built && !m.kmod.has("fs-"+mt.FSType) || m.fault(DriverMissing, "fs-"+mt.FSType) != nil {

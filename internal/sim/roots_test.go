@@ -102,6 +102,10 @@ func TestARootThatCannotBeCoveredIsNotUsed(t *testing.T) {
 		"changes that are encrypted": func(m *sim.Machine) {
 			m.Cmdline = "root=LABEL=root rd.shell=0 rd.emergency=poweroff rd.overlay.crypt=/dev/vdb"
 		},
+		"changes that are encrypted, in an image without the handler": func(m *sim.Machine) {
+			m.Image.Full = false
+			m.Cmdline = "root=LABEL=root rd.shell=0 rd.emergency=poweroff rd.overlay.crypt=/dev/vdb"
+		},
 		"no device": func(m *sim.Machine) { m.Cmdline += "=UUID=" + keyUUID },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,7 +4,10 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
+
+	"firstlight/internal/overlayconf"
 )
 
 // inits are where the real system's init may be, as handler/mount tries them.
@@ -28,6 +31,9 @@ func (t *taker) look() {
 	}
 	for _, root := range roots {
 		t.follow(root, "/etc/fstab", true)
+		for _, p := range overlayconf.Files() {
+			t.follow(root, p, true)
+		}
 		for _, p := range inits {
 			t.follow(root, p, false)
 		}
@@ -123,6 +129,15 @@ func (t *taker) entry(p string, content bool) (e Entry, ok bool) {
 			return Entry{}, false
 		}
 	case !content || !st.Mode().IsRegular():
+	case slices.Contains(overlayFiles(), rel):
+		if st.Size() > maxFstab {
+			break
+		}
+		if e.Data, err = os.ReadFile(host); err != nil {
+			t.note("%v", err)
+		}
+		e.Data = []byte(overlayconf.WithoutPassword(string(e.Data)))
+		e.Size = int64(len(e.Data))
 	case rel == "/etc/fstab":
 		if st.Size() > maxFstab {
 			break
@@ -144,6 +159,11 @@ func (t *taker) entry(p string, content bool) (e Entry, ok bool) {
 		m.Entries[rel] = e
 	}
 	return e, true
+}
+
+func overlayFiles() []string {
+	files := overlayconf.Files()
+	return files[:]
 }
 
 // fstabWithoutSecrets leaves out the passwords that options of network

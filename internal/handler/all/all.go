@@ -9,6 +9,7 @@ import (
 	"firstlight/internal/handler/bcache"
 	"firstlight/internal/handler/btrfs"
 	"firstlight/internal/handler/discover"
+	"firstlight/internal/handler/fsckfile"
 	"firstlight/internal/handler/hibernate"
 	"firstlight/internal/handler/integrity"
 	"firstlight/internal/handler/live"
@@ -37,7 +38,9 @@ func Handlers() []boot.Register {
 		full(func(w *handler.World) func() { return live.New(w).Start }),
 	}
 	all = append(all, common(more{volumes: lvmtree.Kinds(), encrypted: luks.NewFull})...)
+	all[len(all)-1] = mounts
 	for _, r := range []boot.Register{
+		func(w *handler.World) func() { fsckfile.New(w); return nil },
 		func(w *handler.World) func() { return discover.New(w).Start },
 		func(w *handler.World) func() { return overlay.New(w).Start },
 		func(w *handler.World) func() { looproot.New(w); return nil },
@@ -86,6 +89,16 @@ func common(m more) []boot.Register {
 		},
 		func(w *handler.World) func() { return mount.New(w).Start },
 	}
+}
+
+// mounts is the last of the common handlers, with what only the full /init has.
+func mounts(w *handler.World) func() {
+	h := mount.New(w)
+	if !w.Image.Full || !w.Image.Has(mount.TableFeature) {
+		return h.Start
+	}
+	tables := h.Tables()
+	return func() { h.Start(); tables() }
 }
 
 // full is a handler that only the full /init has.

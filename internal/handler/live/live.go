@@ -51,6 +51,16 @@ type Handler struct {
 	done    map[string]bool // steps, since they may be tried again
 	scanned map[string]bool // devices that were searched, by node and content
 	held    []string        // those that have what was searched for
+	foreign string          // what is to be said of those that are another's
+
+	// more are the images over the lowest one, nodes the devices that they
+	// have become and sizes theirs in bytes, by name.
+	more  []image
+	nodes map[string]string
+	sizes map[string]int64
+	// stores are the media with what is kept, list is what that is.
+	stores []store
+	list   []kept
 }
 
 // image is a file with an image.
@@ -75,6 +85,9 @@ func New(w *handler.World) *Handler {
 		if h.o.dialect != dracut {
 			o.Kind = bootcmd.OverlayLive
 		}
+		if h.o.size != "" {
+			o.Tmpfs = "size=" + h.o.size
+		}
 	}
 	// Until the medium is found, no device is it.
 	r.Device, w.NoBase = devspec.Spec{Kind: devspec.Other, Scheme: "live", Value: h.o.by}, h.o.file != ""
@@ -96,9 +109,27 @@ func (h *Handler) Start() {
 	}
 }
 
+// cover is handler.World's Cover for an image that is covered: by the images
+// over it and by what was kept, besides what else is asked for.
+func (h *Handler) cover(t *ueventd.Task, over func(*ueventd.Task) (ueventd.Outcome, bool)) (ueventd.Outcome, bool) {
+	if !h.done["covered"] {
+		for _, part := range [...]func(*ueventd.Task) (ueventd.Outcome, bool){h.upper, h.persistent, over} {
+			if out, ok := part(t); !ok {
+				return out, false
+			}
+		}
+		h.done["covered"] = true
+	}
+	return h.install(t)
+}
+
 // begin handles the one event of the queue.
 func (h *Handler) begin(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	w, o := h.w, &h.o
+	if g := w.Goals.Get(mount.RootGoal); g != nil && o.timeout > 0 && !h.done["timeout"] {
+		h.done["timeout"] = true
+		g.Deadline = handler.DeadlineAt(g.Since, o.timeout)
+	}
 	switch {
 	case o.wrong != "":
 		w.SetFact(mount.RootGoal, goal.Fact{Subject: o.by, Condition: goal.Blocked, Text: o.wrong, Try: "correct the command line"})
@@ -124,6 +155,10 @@ func (h *Handler) fail(text, try string) (devspec.Spec, ueventd.Outcome, bool) {
 func (h *Handler) next(t *ueventd.Task) (devspec.Spec, ueventd.Outcome, bool) {
 	if h.o.wrong != "" {
 		return h.fail(h.o.wrong, "correct the command line")
+	}
+	if cover := h.w.Cover; cover != nil && !h.done["cover"] { // all handlers are there now
+		h.done["cover"] = true
+		h.w.Cover = func(t *ueventd.Task) (ueventd.Outcome, bool) { return h.cover(t, cover) }
 	}
 	if h.image == nil && h.levels == 0 && h.o.file != "" {
 		h.image = &image{"/", h.o.file}
@@ -220,6 +255,17 @@ func (h *Handler) look(t *ueventd.Task) (file, why string) {
 	if h.levels >= h.deepest() {
 		return "", ""
 	}
+	var above []string
+	if medium {
+		if above, why = h.listed(t); why != "" {
+			return "", why
+		}
+		if len(above) > 0 {
+			if above, names = above[1:], above[:1]; len(above) > 0 && !h.o.covered {
+				return "", "has a root of several images, which only an overlay can lie over"
+			}
+		}
+	}
 	for _, name := range names {
 		p := path.Join(dir, name)
 		info, err := ueventd.Do(t, "look for "+p, func(m machine.Machine) (machine.FileInfo, error) { return m.InRoot(handler.SysRoot, p) })
@@ -229,6 +275,9 @@ func (h *Handler) look(t *ueventd.Task) (file, why string) {
 		case err == nil && info.Mode.IsRegular() && file == "":
 			file = p
 		}
+	}
+	if why == "" && file != "" && medium {
+		why = h.gather(t, h.place(), above)
 	}
 	if why != "" || file != "" {
 		return file, strings.TrimSuffix(why, "; ")

@@ -2,6 +2,7 @@ package live
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,14 +17,14 @@ import (
 // a copy in memory if that is asked for. The image's sum is verified on the
 // way.
 func (h *Handler) copied(t *ueventd.Task, from image, size int64) (image, error) {
-	first := h.levels == 0
+	first := h.levels == 0 || slices.Contains(h.more, from)
 	into := image{copies, "/" + path.Base(from.file)}
 	wanted := h.o.ram && first || h.o.writable && !packedName(from.file)
 	if from.root == "/" {
 		wanted = false // it is in memory
 	}
 	sum := h.o.sha256
-	if !first {
+	if h.levels > 0 {
 		sum = ""
 	}
 	switch {
@@ -40,7 +41,7 @@ func (h *Handler) copied(t *ueventd.Task, from image, size int64) (image, error)
 	}
 	// What lies in it needs some pages of its own.
 	limit := uint64(size)/pageSize*pageSize + 16*pageSize
-	into.root += strconv.Itoa(h.levels)
+	into.root += strconv.Itoa(h.levels + len(h.nodes))
 	if err := h.step(t, machine.Mount{Source: "live", Target: into.root, FSType: "tmpfs", Data: "mode=0700,size=" + strconv.FormatUint(limit, 10)}); err != nil {
 		return from, err
 	}
@@ -48,7 +49,7 @@ func (h *Handler) copied(t *ueventd.Task, from image, size int64) (image, error)
 		return from, err
 	}
 	h.done["copy "+from.String()] = true
-	if from.root == h.medium { // it may be taken out now
+	if from.root == h.medium && len(h.more) == 0 { // it may be taken out now
 		h.leave(t)
 	}
 	return into, nil

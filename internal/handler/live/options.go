@@ -2,8 +2,10 @@ package live
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
@@ -27,8 +29,12 @@ type options struct {
 	// the medium, and is zero where any that has the image is meant.
 	file   string
 	device devspec.Spec
-	// iso is a file on some disk, which is the medium.
-	iso string
+	// iso is a file on some disk, which is the medium; isoOn names that disk,
+	// and is zero for any.
+	iso   string
+	isoOn devspec.Spec
+	// size bounds the memory for what is written, as tmpfs(5) has it.
+	size string
 	// dir and images are where on the medium the image may be, the first that
 	// is there counts.
 	dir    string
@@ -40,6 +46,47 @@ type options struct {
 	sha256               string // of the image, "" for none
 	reserve              uint64 // memory that must be left, in bytes
 	wrong                string // why the image cannot be used as it is asked for
+
+	// modules names a file beside the image that lists the images of which the
+	// root is made, the lowest first; "" is none. layered is casper's spelling: the name of the
+	// uppermost, whose parts are the names of those below.
+	modules, layered string
+	// media says which disks may have the medium, and which what is kept.
+	media, keeping media
+	timeout        time.Duration // for the medium; 0 is that of the root
+	anyUUID        bool          // the medium need not be that of the initramfs
+	persist        persistence
+}
+
+// media are disks.
+type media uint8
+
+// Which disks.
+const (
+	anyMedia media = iota
+	removable
+	removableUSB
+)
+
+// mediaNamed are the names of media of live-boot.
+func mediaNamed(name string) (m media, ok bool) {
+	switch name {
+	case "removable":
+		return removable, true
+	case "removable-usb":
+		return removableUSB, true
+	}
+	return anyMedia, false
+}
+
+// persistence is where changes are kept from boot to boot.
+type persistence struct {
+	on       bool
+	labels   []string // of filesystems and partitions, and names of files
+	path     string   // of such a file
+	readOnly bool
+	// What may hold it.
+	plain, luks, filesystem, file bool
 }
 
 // reserve is what a real system needs at least to start, in bytes, where
@@ -101,6 +148,13 @@ func read(cfg *bootcmd.Config) (o options, ok bool) {
 		o.ram = g.on("rd.live.ram") || g.on("live_ram")
 		o.check = g.on("rd.live.check")
 		o.writable = g.on("rd.writable.fsimg")
+		if v := g["rd.live.overlay.size"]; v != "" {
+			n, err := strconv.ParseUint(v, 10, 31)
+			if err != nil || n == 0 {
+				o.wrong = "rd.live.overlay.size=" + v + " is no number of MiB"
+			}
+			o.size = strconv.FormatUint(n, 10) + "m"
+		}
 		o.medium(named)
 	}
 	if o.dialect != dracut {
@@ -109,8 +163,12 @@ func read(cfg *bootcmd.Config) (o options, ok bool) {
 			o.dir = v
 		}
 		if v := g["live_media"]; v != "" {
-			o.medium(v)
+			var ok bool
+			if o.media, ok = mediaNamed(v); !ok {
+				o.medium(v)
+			}
 		}
+		o.more(g)
 	}
 	for _, name := range [...]string{"rd.overlay", "rd.live.overlay"} {
 		if v, ok := g[name]; ok && (v == "none" || v != "" && !g.on(name)) {
@@ -136,6 +194,99 @@ func read(cfg *bootcmd.Config) (o options, ok bool) {
 		o.wrong = "rd.live.check is for a medium, and " + o.by + " names a file"
 	}
 	return o, true
+}
+
+// more reads what only live-boot and casper know.
+func (o *options) more(g given) {
+	if v := g["toram"]; v != "" && strings.Contains(v, ".") { // the name of an image
+		o.images, o.ram = []string{v}, true
+	} else if o.dialect == debian {
+		o.modules = "filesystem.module"
+		if v := g["module"]; v != "" {
+			o.modules = v + ".module"
+		}
+	}
+	if v := g["layerfs_path"]; v != "" && o.dialect == casper {
+		o.layered = path.Base(v)
+	}
+	for _, name := range [...]string{"fromiso", "isofrom"} {
+		v := g[name]
+		if v == "" {
+			continue
+		}
+		i := strings.Index(strings.TrimPrefix(v, "/dev/"), "/")
+		if i < 0 {
+			o.wrong = name + "= is not DEVICE/PATH"
+			return
+		}
+		i += len(v) - len(strings.TrimPrefix(v, "/dev/"))
+		var err error
+		if o.isoOn, err = devspec.Parse(v[:i]); err != nil || !o.isoOn.IsDevice() {
+			o.wrong = name + "= names no device before the path"
+		}
+		o.iso = v[i:]
+	}
+	if v, ok := g["live_media_timeout"]; ok {
+		n, err := strconv.ParseUint(v, 10, 31)
+		if err != nil {
+			o.wrong = "live-media-timeout=" + v + " is no number of seconds"
+		}
+		o.timeout = time.Duration(n) * time.Second
+	}
+	if v := g["overlay_size"]; v != "" {
+		o.size = v
+	}
+	o.anyUUID = o.dialect != casper || g.on("ignore_uuid")
+	p := &o.persist
+	if o.dialect == casper {
+		p.on, p.labels = g.on("persistent"), []string{"writable", "casper-rw", "home-rw"}
+		p.plain, p.filesystem, p.file, p.path = true, true, true, "/"
+		return
+	}
+	p.on = g.on("persistence") && !g.on("nopersistence")
+	list := func(name, all string, words ...string) (has []bool) {
+		v, ok := g[name]
+		if !ok || v == "" {
+			v = all
+		}
+		has = make([]bool, len(words))
+		for w := range strings.SplitSeq(v, ",") {
+			i := slices.Index(words, w)
+			if i < 0 {
+				o.wrong = strings.ReplaceAll(name, "_", "-") + "=" + v + " is none of " + strings.Join(words, ", ")
+				return has
+			}
+			has[i] = true
+		}
+		return has
+	}
+	if !p.on {
+		return
+	}
+	p.labels = strings.Split("persistence", ",")
+	if v := g["persistence_label"]; v != "" {
+		p.labels = strings.Split(v, ",")
+	}
+	has := list("persistence_encryption", "none", "none", "luks")
+	p.plain, p.luks = has[0], has[1]
+	has = list("persistence_storage", "filesystem,file", "filesystem", "file", "directory")
+	p.filesystem, p.file = has[0], has[1]
+	if has[2] {
+		o.wrong = "persistence-storage=directory: changes are kept on a filesystem of their own or in a file, and in no directory of another one"
+	}
+	p.path = path.Clean("/" + g["persistence_path"])
+	p.readOnly = g.on("persistence_read_only")
+	if v := g["persistence_media"]; v != "" {
+		var ok bool
+		if o.keeping, ok = mediaNamed(v); !ok {
+			o.wrong = "persistence-media=" + v + " is neither removable nor removable-usb"
+		}
+	}
+	for _, label := range p.labels {
+		if label == "" || strings.ContainsAny(label, "/") || label == "." || label == ".." {
+			o.wrong = "persistence-label= has a name that no file can have"
+		}
+	}
 }
 
 // medium reads what names the image or the medium that it is on.

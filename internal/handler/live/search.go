@@ -35,11 +35,15 @@ func (h *Handler) search(t *ueventd.Task) ueventd.Outcome {
 	wanted := o.iso
 	if wanted == "" {
 		wanted = path.Join(o.dir, o.images[0])
+		if names, _ := layersOf(o.layered); len(names) > 0 {
+			wanted = path.Join(o.dir, names[len(names)-1])
+		}
 	}
 	missed := ""
 	for _, e := range w.Devices.Block() {
 		key := e.Devname() + " " + e.Property("ID_FS_UUID") + " " + e.Property("ID_FS_TYPE")
-		if h.scanned[key] || !filter.Usable(e.Device) || e.Property("ID_FS_USAGE") != "filesystem" {
+		if h.scanned[key] || !filter.Usable(e.Device) || e.Property("ID_FS_USAGE") != "filesystem" || !o.media.has(e) ||
+			o.isoOn.IsDevice() && !o.isoOn.Matches(e) {
 			continue
 		}
 		if _, ok := readOnly(e.Property("ID_FS_TYPE")); !ok {
@@ -47,7 +51,7 @@ func (h *Handler) search(t *ueventd.Task) ueventd.Outcome {
 			h.scanned[key] = true
 			continue
 		}
-		has, err := h.holds(t, e, wanted)
+		has, err := h.holds(t, e, wanted, scan)
 		if err != nil {
 			t.Record("decision", e.Devname()+" could not be searched for "+wanted+": "+err.Error())
 			missed += "; " + e.Devname() + " could not be looked at: " + err.Error()
@@ -61,7 +65,7 @@ func (h *Handler) search(t *ueventd.Task) ueventd.Outcome {
 	switch len(h.held) {
 	case 0:
 		w.SetFact(mount.RootGoal, goal.Fact{Subject: "the medium that " + o.by + " asks for", Condition: goal.Incomplete,
-			Text: "no filesystem that is there has " + wanted + missed, Try: "connect the medium, or name where the image is on it"})
+			Text: "no filesystem that is there has " + wanted + missed + h.foreign, Try: "connect the medium, or name where the image is on it"})
 		return ueventd.WaitFor("a filesystem with "+wanted, udevd.TopicDevice, handler.TopicRetry)
 	case 1:
 	default:
@@ -102,19 +106,23 @@ func readOnly(typ string) (options string, ok bool) {
 	return "", false
 }
 
-// holds mounts a filesystem aside and says whether it has the file.
-func (h *Handler) holds(t *ueventd.Task, e *udevd.Entry, file string) (bool, error) {
+// holds mounts a filesystem aside, on dir, and says whether it has the file. A
+// medium of casper has to be that of the initramfs, too, where that says so.
+func (h *Handler) holds(t *ueventd.Task, e *udevd.Entry, file, dir string) (bool, error) {
 	options, _ := readOnly(e.Property("ID_FS_TYPE"))
 	for _, gate := range h.w.Gates {
 		if topic, why, _ := gate(e); topic != "" {
 			return false, errors.New(why)
 		}
 	}
-	if err := h.aside(t, e, options); err != nil {
+	if err := h.aside(t, e, options, dir); err != nil {
 		return false, err
 	}
-	info, err := ueventd.Do(t, "look for "+file+" on "+e.Devname(), func(m machine.Machine) (machine.FileInfo, error) { return m.InRoot(scan, file) })
-	if uerr := ueventd.Act(t, "unmount "+scan, func(m machine.Machine) error { return m.Unmount(scan, false) }); uerr != nil {
+	info, err := ueventd.Do(t, "look for "+file+" on "+e.Devname(), func(m machine.Machine) (machine.FileInfo, error) { return m.InRoot(dir, file) })
+	if err == nil && dir == scan && h.o.iso == "" && !h.ours(t, e, dir) {
+		err = fs.ErrNotExist
+	}
+	if uerr := ueventd.Act(t, "unmount "+dir, func(m machine.Machine) error { return m.Unmount(dir, false) }); uerr != nil {
 		return false, uerr
 	}
 	if errors.Is(err, fs.ErrNotExist) {
@@ -123,14 +131,42 @@ func (h *Handler) holds(t *ueventd.Task, e *udevd.Entry, file string) (bool, err
 	return err == nil && info.Mode.IsRegular(), err
 }
 
-// aside mounts a filesystem without writing to it.
-func (h *Handler) aside(t *ueventd.Task, e *udevd.Entry, options string) error {
+// uuidFiles are where casper's media have the UUID of the initramfs that they
+// belong to.
+var uuidFiles = [...]string{"/.disk/casper-uuid-generic", "/.disk/casper-uuid"}
+
+// maxUUID bounds such a file, in bytes.
+const maxUUID = 4096
+
+// ours says whether a medium is the one that the initramfs belongs to, as
+// casper's have it: /conf/uuid.conf is the same.
+func (h *Handler) ours(t *ueventd.Task, e *udevd.Entry, dir string) bool {
+	if h.o.anyUUID {
+		return true
+	}
+	want, err := ueventd.Do(t, "read /conf/uuid.conf", func(m machine.Machine) ([]byte, error) { return m.ReadFile("/conf/uuid.conf", maxUUID) })
+	uuid := strings.TrimSpace(string(want))
+	if err != nil || uuid == "" {
+		return true // nothing says which medium it is
+	}
+	for _, file := range uuidFiles {
+		got, err := ueventd.Do(t, "read "+file+" of "+e.Devname(), func(m machine.Machine) ([]byte, error) { return m.ReadInRoot(dir, file, maxUUID) })
+		if err == nil && strings.TrimSpace(string(got)) == uuid {
+			return true
+		}
+	}
+	h.foreign += "; " + e.Devname() + " has it, and is not the medium of this initramfs (its UUID is not " + uuid + "), though ignore_uuid would take it"
+	return false
+}
+
+// aside mounts a filesystem on dir without writing to it.
+func (h *Handler) aside(t *ueventd.Task, e *udevd.Entry, options, dir string) error {
 	typ := mount.KernelType(e.Property("ID_FS_TYPE"))
 	if err := h.w.LoadModules(t, "fs-"+typ); err != nil && !errors.Is(err, machine.ErrNoModule) {
 		return err
 	}
-	return ueventd.Act(t, "mount "+e.Devname()+" on "+scan+" to look into it", func(m machine.Machine) error {
-		return m.Mount(machine.Mount{Source: e.Devname(), Target: scan, FSType: typ, Flags: fstab.ReadOnly, Data: options})
+	return ueventd.Act(t, "mount "+e.Devname()+" on "+dir+" to look into it", func(m machine.Machine) error {
+		return m.Mount(machine.Mount{Source: e.Devname(), Target: dir, FSType: typ, Flags: fstab.ReadOnly, Data: options})
 	})
 }
 
@@ -151,7 +187,7 @@ func (h *Handler) attach(t *ueventd.Task, devname string) (node string, out ueve
 	}
 	options, _ := readOnly(e.Property("ID_FS_TYPE"))
 	if !h.done["scan"] {
-		if err := h.aside(t, e, options); err != nil {
+		if err := h.aside(t, e, options, scan); err != nil {
 			return fail(err.Error())
 		}
 		h.done["scan"] = true

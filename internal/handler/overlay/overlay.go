@@ -9,6 +9,7 @@ package overlay
 import (
 	"errors"
 	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 
@@ -37,23 +38,59 @@ type Handler struct {
 	w       *handler.World
 	done    map[string]bool // steps, since they may be tried again
 	started bool            // the device for the changes is waited for
+	secret  *secret         // the changes are encrypted
 }
 
 // New registers the handler.
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w, done: map[string]bool{}}
 	w.Cover = h.cover
-	for _, p := range w.Config.Params { // a root without it would be written to
-		if strings.ReplaceAll(p.Name, "-", "_") == "rd.overlay.crypt" && p.Value != "" && p.Value != "0" {
-			w.Config.Overlay.By, w.Config.Overlay.Cannot = "rd.overlay.crypt", "changes that are encrypted with a key of their own"
-		}
+	given := h.readSecret()
+	h.begin()
+	if w.OnLoop == nil && w.Config.Loop.File == "" && w.Image.Has(confFeature) && !given {
+		w.OnLoop = h.confs
 	}
+	w.Sched.Route(queueTmpfs, h.tmpfsRoot)
+	return h
+}
+
+// readSecret reads the parameters that ask for encrypted changes; said says that
+// something is said of an overlay as overlayroot has it.
+func (h *Handler) readSecret() (said bool) {
+	c := h.w.Config
+	for _, p := range c.Params {
+		var o bootcmd.Overlay
+		why, mine := "", false
+		switch strings.ReplaceAll(p.Name, "-", "_") {
+		case "overlayroot":
+			said = true
+			if mine = p.Value == "crypt" || strings.HasPrefix(p.Value, "crypt:"); !mine {
+				continue
+			}
+			o, h.secret, why = read("overlayroot", p.Value)
+		case "rd.overlay.crypt":
+			if mine = p.Value != "" && p.Value != "0"; !mine {
+				continue
+			}
+			o, h.secret, why = readDracut(p.Value)
+		default:
+			continue
+		}
+		if why != "" {
+			o = bootcmd.Overlay{Kind: bootcmd.OverlayMedia, By: p.Name, Cannot: "changes that are encrypted, but " + why}
+		}
+		c.Overlay = o
+	}
+	return said
+}
+
+// begin has the device for the changes looked for.
+func (h *Handler) begin() {
+	w := h.w
 	if d := w.Config.Overlay.Device; d.IsDevice() {
 		w.Want(d)
 		w.Seek(w.Config.Overlay.By+"=", &w.Config.Overlay.Device)
 	}
-	w.Sched.Route(queueTmpfs, h.tmpfsRoot)
-	return h
 }
 
 // queueTmpfs is that of a root in memory.
@@ -110,6 +147,9 @@ func at(o bootcmd.Overlay) places {
 // cover is handler.World's Cover.
 func (h *Handler) cover(t *ueventd.Task) (ueventd.Outcome, bool) {
 	w, o := h.w, h.w.Config.Overlay
+	if o.Cannot != "" {
+		return h.fail(o.By+" asks for "+o.Cannot, "correct it, or choose another kind of overlay")
+	}
 	if err := w.LoadModules(t, "fs-overlay"); err != nil && errors.Is(err, machine.ErrNoModule) {
 		return h.fail("the overlay filesystem has no driver in this image", "rebuild the image with --feature overlay-root")
 	}
@@ -117,11 +157,19 @@ func (h *Handler) cover(t *ueventd.Task) (ueventd.Outcome, bool) {
 		return h.emptyRoot(t)
 	}
 	p := at(o)
+	if up := h.w.Upper; up != "" {
+		p.disk, p.upper, p.work = "", up, path.Join(path.Dir(up), "work")
+	}
 	var e *udevd.Entry
 	if o.Device.IsDevice() && !h.done["changes"] {
 		var out ueventd.Outcome
 		if e, out = h.device(t); e == nil {
 			return out, false
+		}
+		if h.secret != nil {
+			if e, out = h.encrypted(t, e); e == nil {
+				return out, false
+			}
 		}
 	}
 	if err := h.assemble(t, o, p, e); err != nil {
@@ -137,8 +185,14 @@ func (h *Handler) say(o bootcmd.Overlay, lower string) {
 		lower += " (of the real system)"
 	}
 	where := "in memory, and is lost when the machine stops"
+	if h.w.Upper != "" {
+		where = "in " + h.w.Upper
+	}
 	if o.Device.IsDevice() && !o.ReadOnly {
 		where = "on " + o.Device.String()
+		if h.done["fresh"] && h.secret.pass == "" {
+			where += ", with a key that is lost when the machine stops"
+		}
 	}
 	urgency := handler.Normal
 	if o.Kind == bootcmd.OverlayNone { // nobody asked for it on the command line
@@ -213,6 +267,9 @@ func (h *Handler) assemble(t *ueventd.Task, o bootcmd.Overlay, p places, e *udev
 	if err := h.step(t, "lower", machine.Mount{Source: handler.SysRoot, Target: p.lower, Flags: move}); err != nil {
 		return err
 	}
+	for i := len(h.w.Layers) - 1; i >= 0; i-- {
+		lower = h.w.Layers[i] + ":" + lower
+	}
 	err := h.step(t, "overlay", machine.Mount{Source: p.source, Target: handler.SysRoot, FSType: "overlay",
 		Data: "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work})
 	if err != nil {
@@ -242,7 +299,9 @@ func (h *Handler) changes(t *ueventd.Task, o bootcmd.Overlay, p places, e *udevd
 		}
 		if e != nil {
 			typ := e.Property("ID_FS_TYPE")
-			if typ == "" || e.Property("ID_FS_USAGE") != "filesystem" {
+			if h.done["made"] {
+				typ = h.secret.fstype
+			} else if typ == "" || e.Property("ID_FS_USAGE") != "filesystem" {
 				return fmt.Errorf("%s for what is written holds no filesystem", e.Devname())
 			}
 			if err := h.w.LoadModules(t, "fs-"+mount.KernelType(typ)); err != nil && !errors.Is(err, machine.ErrNoModule) {
@@ -331,7 +390,7 @@ const maxFstab = 1 << 20
 // where they are new each time: the line of the root would have its options
 // given to the overlay.
 func (h *Handler) writeFstab(t *ueventd.Task, o bootcmd.Overlay, p places, upper, text string) error {
-	if text == "" || h.done["fstab"] || o.Device.IsDevice() && !o.ReadOnly && o.Kind != bootcmd.OverlayMedia {
+	if text == "" || h.done["fstab"] || h.w.Upper != "" || o.Device.IsDevice() && !o.ReadOnly && o.Kind != bootcmd.OverlayMedia {
 		return nil
 	}
 	changed := Fstab(text, o)

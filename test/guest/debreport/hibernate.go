@@ -25,12 +25,12 @@ func hibernate(w *report.Writer) error {
 		w.Send(report.Message{Note: "systemctl hibernate: " + err.Error() + ": " + string(out)})
 		return err
 	}
-	// The command returns at once. The service ends when the system is back.
+	// The command returns at once. The kernel says when the system is back.
 	for start := time.Now(); ; time.Sleep(200 * time.Millisecond) {
-		state := text("systemctl", "show", "systemd-hibernate.service", "--property=ExecMainExitTimestampMonotonic,Result,ActiveState")
-		if strings.Contains(state, "ActiveState=inactive") && !strings.Contains(state, "ExecMainExitTimestampMonotonic=0") {
+		if strings.Contains(text("dmesg"), "hibernation exit") {
 			break
 		}
+		state := text("systemctl", "show", "systemd-hibernate.service", "--property=Result,ActiveState")
 		if strings.Contains(state, "ActiveState=failed") || time.Since(start) > 3*time.Minute {
 			w.Send(report.Message{Note: "not hibernated: " + state})
 			return errors.New(state)
