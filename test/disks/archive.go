@@ -108,6 +108,8 @@ func tree(ctx context.Context, name string) ([]string, error) {
 		return pathsTree(ctx)
 	case "bookworm", "trixie":
 		return debianTree(ctx, name)
+	case "bookworm-asked":
+		return askedTree(ctx, "bookworm")
 	}
 	return nil, fmt.Errorf("no tree is called %q", name)
 }
