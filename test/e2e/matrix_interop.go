@@ -21,8 +21,12 @@ func interop() []Scenario {
 				{Append: line, By: initramfsTools, Fresh: true, Limit: limit, Want: Want{Debian: true}},
 			}}
 	}
-	btrfs := disks.InteropBtrfs
+	btrfs, md := disks.InteropBtrfs, disks.InteropMD
+	arrays := both(md, small("ext4", "md-raid10"), "ro "+uuid(md.FSUUID("root"))+" resume=UUID="+md.FSUUID("swap"), `mdadm --detail: (Update Time : .*|Events : \d+|State : (active|clean))`,
+		`md sysfs: array_state (active|clean)`, `swap: (0:0|vd\S+)`, `units of storage: mdadm-last-resort@.*`)
+	arrays.Writes = []string{`d\d WSM 2064\+1 .*`} // the bitmap's superblock
 	return []Scenario{
+		arrays,
 		both(btrfs, small("btrfs"), "ro "+uuid(btrfs.FSUUID("d0")), `/proc/mdstat: (/bin/sh: .*|:|<none>|Personalities|devices:|unused)`, `links: /dev/disk/by-uuid/\S+ \.\./\.\./vd[ab]`),
 	}
 }
@@ -31,6 +35,6 @@ func interop() []Scenario {
 var differ = []string{
 	`/proc/mdstat: \[(linear|multipath|raid\d+)\]`,
 	`bcache: (pendings_cleanup|register|register_quiet|ls: .*)`,
-	`links: /dev/input/.*`,
+	`links: /dev/(input|disk/by-diskseq)/.*`,
 	`units of storage: systemd-fsckd.*`,
 }

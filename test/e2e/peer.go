@@ -116,11 +116,18 @@ func differences(ours, others, theirs string, differs []string) []string {
 	return problems
 }
 
+// mdMap is a line of mdadm's map: an array's number, and its name.
+var mdMap = regexp.MustCompile(`(?m)^(md\d+) \S+ \S+ /dev/md/(\S+)$`)
+
 var blanks = regexp.MustCompile(`\s+`)
 
 // answers are the lines of what was answered, each behind the name of the
 // question.
 func answers(text string) []string {
+	// Arrays have their numbers in the order in which they are started.
+	for _, m := range mdMap.FindAllStringSubmatch(text, -1) {
+		text = regexp.MustCompile(`\b`+m[1]+`\b`).ReplaceAllString(text, "md:"+m[2])
+	}
 	var list []string
 	question := ""
 	for line := range strings.Lines(text) {
