@@ -43,50 +43,20 @@ type Options struct {
 	Out   string   // directory for images and results
 }
 
-// row is one layout.
-type row struct {
-	name, what string
-	layout     disks.Layout
-	modules    []string // beyond those of the first row
-	layers     []string
-}
-
-var rows = []row{
-	{"a", "ext4 by UUID", disks.BenchPlain, nil, nil},
-	{"b", "LUKS2, key file", disks.BenchLUKS, []string{"dm_mod", "dm_crypt", "xts", "aesni_intel", "sha256_generic", "sha256_ssse3"}, []string{"luks"}},
-	{"c", "LVM", disks.BenchLVM, []string{"dm_mod"}, []string{"lvm"}},
-	{"d", "RAID1", disks.BenchRAID1, []string{"md_mod", "raid1"}, []string{"md-raid1"}},
-	{"e", "LUKS on LVM on RAID1", disks.BenchStack, []string{"dm_mod", "dm_crypt", "xts", "aesni_intel", "sha256_generic", "sha256_ssse3", "md_mod", "raid1"},
-		[]string{"luks", "lvm", "md-raid1"}},
-}
-
-// fsUUID is the UUID of the row's root.
-func (r row) fsUUID() string {
-	switch r.name {
-	case "a":
-		return r.layout.FSUUID("root")
-	case "c":
-		return r.layout.FSUUID("vgc/root")
-	case "d":
-		return r.layout.FSUUID("root")
-	}
-	return r.layout.FSUUID("crypt")
-}
-
-// has says whether a layer is part of the row.
-func (r row) has(layer string) bool { return slices.Contains(r.layers, layer) }
-
 // Figure is one cell of the table: one peer on one row.
 type Figure struct {
-	Peer       string    `json:"peer"`
-	Row        string    `json:"row"`
-	Bytes      int64     `json:"bytes"`
-	Built      []float64 `json:"built_seconds"`     // wall, each run
-	BuiltCPU   []float64 `json:"built_cpu_seconds"` // user and system, each run
-	Icount     []float64 `json:"icount_seconds"`    // "Run /init" to the real init
-	Wall       []float64 `json:"wall_seconds"`      // likewise, on the wall clock
-	UnpackI    []float64 `json:"icount_unpack_seconds"`
-	Unpack     []float64 `json:"unpack_seconds"`
+	Peer     string    `json:"peer"`
+	Row      string    `json:"row"`
+	Bytes    int64     `json:"bytes"`
+	Built    []float64 `json:"built_seconds"`     // wall, each run
+	BuiltCPU []float64 `json:"built_cpu_seconds"` // user and system, each run
+	Icount   []float64 `json:"icount_seconds"`    // "Run /init" to the real init
+	Wall     []float64 `json:"wall_seconds"`      // likewise, on the wall clock
+	UnpackI  []float64 `json:"icount_unpack_seconds"`
+	Unpack   []float64 `json:"unpack_seconds"`
+	// Raid6 is how long the kernel tried which of its RAID6 routines is the
+	// quickest, in each counted boot: a fixed time, whoever loads the module.
+	Raid6      []float64 `json:"icount_raid6_seconds,omitempty"`
 	Problem    string    `json:"problem,omitempty"`
 	MemoryMiB  int       `json:"memory_mib,omitempty"` // smallest that boots, row a
 	KernelArgs string    `json:"append"`
@@ -103,7 +73,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	var layouts []disks.Layout
 	for _, r := range rows {
-		layouts = append(layouts, r.layout)
+		if !slices.ContainsFunc(layouts, func(l disks.Layout) bool { return l.Name == r.layout.Name }) {
+			layouts = append(layouts, r.layout)
+		}
 	}
 	made, err := disks.Make(ctx, layouts...)
 	if err != nil {
@@ -121,7 +93,7 @@ func Run(ctx context.Context, o Options) error {
 			continue
 		}
 		for _, r := range rows {
-			if len(o.Rows) > 0 && !slices.Contains(o.Rows, r.name) || p.only != "" && p.only != r.name {
+			if len(o.Rows) > 0 && !slices.Contains(o.Rows, r.name) || p.only != "" && p.only != r.name || r.unless(p.name) {
 				continue
 			}
 			var f Figure
@@ -155,7 +127,8 @@ func Run(ctx context.Context, o Options) error {
 // measure builds one image and boots it as often as asked for. What is not
 // asked for stays as it was.
 func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, made disks.Made, f Figure) Figure {
-	f.Peer, f.Row, f.KernelArgs, f.Problem = p.name, r.name, p.append(r), ""
+	f.Peer, f.Row, f.Problem = p.name, r.name, ""
+	f.KernelArgs = strings.ReplaceAll(p.append(r), rootHash, made.RootHash())
 	image := filepath.Join(o.Out, p.name+"-"+r.name+".img")
 	// How long a build takes is measured where the wall clock is, on a quiet
 	// host.
@@ -183,13 +156,14 @@ func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, mad
 	f.Bytes = st.Size()
 	args := f.KernelArgs
 	if o.Runs > 0 {
-		f.Icount, f.UnpackI = make([]float64, o.Runs), make([]float64, o.Runs)
+		f.Icount, f.UnpackI, f.Raid6 = make([]float64, o.Runs), make([]float64, o.Runs), make([]float64, o.Runs)
 		// Counted instructions do not depend on the neighbour.
 		var g errgroup.Group
 		g.SetLimit(2)
 		for i := range o.Runs {
-			g.Go(func() (err error) {
-				f.Icount[i], f.UnpackI[i], err = boot(ctx, k, image, args, made, true, 1024)
+			g.Go(func() error {
+				t, err := boot(ctx, k, image, args, made, true, 1024)
+				f.Icount[i], f.UnpackI[i], f.Raid6[i] = t.init, t.unpack, t.raid6
 				return err
 			})
 		}
@@ -202,12 +176,12 @@ func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, mad
 		f.Wall, f.Unpack = nil, nil
 	}
 	for range o.Walls {
-		init, unpack, err := boot(ctx, k, image, args, made, false, 1024)
+		t, err := boot(ctx, k, image, args, made, false, 1024)
 		if err != nil {
 			f.Problem = err.Error()
 			return f
 		}
-		f.Wall, f.Unpack = append(f.Wall, init), append(f.Unpack, unpack)
+		f.Wall, f.Unpack = append(f.Wall, t.init), append(f.Unpack, t.unpack)
 	}
 	if r.name == "a" && o.Least {
 		f.MemoryMiB = smallest(ctx, k, image, f.KernelArgs, made)
@@ -218,42 +192,45 @@ func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, mad
 // bootLimit ends a boot that hangs.
 const bootLimit = 5 * time.Minute
 
-// boot boots once and returns the seconds to the real init and those spent
-// unpacking the image.
-func boot(ctx context.Context, k debian.Kernel, image, args string, made disks.Made, icount bool, memory int) (init, unpack float64, err error) {
+// spans are parts of a boot in seconds: to the real init, unpacking the image,
+// trying RAID6 routines.
+type spans struct{ init, unpack, raid6 float64 }
+
+// boot boots once.
+func boot(ctx context.Context, k debian.Kernel, image, args string, made disks.Made, icount bool, memory int) (spans, error) {
 	ctx, cancel := context.WithTimeout(ctx, bootLimit)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "flbench")
 	if err != nil {
-		return 0, 0, err
+		return spans{}, err
 	}
 	defer os.RemoveAll(dir)
 	var attached []vm.Disk
 	for _, d := range made.Layout.Disks {
 		overlay := filepath.Join(dir, d.Name+".qcow2")
 		if err := vm.Overlay(ctx, made.Files[d.Name], overlay); err != nil {
-			return 0, 0, err
+			return spans{}, err
 		}
 		attached = append(attached, vm.Disk{File: overlay, Serial: d.Name})
 	}
 	v, err := vm.Run(ctx, vm.Machine{Kernel: k.Image(), Initrd: image, Disks: attached, Icount: icount, Memory: memory,
 		Append: "console=ttyS0 quiet panic=-1 no_timer_check ro fltest.kmsg " + args})
 	if err != nil {
-		return 0, 0, err
+		return spans{}, err
 	}
 	defer v.Close()
 	if err := v.Wait(ctx); err != nil {
-		return 0, 0, fmt.Errorf("%w\n%s", err, host.Tail(v.Console.Text(), 20))
+		return spans{}, fmt.Errorf("%w\n%s", err, host.Tail(v.Console.Text(), 20))
 	}
 	ms, err := report.Parse([]byte(v.Report.Text()))
 	if err != nil {
-		return 0, 0, err
+		return spans{}, err
 	}
 	at := moments(report.Files(ms)["kmsg"])
 	if at["REAL-INIT"] == 0 || at["Run /init"] == 0 {
-		return 0, 0, fmt.Errorf("the real init was not reached\n%s", host.Tail(v.Console.Text(), 20))
+		return spans{}, fmt.Errorf("the real init was not reached\n%s", host.Tail(v.Console.Text(), 20))
 	}
-	return at["REAL-INIT"] - at["Run /init"], at["Freeing initrd"] - at["Trying to unpack"], nil
+	return spans{at["REAL-INIT"] - at["Run /init"], at["Freeing initrd"] - at["Trying to unpack"], raid6(report.Files(ms)["kmsg"])}, nil
 }
 
 // moments finds when the log first has each of the texts, in seconds.
@@ -278,13 +255,39 @@ func moments(kmsg []byte) map[string]float64 {
 	return at
 }
 
+// raid6Trial is how long the kernel tries one routine: 16 ticks at 250 a second
+// (lib/raid6/algos.c).
+const raid6Trial = 0.064
+
+// raid6 is the time that the log shows for the trials of RAID6 routines: it has a
+// line after each.
+func raid6(kmsg []byte) float64 {
+	first, last := 0.0, 0.0
+	for line := range bytes.Lines(kmsg) {
+		head, text, ok := strings.Cut(string(line), ";")
+		fields := strings.Split(head, ",")
+		if !ok || len(fields) < 3 || !strings.HasPrefix(text, "raid6: ") {
+			continue
+		}
+		us, err := strconv.ParseInt(fields[2], 10, 64)
+		if err != nil {
+			continue
+		}
+		last = float64(us) / 1e6
+		if first == 0 {
+			first = last - raid6Trial
+		}
+	}
+	return last - first
+}
+
 // smallest is the least memory that boots, in MiB, found in steps of 8.
 func smallest(ctx context.Context, k debian.Kernel, image, args string, made disks.Made) int {
 	low, high := 7, 64 // in steps: 56 MiB does not boot, 512 does
 	for high-low > 1 {
 		mid := (low + high) / 2
 		limited, cancel := context.WithTimeout(ctx, time.Minute)
-		_, _, err := boot(limited, k, image, args, made, false, mid*8)
+		_, err := boot(limited, k, image, args, made, false, mid*8)
 		cancel()
 		if err != nil {
 			low = mid

@@ -27,30 +27,29 @@ var peers = []peer{
 	{"firstlight", "", firstlightArgs, buildHost},
 	{"fl-stripped", "", firstlightArgs, buildStripped},
 	{"fl-generic", "", firstlightArgs, buildGeneric},
-	{"irt-dep", "", rootOnly, func(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
+	{"irt-dep", "", irtArgs, func(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
 		return buildInitramfsTools(ctx, k, r, image, "dep")
 	}},
-	{"irt-most", "", rootOnly, func(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
+	{"irt-most", "", irtArgs, func(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
 		return buildInitramfsTools(ctx, k, r, image, "most")
 	}},
 	{"dracut", "", dracutArgs, buildDracut},
 }
 
-// baseModules is what the disk and the root need on every row.
-var baseModules = []string{"virtio_pci", "virtio_blk", "ext4", "crc32c_generic", "crc32c_intel"}
-
 // keyPath is where the key of the encrypted rows lies in an image.
 const keyPath = "/etc/keys/root.key"
 
 func rootOnly(r row) string {
-	if r.name == "c" {
-		return "root=/dev/mapper/vgc-root"
+	if r.root != "" {
+		return "root=" + r.root
 	}
 	return "root=UUID=" + r.fsUUID()
 }
 
+func irtArgs(r row) string { return rootOnly(r) + r.argsFor("irt") }
+
 func firstlightArgs(r row) string {
-	args := rootOnly(r)
+	args := rootOnly(r) + r.argsFor("firstlight")
 	if r.has("luks") {
 		id := r.layout.UUID("crypt")
 		args += " rd.luks.name=" + id + "=root_x rd.luks.key=" + id + "=" + keyPath
@@ -59,17 +58,12 @@ func firstlightArgs(r row) string {
 }
 
 func dracutArgs(r row) string {
-	args := rootOnly(r)
+	args := rootOnly(r) + r.argsFor("dracut")
 	if r.has("luks") {
 		args += " rd.luks.uuid=" + r.layout.UUID("crypt")
 	}
-	switch r.name {
-	case "c":
-		args += " rd.lvm.lv=vgc/root"
-	case "d":
-		args += " rd.md.uuid=" + r.layout.MDUUID("root")
-	case "e":
-		args += " rd.lvm.lv=vge/crypt rd.md.uuid=" + r.layout.MDUUID("array")
+	if a := r.array(); a != "" {
+		args += " rd.md.uuid=" + r.layout.MDUUID(a)
 	}
 	return args
 }
@@ -106,7 +100,7 @@ func buildTarget(ctx context.Context, k debian.Kernel, r row, image, options str
 		layers = append(layers, fmt.Sprintf("%q", l))
 	}
 	config := image + ".toml"
-	text := options + fmt.Sprintf("[root]\nbus = \"virtio_blk\"\nfstype = \"ext4\"\nlayers = [%s]\n", strings.Join(layers, ", "))
+	text := options + fmt.Sprintf("[root]\nbus = \"virtio_blk\"\nfstype = %q\nlayers = [%s]\n", r.fstype(), strings.Join(layers, ", "))
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return 0, 0, err
 	}
@@ -144,17 +138,14 @@ func buildFirstlight(ctx context.Context, k debian.Kernel, r row, image string, 
 // configure writes what an installation on the row's disks would have in
 // /etc, and takes away what belongs to other rows.
 func configure(c debian.Chroot, r row) error {
-	files := map[string]string{"etc/fstab": "UUID=" + r.fsUUID() + " / ext4 ro 0 1\n", "etc/crypttab": "", "etc/mdadm/mdadm.conf": "HOMEHOST <ignore>\n"}
-	files["etc/initramfs-tools/modules"] = strings.Join(append(baseModules[:len(baseModules):len(baseModules)], r.modules...), "\n") + "\n"
+	files := map[string]string{"etc/fstab": "UUID=" + r.fsUUID() + " / " + r.fstype() + " ro 0 1\n", "etc/crypttab": "", "etc/mdadm/mdadm.conf": "HOMEHOST <ignore>\n"}
+	files["etc/initramfs-tools/modules"] = strings.Join(r.allModules(), "\n") + "\n"
 	files["etc/cryptsetup-initramfs/conf-hook"] = "KEYFILE_PATTERN=\"/etc/keys/*.key\"\nUMASK=0077\n"
 	if r.has("luks") {
 		files["etc/crypttab"] = "root_x UUID=" + r.layout.UUID("crypt") + " " + keyPath + " luks,initramfs\n"
 	}
-	switch r.name {
-	case "d":
-		files["etc/mdadm/mdadm.conf"] += "ARRAY /dev/md/root metadata=1.2 UUID=" + r.layout.MDUUID("root") + "\n"
-	case "e":
-		files["etc/mdadm/mdadm.conf"] += "ARRAY /dev/md/array metadata=1.2 UUID=" + r.layout.MDUUID("array") + "\n"
+	if a := r.array(); a != "" {
+		files["etc/mdadm/mdadm.conf"] += "ARRAY /dev/md/" + a + " metadata=1.2 UUID=" + r.layout.MDUUID(a) + "\n"
 	}
 	for name, text := range files {
 		if err := c.Write(name, text, 0o644); err != nil {
@@ -166,7 +157,7 @@ func configure(c debian.Chroot, r row) error {
 			return err
 		}
 	}
-	for layer, names := range map[string][]string{"luks": {"crypt*"}, "lvm": {"lvm*"}, "md-raid1": {"mdadm*"}} {
+	for layer, names := range map[string][]string{"luks": {"crypt*"}, "lvm": {"lvm*"}, "md-": {"mdadm*"}} {
 		if r.has(layer) {
 			continue
 		}
@@ -182,7 +173,7 @@ func configure(c debian.Chroot, r row) error {
 }
 
 func buildInitramfsTools(ctx context.Context, k debian.Kernel, r row, image, modules string) (wall, cpu time.Duration, err error) {
-	c, err := debian.Generators(ctx, k, "bench-"+r.name)
+	c, err := debian.Generators(ctx, k, "bench-"+r.name, r.packages...)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -201,7 +192,7 @@ func buildInitramfsTools(ctx context.Context, k debian.Kernel, r row, image, mod
 }
 
 func buildDracut(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
-	c, err := debian.Generators(ctx, k, "bench-"+r.name)
+	c, err := debian.Generators(ctx, k, "bench-"+r.name, r.packages...)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -209,18 +200,9 @@ func buildDracut(ctx context.Context, k debian.Kernel, r row, image string) (wal
 	if err := configure(c, r); err != nil {
 		return 0, 0, err
 	}
-	modules := []string{"dash", "kernel-modules", "base", "udev-rules", "rootfs-block", "fs-lib"}
-	if r.has("luks") {
-		modules = append(modules, "dm", "crypt")
-	}
-	if r.has("lvm") {
-		modules = append(modules, "dm", "lvm")
-	}
-	if r.has("md-raid1") {
-		modules = append(modules, "mdraid")
-	}
+	modules := append([]string{"dash", "kernel-modules", "base", "udev-rules", "rootfs-block", "fs-lib"}, r.dracut...)
 	argv := []string{"dracut", "--force", "--kver", k.Release, "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode",
-		"-m", strings.Join(modules, " "), "--drivers", strings.Join(append(baseModules[:len(baseModules):len(baseModules)], r.modules...), " ")}
+		"-m", strings.Join(modules, " "), "--drivers", strings.Join(r.allModules(), " ")}
 	if r.has("luks") {
 		argv = append(argv, "--include", keyPath, keyPath, "--include", "/etc/crypttab", "/etc/crypttab")
 	}

@@ -110,6 +110,8 @@ func tree(ctx context.Context, name string) ([]string, error) {
 		return debianTree(ctx, name)
 	case "zfs-bookworm":
 		return zfsTree(ctx, "bookworm")
+	case "bookworm-asked":
+		return askedTree(ctx, "bookworm")
 	}
 	return nil, fmt.Errorf("no tree is called %q", name)
 }

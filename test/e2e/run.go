@@ -115,6 +115,7 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		return errors.New("the scenario has no boots")
 	}
 	offset := ""
+	var writes []early
 	for i, b := range boots {
 		if b.Memory != 0 {
 			machine.Memory = b.Memory
@@ -128,6 +129,13 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		if err != nil {
 			return err
 		}
+		if b.Fresh {
+			for i, d := range attached[:len(bases)] {
+				if err := vm.Overlay(ctx, bases[i], d.File); err != nil {
+					return err
+				}
+			}
+		}
 		m := machine
 		m.Initrd, m.Log, m.Append = image, log, strings.TrimSpace(s.cmdline()+" "+b.Append)
 		m.Append = strings.ReplaceAll(m.Append, swapOffset, offset)
@@ -137,7 +145,12 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		if b.Want.Builds {
 			m.Append += hostBuildArgs
 		}
-		b.Want.writes = s.Writes
+		b.Want.writes, b.Want.peer = s.Writes, b.By != ""
+		if b.By != "" {
+			if err := peer(ctx, s, b.By, k, res.Dir, &m); err != nil {
+				return err
+			}
+		}
 		wire, err := s.connect(ctx, r, &m, filepath.Join(res.Dir, fmt.Sprintf("net%d", i)))
 		if err != nil {
 			return err
@@ -154,6 +167,13 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		for _, p := range problems {
 			res.Problems = append(res.Problems, fmt.Sprintf("boot %d: %s", i, p))
 		}
+		if s.SameWrites {
+			w, err := wrote(ctx, res.Dir, i, attached, bases)
+			if err != nil {
+				return err
+			}
+			writes = append(writes, w)
+		}
 		if err := r.caseOf(ctx, filepath.Join(res.Dir, fmt.Sprintf("report.tar.gz%d", i)), filepath.Join(res.Dir, fmt.Sprintf("case%d", i))); err != nil {
 			problems = append(problems, err.Error())
 		}
@@ -166,6 +186,12 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 				return err
 			}
 		}
+	}
+	if s.Interop {
+		res.Problems = append(res.Problems, sameAnswers(res.Dir, s.Boots[1].By, s.Differs)...)
+	}
+	if s.SameWrites {
+		res.Problems = append(res.Problems, sameEarly(writes[0], writes[1], s.Masks)...)
 	}
 	return r.disksAfter(ctx, s, attached, bases, res)
 }
@@ -334,7 +360,9 @@ func bootOnce(ctx context.Context, m vm.Machine, b Boot, dir string, n int) (Boo
 			problems = append(problems, err.Error())
 		}
 	}
-	problems = append(problems, replays(report.Files(ms))...)
+	if !b.Want.peer {
+		problems = append(problems, replays(report.Files(ms))...)
+	}
 	problems = append(problems, leaks(report.Files(ms))...)
 	for _, s := range b.Want.Second {
 		if !s.Text.MatchString(plain(text)) {

@@ -90,6 +90,17 @@ type Scenario struct {
 	// have one.
 	Boots []Boot
 
+	// Interop says that the tools of the real system must say the same after
+	// the first boot and the second one, which is another system's; Differs are
+	// expressions of lines that need not be the same.
+	Interop bool
+	Differs []string
+	// SameWrites says that until the root is mounted the first boot must write to
+	// the disks what the second does, in which a tool puts the storage together;
+	// nothing may be written later. Masks are what need not be the same.
+	SameWrites bool
+	Masks      []Mask
+
 	// Unchanged says that no disk may be written: what is on them must
 	// read as it did before.
 	Unchanged bool
@@ -185,8 +196,12 @@ type Boot struct {
 	Kernel string
 	// Memory is the machine's from this boot on, in MiB, if it changes.
 	Memory int
-	Do     []Action
-	Want   Want
+	// By is whose image the boot has, if not Firstlight's.
+	By string
+	// Fresh says that the disks are again as they were before the first boot.
+	Fresh bool
+	Do    []Action
+	Want  Want
 	// Limit is how long the machine may take; 0 is defaultLimit.
 	Limit time.Duration
 }
@@ -275,6 +290,7 @@ type Want struct {
 	Env []string
 
 	writes []string // the scenario's
+	peer   bool     // it is another system's boot
 }
 
 // Seen is text on the console. It may be bound to a time since the start of

@@ -20,6 +20,7 @@ func measure(ctx context.Context, args []string) error {
 	add := flags.Bool("add", false, "add to the figures of the last run")
 	rows := flags.String("rows", "", "rows to measure, by letter, with commas between them")
 	peers := flags.String("peers", "", "peers to measure, by name, with commas between them")
+	out := flags.String("out", "", "directory for images and figures; default is bench in the cache")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -27,6 +28,9 @@ func measure(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if *out == "" {
+		*out = filepath.Join(cache, "bench")
+	}
 	list := func(s string) []string { return strings.FieldsFunc(s, func(r rune) bool { return r == ',' }) }
-	return bench.Run(ctx, bench.Options{Runs: *runs, Walls: *walls, Least: *least, Add: *add, Rows: list(*rows), Peers: list(*peers), Out: filepath.Join(cache, "bench")})
+	return bench.Run(ctx, bench.Options{Runs: *runs, Walls: *walls, Least: *least, Add: *add, Rows: list(*rows), Peers: list(*peers), Out: *out})
 }

@@ -271,6 +271,9 @@ func boots(s e2e.Scenario) []e2e.Scenario {
 	}
 	var list []e2e.Scenario
 	for i, b := range s.Boots {
+		if b.By != "" || s.SameWrites && i > 0 { // another system's, or a person's with a tool
+			continue
+		}
 		one := s
 		one.Name, one.Append = fmt.Sprintf("%s-boot%d", s.Name, i+1), strings.TrimSpace(s.Append+" "+b.Append)
 		b.Append = ""
