@@ -23,7 +23,7 @@ func interop() []Scenario {
 	}
 	btrfs, md := disks.InteropBtrfs, disks.InteropMD
 	arrays := both(md, small("ext4", "md-raid10"), "ro "+uuid(md.FSUUID("root"))+" resume=UUID="+md.FSUUID("swap"), `mdadm --detail: (Update Time : .*|Events : \d+|State : (active|clean))`,
-		`md sysfs: array_state (active|clean)`, `swap: (0:0|vd\S+)`, `units of storage: mdadm-last-resort@.*`)
+		`md sysfs: array_state (active|clean)`, `units of storage: mdadm-last-resort@.*`)
 	arrays.Writes = []string{`d\d WSM 2064\+1 .*`} // the bitmap's superblock
 	return []Scenario{
 		arrays,

@@ -231,6 +231,9 @@ func (h *Handler) try(t *ueventd.Task, e *udevd.Entry) {
 	// nothing; the kernel looks for the signature itself.
 	if typ != "swsuspend" && !r.OffsetSet {
 		t.Record("decision", fmt.Sprintf("no resume: %s holds %s, no hibernation image", e.Devname(), orNothing(typ)))
+		if typ == "swap" {
+			h.name(t, e)
+		}
 		h.settle(e.Devname() + " holds no hibernation image")
 		return
 	}
@@ -250,6 +253,24 @@ func (h *Handler) try(t *ueventd.Task, e *udevd.Entry) {
 	}
 	t.Record("decision", why)
 	h.settle(why)
+}
+
+// name tells the kernel which swap space is to be resumed from. The real system
+// hibernates to the one that the kernel knows: of several it could take another
+// one, of which the next boot would know nothing, and without a firmware that
+// keeps variables systemd refuses to hibernate. The kernel looks for an image
+// itself when it is told, finds none, and writes nothing.
+func (h *Handler) name(t *ueventd.Task, e *udevd.Entry) {
+	major, minor, ok := e.Devnum()
+	if !ok {
+		return
+	}
+	err := ueventd.Act(t, "name "+e.Devname()+" to the kernel as the device to resume from", func(m machine.Machine) error {
+		return m.Resume(major, minor, 0)
+	})
+	if err != nil && !errors.Is(err, machine.ErrNoImage) {
+		t.Record("decision", "the kernel does not take "+e.Devname()+" as the device to resume from: "+err.Error())
+	}
 }
 
 func orNothing(typ string) string {
