@@ -30,6 +30,7 @@ const kindWatch = "watch"
 type Handler struct {
 	w       *handler.World
 	cookies uint16
+	volumes []*volume
 }
 
 // volume is one verified device.
@@ -45,6 +46,7 @@ type volume struct {
 // New registers the handler of the full /init.
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w}
+	w.Makers = append(w.Makers, h.again)
 	w.Sched.Route(queue, h.handle)
 	return h
 }
@@ -87,7 +89,18 @@ func (h *Handler) Start() {
 		}
 		h.w.Seek("data of the verified device ", &x.v.Data)
 		h.w.Seek("hash tree of the verified device ", &x.v.Hash)
+		h.volumes = append(h.volumes, v)
 		h.w.Sched.Push(ueventd.Event{Queue: queue + " " + x.name, Kind: filter.Add, Value: v})
+	}
+}
+
+// again sets up a device that was taken down because a disk of it went away.
+func (h *Handler) again(_ *ueventd.Task, name, uuid string) {
+	for _, v := range h.volumes {
+		if v.name == name && strings.HasPrefix(uuid, kind) {
+			v.reported = ""
+			h.w.Sched.Push(ueventd.Event{Queue: queue + " " + name, Kind: filter.Add, Value: v})
+		}
 	}
 }
 
@@ -131,7 +144,13 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		return h.blocked(key, v, err, "rebuild the image with --feature verity")
 	}
 	if err := h.activate(t, v, devs); err != nil {
-		return h.blocked(key, v, err, advice(err))
+		var parts []string // one of them may have gone meanwhile
+		for _, e := range devs {
+			if e != nil {
+				parts = append(parts, "changed "+e.Devname())
+			}
+		}
+		return h.blocked(key, v, err, advice(err), parts...)
 	}
 	w.Progress()
 	return h.done(key, v)
@@ -150,15 +169,15 @@ func advice(err error) string {
 }
 
 // blocked says why the device is not set up. It is tried again when a person
-// asks for that.
-func (h *Handler) blocked(key string, v *volume, err error, try string) ueventd.Outcome {
+// asks for that, or when a topic is notified.
+func (h *Handler) blocked(key string, v *volume, err error, try string, topics ...string) ueventd.Outcome {
 	text := err.Error()
 	if v.reported != text {
 		v.reported = text
 		h.w.Say(handler.Loud, subject(v)+": "+text)
 	}
 	h.w.SetFact(key, goal.Fact{Subject: subject(v), Condition: goal.Blocked, Text: text, Try: try})
-	return ueventd.WaitFor(text, handler.TopicRetry)
+	return ueventd.WaitFor(text, append(topics, handler.TopicRetry)...)
 }
 
 // part finds the one device that is a part of a volume, or says what is waited
