@@ -74,7 +74,7 @@ func (h *Handler) handle(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 }
 
 // look brings what is known of the devices up to date, and says whether one may
-// have lost what it is made of: a device went, or one that is made of others
+// have lost what it is made of: a device went or changed, or one that is made of others
 // came or is still to be taken down.
 func (h *Handler) look(t *ueventd.Task) (news bool) {
 	now := map[string]*udevd.Entry{}
@@ -95,7 +95,7 @@ func (h *Handler) look(t *ueventd.Task) (news bool) {
 		}
 	}
 	for _, old := range h.known {
-		if e := now[old.Devpath()]; e == nil || e.Since != old.Since {
+		if e := now[old.Devpath()]; e != old {
 			news = true
 			if m := h.made[old.Devpath()]; m != nil && e == nil {
 				h.gone(t, m)
