@@ -34,6 +34,7 @@ var exceptions = map[string]string{
 	"handler/mdraid golang.org/x/sys/unix":    "the same",
 	"handler/multipath golang.org/x/sys/unix": "the same",
 	"handler/mend golang.org/x/sys/unix":      "the same",
+	"handler/verity golang.org/x/sys/unix":    "the same",
 }
 
 // effects are packages that touch the world.

@@ -277,6 +277,9 @@ type System interface {
 	// f, and takes the key out again. Where the kernel has none it returns
 	// ErrNoKeyring, and f was not called.
 	WithKey(description string, key []byte, f func() error) error
+	// WithSignature is WithKey for what dm-verity is to check and anybody may
+	// read: the signature of a root hash, as a key of the type "user".
+	WithSignature(description string, signature []byte, f func() error) error
 	// Memory returns the memory that is available now, in bytes.
 	Memory() (uint64, error)
 	// Now is a monotonic clock. Nothing that is done depends on it but which of

@@ -81,9 +81,6 @@ func (h *Handler) Start() {
 		if v.options, err = verityfmt.ParseOptions(x.v.Options); err != nil {
 			v.problem = fmt.Errorf("systemd.verity_%s_options=: %w", x.name, err)
 		}
-		if v.options.Signature != "" {
-			v.problem = errors.New("root-hash-signature=: signatures of the root hash are not supported yet")
-		}
 		for _, p := range v.options.Problems {
 			h.w.Say(handler.Loud, "systemd.verity_"+x.name+"_options=: "+p)
 		}
@@ -159,6 +156,9 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 func subject(v *volume) string { return "verified device /dev/mapper/" + v.name }
 
 func advice(err error) string {
+	if try := signatureAdvice(err); try != "" {
+		return try
+	}
 	switch {
 	case errors.Is(err, verityfmt.ErrRootHash):
 		return "boot an entry whose root hash belongs to this system, or write the system anew; what is there is not what the hash is of"
@@ -207,14 +207,35 @@ func (h *Handler) activate(t *ueventd.Task, v *volume, devs [3]*udevd.Entry) err
 	data, hash := devs[0].Devname(), devs[1].Devname()
 	d := verityfmt.Devices{Data: number(devs[0]), Hash: number(devs[1]), FEC: number(devs[2]), FECWithHash: devs[2] == devs[1]}
 	o, root, name := v.options, v.root, v.name
-	h.cookies++
-	cookie := devmapper.NewCookie(h.cookies|0x2000, 0)
-	return ueventd.Act(t, "set up the verified device "+name+" from "+data+" and "+hash, func(m machine.Machine) error {
-		return setUp(m, o, d, root, name, data, hash, cookie)
-	})
+	sig, err := h.signature(t, v, devs[1])
+	if err != nil {
+		return err
+	}
+	required := h.required()
+	if required && len(sig.der) == 0 {
+		return errUnsigned // what it would say to the table as well
+	}
+	try := func(sig signed) error {
+		h.cookies++
+		cookie := devmapper.NewCookie(h.cookies|0x2000, 0)
+		how := ""
+		if len(sig.der) > 0 {
+			how = ", with the signature of its root hash (" + sig.where + ")"
+		}
+		return ueventd.Act(t, "set up the verified device "+name+" from "+data+" and "+hash+how, func(m machine.Machine) error {
+			return setUp(m, o, d, root, name, data, hash, sig.der, cookie)
+		})
+	}
+	err = explain(try(sig), sig)
+	if err != nil && len(sig.der) > 0 && !sig.asked && !required && (errors.Is(err, errSigner) || errors.Is(err, errNoSigs)) {
+		// The root hash is given: whether somebody has signed it was not asked.
+		t.Record("decision", subject(v)+" is set up without the signature on "+sig.where+": "+err.Error())
+		err = explain(try(signed{}), signed{})
+	}
+	return err
 }
 
-func setUp(m machine.Machine, o verityfmt.Options, d verityfmt.Devices, root []byte, name, data, hash string, cookie devmapper.Cookie) error {
+func setUp(m machine.Machine, o verityfmt.Options, d verityfmt.Devices, root []byte, name, data, hash string, signature []byte, cookie devmapper.Cookie) error {
 	b, err := m.OpenBlock(data)
 	if err != nil {
 		return err
@@ -246,6 +267,9 @@ func setUp(m machine.Machine, o verityfmt.Options, d verityfmt.Devices, root []b
 	if err := p.CheckRoot(tree, root); err != nil {
 		return fmt.Errorf("%s: %w", hash, err)
 	}
+	if len(signature) > 0 {
+		d.Signature = "firstlight:verity-" + name
+	}
 	table, err := p.Table(d, root)
 	if err != nil {
 		return err
@@ -254,8 +278,14 @@ func setUp(m machine.Machine, o verityfmt.Options, d verityfmt.Devices, root []b
 	if err != nil {
 		return err
 	}
-	_, err = devmapper.Activate(mapper, name, p.DMUUID(name), table, true, cookie)
-	return err
+	load := func() error {
+		_, err := devmapper.Activate(mapper, name, p.DMUUID(name), table, true, cookie)
+		return err
+	}
+	if len(signature) > 0 {
+		return m.WithSignature(d.Signature, signature, load)
+	}
+	return load()
 }
 
 // mapped returns the mapping of that name, or nil.
