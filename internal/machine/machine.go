@@ -262,6 +262,13 @@ var ErrNoKeyring = errors.New("the kernel has no keyring")
 // ErrNoImage says that the kernel found no hibernation image.
 var ErrNoImage = errors.New("no hibernation image")
 
+// Signatures is of a Machine whose kernel may check signatures.
+type Signatures interface {
+	// WithSignature is System.WithKey for what dm-verity is to check and anybody
+	// may read: the signature of a root hash, as a key of the type "user".
+	WithSignature(description string, signature []byte, f func() error) error
+}
+
 // System is what ends or suspends the initramfs.
 type System interface {
 	// Resume hands the image on a swap device to the kernel; offset is in
@@ -277,9 +284,6 @@ type System interface {
 	// f, and takes the key out again. Where the kernel has none it returns
 	// ErrNoKeyring, and f was not called.
 	WithKey(description string, key []byte, f func() error) error
-	// WithSignature is WithKey for what dm-verity is to check and anybody may
-	// read: the signature of a root hash, as a key of the type "user".
-	WithSignature(description string, signature []byte, f func() error) error
 	// Memory returns the memory that is available now, in bytes.
 	Memory() (uint64, error)
 	// Now is a monotonic clock. Nothing that is done depends on it but which of

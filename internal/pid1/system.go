@@ -84,6 +84,7 @@ func (system) WithKey(description string, key []byte, f func() error) error {
 	return err
 }
 
+// WithSignature implements machine.Signatures.
 func (system) WithSignature(description string, signature []byte, f func() error) error {
 	err := keyring.WithOpen(description, signature, f)
 	if errors.Is(err, keyring.ErrUnavailable) {

@@ -3,8 +3,6 @@ package verityfmt
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/hex"
-	"errors"
 	"strings"
 
 	"firstlight/internal/fmt"
@@ -16,7 +14,13 @@ import (
 const MaxSignature = 32 << 10
 
 // ErrSignature is wrapped by the error for what is no signature.
-var ErrSignature = errors.New("not a signature of a root hash")
+const ErrSignature = constant("not a signature of a root hash")
+
+// constant is an error that needs no initialisation, so that programs without
+// signatures do not carry it.
+type constant string
+
+func (c constant) Error() string { return string(c) }
 
 // Signature reads the value of root-hash-signature= where it is not the path of
 // a file: "base64:" and the text. ok is false for a path.
@@ -62,7 +66,7 @@ func SignaturePartition(b []byte) (root, der []byte, err error) {
 	if !ok1 || !ok2 {
 		return nil, nil, fmt.Errorf("%w: rootHash or signature is missing", ErrSignature)
 	}
-	if root, err = hex.DecodeString(text); err != nil || len(root) == 0 {
+	if root, ok1 = Hex(text); !ok1 || len(root) == 0 {
 		return nil, nil, fmt.Errorf("%w: rootHash is not hexadecimal", ErrSignature)
 	}
 	if der, err = base64.StdEncoding.DecodeString(sig); err != nil {

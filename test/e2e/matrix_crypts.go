@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"firstlight/test/disks"
+	"firstlight/test/signing"
 )
 
 // returning are disks that are pulled out once something was made of them, and
@@ -35,4 +36,39 @@ func returning() []Scenario {
 			Append: "ro " + uuid(raid.FSUUID("array")) + resume,
 			Boots:  []Boot{{Do: pulled("d1"), Want: Want{Root: "/dev/md.* ext4", Timers: true}}}},
 	}
+}
+
+// signed are verified roots whose root hash somebody has signed.
+func signed() []Scenario {
+	ver, proved := disks.VeritySigned, small("erofs", "verity")
+	const off = " rd.timeout=10 rd.emergency=poweroff"
+	const asked = " systemd.verity_root_options=root-hash-signature=base64:" + signature
+	const required = " dm_verity.require_signatures=1"
+	line := "ro roothash=" + rootHash
+	boots := Want{Root: "/dev/(dm-0|mapper/root) erofs"}
+	refused := func(what string) []Boot {
+		return once(Want{NoBoot: true, Console: []Seen{see(what)}, Ends: poweredOff})
+	}
+	return []Scenario{
+		// The firmware has the certificate: Linux 6.12 as Debian builds it takes it
+		// from there. First the signature on the partition, then one that is given.
+		{Name: "verity-signed", For: proved, Layouts: on(ver), TrixieOnly: true, UEFI: true, Enrolled: true, Append: line + required, Unchanged: true,
+			Boots: []Boot{{Want: boots}, {Append: asked, Want: boots}}},
+		{Name: "verity-signed-wrongly", Full: true, For: proved, Layouts: on(ver), TrixieOnly: true, UEFI: true, Enrolled: true, Unchanged: true,
+			Append: line + " systemd.verity_root_options=root-hash-signature=/etc/other.p7s" + off, Include: []Include{{"/etc/other.p7s", otherSignature()}},
+			Boots: refused("the signature is not one of this root hash")},
+		// Linux 6.1 as Debian builds it knows no key but those built in.
+		{Name: "verity-signer-unknown", For: proved, Layouts: on(ver), Append: line + asked + off, Unchanged: true, Boots: refused("the kernel has no key of whoever has signed")},
+		{Name: "verity-signature-beside", Full: true, For: proved, Layouts: on(ver), Append: line, Unchanged: true, Boots: once(boots)},
+		{Name: "verity-unsigned", Full: true, For: proved, Layouts: on(disks.Verity), Append: line + required + off, Unchanged: true, Boots: refused("this one has no signature")},
+	}
+}
+
+// otherSignature is a signature of another root hash.
+func otherSignature() string {
+	der, err := signing.Sign(strings.Repeat("5a", 32))
+	if err != nil {
+		panic(err) // the key of the tests does not sign
+	}
+	return string(der)
 }

@@ -14,6 +14,7 @@ import (
 	"firstlight/test/disks"
 	"firstlight/test/guest/report"
 	"firstlight/test/host"
+	"firstlight/test/signing"
 	"firstlight/test/vm"
 )
 
@@ -106,6 +107,15 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		if err := vm.FirmwareVariables(machine.Firmware); err != nil {
 			return err
 		}
+		if s.Enrolled {
+			cert, err := signing.Certificate()
+			if err == nil {
+				err = vm.Enroll(machine.Firmware, cert)
+			}
+			if err != nil {
+				return err
+			}
+		}
 	}
 	if s.Store {
 		machine.Store = filepath.Join(res.Dir, "store")
@@ -132,7 +142,9 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		m.Initrd, m.Log, m.Append = image, log, strings.TrimSpace(s.cmdline()+" "+b.Append)
 		m.Append = strings.ReplaceAll(m.Append, swapOffset, offset)
 		if len(s.Layouts) > 0 {
-			m.Append = strings.ReplaceAll(m.Append, rootHash, r.Made[s.Layouts[0].Name].RootHash())
+			if m.Append, err = withHash(m.Append, r.Made[s.Layouts[0].Name].RootHash()); err != nil {
+				return err
+			}
 		}
 		if b.Want.Builds {
 			m.Append += hostBuildArgs

@@ -20,12 +20,18 @@ import (
 // of the firmware. It is asked for by root-hash-signature=, or lies on a
 // partition of its own beside the hash tree.
 
+// refusal is an error that needs no initialisation: the small /init has the gate
+// of this package.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
 // What an error says of a signature.
-var (
-	errUnsigned = errors.New("the kernel is to take signed root hashes only (dm_verity.require_signatures=1), and this one has no signature")
-	errSigner   = errors.New("the kernel has no key of whoever has signed the root hash")
-	errForged   = errors.New("the signature is not one of this root hash, or it is damaged")
-	errNoSigs   = errors.New("this kernel cannot check such a signature (CONFIG_DM_VERITY_VERIFY_ROOTHASH_SIG)")
+const (
+	errUnsigned = refusal("the kernel is to take signed root hashes only (dm_verity.require_signatures=1), and this one has no signature")
+	errSigner   = refusal("the kernel has no key of whoever has signed the root hash")
+	errForged   = refusal("the signature is not one of this root hash, or it is damaged")
+	errNoSigs   = refusal("this kernel cannot check such a signature (CONFIG_DM_VERITY_VERIFY_ROOTHASH_SIG)")
 )
 
 // signed is the signature of a volume.

@@ -283,7 +283,11 @@ func setUp(m machine.Machine, o verityfmt.Options, d verityfmt.Devices, root []b
 		return err
 	}
 	if len(signature) > 0 {
-		return m.WithSignature(d.Signature, signature, load)
+		s, ok := m.(machine.Signatures)
+		if !ok {
+			return machine.ErrNoKeyring
+		}
+		return s.WithSignature(d.Signature, signature, load)
 	}
 	return load()
 }
