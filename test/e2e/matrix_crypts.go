@@ -72,3 +72,22 @@ func otherSignature() string {
 	}
 	return string(der)
 }
+
+// bitlockerKey stands for the startup key of disks.BitLocker in a file of an
+// image: it is not known before the disks are.
+const bitlockerKey = "{startup key}"
+
+// bitlocker are volumes that Windows has made, opened beside the root.
+func bitlocker() []Scenario {
+	bl := disks.BitLocker
+	const off = ",initramfs\n"
+	asks := func(name, answer string) Action { return Action{When: "Passphrase for /dev/" + name, Type: answer + "\r"} }
+	return []Scenario{
+		{Name: "bitlocker", For: &Target{FS: "ext4", Layers: []string{"bitlk"}}, Layouts: on(disks.SwapDisk, bl, disks.Plain), Secret: true, Detached: []string{"d0"},
+			Append: "ro root=LABEL=fl-root rd.timeout=120",
+			Include: []Include{{"/etc/keys/startup.bek", bitlockerKey},
+				{"/etc/crypttab", "bl-pass /dev/vdb none bitlk" + off + "bl-recovery /dev/vdc none bitlk,password-cache=no" + off + "bl-startup /dev/vdd /etc/keys/startup.bek bitlk" + off}},
+			Boots: []Boot{{Do: []Action{asks("vdb", disks.BitLockerPassphrase), asks("vdc", disks.BitLockerRecovery), {When: waitingText, Attach: "d0"}},
+				Want: Want{Root: "/dev/vd.2 ext4", Prompts: 2, Timers: true, Mapped: []string{"bl-pass CRYPT-BITLK-.*", "bl-recovery CRYPT-BITLK-.*", "bl-startup CRYPT-BITLK-.*"}}}}},
+	}
+}

@@ -219,7 +219,15 @@ func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir str
 			perm = 0o755
 		}
 		src := filepath.Join(dir, fmt.Sprintf("include%d", i))
-		if err := os.WriteFile(src, []byte(inc.Data), perm); err != nil {
+		data := inc.Data
+		if data == bitlockerKey {
+			key, err := disks.BitLockerStartupKey()
+			if err != nil {
+				return "", err
+			}
+			data = key
+		}
+		if err := os.WriteFile(src, []byte(data), perm); err != nil {
 			return "", err
 		}
 		argv = append(argv, "--include", src+":"+inc.Path)
