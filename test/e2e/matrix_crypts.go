@@ -81,7 +81,9 @@ const bitlockerKey = "{startup key}"
 func bitlocker() []Scenario {
 	bl := disks.BitLocker
 	const off = ",initramfs\n"
-	asks := func(name, answer string) Action { return Action{When: "Passphrase for /dev/" + name, Type: answer + "\r"} }
+	asks := func(name, answer string) Action {
+		return Action{When: "Passphrase for /dev/" + name, Type: answer + "\r"}
+	}
 	return []Scenario{
 		{Name: "bitlocker", For: &Target{FS: "ext4", Layers: []string{"bitlk"}}, Layouts: on(disks.SwapDisk, bl, disks.Plain), Secret: true, Detached: []string{"d0"},
 			Append: "ro root=LABEL=fl-root rd.timeout=120",
