@@ -7,6 +7,7 @@ import (
 	"firstlight/internal/boot"
 	"firstlight/internal/handler"
 	"firstlight/internal/handler/bcache"
+	"firstlight/internal/handler/bcachefs"
 	"firstlight/internal/handler/btrfs"
 	"firstlight/internal/handler/discover"
 	"firstlight/internal/handler/hibernate"
@@ -35,6 +36,7 @@ func Handlers() []boot.Register {
 	all := []boot.Register{
 		full(func(w *handler.World) func() { hibernate.New(w); return nil }),
 		full(func(w *handler.World) func() { return live.New(w).Start }),
+		full(func(w *handler.World) func() { return bcachefs.New(w).Start }),
 	}
 	both := common(more{volumes: lvmtree.Kinds(), encrypted: encrypted})
 	both[mdraidAt] = arrays
