@@ -209,8 +209,15 @@ func (h *Handler) isDead(m *made, state map[string]int) bool {
 			n++
 		}
 	}
-	if n == 0 || array(m.entry) && !tooMany(m.entry, n, len(parts)) {
-		return false
+	switch {
+	case n == 0, strings.HasPrefix(m.uuid(), "mpath-"):
+		return false // of paths others may come
+	case array(m.entry):
+		if !tooMany(m.entry, n, len(parts)) {
+			return false
+		}
+	case !strings.HasPrefix(m.uuid(), "CRYPT-") && !m.ofLVM() && n < len(parts):
+		return false // whoever made it may do without
 	}
 	state[devpath] = fallen
 	return true
@@ -222,7 +229,8 @@ func (m *made) runs() bool {
 	sys, at := m.entry.Sys(), m.entry.Devpath()
 	if array(m.entry) {
 		state, err := sys.Read(at + "/md/array_state")
-		return err == nil && state != "clear" && state != "inactive"
+		metadata, _ := sys.Read(at + "/md/metadata_version")
+		return err == nil && state != "clear" && state != "inactive" && !strings.HasPrefix(metadata, "external:") // mdmon has those
 	}
 	suspended, err := sys.Read(at + "/dm/suspended")
 	size, _ := sys.Read(at + "/size")

@@ -1,6 +1,7 @@
 package mend
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -119,5 +120,61 @@ func TestVolumesOfLVMOnADiskAreLeftAlone(t *testing.T) {
 	b.Remove("sdb")
 	if !there(b, "vg-root") {
 		t.Error("taken down")
+	}
+}
+
+// One path to a disk goes, and others are there or will come.
+func TestMultipathIsLeftAlone(t *testing.T) {
+	b, _ := opened(t)
+	b.Add(handlertest.Disk{Name: "sdb"}, handlertest.Disk{Name: "sdc"})
+	hold(b, "dm-1", "sdb")
+	hold(b, "dm-1", "sdc")
+	mapping(b, "dm-1", "mpatha", "mpath-360000")
+	hold(b, "dm-2", "sdb")
+	hold(b, "dm-2", "sdc")
+	mapping(b, "dm-2", "mine", "")
+	b.Remove("sdb")
+	if !there(b, "mpatha") || !there(b, "mine") {
+		t.Errorf("taken down with one of two: %v", b.Machine.DM.Tables)
+	}
+	b.Remove("sdc")
+	if !there(b, "mpatha") || there(b, "mine") {
+		t.Errorf("with neither: %v", b.Machine.DM.Tables)
+	}
+}
+
+func running(t *testing.T, level, metadata string, disks ...string) *handlertest.Boot {
+	t.Helper()
+	b := handlertest.New(t, "root=/dev/md127", handler.Image{Full: true}, func(w *handler.World) func() { return New(w).Start })
+	for _, d := range disks {
+		b.Add(handlertest.Disk{Name: d})
+		hold(b, "md127", d)
+	}
+	d := handlertest.Disk{Name: "md127", Attrs: map[string]string{"md/array_state": "read-auto", "md/level": level, "md/raid_disks": strconv.Itoa(len(disks)), "md/metadata_version": metadata}}
+	b.Add(d)
+	return b
+}
+
+func TestArraysEndWhenTheyCannotGoOn(t *testing.T) {
+	for _, tt := range []struct {
+		level, metadata string
+		disks, gone     int
+		ends            bool
+	}{
+		{"raid0", "1.2", 2, 1, true}, {"linear", "1.2", 3, 1, true},
+		{"raid1", "1.2", 2, 1, false}, {"raid1", "1.2", 2, 2, true},
+		{"raid5", "1.2", 3, 1, false}, {"raid5", "1.2", 3, 2, true},
+		{"raid6", "1.2", 4, 2, false}, {"raid6", "1.2", 4, 3, true},
+		{"raid10", "1.2", 4, 2, false}, {"raid10", "1.2", 4, 3, true},
+		{"raid1", "external:/md126/0", 2, 2, false},
+	} {
+		disks := []string{"sda", "sdb", "sdc", "sdd"}[:tt.disks]
+		b := running(t, tt.level, tt.metadata, disks...)
+		for _, d := range disks[:tt.gone] {
+			b.Remove(d)
+		}
+		if ends := strings.Contains(strings.Join(b.Machine.Writes, ","), "clear > /block/md127/md/array_state"); ends != tt.ends {
+			t.Errorf("%s (%s) of %d without %d: stopped %v; %q", tt.level, tt.metadata, tt.disks, tt.gone, ends, b.Machine.Writes)
+		}
 	}
 }
