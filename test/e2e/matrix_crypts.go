@@ -81,15 +81,15 @@ const bitlockerKey = "{startup key}"
 func bitlocker() []Scenario {
 	bl := disks.BitLocker
 	const off = ",initramfs\n"
-	asks := func(name, answer string) Action {
-		return Action{When: "Passphrase for /dev/" + name, Type: answer + "\r"}
+	open := func(name, volume, answer string, table string, mapped ...string) Scenario {
+		return Scenario{Name: name, For: &Target{FS: "ext4", Layers: []string{"bitlk"}}, Features: []string{"ntfs"}, Layouts: on(disks.SwapDisk, bl, disks.BesideBitLocker(volume)), Secret: true, TrixieOnly: true,
+			Append:  "ro root=LABEL=beside rd.timeout=120",
+			Include: []Include{{"/etc/keys/startup.bek", bitlockerKey}, {"/etc/crypttab", table}},
+			Boots:   typed(Want{Root: "/dev/vde ext4", Timers: true, Mounts: []string{"/windows /dev/(dm-[0-9]+|mapper/" + volume + ") ntfs3 ro.*"}, Mapped: mapped}, answer)}
 	}
 	return []Scenario{
-		{Name: "bitlocker", For: &Target{FS: "ext4", Layers: []string{"bitlk"}}, Layouts: on(disks.SwapDisk, bl, disks.Plain), Secret: true, Detached: []string{"d0"},
-			Append: "ro root=LABEL=fl-root rd.timeout=120",
-			Include: []Include{{"/etc/keys/startup.bek", bitlockerKey},
-				{"/etc/crypttab", "bl-pass /dev/vdb none bitlk" + off + "bl-recovery /dev/vdc none bitlk,password-cache=no" + off + "bl-startup /dev/vdd /etc/keys/startup.bek bitlk" + off}},
-			Boots: []Boot{{Do: []Action{asks("vdb", disks.BitLockerPassphrase), asks("vdc", disks.BitLockerRecovery), {When: waitingText, Attach: "d0"}},
-				Want: Want{Root: "/dev/vd.2 ext4", Prompts: 2, Timers: true, Mapped: []string{"bl-pass CRYPT-BITLK-.*", "bl-recovery CRYPT-BITLK-.*", "bl-startup CRYPT-BITLK-.*"}}}}},
+		open("bitlocker", "bl-pass", disks.BitLockerPassphrase, "bl-pass /dev/vdb none bitlk"+off+"bl-startup /dev/vdd /etc/keys/startup.bek bitlk"+off,
+			"bl-pass CRYPT-BITLK-.*", "bl-startup CRYPT-BITLK-.*"),
+		open("bitlocker-recovery", "bl-recovery", disks.BitLockerRecovery, "bl-recovery /dev/vdc none bitlk"+off, "bl-recovery CRYPT-BITLK-.*"),
 	}
 }
