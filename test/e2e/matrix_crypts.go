@@ -76,20 +76,3 @@ func otherSignature() string {
 // bitlockerKey stands for the startup key of disks.BitLocker in a file of an
 // image: it is not known before the disks are.
 const bitlockerKey = "{startup key}"
-
-// bitlocker are volumes that Windows has made, opened beside the root.
-func bitlocker() []Scenario {
-	bl := disks.BitLocker
-	const off = ",initramfs\n"
-	open := func(name, volume, answer string, table string, mapped ...string) Scenario {
-		return Scenario{Name: name, For: &Target{FS: "ext4", Layers: []string{"bitlk"}}, Features: []string{"ntfs"}, Layouts: on(disks.SwapDisk, bl, disks.BesideBitLocker(volume)), Secret: true, TrixieOnly: true,
-			Append:  "ro root=LABEL=beside rd.timeout=120",
-			Include: []Include{{"/etc/keys/startup.bek", bitlockerKey}, {"/etc/crypttab", table}},
-			Boots:   typed(Want{Root: "/dev/vde ext4", Timers: true, Mounts: []string{"/windows /dev/(dm-[0-9]+|mapper/" + volume + ") ntfs3 ro.*"}, Mapped: mapped}, answer)}
-	}
-	return []Scenario{
-		open("bitlocker", "bl-pass", disks.BitLockerPassphrase, "bl-pass /dev/vdb none bitlk"+off+"bl-startup /dev/vdd /etc/keys/startup.bek bitlk"+off,
-			"bl-pass CRYPT-BITLK-.*", "bl-startup CRYPT-BITLK-.*"),
-		open("bitlocker-recovery", "bl-recovery", disks.BitLockerRecovery, "bl-recovery /dev/vdc none bitlk"+off, "bl-recovery CRYPT-BITLK-.*"),
-	}
-}
