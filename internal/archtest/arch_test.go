@@ -33,6 +33,8 @@ var exceptions = map[string]string{
 	"handler/lvm golang.org/x/sys/unix":       "for the kernel's error numbers, which are constants",
 	"handler/mdraid golang.org/x/sys/unix":    "the same",
 	"handler/multipath golang.org/x/sys/unix": "the same",
+	"handler/mend golang.org/x/sys/unix":      "the same",
+	"handler/verity golang.org/x/sys/unix":    "the same",
 }
 
 // effects are packages that touch the world.

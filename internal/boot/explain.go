@@ -298,7 +298,7 @@ func (x *explainer) unused(e *udevd.Entry) string {
 	case typ == "zfs_member":
 		feature, what = "zfs", "ZFS"
 	case !held(e) && (strings.HasSuffix(typ, "_raid_member") || contains(foreign, typ)):
-		x.s.Add(goal.Try, "if the root is on "+short(e)+", start it with another initramfs: this one starts LUKS, LVM, MD RAID and btrfs")
+		x.s.Add(goal.Try, "if the root is on "+short(e)+", start it with another initramfs (firmware RAID that mdadm does not know: with dmraid): this one starts LUKS, LVM, MD RAID and btrfs")
 		return "Firstlight cannot start this"
 	}
 	if feature != "" && !x.opt.Image.Has(feature) {

@@ -64,6 +64,9 @@ func arrays() []broken {
 	}
 	raid0 := raid1()
 	raid0.Level, raid0.Chunk, raid0.Slots = 0, 512<<10, 2
+	alien := func(name string, at int64, magic string) broken {
+		return array(name, "", holding(4*gib, content.Piece{At: at, Data: []byte(magic + strings.Repeat("\x00", 64))[:64]}))
+	}
 	foreign := holding(4*gib, content.Piece{At: 4*gib - 1024, Data: imsm()})
 	return []broken{
 		waiting(array("raid1-waits-for-its-other-half", "", member(raid1(), 0))),
@@ -76,6 +79,8 @@ func arrays() []broken {
 		array("command-line-names-another-array", "rd.md.uuid=00000000:00000000:00000000:00000001", member(raid1(), 0), member(raid1(), 1)),
 		lacking(array("level-not-in-the-image", "", member(raid5(), 0), member(raid5(), 1), member(raid5(), 2)), "raid456"),
 		array("firmware-raid", "", foreign),
+		alien("firmware-raid-that-mdadm-does-not-know", 4*gib-512, "$XIDE$"),
+		alien("vdo-without-lvm", 0, "dmvdo001\x05\x00\x00\x00\x05"),
 	}
 }
 

@@ -150,6 +150,11 @@ type World struct {
 	// NoBase: nothing is named, and OnLoop is called with nothing mounted yet.
 	Medium, NoBase bool
 
+	// Makers make again what was taken down because its disk had gone away: a
+	// device by its name in the device mapper, or the kernel's of an array, and
+	// its UUID in the device mapper, "" for an array.
+	Makers []func(t *ueventd.Task, name, uuid string)
+
 	copies  map[string]origin // snapshots; see CopyOf
 	leaving bool              // the real system is being started, or the machine stopped
 	facts   map[string]*goal.Fact

@@ -262,6 +262,13 @@ var ErrNoKeyring = errors.New("the kernel has no keyring")
 // ErrNoImage says that the kernel found no hibernation image.
 var ErrNoImage = errors.New("no hibernation image")
 
+// Signatures is of a Machine whose kernel may check signatures.
+type Signatures interface {
+	// WithSignature is System.WithKey for what dm-verity is to check and anybody
+	// may read: the signature of a root hash, as a key of the type "user".
+	WithSignature(description string, signature []byte, f func() error) error
+}
+
 // System is what ends or suspends the initramfs.
 type System interface {
 	// Resume hands the image on a swap device to the kernel; offset is in

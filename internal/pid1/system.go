@@ -84,6 +84,15 @@ func (system) WithKey(description string, key []byte, f func() error) error {
 	return err
 }
 
+// WithSignature implements machine.Signatures.
+func (system) WithSignature(description string, signature []byte, f func() error) error {
+	err := keyring.WithOpen(description, signature, f)
+	if errors.Is(err, keyring.ErrUnavailable) {
+		return machine.ErrNoKeyring
+	}
+	return err
+}
+
 // hugePages says whether the kernel may give this process memory in pages of
 // 2 MiB. A boot touches little of each, and clearing them would be a good part
 // of its time; a key derivation is the opposite.

@@ -2,6 +2,7 @@ package sim_test
 
 import (
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -95,6 +96,59 @@ func TestVerityFamily(t *testing.T) {
 		}
 		if !bad && !damaged && m.Started == nil && calm(m) {
 			return "not started"
+		}
+		return ""
+	})
+}
+
+// The signature of the root hash is given in the image, on the command line, or
+// not at all; it is right, of another root hash, or the kernel has no key of who
+// made it; and the kernel may take signed ones only. What it does not vouch for
+// is never the root, and with a good signature the boot goes on.
+func TestSignedVerityFamily(t *testing.T) {
+	testtool.Need(t, "veritysetup")
+	made, err := verified()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const good, other = "\x30\x02ok", "\x30\x02no"
+	var given, right, known, required bool
+	family(t, func(_ uint64, rng *rand.Rand) *sim.Machine {
+		given, right, known, required = rng.IntN(3) > 0, rng.IntN(3) > 0, rng.IntN(3) > 0, rng.IntN(2) == 0
+		data := &sim.Disk{Name: "vda", Content: made.data, Size: int64(len(made.data)), Files: debian()}
+		tree := &sim.Disk{Name: "vdb", Content: made.tree, Size: int64(len(made.tree))}
+		m := machineWith("rd.emergency=poweroff rd.timeout=60 roothash="+made.root+" systemd.verity_root_data=/dev/vda systemd.verity_root_hash=/dev/vdb", data, tree)
+		m.Image.Full = true
+		der := good
+		if !right {
+			der = other
+		}
+		switch {
+		case given && rng.IntN(2) == 0:
+			m.Files = map[string]string{"/etc/root.p7s": der}
+			m.Cmdline += " systemd.verity_root_options=root-hash-signature=/etc/root.p7s"
+		case given:
+			m.Cmdline += " systemd.verity_root_options=root-hash-signature=base64:" + base64.StdEncoding.EncodeToString([]byte(der))
+		}
+		if known {
+			m.Signed = map[string]string{made.root: good}
+		}
+		if m.RequireSigned = required; required && rng.IntN(2) == 0 {
+			m.Cmdline += " dm_verity.require_signatures=1"
+		}
+		return m
+	}, func(m *sim.Machine) string {
+		boots := given && right && known || !given && !required
+		said := m.SaidText()
+		switch {
+		case !boots && m.Started != nil:
+			return "started although the kernel does not vouch for it"
+		case boots && m.Started == nil && calm(m):
+			return "not started"
+		case boots || !calm(m):
+		case given && !known && !strings.Contains(said, "has no key of whoever has signed"), given && known && !strings.Contains(said, "not one of this root hash"),
+			!given && !strings.Contains(said, "this one has no signature"):
+			return fmt.Sprintf("not explained; given %v, right %v, known %v, required %v", given, right, known, required)
 		}
 		return ""
 	})

@@ -358,6 +358,11 @@ func (d mapper) Targets() ([]devmapper.TargetVersion, error) {
 	return out, nil
 }
 
+// WithSignature implements machine.System.
+func (m *Machine) WithSignature(description string, signature []byte, f func() error) error {
+	return m.WithKey(description, signature, f)
+}
+
 // WithKey implements machine.System.
 func (m *Machine) WithKey(description string, key []byte, f func() error) error {
 	if m.NoKeyring {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -23,6 +24,9 @@ func (d mapper) verity(t *dmTable, v view, f []string) ([]view, error) {
 	salt, err4 := hex.DecodeString(f[9])
 	if f[9] == "-" {
 		salt, err4 = nil, nil
+	}
+	if err := d.signed(f[8], f[10:]); err != nil {
+		return nil, err
 	}
 	const inBlock = block / sha256.Size
 	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || blocks<<12 != v.n || blocks < 1 || blocks > inBlock*inBlock {
@@ -66,4 +70,24 @@ func (d mapper) verity(t *dmTable, v view, f []string) ([]view, error) {
 		out = append(out, x)
 	}
 	return out, nil
+}
+
+// signed checks the signature of a root hash as dm-verity does: what its keyring
+// has for the word after root_hash_sig_key_desc.
+func (d mapper) signed(root string, options []string) error {
+	i := slices.Index(options, "root_hash_sig_key_desc")
+	if i < 0 || i+1 >= len(options) {
+		if d.m.RequireSigned {
+			return unix.ENOKEY
+		}
+		return nil
+	}
+	signature := d.m.keyring[options[i+1]]
+	switch good := d.m.Signed[root]; {
+	case signature == nil || good == "":
+		return unix.ENOKEY
+	case string(signature) != good:
+		return unix.EKEYREJECTED
+	}
+	return nil
 }

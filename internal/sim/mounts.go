@@ -58,6 +58,12 @@ func (m *Machine) Mount(mt machine.Mount) error {
 		return nil
 	}
 	d := m.disks[mt.Source]
+	if mt.FSType == "bcachefs" {
+		var err error
+		if d, err = m.bcachefs(mt); err != nil {
+			return fail(err)
+		}
+	}
 	if d == nil {
 		return fail(fs.ErrNotExist)
 	}

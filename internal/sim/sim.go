@@ -56,6 +56,11 @@ type Machine struct {
 	ShellFor time.Duration
 	// Record keeps what the core is given, for a replay.
 	Record bool
+	// Signed are the signatures that the kernel takes, by root hash in
+	// hexadecimal: those of whom it has a key. RequireSigned: it takes no root
+	// hash without one.
+	Signed        map[string]string
+	RequireSigned bool
 	// NoKeyring: the kernel was built without keyrings.
 	NoKeyring bool
 	// NoStore: programs cannot write to the persistent store. LogStore: the

@@ -166,6 +166,9 @@ type Devices struct {
 	// the error correction is on it.
 	HashSize    uint64
 	FECWithHash bool
+	// Signature is what the signature of the root hash is called in the kernel's
+	// keyring, "" for none.
+	Signature string
 }
 
 // Table returns the table that veritysetup would load.
@@ -180,6 +183,9 @@ func (p *Params) Table(d Devices, root []byte) ([]devmapper.Target, error) {
 		if o.on {
 			v.Options = append(v.Options, o.name)
 		}
+	}
+	if d.Signature != "" {
+		v.Options = append(v.Options, "root_hash_sig_key_desc "+d.Signature)
 	}
 	if d.FEC != "" {
 		if p.FECOffset%uint64(p.HashBlock) != 0 || p.FECRoots < 2 || p.FECRoots > 24 {

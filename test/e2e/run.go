@@ -14,6 +14,7 @@ import (
 	"firstlight/test/disks"
 	"firstlight/test/guest/report"
 	"firstlight/test/host"
+	"firstlight/test/signing"
 	"firstlight/test/vm"
 )
 
@@ -106,6 +107,15 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		if err := vm.FirmwareVariables(machine.Firmware); err != nil {
 			return err
 		}
+		if s.Enrolled {
+			cert, err := signing.Certificate()
+			if err == nil {
+				err = vm.Enroll(machine.Firmware, cert)
+			}
+			if err != nil {
+				return err
+			}
+		}
 	}
 	if s.Store {
 		machine.Store = filepath.Join(res.Dir, "store")
@@ -140,7 +150,9 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		m.Initrd, m.Log, m.Append = image, log, strings.TrimSpace(s.cmdline()+" "+b.Append)
 		m.Append = strings.ReplaceAll(m.Append, swapOffset, offset)
 		if len(s.Layouts) > 0 {
-			m.Append = strings.ReplaceAll(m.Append, rootHash, r.Made[s.Layouts[0].Name].RootHash())
+			if m.Append, err = withHash(m.Append, r.Made[s.Layouts[0].Name].RootHash()); err != nil {
+				return err
+			}
 		}
 		if b.Want.Builds {
 			m.Append += hostBuildArgs
@@ -254,7 +266,15 @@ func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir str
 			perm = 0o755
 		}
 		src := filepath.Join(dir, fmt.Sprintf("include%d", i))
-		if err := os.WriteFile(src, []byte(inc.Data), perm); err != nil {
+		data := inc.Data
+		if data == bitlockerKey {
+			key, err := disks.BitLockerStartupKey()
+			if err != nil {
+				return "", err
+			}
+			data = key
+		}
+		if err := os.WriteFile(src, []byte(data), perm); err != nil {
 			return "", err
 		}
 		argv = append(argv, "--include", src+":"+inc.Path)

@@ -73,6 +73,9 @@ type Scenario struct {
 	// memory in which the kernel keeps the end of its log. What either holds
 	// stays from boot to boot.
 	UEFI, Store bool
+	// Enrolled puts the certificate of package signing into the firmware's
+	// signature database.
+	Enrolled bool
 	// Net is the machine's network, with another machine that serves; nil is
 	// none.
 	Net *Net

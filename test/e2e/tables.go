@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"fmt"
 	"os"
 	"regexp"
@@ -8,7 +9,22 @@ import (
 	"strings"
 
 	"firstlight/test/disks"
+	"firstlight/test/signing"
 )
+
+// signature in a command line is that of the root hash of the first layout, in
+// base64.
+const signature = "{signature}"
+
+// withHash puts the root hash and its signature into a command line.
+func withHash(line, hash string) (string, error) {
+	line = strings.ReplaceAll(line, rootHash, hash)
+	if !strings.Contains(line, signature) {
+		return line, nil
+	}
+	der, err := signing.Sign(hash)
+	return strings.ReplaceAll(line, signature, base64.StdEncoding.EncodeToString(der)), err
+}
 
 // rootHash in a command line is that of the first layout.
 const rootHash = "{roothash}"

@@ -12,23 +12,26 @@ import (
 // notCompared are scenarios of the matrix in which something happens that no
 // check can know beforehand: each with what.
 var notCompared = map[string]string{
-	"hibernate-file":       "its boots are of a machine that hibernates and of one that is resumed; where the snapshot is taken the root is of another boot than what is in the file",
-	"hibernate-btrfs-file": "the same",
-	"raid1-split-chosen":   "a person decides in the shell which half of the array is used; the check says that it fails, which it does without that person",
-	"live-in-image":        "its root is put into the image by the harness of the boots alone; live-disc has the same root on a medium",
-	"live-disc-verified":   "a snapshot has not what all of a medium's bytes add up to",
-	"live-disc-damaged":    "the same",
-	"live-archive":         "what a program makes of an archive is known only after it ran",
-	"multipath-vanishes":   "a path goes while a passphrase is asked for",
-	"multipath-late":       "a path comes while a passphrase is asked for",
+	"hibernate-file":        "its boots are of a machine that hibernates and of one that is resumed; where the snapshot is taken the root is of another boot than what is in the file",
+	"hibernate-btrfs-file":  "the same",
+	"raid1-split-chosen":    "a person decides in the shell which half of the array is used; the check says that it fails, which it does without that person",
+	"live-in-image":         "its root is put into the image by the harness of the boots alone; live-disc has the same root on a medium",
+	"live-disc-verified":    "a snapshot has not what all of a medium's bytes add up to",
+	"live-disc-damaged":     "the same",
+	"live-archive":          "what a program makes of an archive is known only after it ran",
+	"multipath-vanishes":    "a path goes while a passphrase is asked for",
+	"multipath-late":        "a path comes while a passphrase is asked for",
+	"verity-signed":         "whose certificates the kernel takes from the firmware is known only there",
+	"verity-signed-wrongly": "the same",
 }
 
 // untold are scenarios of which a check has to say that it cannot tell, each
 // with why. (In fsck-dirty the boot in which the snapshot is taken has mended the
 // filesystem.)
 var untold = map[string]string{
-	"crypts":      "what keys behind ciphers open that only the kernel has is known only there",
-	"fsck-broken": "what a checker finds is known only after it ran",
+	"crypts":                "what keys behind ciphers open that only the kernel has is known only there",
+	"verity-signer-unknown": "whose signatures the kernel takes is known only there",
+	"fsck-broken":           "what a checker finds is known only after it ran",
 }
 
 // tried are the scenarios in which not the right passphrase is typed, or not at

@@ -7,6 +7,7 @@ import (
 	"firstlight/internal/boot"
 	"firstlight/internal/handler"
 	"firstlight/internal/handler/bcache"
+	"firstlight/internal/handler/bcachefs"
 	"firstlight/internal/handler/btrfs"
 	"firstlight/internal/handler/discover"
 	"firstlight/internal/handler/fsckfile"
@@ -19,6 +20,7 @@ import (
 	"firstlight/internal/handler/lvm/lvmtree"
 	"firstlight/internal/handler/mdexternal"
 	"firstlight/internal/handler/mdraid"
+	"firstlight/internal/handler/mend"
 	"firstlight/internal/handler/mount"
 	"firstlight/internal/handler/multipath"
 	"firstlight/internal/handler/network"
@@ -36,9 +38,11 @@ func Handlers() []boot.Register {
 	all := []boot.Register{
 		full(func(w *handler.World) func() { hibernate.New(w); return nil }),
 		full(func(w *handler.World) func() { return live.New(w).Start }),
+		full(func(w *handler.World) func() { return bcachefs.New(w).Start }),
 	}
-	all = append(all, common(more{volumes: lvmtree.Kinds(), encrypted: luks.NewFull})...)
-	all[len(all)-1] = mounts
+	both := common(more{volumes: lvmtree.Kinds(), encrypted: encrypted})
+	both[mdraidAt], both[len(both)-1] = arrays, mounts
+	all = append(all, both...)
 	for _, r := range []boot.Register{
 		func(w *handler.World) func() { fsckfile.New(w); return nil },
 		func(w *handler.World) func() { return discover.New(w).Start },
@@ -52,10 +56,24 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return integrity.New(w).Start },
 		func(w *handler.World) func() { return network.New(w).Start },
 		func(w *handler.World) func() { return zfs.New(w).Start },
+		func(w *handler.World) func() { return mend.New(w).Start },
 	} {
 		all = append(all, full(r))
 	}
 	return all
+}
+
+// arrays and encrypted are handlers that can make again what was taken down.
+func arrays(w *handler.World) func() {
+	h := mdraid.New(w)
+	w.Makers = append(w.Makers, h.Again)
+	return h.Start
+}
+
+func encrypted(w *handler.World) *luks.Handler {
+	h := luks.NewFull(w)
+	w.Makers = append(w.Makers, h.Again)
+	return h
 }
 
 // Common returns the handlers of the small /init.
@@ -68,6 +86,9 @@ type more struct {
 	volumes   *lvm.Kinds
 	encrypted func(*handler.World) *luks.Handler
 }
+
+// mdraidAt is the place of mdraid in what common returns.
+const mdraidAt = 1
 
 func common(m more) []boot.Register {
 	return []boot.Register{

@@ -19,6 +19,8 @@ type Mapper struct {
 	ReadOnly map[string]bool
 	// UUIDs are by name.
 	UUIDs map[string]string
+	// Busy are names of devices that are in use.
+	Busy map[string]bool
 
 	m       *Machine
 	devices map[string]*mapped
@@ -87,6 +89,9 @@ func (d *Mapper) Resume(r devmapper.Ref, o devmapper.ResumeOptions) (devmapper.I
 	return d.info(r.Name), nil
 }
 
+// Table implements devmapper.Mapper.
+func (d *Mapper) Table(r devmapper.Ref) ([]devmapper.Target, error) { return d.Tables[r.Name], nil }
+
 // Suspend implements devmapper.Mapper.
 func (d *Mapper) Suspend(r devmapper.Ref, _ devmapper.SuspendOptions) (devmapper.Info, error) {
 	return d.info(r.Name), nil
@@ -94,6 +99,9 @@ func (d *Mapper) Suspend(r devmapper.Ref, _ devmapper.SuspendOptions) (devmapper
 
 // Remove implements devmapper.Mapper.
 func (d *Mapper) Remove(r devmapper.Ref, _ devmapper.RemoveOptions) (devmapper.Info, error) {
+	if d.Busy[r.Name] {
+		return devmapper.Info{}, fmt.Errorf("remove %s: %w", r.Name, unix.EBUSY)
+	}
 	info := d.info(r.Name)
 	delete(d.devices, r.Name)
 	delete(d.Tables, r.Name)

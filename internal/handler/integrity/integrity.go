@@ -37,11 +37,13 @@ const maxKey = 4096
 type Handler struct {
 	w       *handler.World
 	cookies uint16
+	list    []integritytab.Entry
 }
 
 // New registers the handler.
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w}
+	w.Makers = append(w.Makers, h.again)
 	w.Sched.Route(queue, h.handle)
 	return h
 }
@@ -98,7 +100,13 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	text := err.Error()
 	w.Say(handler.Loud, subject(v)+": "+text)
 	w.SetFact(key, goal.Fact{Subject: subject(v), Condition: goal.Blocked, Text: text, Try: advice(err)})
-	return ueventd.WaitFor(text, handler.TopicRetry)
+	topics := []string{handler.TopicRetry}
+	for _, e := range devs {
+		if e != nil { // it may have gone meanwhile
+			topics = append(topics, "changed "+e.Devname())
+		}
+	}
+	return ueventd.WaitFor(text, topics...)
 }
 
 func advice(err error) string {
@@ -128,12 +136,23 @@ func (h *Handler) read(t *ueventd.Task) ueventd.Outcome {
 	for _, p := range problems {
 		h.w.Say(handler.Loud, p)
 	}
+	h.list = list
 	for i := range list {
 		e := &list[i]
 		h.w.Seek(table+": ", &e.Device)
 		h.w.Sched.Push(ueventd.Event{Queue: queue + " " + e.Name, Kind: filter.Add, Value: e})
 	}
 	return ueventd.Outcome{}
+}
+
+// again sets up a device that was taken down because its disk went away.
+func (h *Handler) again(_ *ueventd.Task, name, uuid string) {
+	for i := range h.list {
+		e := &h.list[i]
+		if mangled, err := devmapper.Mangle(e.Name); err == nil && mangled == name && strings.HasPrefix(uuid, "CRYPT-INTEGRITY-") {
+			h.w.Sched.Push(ueventd.Event{Queue: queue + " " + e.Name, Kind: filter.Add, Value: e})
+		}
+	}
 }
 
 func subject(v *integritytab.Entry) string { return "integrity device /dev/mapper/" + v.Name }

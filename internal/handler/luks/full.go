@@ -239,7 +239,7 @@ func await(h *Handler, t *ueventd.Task, e *udevd.Entry, v *volume) {
 func modules(v *volume, hdr *luksfmt.Header) []string {
 	switch {
 	case v.foreign:
-		return []string{"algif_skcipher", "algif_hash", "crypto-xts", "crypto-cbc"}
+		return []string{"algif_skcipher", "algif_hash", "crypto-xts", "crypto-cbc", "crypto-ecb", "dm-zero"}
 	case v.plain != nil:
 		return cipherModules(v.plain.Cipher)
 	}

@@ -2,6 +2,7 @@ package luks
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,7 +26,7 @@ const noPermission = 2
 // standard input, never on its command line.
 func openByTool(j mapping, m machine.Machine, secret []byte) error {
 	name := j.volume.name
-	args, err := toolArgs(&j.volume.options, j.readOnly, j.devname, name)
+	args, err := toolArgs(&j.volume.options, j.readOnly, j.keyFile, j.devname, name)
 	if err != nil {
 		return err
 	}
@@ -33,7 +34,10 @@ func openByTool(j mapping, m machine.Machine, secret []byte) error {
 		if !m.HasProgram(p) {
 			continue
 		}
-		input := append(bytes.Clone(secret), '\n')
+		input := bytes.Clone(secret)
+		if !slices.Contains(args, "-") {
+			input = append(input, '\n')
+		}
 		defer clear(input)
 		exit, err := m.Run(machine.Program{Path: p, Args: args, Env: []string{"DM_DISABLE_UDEV=1"}, Input: input})
 		switch {
@@ -49,8 +53,10 @@ func openByTool(j mapping, m machine.Machine, secret []byte) error {
 	return fmt.Errorf("the image has no cryptsetup: rebuild it with --feature %s", toolFeature)
 }
 
-// toolArgs are the arguments of cryptsetup for a volume.
-func toolArgs(o *crypttab.Options, readOnly bool, device, name string) ([]string, error) {
+// toolArgs are the arguments of cryptsetup for a volume. The key file of a
+// BitLocker volume is its startup key, which is taken as it stands in the file;
+// that of a TrueCrypt volume has the passphrase.
+func toolArgs(o *crypttab.Options, readOnly, keyFile bool, device, name string) ([]string, error) {
 	args := []string{"open", "--batch-mode", "--tries", "1", "--type", o.Type.String()}
 	add := func(on bool, words ...string) {
 		if on {
@@ -67,6 +73,7 @@ func toolArgs(o *crypttab.Options, readOnly bool, device, name string) ([]string
 			args = append(args, "--key-file", f)
 		}
 	}
+	add(keyFile && o.Type == crypttab.BitLK, "--key-file", "-")
 	add(o.Discard, "--allow-discards")
 	add(readOnly, "--readonly")
 	if strings.HasPrefix(device, "-") || strings.HasPrefix(name, "-") {

@@ -16,12 +16,18 @@ func TestToolIsToldWhatTheOptionsSay(t *testing.T) {
 		{"bitlk", "open --batch-mode --tries 1 --type bitlk /dev/sda2 tc"},
 	} {
 		o, problems := crypttab.ParseOptions("test", tt.options)
-		got, err := toolArgs(&o, o.ReadOnly, "/dev/sda2", "tc")
+		got, err := toolArgs(&o, o.ReadOnly, false, "/dev/sda2", "tc")
 		if err != nil || len(problems) > 0 || strings.Join(got, " ") != tt.want {
 			t.Errorf("%s: %q, %v, %v", tt.options, got, err, problems)
 		}
 	}
-	if _, err := toolArgs(&crypttab.Options{}, false, "/dev/sda2", "-x"); err == nil {
+	for typ, want := range map[crypttab.Type]bool{crypttab.BitLK: true, crypttab.TCRYPT: false} {
+		got, err := toolArgs(&crypttab.Options{Type: typ}, false, true, "/dev/sda2", "tc")
+		if err != nil || slices.Contains(got, "-") != want {
+			t.Errorf("%v with a key file: %q, %v", typ, got, err)
+		}
+	}
+	if _, err := toolArgs(&crypttab.Options{}, false, false, "/dev/sda2", "-x"); err == nil {
 		t.Error("a name that looks like an option is taken")
 	}
 }

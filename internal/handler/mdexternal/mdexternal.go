@@ -47,6 +47,7 @@ type Handler struct {
 	overdue bool                    // missing disks have been waited for
 	watched map[string]bool         // containers that have their monitor
 	frozen  map[string]bool         // containers that stay read-only
+	lacks   []string                // drivers of levels that the image has not, by alias
 }
 
 // New registers the handler. It holds the mounts of its arrays back until they
@@ -91,11 +92,13 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	h.overdue = false // who has come may not be the last
 	// The kernel asks for the driver of a level by a modprobe that the image
 	// need not have; which level it is only mdadm knows.
-	ueventd.Act(t, "load the drivers of RAID levels", func(m machine.Machine) error {
+	h.lacks, _ = ueventd.Do(t, "load the drivers of RAID levels", func(m machine.Machine) (lacks []string, err error) {
 		for _, alias := range [...]string{"md_mod", "md-level-0", "md-level-1", "md-level-10", "md-level-5"} {
-			m.Load(alias) // the image has those that this machine needs
+			if m.Load(alias) != nil { // the image has those that this machine needs
+				lacks = append(lacks, alias)
+			}
 		}
-		return nil
+		return lacks, nil
 	})
 	args := []string{"--incremental", "--offroot", ev.Name}
 	for _, l := range e.Links() {
@@ -295,6 +298,12 @@ func (h *Handler) judge(t *ueventd.Task) {
 			incomplete = true
 			f.Condition, f.Try = goal.Incomplete, "connect the missing disks"
 		}
+		for _, a := range c.arrays {
+			if feature := h.lacking(a); feature != "" {
+				f.Condition, f.Text, f.Try = goal.Blocked, f.Text+"; "+a.name+" is a "+a.level+", which has no driver in this image",
+					"rebuild the image with it: firstlight build --feature "+feature
+			}
+		}
 		if c.incomplete() && !h.overdue {
 			if f.Until = handler.DeadlineAt(w.Sched.Now(), w.Config.MD.Degraded.Wait); f.Until != 0 {
 				f.AtExpiry = "starts degraded, if it can"
@@ -308,6 +317,20 @@ func (h *Handler) judge(t *ueventd.Task) {
 	} else {
 		w.Sched.CancelDeadline(queue)
 	}
+}
+
+// lacking is the feature that has the driver of an array that does not run for
+// the want of it, "" if that is not so.
+func (h *Handler) lacking(a array) string {
+	level := strings.TrimPrefix(a.level, "raid")
+	feature := "md-raid" + level
+	if level == "4" || level == "5" || level == "6" {
+		level, feature = "5", "md-raid456" // the kernel has one driver for the three
+	}
+	if a.running() || !slices.Contains(h.lacks, "md-level-"+level) {
+		return ""
+	}
+	return feature
 }
 
 // incomplete says whether an array of the container does not run.

@@ -216,3 +216,22 @@ func TestMdadmOfTheImageIsToldWhatTheCommandLineSays(t *testing.T) {
 		t.Errorf("ran %q", got)
 	}
 }
+
+func TestMissingDriverOfALevelIsNamed(t *testing.T) {
+	b, f := boot(t, "")
+	settle(b)
+	b.Machine.Lacks["md-level-5"] = true
+	f.disks = nil
+	b.Machine.Programs["/usr/sbin/mdadm"] = func(args, env []string) machine.Exit {
+		exit := f.mdadm(args, env)
+		if len(f.disks) == 2 {
+			f.m.Appear(handlertest.Disk{Name: "md126", Attrs: map[string]string{"md/metadata_version": "external:/md127/0", "md/array_state": "inactive", "md/level": "raid5"}}, f.disks...)
+		}
+		return exit
+	}
+	b.Add(member("sda"), member("sdb"))
+	fact := b.Fact("firmware RAID md127")
+	if fact.Condition != goal.Blocked || !strings.Contains(fact.Text, "md126 is a raid5, which has no driver in this image") || !strings.Contains(fact.Try, "--feature md-raid456") {
+		t.Errorf("%+v", fact)
+	}
+}

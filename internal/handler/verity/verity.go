@@ -30,6 +30,7 @@ const kindWatch = "watch"
 type Handler struct {
 	w       *handler.World
 	cookies uint16
+	volumes []*volume
 }
 
 // volume is one verified device.
@@ -45,6 +46,7 @@ type volume struct {
 // New registers the handler of the full /init.
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w}
+	w.Makers = append(w.Makers, h.again)
 	w.Sched.Route(queue, h.handle)
 	return h
 }
@@ -79,15 +81,23 @@ func (h *Handler) Start() {
 		if v.options, err = verityfmt.ParseOptions(x.v.Options); err != nil {
 			v.problem = fmt.Errorf("systemd.verity_%s_options=: %w", x.name, err)
 		}
-		if v.options.Signature != "" {
-			v.problem = errors.New("root-hash-signature=: signatures of the root hash are not supported yet")
-		}
 		for _, p := range v.options.Problems {
 			h.w.Say(handler.Loud, "systemd.verity_"+x.name+"_options=: "+p)
 		}
 		h.w.Seek("data of the verified device ", &x.v.Data)
 		h.w.Seek("hash tree of the verified device ", &x.v.Hash)
+		h.volumes = append(h.volumes, v)
 		h.w.Sched.Push(ueventd.Event{Queue: queue + " " + x.name, Kind: filter.Add, Value: v})
+	}
+}
+
+// again sets up a device that was taken down because a disk of it went away.
+func (h *Handler) again(_ *ueventd.Task, name, uuid string) {
+	for _, v := range h.volumes {
+		if v.name == name && strings.HasPrefix(uuid, kind) {
+			v.reported = ""
+			h.w.Sched.Push(ueventd.Event{Queue: queue + " " + name, Kind: filter.Add, Value: v})
+		}
 	}
 }
 
@@ -131,7 +141,13 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		return h.blocked(key, v, err, "rebuild the image with --feature verity")
 	}
 	if err := h.activate(t, v, devs); err != nil {
-		return h.blocked(key, v, err, advice(err))
+		var parts []string // one of them may have gone meanwhile
+		for _, e := range devs {
+			if e != nil {
+				parts = append(parts, "changed "+e.Devname())
+			}
+		}
+		return h.blocked(key, v, err, advice(err), parts...)
 	}
 	w.Progress()
 	return h.done(key, v)
@@ -140,6 +156,9 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 func subject(v *volume) string { return "verified device /dev/mapper/" + v.name }
 
 func advice(err error) string {
+	if try := signatureAdvice(err); try != "" {
+		return try
+	}
 	switch {
 	case errors.Is(err, verityfmt.ErrRootHash):
 		return "boot an entry whose root hash belongs to this system, or write the system anew; what is there is not what the hash is of"
@@ -150,15 +169,15 @@ func advice(err error) string {
 }
 
 // blocked says why the device is not set up. It is tried again when a person
-// asks for that.
-func (h *Handler) blocked(key string, v *volume, err error, try string) ueventd.Outcome {
+// asks for that, or when a topic is notified.
+func (h *Handler) blocked(key string, v *volume, err error, try string, topics ...string) ueventd.Outcome {
 	text := err.Error()
 	if v.reported != text {
 		v.reported = text
 		h.w.Say(handler.Loud, subject(v)+": "+text)
 	}
 	h.w.SetFact(key, goal.Fact{Subject: subject(v), Condition: goal.Blocked, Text: text, Try: try})
-	return ueventd.WaitFor(text, handler.TopicRetry)
+	return ueventd.WaitFor(text, append(topics, handler.TopicRetry)...)
 }
 
 // part finds the one device that is a part of a volume, or says what is waited
@@ -188,14 +207,35 @@ func (h *Handler) activate(t *ueventd.Task, v *volume, devs [3]*udevd.Entry) err
 	data, hash := devs[0].Devname(), devs[1].Devname()
 	d := verityfmt.Devices{Data: number(devs[0]), Hash: number(devs[1]), FEC: number(devs[2]), FECWithHash: devs[2] == devs[1]}
 	o, root, name := v.options, v.root, v.name
-	h.cookies++
-	cookie := devmapper.NewCookie(h.cookies|0x2000, 0)
-	return ueventd.Act(t, "set up the verified device "+name+" from "+data+" and "+hash, func(m machine.Machine) error {
-		return setUp(m, o, d, root, name, data, hash, cookie)
-	})
+	sig, err := h.signature(t, v, devs[1])
+	if err != nil {
+		return err
+	}
+	required := h.required()
+	if required && len(sig.der) == 0 {
+		return errUnsigned // what it would say to the table as well
+	}
+	try := func(sig signed) error {
+		h.cookies++
+		cookie := devmapper.NewCookie(h.cookies|0x2000, 0)
+		how := ""
+		if len(sig.der) > 0 {
+			how = ", with the signature of its root hash (" + sig.where + ")"
+		}
+		return ueventd.Act(t, "set up the verified device "+name+" from "+data+" and "+hash+how, func(m machine.Machine) error {
+			return setUp(m, o, d, root, name, data, hash, sig.der, cookie)
+		})
+	}
+	err = explain(try(sig), sig)
+	if err != nil && len(sig.der) > 0 && !sig.asked && !required && (errors.Is(err, errSigner) || errors.Is(err, errNoSigs)) {
+		// The root hash is given: whether somebody has signed it was not asked.
+		t.Record("decision", subject(v)+" is set up without the signature on "+sig.where+": "+err.Error())
+		err = explain(try(signed{}), signed{})
+	}
+	return err
 }
 
-func setUp(m machine.Machine, o verityfmt.Options, d verityfmt.Devices, root []byte, name, data, hash string, cookie devmapper.Cookie) error {
+func setUp(m machine.Machine, o verityfmt.Options, d verityfmt.Devices, root []byte, name, data, hash string, signature []byte, cookie devmapper.Cookie) error {
 	b, err := m.OpenBlock(data)
 	if err != nil {
 		return err
@@ -227,6 +267,9 @@ func setUp(m machine.Machine, o verityfmt.Options, d verityfmt.Devices, root []b
 	if err := p.CheckRoot(tree, root); err != nil {
 		return fmt.Errorf("%s: %w", hash, err)
 	}
+	if len(signature) > 0 {
+		d.Signature = "firstlight:verity-" + name
+	}
 	table, err := p.Table(d, root)
 	if err != nil {
 		return err
@@ -235,8 +278,18 @@ func setUp(m machine.Machine, o verityfmt.Options, d verityfmt.Devices, root []b
 	if err != nil {
 		return err
 	}
-	_, err = devmapper.Activate(mapper, name, p.DMUUID(name), table, true, cookie)
-	return err
+	load := func() error {
+		_, err := devmapper.Activate(mapper, name, p.DMUUID(name), table, true, cookie)
+		return err
+	}
+	if len(signature) > 0 {
+		s, ok := m.(machine.Signatures)
+		if !ok {
+			return machine.ErrNoKeyring
+		}
+		return s.WithSignature(d.Signature, signature, load)
+	}
+	return load()
 }
 
 // mapped returns the mapping of that name, or nil.

@@ -95,7 +95,9 @@ func TestWhatDoesNotFitIsRefused(t *testing.T) {
 		"damaged tree":      {root, "", "the root hash is not that of the hash device", damaged},
 		"short":             {root[:40], "", "it has 20 bytes, and sha256 gives 32", tree},
 		"no superblock":     {root, "", "no dm-verity superblock", make([]byte, 1<<20)},
-		"signature":         {root, " systemd.verity_root_options=root-hash-signature=/sig", "signatures of the root hash are not supported yet", tree},
+		"signature":         {root, " systemd.verity_root_options=root-hash-signature=/sig", "/sig: read /sig: file does not exist", tree},
+		"signature in PEM":  {root, " systemd.verity_root_options=root-hash-signature=base64:LS0tLS1CRUdJTg==", "it is text (PEM)", tree},
+		"unsigned":          {root, " dm_verity.require_signatures=1", "this one has no signature", tree},
 		"too little data":   {root, " systemd.verity_root_options=superblock=no,data-blocks=1000", "1000 blocks of data do not fit", tree},
 		"bad option":        {root, " systemd.verity_root_options=hash-offset=x", "not a number", tree},
 	} {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"firstlight/test/signing"
 )
 
 // untar unpacks an archive that lies on a device. only and without are
@@ -173,6 +175,28 @@ func halves(disk, data, hash, file string) error {
 		}
 	}
 	return nil
+}
+
+// sign writes the signature of a root hash to a partition of the type verity-sig,
+// as the Discoverable Partitions Specification has it.
+func sign(device, file string) error {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	text, err := signing.Partition(strings.TrimSpace(string(b)))
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(device, os.O_WRONLY|os.O_SYNC, 0)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(text); err != nil {
+		f.Close()
+		return err
+	}
+	return f.Close()
 }
 
 // gone waits until the kernel has taken something out of sysfs, which it does

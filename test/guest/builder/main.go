@@ -221,6 +221,8 @@ func builtin(name string, args []string, stdin []byte) error {
 		return overwrite(arg(0), arg(1))
 	case "halves":
 		return halves(arg(0), arg(1), arg(2), arg(3))
+	case "sign":
+		return sign(arg(0), arg(1))
 	}
 	return fmt.Errorf("no such command: %w", syscall.ENOSYS)
 }

@@ -35,6 +35,7 @@ type Layout struct {
 //	@poke DEVICE OFFSET HEX     a negative offset counts from the end
 //	@write FILE                 what Stdin holds
 //	@copy FROM TO               FROM's data is written over TO's start
+//	@sign PARTITION FILE        the partition gets the signature of FILE's root hash
 //	@halves DISK N M FILE       partitions N and M get the halves of FILE's root hash as UUIDs
 type Command struct {
 	Argv  []string
