@@ -46,15 +46,6 @@ var BitLocker = Layout{Name: "bitlocker", Disks: []Disk{{"b0", 100}, {"b1", 128}
 	Copied{On: "b2", Package: "cryptsetup", Archive: bitlockerImages, File: "bitlk-images/bitlk-aes-xts-128-startup-key.img"},
 }}
 
-// BesideBitLocker is a root whose fstab wants what is in the BitLocker volume of
-// that name before the real system starts.
-func BesideBitLocker(volume string) Layout {
-	return Layout{Name: "beside-" + volume, Disks: blank(64, "d0"), Steps: []Step{
-		FS{On: "d0", Type: "ext4", Label: "beside", Content: Content{Tree: "tiny", Files: []File{{Path: "windows/here", Data: "x"},
-			{Path: "etc/fstab", Data: "/dev/mapper/" + volume + " /windows ntfs ro,x-initrd.mount 0 0\n"}}}},
-	}}
-}
-
 // BitLockerStartupKey is the startup key of the third of them.
 func BitLockerStartupKey() (string, error) {
 	file, err := debian.SourceFile(context.Background(), "bookworm", "cryptsetup", bitlockerImages, "bitlk-images/4381F759-C4F8-4DE0-BB61-FC33A831BDA5.BEK")

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"strings"
+	"time"
 
 	"firstlight/test/disks"
 	"firstlight/test/signing"
@@ -76,3 +77,21 @@ func otherSignature() string {
 // bitlockerKey stands for the startup key of disks.BitLocker in a file of an
 // image: it is not known before the disks are.
 const bitlockerKey = "{startup key}"
+
+// bitlocker are volumes that Windows has made, opened before the root is there.
+func bitlocker() []Scenario {
+	bl := disks.BitLocker
+	const off = ",initramfs\n"
+	open := func(name, answer, table string, mapped ...string) Scenario {
+		return Scenario{Name: name, Full: true, For: small("ext4", "bitlk"), Layouts: on(disks.SwapDisk, bl, disks.Plain), Secret: true, Detached: []string{"d0"}, Unchanged: true,
+			Append:  "ro root=LABEL=fl-root rd.timeout=180",
+			Include: []Include{{"/etc/keys/startup.bek", bitlockerKey}, {"/etc/crypttab", table}},
+			Boots: []Boot{{Do: []Action{{When: promptText, Type: answer + "\r"}, {When: waitingText, After: 45 * time.Second, Attach: "d0"}},
+				Want: Want{Root: "/dev/vde2 ext4", Prompts: 1, Timers: true, Mapped: mapped}}}}
+	}
+	return []Scenario{
+		open("bitlocker", disks.BitLockerPassphrase, "bl-pass /dev/vdb none bitlk"+off+"bl-startup /dev/vdd /etc/keys/startup.bek bitlk"+off,
+			"bl-pass CRYPT-BITLK-.*", "bl-startup CRYPT-BITLK-.*"),
+		open("bitlocker-recovery", disks.BitLockerRecovery, "bl-recovery /dev/vdc none bitlk"+off, "bl-recovery CRYPT-BITLK-.*"),
+	}
+}
