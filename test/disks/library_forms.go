@@ -131,6 +131,33 @@ var (
 	}}
 )
 
+// BtrfsSprout is a seed of btrfs and what grew from it: the seed's UUID is on
+// its own disk alone, the root's on the other.
+var BtrfsSprout = Layout{Name: "btrfs-sprout", Disks: blank(256, "d0", "d1"), Steps: []Step{
+	FS{On: "d0", Type: "btrfs", Label: "seed", Content: tiny},
+	Tool{Argv: []string{"btrfstune", "-S", "1", "{d0}"}},
+	sprout{Seed: "d0", On: "d1"},
+}}
+
+// sprout adds a device to a mounted seed, which makes another filesystem of both.
+type sprout struct{ Seed, On string }
+
+func (s sprout) plan(p *planner) error {
+	seed, err := p.node(s.Seed)
+	if err != nil {
+		return err
+	}
+	on, err := p.node(s.On)
+	if err != nil {
+		return err
+	}
+	const dir = "/mnt/sprout"
+	p.do("@mount", seed, dir, "btrfs", "ro") // as every seed is
+	p.do("btrfs", "device", "add", "-f", on, dir)
+	p.do("@umount", dir)
+	return nil
+}
+
 // ForceFsck is a root that asks to be checked.
 var ForceFsck = Layout{Name: "force-fsck", Disks: one(96), Steps: []Step{
 	FS{On: "d0", Type: "ext4", Label: "force", Content: Content{Tree: "tiny", Files: []File{{Path: "forcefsck", Data: "\n"}}}},

@@ -141,7 +141,7 @@ func (j job) made() Made {
 // programs are the tools of the guest; libraries what some of them open
 // without saying so (pthread_cancel needs libgcc_s).
 var (
-	programs = []string{"mke2fs", "e2fsck", "debugfs", "tune2fs", "resize2fs", "mkfs.xfs", "mkfs.btrfs", "btrfs", "mkfs.vfat",
+	programs = []string{"mke2fs", "e2fsck", "debugfs", "tune2fs", "resize2fs", "mkfs.xfs", "mkfs.btrfs", "btrfs", "btrfstune", "mkfs.vfat",
 		"mkfs.erofs", "mksquashfs", "mkswap", "sfdisk", "sgdisk", "wipefs", "mdadm", "mdmon", "lvm", "cryptsetup", "veritysetup", "integritysetup", "dmsetup", "tcplay", "make-bcache",
 		"genisoimage", "implantisomd5"}
 	libraries = []string{"libgcc_s.so.1"}

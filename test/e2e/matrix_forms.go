@@ -64,6 +64,10 @@ func forms() []Scenario {
 		{Name: "fstab-sys", For: &Target{FS: "ext4", Needs: []string{"fstab-sys"}}, Layouts: on(disks.Plain, disks.Extra), Append: "ro " + root,
 			Include: []Include{{"/etc/fstab.sys", "LABEL=extra /mnt ext4 ro,noatime 0 2\n/mnt/in /home none bind 0 0\n"}, {"/etc/fstab", "tmpfs /sysroot/var tmpfs size=1m 0 0\nLABEL=none /sysroot/opt ext4 nofail 0 0\n"}},
 			Boots:   once(Want{Root: "/dev/vda2 ext4", Mounts: []string{"/mnt /dev/vdb ext4 ro,noatime,.*", "/home /dev/vdb ext4 .*", "/var tmpfs tmpfs .*size=1024k.*"}})},
+		// What grew from a seed is the root, and the seed is a part of it.
+		{Name: "btrfs-sprout", For: small("btrfs"), Layouts: on(disks.BtrfsSprout), Append: "rw root=/dev/vdb", Boots: once(Want{Root: "/dev/vd[ab] btrfs", RootOptions: []string{"rw"}})},
+		{Name: "btrfs-seed", Full: true, For: small("btrfs"), Layouts: on(disks.BtrfsSprout), Append: "ro root=/dev/vda", Boots: once(Want{Root: "/dev/vda btrfs", RootOptions: []string{"ro"}})},
+		{Name: "btrfs-sprout-label", Full: true, For: small("btrfs"), Layouts: on(disks.BtrfsSprout), Append: "rw root=LABEL=seed", Boots: once(Want{Root: "/dev/vd[ab] btrfs", RootOptions: []string{"rw"}})},
 		{Name: "fsck-forced-by-file", For: small("ext4"), Features: []string{"fsck", "fsck-files"}, Layouts: on(disks.ForceFsck), Append: "ro root=LABEL=force", Writes: anything, // the check notes that it was made
 			Boots: once(Want{Root: "/dev/vda ext4", Console: []Seen{see("checked, since it has the file /forcefsck")}})},
 		{Name: "root-id", For: small("ext4"), Layouts: on(disks.Plain), Bus: vm.VirtioSCSI, Append: "ro root=ID=scsi-0QEMU_QEMU_HARDDISK_d0-part2", Unchanged: true, Boots: once(Want{Root: "/dev/sda2 ext4"})},

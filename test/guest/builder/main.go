@@ -200,7 +200,11 @@ func builtin(name string, args []string, stdin []byte) error {
 		if err := os.MkdirAll(arg(1), 0o755); err != nil {
 			return err
 		}
-		return unix.Mount(arg(0), arg(1), arg(2), 0, arg(3))
+		flags, options := uintptr(0), arg(3)
+		if options == "ro" {
+			flags, options = unix.MS_RDONLY, ""
+		}
+		return unix.Mount(arg(0), arg(1), arg(2), flags, options)
 	case "umount":
 		return unix.Unmount(arg(0), 0)
 	case "mkdir":
