@@ -1,8 +1,6 @@
 package udevd
 
 import (
-	"encoding/binary"
-	"io"
 	"path"
 	"strconv"
 	"strings"
@@ -24,37 +22,10 @@ const (
 	BtrfsDevices = ".BTRFS_DEVICES" // how many devices the filesystem has
 	BtrfsNumber  = ".BTRFS_DEVID"   // which of them this one is
 	BtrfsSeed    = ".BTRFS_SEED"    // "1": other filesystems may need this one
+	// BtrfsSeeds are the UUIDs of the filesystems that this one grew from, with
+	// spaces between; their devices are among its own.
+	BtrfsSeeds = ".BTRFS_SEEDS"
 )
-
-// btrfsShape is what a superblock says of its filesystem.
-type btrfsShape struct {
-	devices uint64
-	number  uint64
-	seed    bool
-}
-
-// readBtrfs reads the superblock at 64 KiB (include/uapi/linux/btrfs_tree.h):
-// the flags are at 0x38, bit 32 of which marks a seed, the number of devices
-// is at 0x88, and that of this device at 0xc9, each 64 bits, little-endian.
-func readBtrfs(r io.ReaderAt) btrfsShape {
-	var b [0xd1]byte
-	if _, err := r.ReadAt(b[:], 64<<10); err != nil {
-		return btrfsShape{}
-	}
-	le := binary.LittleEndian
-	return btrfsShape{le.Uint64(b[0x88:]), le.Uint64(b[0xc9:]), le.Uint64(b[0x38:])>>32&1 == 1}
-}
-
-func (s btrfsShape) set(dev *device.Device) {
-	if s.devices == 0 || s.devices > 1<<20 {
-		return
-	}
-	dev.SetProperty(BtrfsDevices, strconv.FormatUint(s.devices, 10))
-	dev.SetProperty(BtrfsNumber, strconv.FormatUint(s.number, 10))
-	if s.seed {
-		dev.SetProperty(BtrfsSeed, "1")
-	}
-}
 
 // mdMap is where the names of running arrays are kept (mdadm(8), FILES).
 const mdMap = "/run/mdadm/map"

@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"time"
+
 	"firstlight/test/disks"
 	"firstlight/test/vm"
 )
@@ -67,7 +69,11 @@ func forms() []Scenario {
 		// What grew from a seed is the root, and the seed is a part of it.
 		{Name: "btrfs-sprout", For: small("btrfs"), Layouts: on(disks.BtrfsSprout), Append: "rw root=/dev/vdb", Boots: once(Want{Root: "/dev/vd[ab] btrfs", RootOptions: []string{"rw"}})},
 		{Name: "btrfs-seed", Full: true, For: small("btrfs"), Layouts: on(disks.BtrfsSprout), Append: "ro root=/dev/vda", Boots: once(Want{Root: "/dev/vda btrfs", RootOptions: []string{"ro"}})},
-		{Name: "btrfs-sprout-label", Full: true, For: small("btrfs"), Layouts: on(disks.BtrfsSprout), Append: "rw root=LABEL=seed", Boots: once(Want{Root: "/dev/vd[ab] btrfs", RootOptions: []string{"rw"}})},
+		// Its label is the seed's: which of the two is meant nobody can tell.
+		{Name: "btrfs-sprout-label", Full: true, For: small("btrfs"), Layouts: on(disks.BtrfsSprout), Append: "rw root=LABEL=seed rd.timeout=20 rd.emergency=poweroff", Unchanged: true,
+			Boots: once(Want{NoBoot: true, Ends: poweredOff, Console: []Seen{see("2 devices have this name")}})},
+		{Name: "btrfs-sprout-late-seed", Full: true, For: small("btrfs"), Layouts: on(disks.BtrfsSprout), Detached: []string{"d0"}, Append: "rw root=/dev/vda",
+			Boots: []Boot{{Do: []Action{{When: waitingText, After: 2 * time.Second, Attach: "d0"}}, Want: Want{Root: "/dev/vd[ab] btrfs", Timers: true}}}},
 		{Name: "fsck-forced-by-file", For: small("ext4"), Features: []string{"fsck", "fsck-files"}, Layouts: on(disks.ForceFsck), Append: "ro root=LABEL=force", Writes: anything, // the check notes that it was made
 			Boots: once(Want{Root: "/dev/vda ext4", Console: []Seen{see("checked, since it has the file /forcefsck")}})},
 		{Name: "root-id", For: small("ext4"), Layouts: on(disks.Plain), Bus: vm.VirtioSCSI, Append: "ro root=ID=scsi-0QEMU_QEMU_HARDDISK_d0-part2", Unchanged: true, Boots: once(Want{Root: "/dev/sda2 ext4"})},

@@ -33,6 +33,7 @@ type filesystem struct {
 	members  map[string]*udevd.Entry // by node; those that the kernel was told of
 	untold   map[string]*udevd.Entry // those that it did not take
 	total    int                     // devices that it has, 0 if not known
+	seeds    int                     // devices of seeds that it grew from and that are there
 	ready    bool                    // the kernel knows all
 	overdue  bool                    // the missing have been waited for
 	refused  string                  // why it is not mounted at all
@@ -111,6 +112,7 @@ func (h *Handler) collect(t *ueventd.Task, f *filesystem) (out ueventd.Outcome, 
 	w.Identified(t)
 	there := h.there(f)
 	if len(there) == 0 {
+		h.grown(f) // it may have been a seed
 		w.Sched.CancelDeadline(f.key)
 		w.DropFact(f.key)
 		delete(h.filesystems, f.key)
@@ -150,10 +152,10 @@ func (h *Handler) collect(t *ueventd.Task, f *filesystem) (out ueventd.Outcome, 
 }
 
 // grown looks again at the filesystems that wait: what they lack may be the
-// seed that the kernel was just told of.
+// seed that the kernel was just told of, or the one that went what they need.
 func (h *Handler) grown(seed *filesystem) {
 	for _, key := range order.Keys(h.filesystems) {
-		if f := h.filesystems[key]; f != seed && !f.ready && f.refused == "" {
+		if f := h.filesystems[key]; f != seed && f.refused == "" && (!f.ready || f.seeds > 0) {
 			h.w.Sched.Push(ueventd.Event{Queue: key, Kind: filter.Add})
 		}
 	}
@@ -239,9 +241,11 @@ func (h *Handler) tell(t *ueventd.Task, f *filesystem, there []*udevd.Entry) err
 	if len(news) > 0 || len(f.members) < len(known) {
 		f.overdue = false // who has come may not be the last, and who has gone may come back
 	}
-	if len(news) == 0 && f.ready && len(f.members) == len(known) {
+	seeds := h.seeds(f, there)
+	if len(news) == 0 && f.ready && len(f.members) == len(known) && seeds == f.seeds {
 		return nil
 	}
+	f.seeds = seeds
 	first := there[0].Devname()
 	ready, err := ueventd.Do(t, "tell btrfs of "+strings.Join(news, " "), func(m machine.Machine) (bool, error) {
 		for _, name := range news {
@@ -263,8 +267,27 @@ func (h *Handler) tell(t *ueventd.Task, f *filesystem, there []*udevd.Entry) err
 	f.untold = nil
 
 	// A member that was pulled out is still in the kernel's list.
-	f.ready = f.total > 0 && len(f.members) >= f.total || ready && len(f.members) >= len(known)
+	f.ready = f.total > 0 && len(f.members)+seeds >= f.total || ready && len(f.members) >= len(known)
 	return nil
+}
+
+// seeds is how many devices there are of the seeds that a filesystem grew from.
+// They count among its devices, and the kernel, which finds them when it mounts
+// the filesystem, does not count them when it is asked whether all are there.
+func (h *Handler) seeds(f *filesystem, there []*udevd.Entry) int {
+	n := 0
+	for id := range strings.FieldsSeq(there[0].Property(udevd.BtrfsSeeds)) {
+		seed := h.filesystems[filter.Btrfs+" "+id]
+		if seed == nil || seed.refused != "" {
+			continue
+		}
+		for _, e := range seed.members {
+			if e.Property(udevd.BtrfsSeed) != "" {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // await sets the time at which the filesystem may be mounted without what is
@@ -291,7 +314,7 @@ func (f *filesystem) describe() string {
 	if f.total == 0 {
 		return "not all of its devices are there, only " + strings.Join(names, ", ")
 	}
-	return fmt.Sprintf("%d of %d devices (%s)", len(names), f.total, strings.Join(names, ", "))
+	return fmt.Sprintf("%d of %d devices (%s)", len(names)+f.seeds, f.total, strings.Join(names, ", "))
 }
 
 // subject is how a person knows the filesystem.

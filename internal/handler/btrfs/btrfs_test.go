@@ -261,28 +261,81 @@ func TestSeedIsTold(t *testing.T) {
 	}
 }
 
-// The sprout says that it has two devices, one of which is the seed: the
-// kernel knows, and is asked again once it was told of the seed.
-func TestSproutIsReadyWhenItsSeedIsThere(t *testing.T) {
-	b, h := boot(t, "")
-	sprout := mkfs(t, "", "vda", "vdb")[0]
-	b.Add(sprout)
-	if topic, _ := gate(b, h, "vda"); topic == "" {
-		t.Fatal("not held back without the seed")
+// grow makes the second device of a pair that of another filesystem in what the
+// first knows of it, as if that were the seed.
+func grow(t *testing.T, pair []handlertest.Disk) {
+	t.Helper()
+	var super [2][0x200]byte
+	for i, d := range pair {
+		if _, err := d.Content.ReadAt(super[i][:], 64<<10); err != nil {
+			t.Fatal(err)
+		}
 	}
-	content := make([]byte, 1<<20)
-	if _, err := sprout.Content.ReadAt(content, 0); err != nil {
+	all := make([]byte, size)
+	if _, err := pair[0].Content.ReadAt(all, 0); err != nil {
 		t.Fatal(err)
 	}
-	super := content[64<<10:]
-	binary.LittleEndian.PutUint64(super[0x38:], 1|1<<32)
-	binary.LittleEndian.PutUint64(super[0x88:], 1)
-	super[0x20] ^= 0xff // another filesystem
-	sign(content)
-	b.Machine.Ready = true
-	b.Add(handlertest.Disk{Name: "vdc", Content: bytes.NewReader(content), Size: 1 << 20})
-	if topic, options := gate(b, h, "vda"); topic != "" || options != "" {
-		t.Errorf("held back by %q, options %q", topic, options)
+	fsid := super[1][0x20:0x30]
+	item := slices.Concat(super[1][0x10b:0x11b], fsid) // the end of a device's item
+	at := bytes.Index(all, item)
+	for n := 0; at >= 0; n++ {
+		other := slices.Clone(fsid)
+		other[0] ^= 0xff
+		if _, err := pair[0].Content.(*os.File).WriteAt(other, int64(at+16)); err != nil {
+			t.Fatal(err)
+		}
+		next := bytes.Index(all[at+1:], item)
+		if next < 0 {
+			return
+		}
+		at += 1 + next
+	}
+	t.Fatal("the chunk tree does not have the second device")
+}
+
+// The sprout says that it has two devices, one of which is the seed, which the
+// kernel does not count.
+func TestSproutIsReadyWhenItsSeedIsThere(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		seed  func(super []byte)
+		ready bool
+	}{
+		{"its seed", func([]byte) {}, true},
+		{"no seed", func(super []byte) { binary.LittleEndian.PutUint64(super[0x38:], 1) }, false},
+		{"another's seed", func(super []byte) { super[0x21] ^= 0xff }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b, h := boot(t, "")
+			pair := mkfs(t, "", "vda", "vdb")
+			grow(t, pair)
+			b.Add(pair[0])
+			if topic, _ := gate(b, h, "vda"); topic == "" {
+				t.Fatal("not held back without the seed")
+			}
+			content := make([]byte, 1<<20)
+			if _, err := pair[1].Content.ReadAt(content, 0); err != nil {
+				t.Fatal(err)
+			}
+			super := content[64<<10:]
+			binary.LittleEndian.PutUint64(super[0x38:], 1|1<<32)
+			binary.LittleEndian.PutUint64(super[0x88:], 1)
+			super[0x20] ^= 0xff // the filesystem that grow has named
+			c.seed(super)
+			sign(content)
+			seed := handlertest.Disk{Name: "vdc", Content: bytes.NewReader(content), Size: 1 << 20}
+			b.Add(seed)
+			if topic, options := gate(b, h, "vda"); (topic == "") != c.ready || options != "" {
+				t.Errorf("held back by %q, options %q", topic, options)
+			}
+			if !c.ready {
+				return
+			}
+			b.Remove("vdc")
+			if topic, _ := gate(b, h, "vda"); topic == "" {
+				t.Error("not held back when the seed has gone")
+			}
+		})
 	}
 }
 
