@@ -23,10 +23,15 @@ var ErrUnavailable = errors.New("the kernel has no keyring for it")
 // It is in the keyring of the calling thread, where nobody else sees it, as
 // cryptsetup has it. f runs on that thread and must itself make the system
 // call that needs the key, not through another goroutine.
-func With(description string, key []byte, f func() error) (err error) {
+func With(description string, key []byte, f func() error) error {
+	return with("logon", description, key, f)
+}
+
+// with is With for a key of a type.
+func with(kind, description string, key []byte, f func() error) (err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	id, err := unix.AddKey("logon", description, key, unix.KEY_SPEC_THREAD_KEYRING)
+	id, err := unix.AddKey(kind, description, key, unix.KEY_SPEC_THREAD_KEYRING)
 	if err != nil {
 		switch err {
 		case unix.ENOSYS, unix.ENODEV, unix.EOPNOTSUPP:
