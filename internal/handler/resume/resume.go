@@ -250,6 +250,9 @@ func (h *Handler) try(t *ueventd.Task, e *udevd.Entry) {
 	if err != nil && !errors.Is(err, machine.ErrNoImage) {
 		why += ": " + err.Error()
 		w.Say(handler.Loud, "could not resume from "+e.Devname()+": "+err.Error()+"; starting afresh")
+	} else if typ == "swsuspend" {
+		// The kernel does not say so to whoever asked.
+		w.Say(handler.Loud, "could not resume from "+e.Devname()+": the kernel has refused the image (dmesg has why); starting afresh")
 	}
 	t.Record("decision", why)
 	h.settle(why)
