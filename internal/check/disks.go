@@ -6,11 +6,13 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/btrfsfmt"
 	"firstlight/internal/machine"
 	"firstlight/internal/snapshot"
 )
@@ -246,11 +248,12 @@ func (w *world) BtrfsReady(node string) (bool, error) {
 	if d == nil {
 		return false, fmt.Errorf("btrfs: %s: %w", node, fs.ErrNotExist)
 	}
-	return w.btrfsComplete(d)
+	return w.btrfsComplete(d, nil)
 }
 
-// btrfsComplete says whether the kernel was told of every member.
-func (w *world) btrfsComplete(d *disk) (bool, error) {
+// btrfsComplete says whether the kernel was told of every member; those of seeds,
+// filesystems with these UUIDs, count too.
+func (w *world) btrfsComplete(d *disk, seeds []string) (bool, error) {
 	id, want, err := btrfsMembers(d)
 	if err != nil {
 		return false, err
@@ -258,7 +261,7 @@ func (w *world) btrfsComplete(d *disk) (bool, error) {
 	have := uint64(0)
 	for node := range w.scanned {
 		if m := w.disks[node]; m != nil {
-			if other, _, err := btrfsMembers(m); err == nil && other == id {
+			if other, _, err := btrfsMembers(m); err == nil && (other == id || slices.Contains(seeds, btrfsfmt.UUIDText([]byte(other)))) {
 				have++
 			}
 		}

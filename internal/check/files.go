@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/blkid"
+	"firstlight/internal/btrfsfmt"
 	"firstlight/internal/fstab"
 	"firstlight/internal/image/cpio"
 	"firstlight/internal/machine"
@@ -91,7 +92,7 @@ func (w *world) Mount(m machine.Mount) error {
 		}
 	}
 	if m.FSType == "btrfs" {
-		if all, err := w.btrfsComplete(d); err != nil || !all && !hasOption(m.Data, "degraded") {
+		if all, err := w.btrfsComplete(d, btrfsfmt.Read(d).Seeds); err != nil || !all && !hasOption(m.Data, "degraded") {
 			if only, ok := w.alone(d); err != nil || !ok || !only {
 				return fail(unix.EINVAL)
 			}

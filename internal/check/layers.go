@@ -84,8 +84,11 @@ func (w *world) overlaid(m machine.Mount) *mounted {
 				}
 			}
 		}
-		if together := w.together(dirs); together != nil {
+		switch together := w.together(dirs); {
+		case together != nil:
 			over.from, over.why, over.sub, over.memory = together, "", "", false
+		case strings.Contains(dirs, ":"):
+			over.from, over.why = nil, "what the layers of the root make together is not in the snapshot"
 		}
 	}
 	return over

@@ -12,6 +12,7 @@ import (
 
 	"firstlight/internal/bcachefmt"
 	"firstlight/internal/blkid"
+	"firstlight/internal/btrfsfmt"
 	"firstlight/internal/integrityfmt"
 	"firstlight/internal/luksfmt"
 	"firstlight/internal/lvmmeta"
@@ -182,6 +183,7 @@ func (b *Block) answers(r io.ReaderAt) string {
 			tree(0)
 		case "btrfs":
 			exact(64<<10, 4096) // the superblock
+			say(btrfsfmt.Read(r), nil)
 		case "ext2", "ext3", "ext4":
 			exact(1024, 1024) // with the state after the last use
 		}

@@ -8,6 +8,7 @@ import (
 
 	"firstlight/internal/blkid"
 	"firstlight/internal/bootcmd"
+	"firstlight/internal/btrfsfmt"
 	"firstlight/internal/device"
 	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
@@ -175,7 +176,7 @@ const Damaged = "FIRSTLIGHT_DAMAGED"
 type probed struct {
 	content *blkid.Result
 	entry   []blkid.Pair
-	btrfs   btrfsShape
+	btrfs   btrfsfmt.Shape
 }
 
 // blkid reads what is on a device, and for a partition what the table of its
@@ -202,7 +203,7 @@ func (e *env) blkid(dev *device.Device) error {
 		dev.SetProperty(p.Key, p.Value)
 	}
 	dev.SetProperty(Damaged, res.content.Damaged)
-	res.btrfs.set(dev)
+	setBtrfs(res.btrfs, dev)
 	if len(res.content.Pairs()) == 0 && len(res.entry) == 0 {
 		return errNothing
 	}
@@ -236,7 +237,7 @@ func probe(m machine.Machine, name string, kind blkid.Kind, disk, diskNumber str
 	}
 	out := probed{content: res}
 	if res.Type() == "btrfs" {
-		out.btrfs = readBtrfs(b)
+		out.btrfs = btrfsfmt.Read(b)
 	}
 	if disk == "" {
 		return out, nil

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"firstlight/internal/btrfsfmt"
 	"firstlight/internal/device"
 	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
@@ -26,6 +27,21 @@ const (
 	// spaces between; their devices are among its own.
 	BtrfsSeeds = ".BTRFS_SEEDS"
 )
+
+// setBtrfs gives a device what its superblock says.
+func setBtrfs(s btrfsfmt.Shape, dev *device.Device) {
+	if s.Devices == 0 || s.Devices > 1<<20 {
+		return
+	}
+	dev.SetProperty(BtrfsDevices, strconv.FormatUint(s.Devices, 10))
+	dev.SetProperty(BtrfsNumber, strconv.FormatUint(s.Number, 10))
+	if s.Seed {
+		dev.SetProperty(BtrfsSeed, "1")
+	}
+	if len(s.Seeds) > 0 {
+		dev.SetProperty(BtrfsSeeds, strings.Join(s.Seeds, " "))
+	}
+}
 
 // mdMap is where the names of running arrays are kept (mdadm(8), FILES).
 const mdMap = "/run/mdadm/map"

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"firstlight/internal/blkid"
+	"firstlight/internal/btrfsfmt"
 	"firstlight/internal/device"
 )
 
@@ -47,14 +48,14 @@ func TestShapeOfABtrfs(t *testing.T) {
 		devices, seed string
 	}{{b, "3", ""}, {b[:64<<10+0x88], "", ""}, {make([]byte, 128<<10), "", ""}} {
 		dev := device.New(nil, "/devices/virtual/block/vda", map[string]string{})
-		readBtrfs(bytes.NewReader(c.content)).set(dev)
+		setBtrfs(btrfsfmt.Read(bytes.NewReader(c.content)), dev)
 		if got := dev.Property(BtrfsDevices); got != c.devices || dev.Property(BtrfsSeed) != c.seed {
 			t.Errorf("%d bytes: devices %q, seed %q", len(c.content), got, dev.Property(BtrfsSeed))
 		}
 	}
 	b[64<<10+0x38+4] = 1
 	dev := device.New(nil, "/devices/virtual/block/vda", map[string]string{})
-	readBtrfs(bytes.NewReader(b)).set(dev)
+	setBtrfs(btrfsfmt.Read(bytes.NewReader(b)), dev)
 	if dev.Property(BtrfsSeed) != "1" || dev.Property(BtrfsNumber) != "2" {
 		t.Errorf("seed %q, number %q", dev.Property(BtrfsSeed), dev.Property(BtrfsNumber))
 	}

@@ -18,6 +18,8 @@ var notCompared = map[string]string{
 	"live-in-image":         "its root is put into the image by the harness of the boots alone; live-disc has the same root on a medium",
 	"live-disc-verified":    "a snapshot has not what all of a medium's bytes add up to",
 	"live-disc-damaged":     "the same",
+	"bitlocker":             "what a BitLocker volume is opened by only cryptsetup knows",
+	"overlay-crypt-dracut":  "the boot overwrites the device that it is to find by its label",
 	"live-archive":          "what a program makes of an archive is known only after it ran",
 	"multipath-vanishes":    "a path goes while a passphrase is asked for",
 	"multipath-late":        "a path comes while a passphrase is asked for",
@@ -31,6 +33,8 @@ var notCompared = map[string]string{
 var untold = map[string]string{
 	"crypts":                "what keys behind ciphers open that only the kernel has is known only there",
 	"verity-signer-unknown": "whose signatures the kernel takes is known only there",
+	"live-layers":           "what several layers make together is known only there",
+	"live-casper":           "the same",
 	"fsck-broken":           "what a checker finds is known only after it ran",
 }
 

@@ -1,4 +1,4 @@
-package udevd
+package btrfsfmt
 
 import (
 	"bytes"
@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// grownBtrfs are the first bytes of a filesystem on two devices, the first of
+// grown are the first bytes of a filesystem on two devices, the first of
 // which is of another filesystem, as the chunk tree says.
-func grownBtrfs() []byte {
+func grown() []byte {
 	le := binary.LittleEndian
 	b := make([]byte, 0x40000)
-	super := b[btrfsAt:]
+	super := b[superAt:]
 	copy(super[0x20:], "own filesystem..")
 	le.PutUint64(super[0x58:], 0x5004000)
 	le.PutUint64(super[0x88:], 2)
@@ -41,7 +41,7 @@ func grownBtrfs() []byte {
 
 func TestSeedsOfABtrfs(t *testing.T) {
 	le := binary.LittleEndian
-	seed := []string{uuidText([]byte("the seed is this"))}
+	seed := []string{UUIDText([]byte("the seed is this"))}
 	for _, c := range []struct {
 		name   string
 		change func(b []byte)
@@ -60,28 +60,28 @@ func TestSeedsOfABtrfs(t *testing.T) {
 			le.PutUint64(b[0x24000+nodeHead+17:], 0x5004000)
 		}, nil},
 		{"the leaf of another address", func(b []byte) { le.PutUint64(b[0x24030:], 0) }, nil},
-		{"chunks in stripes", func(b []byte) { le.PutUint64(b[btrfsAt+0x32b+17+24:], 1<<3) }, nil},
-		{"chunks of the other device", func(b []byte) { le.PutUint64(b[btrfsAt+0x32b+17+48:], 1) }, nil},
-		{"a node too large", func(b []byte) { le.PutUint32(b[btrfsAt+0x94:], 1<<20) }, nil},
+		{"chunks in stripes", func(b []byte) { le.PutUint64(b[superAt+0x32b+17+24:], 1<<3) }, nil},
+		{"chunks of the other device", func(b []byte) { le.PutUint64(b[superAt+0x32b+17+48:], 1) }, nil},
+		{"a node too large", func(b []byte) { le.PutUint32(b[superAt+0x94:], 1<<20) }, nil},
 		{"data outside of the leaf", func(b []byte) { le.PutUint32(b[0x24000+nodeHead+17:], 4000) }, nil},
-		{"one device", func(b []byte) { le.PutUint64(b[btrfsAt+0x88:], 1) }, nil},
+		{"one device", func(b []byte) { le.PutUint64(b[superAt+0x88:], 1) }, nil},
 	} {
-		b := grownBtrfs()
+		b := grown()
 		c.change(b)
-		if got := readBtrfs(bytes.NewReader(b)).seeds; !slices.Equal(got, c.want) {
+		if got := Read(bytes.NewReader(b)).Seeds; !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q", c.name, got)
 		}
 	}
 }
 
-func FuzzReadBtrfs(f *testing.F) {
-	f.Add(grownBtrfs()[btrfsAt:][:0x1000], grownBtrfs()[0x24000:][:0x1000])
+func FuzzRead(f *testing.F) {
+	f.Add(grown()[superAt:][:0x1000], grown()[0x24000:][:0x1000])
 	f.Fuzz(func(t *testing.T, super, leaf []byte) {
-		b := grownBtrfs()
-		copy(b[btrfsAt:][:0x1000], super)
+		b := grown()
+		copy(b[superAt:][:0x1000], super)
 		copy(b[0x24000:], leaf)
-		if s := readBtrfs(bytes.NewReader(b)); len(s.seeds) > nodeMax/25 {
-			t.Errorf("%d seeds", len(s.seeds))
+		if s := Read(bytes.NewReader(b)); len(s.Seeds) > nodeMax/25 {
+			t.Errorf("%d seeds", len(s.Seeds))
 		}
 	})
 }
