@@ -183,12 +183,27 @@ func (b *Block) answers(r io.ReaderAt) string {
 			tree(0)
 		case "btrfs":
 			exact(64<<10, 4096) // the superblock
-			say(btrfsfmt.Read(r), nil)
+			nodes := &reads{r: r}
+			btrfsfmt.Read(nodes)
+			for _, n := range nodes.list { // what they say, they say whole
+				exact(n.off, n.end-n.off)
+			}
 		case "ext2", "ext3", "ext4":
 			exact(1024, 1024) // with the state after the last use
 		}
 	}
 	return out.String()
+}
+
+// reads keeps what is read.
+type reads struct {
+	r    io.ReaderAt
+	list []span
+}
+
+func (x *reads) ReadAt(p []byte, off int64) (int, error) {
+	x.list = append(x.list, span{off, off + int64(len(p))})
+	return x.r.ReadAt(p, off)
 }
 
 // keyAreas are where the keyslots of a device have their material.

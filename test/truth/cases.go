@@ -35,6 +35,7 @@ var untold = map[string]string{
 	"verity-signer-unknown": "whose signatures the kernel takes is known only there",
 	"live-layers":           "what several layers make together is known only there",
 	"live-casper":           "the same",
+	"live-keep-read-only":   "the same",
 	"fsck-broken":           "what a checker finds is known only after it ran",
 }
 
