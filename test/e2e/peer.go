@@ -15,13 +15,20 @@ import (
 	"firstlight/test/vm"
 )
 
-// initramfsTools is whose image a boot may have in place of Firstlight's.
-const initramfsTools = "initramfs-tools"
+// Whose image a boot may have in place of Firstlight's.
+const (
+	initramfsTools = "initramfs-tools"
+	dracut         = "dracut"
+)
 
 // peerModules are in the image of another system whatever it finds out of the
 // machine that it is built on, which is not the one that it is for.
 var peerModules = []string{"virtio_pci", "virtio_blk", "ext4", "btrfs", "crc32c_generic", "raid1", "raid456", "raid10", "dm_mod", "dm_crypt", "dm_raid",
 	"dm_thin_pool", "dm_snapshot", "dm_mirror", "dm_verity", "dm_integrity", "bcache", "aes_generic", "aesni_intel", "xts", "sha256_generic", "algif_skcipher"}
+
+// dracutModules are its parts for the stacks that initramfs-tools do not know.
+var dracutModules = []string{"systemd", "systemd-initrd", "dracut-systemd", "systemd-udevd", "systemd-veritysetup", "systemd-integritysetup", "dm", "kernel-modules", "base", "udev-rules",
+	"rootfs-block", "fs-lib"}
 
 // peer gives a machine the image of another system.
 func peer(ctx context.Context, s Scenario, by string, k debian.Kernel, dir string, m *vm.Machine) error {
@@ -29,13 +36,14 @@ func peer(ctx context.Context, s Scenario, by string, k debian.Kernel, dir strin
 	if _, err := os.Stat(m.Initrd); err == nil {
 		return nil
 	}
-	return peerImage(ctx, k, s.Layouts[0], m.Initrd)
+	return peerImage(ctx, by, k, s.Layouts[0], m.Initrd)
 }
 
 // peerImage makes the image of another system for a layout, with the
 // configuration that is in the layout's root.
-func peerImage(ctx context.Context, k debian.Kernel, l disks.Layout, image string) error {
-	c, err := debian.Generators(ctx, k, "e2e-"+l.Name, "btrfs-progs", "thin-provisioning-tools", "bcache-tools", "systemd")
+func peerImage(ctx context.Context, by string, k debian.Kernel, l disks.Layout, image string) error {
+	packages := []string{"btrfs-progs", "thin-provisioning-tools", "bcache-tools", "systemd"}
+	c, err := debian.Generators(ctx, k, "e2e-"+l.Name, packages...)
 	if err != nil {
 		return err
 	}
@@ -63,7 +71,16 @@ func peerImage(ctx context.Context, k debian.Kernel, l disks.Layout, image strin
 			return err
 		}
 	}
-	if _, _, err := c.Run(ctx, k, "mkinitramfs", "-o", "/out/image", k.Release); err != nil {
+	argv := []string{"mkinitramfs", "-o", "/out/image", k.Release}
+	if by == dracut {
+		argv = []string{"dracut", "--force", "--kver", k.Release, "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode",
+			"-m", strings.Join(dracutModules, " "), "--drivers", strings.Join(peerModules, " ")}
+		if files["etc/integritytab"] != "" {
+			argv = append(argv, "--include", "/etc/integritytab", "/etc/integritytab")
+		}
+		argv = append(argv, "/out/image")
+	}
+	if _, _, err := c.Run(ctx, k, argv...); err != nil {
 		return err
 	}
 	_, err = host.Run(ctx, "mv", filepath.Join(c.Dir, "out/image"), image)
@@ -116,18 +133,11 @@ func differences(ours, others, theirs string, differs []string) []string {
 	return problems
 }
 
-// mdMap is a line of mdadm's map: an array's number, and its name.
-var mdMap = regexp.MustCompile(`(?m)^(md\d+) \S+ \S+ /dev/md/(\S+)$`)
-
 var blanks = regexp.MustCompile(`\s+`)
 
 // answers are the lines of what was answered, each behind the name of the
 // question.
 func answers(text string) []string {
-	// Arrays have their numbers in the order in which they are started.
-	for _, m := range mdMap.FindAllStringSubmatch(text, -1) {
-		text = regexp.MustCompile(`\b`+m[1]+`\b`).ReplaceAllString(text, "md:"+m[2])
-	}
 	var list []string
 	question := ""
 	for line := range strings.Lines(text) {

@@ -19,19 +19,19 @@ func said(lines ...string) string {
 func TestAnswersThatDiffer(t *testing.T) {
 	ours := said("# lvs", "  vg   root  a", "  vg root  a", "# dmsetup status", "vg-root: 0 8 linear", "# mdadm --detail", "Events : 17")
 	theirs := said("# lvs", "vg root a", "# dmsetup status", "vg-root: 0 8 striped", "# mdadm --detail", "Events : 21")
-	got := differences(ours, theirs, initramfsTools, []string{`mdadm --detail: Events : \d+`})
+	got := differences(ours, theirs, dracut, []string{`mdadm --detail: Events : \d+`})
 	want := []string{
 		"only after a boot with Firstlight: dmsetup status: vg-root: 0 8 linear",
 		"only after a boot with Firstlight: lvs: vg root a", // the second of two
-		"only after a boot with initramfs-tools: dmsetup status: vg-root: 0 8 striped",
+		"only after a boot with dracut: dmsetup status: vg-root: 0 8 striped",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("%q\nwant %q", got, want)
 	}
-	if got := differences(ours, ours, initramfsTools, nil); len(got) > 0 {
+	if got := differences(ours, ours, dracut, nil); len(got) > 0 {
 		t.Errorf("the same answers differ: %q", got)
 	}
-	if got := differences("# lvs\nx\n", "# lvs\nx\n", initramfsTools, nil); len(got) != 2 {
+	if got := differences("# lvs\nx\n", "# lvs\nx\n", dracut, nil); len(got) != 2 {
 		t.Errorf("tools that said nothing: %q", got)
 	}
 }
