@@ -50,12 +50,16 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	f2fs-tools exfatprogs ntfs-3g genisoimage isomd5sum udftools parted bcache-tools drbd-utils nilfs-tools jfsutils reiserfsprogs genromfs \
 	nfs-kernel-server dnsmasq-base iproute2 isc-dhcp-server radvd tcplay util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf
 
+# HELPERS are programs that handlers start, each in the images alone that have a
+# feature which needs it.
+HELPERS = network
+
 .PHONY: build setup kernels run test test-full check check-truth images e2e bench fuzz sim mutate packages clean
 
 build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
 	GOEXPERIMENT=$(GOEXPERIMENT_INIT) CGO_ENABLED=0 go build -trimpath $(GOFLAGS_INIT) -buildvcs=false -o bin/ ./cmd/init ./cmd/init-full
-	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/network ./cmd/network
+	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/ $(addprefix ./cmd/,$(HELPERS))
 	rm -rf bin/packed
 	bin/firstlight pack-init bin/init
 	bin/firstlight pack-init bin/init-full

@@ -324,7 +324,7 @@ func TestProblems(t *testing.T) {
 		{"ip=dhcp ip=dhcp6 nfsroot=h:/x boot=nfs", ""}, // the helper reads them
 		{"vlan=a:b", "vlan=a:b: it concerns the network, which is not supported yet"},
 		{"root=nfs:h:/x", ""}, {"root=dhcp", ""},
-		{"root=nbd:h:/x", "root=nbd:h:/x: a root of the kind nbd is not supported yet"},
+		{"root=nbd:h:/x", ""}, {"root=sshfs:h:/x", "root=sshfs:h:/x: a root of the kind sshfs is not supported yet"},
 		{"rd.iscsi.password=hunter2", "rd.iscsi.password=…: it concerns iSCSI, which is not supported yet"},
 		{"proxy=http://me:hunter2@host", "proxy=http://…@host: it concerns the network, which is not supported yet"},
 		{"rd.luks.uuid=0a1b no_luks", "no_luks: encrypted devices are named as well, but this switches them all off"},

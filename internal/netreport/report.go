@@ -154,3 +154,15 @@ func ParseReport(line string) (r Report, ok bool) {
 	}
 	return r, true
 }
+
+// Public is the report without what is secret in it: what stands before an '@'
+// in where the root is.
+func Public(r Report) Report {
+	for i, f := range r.Fields {
+		if at := strings.LastIndexByte(f.Value, '@'); (f.Name == "source" || f.Name == "rootpath") && at >= 0 {
+			r.Fields = slices.Clone(r.Fields)
+			r.Fields[i].Value = "…" + f.Value[at:]
+		}
+	}
+	return r
+}

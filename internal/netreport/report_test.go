@@ -14,6 +14,16 @@ func TestReportIsOneLine(t *testing.T) {
 	}
 }
 
+func TestSecretsAreNotPublic(t *testing.T) {
+	r := Report{State: StateRoot, Link: "eth0"}.With("source", "iscsi:user:se@cret@host::::iqn.x").With("server", "10.0.0.1")
+	if got := Public(r).String(); got != `root eth0 source=\xe2\x80\xa6@host::::iqn.x server=10.0.0.1` {
+		t.Error(got)
+	}
+	if r.Get("source") != "iscsi:user:se@cret@host::::iqn.x" {
+		t.Error("the report itself was changed")
+	}
+}
+
 func FuzzParseReport(f *testing.F) {
 	f.Add("dhcp eth0 sent=4")
 	f.Add(`note - text=no\x20network`)

@@ -14,7 +14,7 @@ const (
 	lastAsk  = 8 * time.Second
 )
 
-// lookup is the question for the address of the root's server.
+// lookup is the question for the address of a root's server.
 type lookup struct {
 	name     string
 	question []byte
@@ -29,22 +29,27 @@ func (c *Core) address(name string) (netip.Addr, string) {
 	if a, err := netip.ParseAddr(name); err == nil {
 		return a, ""
 	}
-	l := &c.lookup
-	if l.name != name {
-		*l = lookup{name: name, next: Never}
+	var l *lookup
+	for _, x := range c.lookups {
+		if x.name == name {
+			l = x
+		}
+	}
+	if l == nil {
+		l = &lookup{name: name, next: Never}
+		c.lookups = append(c.lookups, l)
 	}
 	if l.addr.IsValid() {
 		return l.addr, ""
 	}
 	if l.next == Never {
-		c.ask()
+		c.ask(l)
 	}
 	return netip.Addr{}, l.why
 }
 
 // ask sends the question, to each name server in turn.
-func (c *Core) ask() {
-	l := &c.lookup
+func (c *Core) ask(l *lookup) {
 	servers := c.servers()
 	if len(servers) == 0 {
 		l.why = "no name server is known that could say which address " + l.name + " has"
@@ -70,34 +75,43 @@ func (c *Core) ask() {
 // Answer takes in what a name server has sent.
 func (c *Core) Answer(now time.Duration, from netip.Addr, b []byte) {
 	c.now = now
-	l := &c.lookup
-	if l.question == nil || l.next == Never {
-		return
+	for _, l := range c.lookups {
+		if l.question != nil && l.next != Never {
+			l.answer(c, from, b)
+		}
 	}
+	c.root()
+}
+
+// answer takes in what may be the answer.
+func (l *lookup) answer(c *Core, from netip.Addr, b []byte) {
 	list, err := dns.Parse(b, l.question)
 	switch {
 	case errors.Is(err, dns.ErrOther):
-		return
 	case err != nil:
 		l.why = "the name server " + from.String() + " does not know the address of " + l.name + ": " + err.Error()
 	default:
 		l.addr, l.next = list[0], Never
 		c.note(l.name + " is " + l.addr.String())
 	}
-	c.root()
 }
 
-// askAgain repeats the question when it is due.
+// askAgain repeats the questions that are due.
 func (c *Core) askAgain() {
-	l := &c.lookup
-	if l.next > c.now {
-		return
+	again := false
+	for _, l := range c.lookups {
+		if l.next > c.now {
+			continue
+		}
+		if l.tries >= 2 && l.why != "" {
+			l.why = "no name server says which address " + l.name + " has"
+		}
+		c.ask(l)
+		again = true
 	}
-	if l.tries >= 2 && l.why != "" {
-		l.why = "no name server says which address " + l.name + " has"
+	if again {
+		c.root()
 	}
-	c.ask()
-	c.root()
 }
 
 // servers are the name servers: those of the command line, then those of the

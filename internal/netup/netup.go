@@ -70,21 +70,21 @@ const Never = timespan.Forever
 
 // Core brings the links up. It is for one goroutine.
 type Core struct {
-	k        Kernel
-	plan     *Plan
-	rand     func() uint32
-	now      time.Duration
-	links    map[int]*link
-	order    []*link // as they came
-	usable   []*link // links that can be used, as they became so
-	named    bool    // the machine has its name
-	lookup   lookup
-	saidRoot string // the last report of the root
+	k         Kernel
+	plan      *Plan
+	rand      func() uint32
+	now       time.Duration
+	links     map[int]*link
+	order     []*link // as they came
+	usable    []*link // links that can be used, as they became so
+	named     bool    // the machine has its name
+	lookups   []*lookup
+	saidRoots []string // the last report of each root
 }
 
 // New prepares the core. rand gives random bits.
 func New(k Kernel, plan *Plan, rand func() uint32) *Core {
-	return &Core{k: k, plan: plan, rand: rand, links: map[int]*link{}, lookup: lookup{next: Never}}
+	return &Core{k: k, plan: plan, rand: rand, links: map[int]*link{}}
 }
 
 // Event takes in what the kernel says of links and addresses.
@@ -140,7 +140,10 @@ func (c *Core) Frame(now time.Duration, index int, f Frame) {
 
 // Next is when Deadline is to be called, Never if nothing is waited for.
 func (c *Core) Next() time.Duration {
-	at := c.lookup.next
+	at := Never
+	for _, l := range c.lookups {
+		at = min(at, l.next)
+	}
 	for _, l := range c.order {
 		at = min(at, l.next())
 	}

@@ -2,13 +2,14 @@ package netup
 
 import (
 	"net/netip"
+	"strconv"
 
 	"firstlight/internal/netconf"
 	"firstlight/internal/netreport"
 )
 
-// root reports where the root on a server is, as far as the command line and the
-// leases say it.
+// root reports where the roots on servers are, as far as the command line and
+// the leases say it.
 func (c *Core) root() {
 	conf := c.plan.Config
 	if conf == nil || len(conf.Roots) == 0 {
@@ -18,10 +19,18 @@ func (c *Core) root() {
 	if l == nil {
 		return
 	}
-	r := c.rootOver(&conf.Roots[0], l)
-	if line := r.String(); line != c.saidRoot {
-		c.saidRoot = line
-		c.k.Say(r)
+	for i := range conf.Roots {
+		r := c.rootOver(&conf.Roots[i], l)
+		if i > 0 {
+			r = r.With("n", strconv.Itoa(i))
+		}
+		if i == len(c.saidRoots) {
+			c.saidRoots = append(c.saidRoots, "")
+		}
+		if line := r.String(); line != c.saidRoots[i] {
+			c.saidRoots[i] = line
+			c.k.Say(r)
+		}
 	}
 }
 
@@ -52,7 +61,7 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 	bad := func(text, try string) netreport.Report {
 		return netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("text", text).With("try", try)
 	}
-	r := *root
+	r, source := *root, ""
 	if r.Kind == netconf.RootDHCP || r.Kind == netconf.RootNFS && r.FromDHCP {
 		if l.lease == nil {
 			return bad("its place is to come from a DHCP server, and "+l.Name+" has no lease", "name the server and the directory with root=nfs:SERVER:/DIRECTORY")
@@ -64,6 +73,7 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 		if err != nil {
 			return bad("the path of the root that the DHCP server "+l.lease.Server.String()+" gave cannot be used: "+err.Error(), "correct option 17 of the DHCP server")
 		}
+		source = l.lease.RootPath
 		if r.Options != "" && got.Options != "" {
 			got.Options += ","
 		}
@@ -74,7 +84,7 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 		r = got
 	}
 	if r.Kind != netconf.RootNFS {
-		return bad("a root of the kind "+r.Kind.String()+" is not supported yet", "")
+		return c.elsewhere(&r, l, source)
 	}
 	server, why := c.serverOf(&r, l)
 	if !server.IsValid() {
@@ -98,6 +108,21 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 		out = out.With("version", "4")
 	}
 	return out
+}
+
+// elsewhere is the report of a root that is none of NFS: its server by address,
+// and what the lease says of it, source. What the command line says of it, with
+// its secrets, its handler reads there.
+func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Report {
+	out := netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("kind", r.Kind.String()).With("source", source)
+	if r.Server == "" {
+		return out
+	}
+	server, why := c.address(r.Server)
+	if !server.IsValid() {
+		return out.With("text", why).With("try", "write the address of "+r.Server+" in its place, or name a server that knows it with nameserver=")
+	}
+	return out.With("server", server.String()).With("name", nameOf(r.Server))
 }
 
 // serverOf is the server of an NFS root: the one that is named, else that of the

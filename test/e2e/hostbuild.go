@@ -38,9 +38,15 @@ func (r *Runner) buildDisks(ctx context.Context, k debian.Kernel, dir string) ([
 	if _, err := host.GoBuild(ctx, "./test/guest/hostbuild", bin); err != nil {
 		return nil, err
 	}
-	for _, p := range []string{r.Firstlight, filepath.Join(filepath.Dir(r.Firstlight), "init"),
-		filepath.Join(filepath.Dir(r.Firstlight), "init-full"), filepath.Join(filepath.Dir(r.Firstlight), "network")} {
-		if _, err := host.Run(ctx, "cp", p, bin); err != nil {
+	built, err := os.ReadDir(filepath.Dir(r.Firstlight))
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range built {
+		if !p.Type().IsRegular() {
+			continue
+		}
+		if _, err := host.Run(ctx, "cp", filepath.Join(filepath.Dir(r.Firstlight), p.Name()), bin); err != nil {
 			return nil, err
 		}
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -48,6 +50,19 @@ type Server struct {
 	Disk *disks.Layout
 	// Other commands are run at the end.
 	Other []serverplan.Command
+
+	// More programs of the host (with what they need), modules of its kernel,
+	// files by their path in the guest with their text, and files of this machine
+	// by the path that they get.
+	Programs, Modules []string
+	Files, Copies     map[string]string
+	// Disks are images that the server has besides, as /dev/vdb or, without
+	// Disk, /dev/vda and those that follow. They are not written to.
+	Disks []string
+	// Memory is in MiB; 0 is 512.
+	Memory int
+	// NoNFS: no NFS server is started.
+	NoNFS bool
 }
 
 // serverAddress is that of the server.
@@ -180,7 +195,7 @@ func (w *network) startServer(ctx context.Context, s Server, nic vm.NIC, r *Runn
 	if err != nil {
 		return err
 	}
-	w.server, err = vm.Run(ctx, vm.Machine{Kernel: kernel, Initrd: image, Append: "console=ttyS0 panic=-1 quiet no_timer_check", Memory: 512,
+	w.server, err = vm.Run(ctx, vm.Machine{Kernel: kernel, Initrd: image, Append: "console=ttyS0 panic=-1 quiet no_timer_check", Memory: max(s.Memory, 512),
 		Disks: attached, NICs: []vm.NIC{nic}, Log: log})
 	if err != nil {
 		return err
@@ -203,7 +218,7 @@ func (w *network) startServer(ctx context.Context, s Server, nic vm.NIC, r *Runn
 // image makes the server's initramfs.
 func (s Server) image(ctx context.Context, k debian.Kernel, r *Runner, dir string) (string, []vm.Disk, error) {
 	m := initrd.New()
-	if err := m.Program(ctx, servers...); err != nil {
+	if err := m.Program(ctx, append(slices.Clone(servers), s.Programs...)...); err != nil {
 		return "", nil, err
 	}
 	p := serverplan.Plan{Root: exported, Files: map[string]string{
@@ -212,6 +227,7 @@ func (s Server) image(ctx context.Context, k debian.Kernel, r *Runner, dir strin
 		"/etc/hosts":   "127.0.0.1 localhost\n" + serverAddress + " server\n",
 		"/etc/exports": exported + " *(" + strings.Trim("rw,no_root_squash,insecure,no_subtree_check,fsid=1,"+s.Export, ",") + ")\n",
 	}}
+	maps.Copy(p.Files, s.Files)
 	for _, f := range []string{"/etc/netconfig", "/etc/services", "/etc/protocols", "/etc/rpc"} {
 		b, err := os.ReadFile(f)
 		if err != nil {
@@ -220,7 +236,7 @@ func (s Server) image(ctx context.Context, k debian.Kernel, r *Runner, dir strin
 		p.Files[f] = string(b)
 	}
 	var err error
-	if p.Modules, err = m.Modules(k, "virtio_pci", "virtio_net", "virtio_blk", "ext4", "crc32c_generic", "nfsd"); err != nil {
+	if p.Modules, err = m.Modules(k, append([]string{"virtio_pci", "virtio_net", "virtio_blk", "ext4", "crc32c_generic", "nfsd"}, s.Modules...)...); err != nil {
 		return "", nil, err
 	}
 	var attached []vm.Disk
@@ -243,6 +259,18 @@ func (s Server) image(ctx context.Context, k debian.Kernel, r *Runner, dir strin
 			return "", nil, err
 		}
 		p.Tree = "/root.tar"
+	}
+	for i, f := range s.Disks {
+		overlay := filepath.Join(dir, fmt.Sprintf("server-%d.qcow2", i))
+		if err := vm.Overlay(ctx, f, overlay); err != nil {
+			return "", nil, err
+		}
+		attached = append(attached, vm.Disk{File: overlay})
+	}
+	for _, to := range slices.Sorted(maps.Keys(s.Copies)) {
+		if err := m.Copy(s.Copies[to], strings.TrimPrefix(to, "/"), 0o644); err != nil {
+			return "", nil, err
+		}
 	}
 	p.Commands = s.commands()
 	init, err := host.GoBuild(ctx, "./test/guest/server", dir)
@@ -292,7 +320,9 @@ func (s Server) commands() []serverplan.Command {
 		do(append(append([]string{"rpc.nfsd", "-G", "10", "-L", "10"}, s.NFS...), "4")...)
 		do("@write", "/proc/fs/nfsd/v4_end_grace", "Y")
 	}
-	if s.DHCPLate > s.NFSLate {
+	if s.NoNFS {
+		dhcp()
+	} else if s.DHCPLate > s.NFSLate {
 		nfs()
 		dhcp()
 	} else {

@@ -33,8 +33,11 @@ func onNetwork(d devspec.Spec) bool {
 		return false
 	}
 	switch d.Scheme {
-	case "nfs", "nfs4", "dhcp", "dhcp4", "dhcp6":
+	case "nfs", "nfs4", "dhcp", "dhcp4", "dhcp6", "iscsi", "nbd", "nvmf", "cifs", "http", "https", "ftp", "tftp":
 		return true
+	case "live":
+		scheme, _, ok := strings.Cut(d.Value, "://")
+		return ok && onNetwork(devspec.Spec{Kind: devspec.Other, Scheme: scheme})
 	}
 	return false
 }

@@ -39,6 +39,24 @@ type Handler struct {
 	links          map[string]*netreport.Report // the last report of each
 	root           *netreport.Report            // where the root is, nil while that is not known
 	ready          int                          // links that can be used
+	// mounts: the root is what the network says, and no device that is named.
+	mounts    bool
+	providers map[string]Provider
+}
+
+// A Provider makes a root of one kind, which is none of NFS, a device of this
+// machine, or mounts it. It is called whenever something else is known of the
+// root (netreport.StateRoot), in the task of the network, and so starts what
+// takes time in a queue of its own. Where text is among the fields, the root
+// cannot be reached yet, and the text says why.
+type Provider func(t *ueventd.Task, r *netreport.Report)
+
+// Provide names who is told of the roots of a kind (netconf.RootKind).
+func (h *Handler) Provide(kind string, p Provider) {
+	if h.providers == nil {
+		h.providers = map[string]Provider{}
+	}
+	h.providers[kind] = p
 }
 
 // New registers the handler. Where nothing wants the network it does nothing.
@@ -49,7 +67,7 @@ func New(w *handler.World) *Handler {
 		return h
 	}
 	w.Sched.Route(queue, h.run)
-	if h.isRoot {
+	if h.mounts = h.isRoot && !w.Config.Root.Device.IsDevice(); h.mounts {
 		w.MountRoot = h.mountRoot
 	}
 	return h
@@ -62,7 +80,7 @@ func (h *Handler) Start() {
 	if !h.isRoot && !h.needed {
 		return
 	}
-	if h.isRoot {
+	if h.mounts {
 		h.rootNeeds("needs the network, which is not up yet", "")
 		if g := h.w.Goals.Get(mount.RootGoal); g != nil {
 			g.Want = "a root from a server"
@@ -118,9 +136,16 @@ func (h *Handler) take(t *ueventd.Task, line string) {
 		w.Say(handler.Detail, "network: "+line)
 		return
 	}
-	t.Record("network", line, "link="+r.Link, "state="+r.State)
+	t.Record("network", netreport.Public(r).String(), "link="+r.Link, "state="+r.State)
 	switch r.State {
 	case netreport.StateRoot:
+		if p := h.providers[r.Get("kind")]; p != nil {
+			h.provided(t, p, &r)
+			return
+		}
+		if r.Get("n") != "" { // NFS and what the image has not: the first counts
+			return
+		}
 		h.root = &r
 		w.Sched.Push(ueventd.Event{Queue: filter.Root, Kind: filter.Add})
 		return
@@ -146,6 +171,16 @@ func (h *Handler) take(t *ueventd.Task, line string) {
 		w.Say(handler.Detail, "network: "+r.Link+" has "+r.Get("addr"))
 	}
 	w.Sched.Notify(Topic)
+}
+
+// provided lets who knows the root's kind have it. What mounts it is that
+// provider's choice, or whatever finds the device that it makes.
+func (h *Handler) provided(t *ueventd.Task, p Provider, r *netreport.Report) {
+	if h.mounts {
+		h.mounts, h.w.MountRoot = false, nil
+	}
+	p(t, r)
+	h.w.Sched.Push(ueventd.Event{Queue: filter.Root, Kind: filter.Add})
 }
 
 // factOf is what a report says to a person.

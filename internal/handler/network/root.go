@@ -32,6 +32,8 @@ func (h *Handler) mountRoot(t *ueventd.Task, readOnly bool) (ueventd.Outcome, bo
 		return h.rootNeeds("is looked for", "")
 	case r.Get("text") != "":
 		return h.rootNeeds(r.Get("text"), r.Get("try"))
+	case r.Get("kind") != "nfs":
+		return h.rootNeeds("is of the kind "+r.Get("kind")+", which this image cannot use", "rebuild the image with --feature "+r.Get("kind"))
 	}
 	o := fstab.ParseOptions(joinOptions(r.Get("options"), w.Config.Root.Flags))
 	src := nfs.Source{Server: r.Get("server"), Name: r.Get("name"), Path: r.Get("path"), Options: o.Data, Only4: r.Get("version") == "4" || w.Config.Root.Device.Scheme == "nfs4"}
