@@ -132,6 +132,9 @@ func (b *builder) plan(ctx context.Context) error {
 	if err := b.own(need); err != nil {
 		return err
 	}
+	if err := b.vconsole(ctx); err != nil {
+		return err
+	}
 	b.progress("choosing modules and firmware")
 	if err := b.modules(ctx, need); err != nil {
 		return err

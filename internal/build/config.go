@@ -35,8 +35,18 @@ type Config struct {
 	Align       int    `toml:"align"`       // of file contents in bytes, with compression "none"
 	Strip       bool   `toml:"strip"`       // modules of debug sections; destroys signatures
 
+	Console Console `toml:"console"`
 	Root    *Target `toml:"root"`
 	Install Install `toml:"install"`
+}
+
+// Console is how the text console is set up for questions.
+type Console struct {
+	// Keymap are names of kbd's keymaps or paths, separated by blanks, each adding
+	// to the one before; Font is one of its fonts. "" is what the system has, "none"
+	// the kernel's own.
+	Keymap string `toml:"keymap"`
+	Font   string `toml:"font"`
 }
 
 // Install is where images belong that the system boots with.

@@ -127,6 +127,8 @@ func Keys() []Key {
 		{"file.owner", "numbers of user and group", "0:0", "Its owner.", `owner = "0:0"`},
 		{"file.secret", "true or false", "false", "Whether it makes the image one that only root can read.", `secret = true`},
 		{"file.optional", "true or false", "false", "Whether it is no error if it does not exist.", `optional = true`},
+		{"console.keymap", "names of keymaps, or paths", "what the system has", "The layout of the keyboard for questions at boot, as kbd names it; none is the kernel's own.", `keymap = "de-latin1"`},
+		{"console.font", "name of a font, or a path", "what the system has", "The font of the text console, in the form PSF; none is the kernel's own.", `font = "Uni2-Fixed16"`},
 		{"root.bus", "word or list", "none", "Drivers of the disks of a machine that is described instead of looked at.", `bus = ["virtio_blk", "nvme"]`},
 		{"root.fstype", "word or list", "none", "Filesystems of its root and /usr.", `fstype = "ext4"`},
 		{"root.layers", "word or list", "none", "What is between the disks and the root, in any order.", `layers = ["luks", "lvm", "md-raid1"]`},

@@ -28,6 +28,10 @@ type Console struct {
 	asking  *machine.Prompt
 	waiting map[string]bool // questions that have not been dismissed
 	wake    [2]int          // a pipe that ends the wait for keys
+
+	// Prepare, where it is set, is called before each question and before a
+	// terminal is lent: somebody is about to type.
+	Prepare func()
 }
 
 // tty is one terminal.
@@ -198,6 +202,12 @@ func (c *Console) Ask(p machine.Prompt) ([]byte, error) {
 	return c.read(&p)
 }
 
+func (c *Console) prepare() {
+	if c.Prepare != nil {
+		c.Prepare()
+	}
+}
+
 // begin shows the question.
 func (c *Console) begin(p *machine.Prompt) error {
 	c.mu.Lock()
@@ -205,6 +215,7 @@ func (c *Console) begin(p *machine.Prompt) error {
 	if !c.waiting[p.ID] {
 		return machine.ErrDismissed
 	}
+	c.prepare()
 	usable := 0
 	var last error
 	for _, t := range c.ttys {
@@ -327,6 +338,7 @@ func (c *Console) Lend(name string) (fd uintptr, restore func(), err error) {
 	c.turn.Lock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.prepare()
 	names := make([]string, 0, 2)
 	if name != "" {
 		names = append(names, name)

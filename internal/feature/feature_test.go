@@ -50,8 +50,8 @@ func TestChoose(t *testing.T) {
 		{"always fstype:ext4 bus:virtio_blk", "", "", "base crc32c ext4 virtio virtio-blk"},
 		{"always fstype:xfs layer:luks layer:lvm layer:md-raid1", "", "", "base crc32c dm luks lvm md md-raid1 xfs"},
 		{"always layer:md-raid5", "", "", "base md md-raid456"},
-		{"always need:keyboard", "", "", "base keyboard usb-host"},
-		{"always", "shell", "", "base keyboard shell usb-host"},
+		{"always need:keyboard", "", "", "base keyboard usb-host vconsole"},
+		{"always", "shell", "", "base keyboard shell usb-host vconsole"},
 		{"always fstype:ext4", "", "ext4", "base"},
 	} {
 		var facts []Fact

@@ -64,6 +64,7 @@ func Main(handlers []boot.Register) {
 	texts := sources()
 	cfg, problems := bootcmd.Parse(texts...)
 	cons := console.Open(consoleNames(cfg))
+	cons.Prepare = keyboard()
 	image := readImage()
 	index, err := readIndex()
 	if err != nil {

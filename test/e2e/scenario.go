@@ -133,6 +133,8 @@ type Target struct {
 	Omit   []string // modules that are left out
 	// Modules are taken besides.
 	Modules []string
+	// Keymap and Font are the text console's.
+	Keymap, Font string
 }
 
 // small is an image for a filesystem on layers of block devices.
@@ -142,7 +144,7 @@ func small(fs string, layers ...string) *Target { return &Target{FS: fs, Layers:
 func (t Target) config(b vm.Bus) string {
 	bus := map[vm.Bus]string{"": "virtio_blk", vm.VirtioBlk: "virtio_blk", vm.VirtioSCSI: "virtio_scsi", vm.NVMe: "nvme",
 		vm.AHCI: "ahci", vm.USB: "usb-storage"}[b]
-	return fmt.Sprintf("compression = \"zstd:3\"\nomit_modules = %s\nmodules = %s\n[root]\nbus = %q\nfstype = %q\nlayers = %s\nneeds = %s\n", list(t.Omit), list(t.Modules), bus, t.FS, list(t.Layers), list(t.Needs))
+	return fmt.Sprintf("compression = \"zstd:3\"\nomit_modules = %s\nmodules = %s\n[root]\nbus = %q\nfstype = %q\nlayers = %s\nneeds = %s\n[console]\nkeymap = %q\nfont = %q\n", list(t.Omit), list(t.Modules), bus, t.FS, list(t.Layers), list(t.Needs), t.Keymap, t.Font)
 }
 
 // How a machine ends, in QEMU's words.
