@@ -135,6 +135,9 @@ func (b *builder) plan(ctx context.Context) error {
 	if err := b.vconsole(ctx); err != nil {
 		return err
 	}
+	if err := b.early(need); err != nil {
+		return err
+	}
 	b.progress("choosing modules and firmware")
 	if err := b.modules(ctx, need); err != nil {
 		return err
@@ -447,6 +450,9 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	start = time.Now()
 	report.Segments, err = image.Pack(ctx, tree, image.PackOptions{Compressor: c, Groups: groups, Cache: o.Cache, Align: o.Config.Align, Manifest: true})
 	if err != nil {
+		return nil, err
+	}
+	if err := b.bootconfig(); err != nil {
 		return nil, err
 	}
 	report.Compacted = time.Since(start)

@@ -27,7 +27,9 @@ type Config struct {
 	Rules        []string `toml:"rules"` // names of the system's rules files
 	Programs     []string `toml:"programs"`
 	Cmdline      []string `toml:"cmdline"`
-	Crypttab     string   `toml:"crypttab"` // goes to /etc/crypttab
+	Crypttab     string   `toml:"crypttab"`    // goes to /etc/crypttab
+	ACPITables   []string `toml:"acpi_tables"` // compiled tables of ACPI, or patterns
+	Bootconfig   string   `toml:"bootconfig"`  // file with further parameters, behind the image
 
 	Files []feature.File `toml:"file"`
 
@@ -101,6 +103,11 @@ func (c *Config) check() error {
 	}
 	if c.Crypttab != "" && !path.IsAbs(c.Crypttab) {
 		return fmt.Errorf("crypttab %q: the path must be absolute", c.Crypttab)
+	}
+	for _, p := range append([]string{c.Bootconfig}, c.ACPITables...) {
+		if p != "" && !path.IsAbs(p) {
+			return fmt.Errorf("%q: the path must be absolute", p)
+		}
 	}
 	for _, f := range c.Files {
 		if !path.IsAbs(f.Source) || (f.Target != "" && !path.IsAbs(f.Target)) {

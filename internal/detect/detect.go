@@ -17,6 +17,7 @@ import (
 	"firstlight/internal/mdsuper"
 	"firstlight/internal/sysfs"
 	"firstlight/internal/sysroot"
+	"firstlight/internal/ucode"
 )
 
 // System is the machine to look at.
@@ -42,6 +43,8 @@ type Need struct {
 	Modules []Reason `json:"modules"`
 	// Files are the system's files that belong into the image.
 	Files map[string]string `json:"files"`
+	// CPUs are the kinds of processors that microcode can be for.
+	CPUs []ucode.CPU `json:"cpus"`
 	// Notes are for the person.
 	Notes []string `json:"notes"`
 }
@@ -72,6 +75,7 @@ func look(s System) (*detector, error) {
 	}
 	d.all = mounts
 	d.parameters()
+	d.cpus()
 	if err := d.fileSystem(mounts, "/"); err != nil {
 		return nil, err
 	}
@@ -108,7 +112,7 @@ func look(s System) (*detector, error) {
 
 // newNeed has no nil lists: JSON shows an empty one as [].
 func newNeed() *Need {
-	return &Need{Facts: []feature.Fact{}, Modules: []Reason{}, Files: map[string]string{}, Notes: []string{}}
+	return &Need{Facts: []feature.Fact{}, Modules: []Reason{}, Files: map[string]string{}, CPUs: []ucode.CPU{}, Notes: []string{}}
 }
 
 type detector struct {

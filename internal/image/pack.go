@@ -9,6 +9,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -45,8 +46,9 @@ type PackOptions struct {
 	Manifest bool
 }
 
-// Pack makes the archives of a Tree. The first holds every directory, link
-// and node and the files without a group, the others follow in the order of
+// Pack makes the archives of a Tree. What the kernel reads first stands first and
+// is not compressed. The next holds every directory, link and node and the files
+// without a group, the others follow in the order of
 // their groups' names. What it returns does not depend on the cache.
 func Pack(ctx context.Context, t *Tree, o PackOptions) ([]*Segment, error) {
 	segments := split(t)
@@ -96,10 +98,18 @@ func manifestSegment(t *Tree, segments []*Segment) *Segment {
 		{Path: ManifestPath, Mode: cpio.TypeRegular | perm, Data: text}}}
 }
 
+// earlyDir holds what the kernel reads before it unpacks an image: microcode and
+// ACPI tables. It looks into the first archive alone, and does not unpack it.
+const earlyDir = "kernel"
+
 func split(t *Tree) []*Segment {
-	base := &Segment{Name: "base"}
+	base, early := &Segment{Name: "base"}, &Segment{Name: "early"}
 	groups := map[string][]*Segment{}
 	for _, e := range t.Entries() {
+		if e.Path == earlyDir || strings.HasPrefix(e.Path, earlyDir+"/") {
+			early.entries = append(early.entries, e)
+			continue
+		}
 		group := e.Group
 		if e.Secret {
 			group = "secret"
@@ -118,6 +128,9 @@ func split(t *Tree) []*Segment {
 		s.Raw += e.Size
 	}
 	out := []*Segment{base}
+	if len(early.entries) > 0 {
+		out = []*Segment{early, base}
+	}
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
 		out = append(out, groups[name]...)
 	}
@@ -131,7 +144,7 @@ func (s *Segment) pack(ctx context.Context, o PackOptions) error {
 	}
 	s.Raw, s.Entries = int64(len(raw)), len(s.entries)
 	c := o.Compressor
-	if c.Spec().Method == compress.None {
+	if c.Spec().Method == compress.None || s.Name == "early" {
 		s.Frame = raw
 		return nil
 	}
@@ -200,7 +213,7 @@ func (s *Segment) links() (map[*Entry][]string, error) {
 			continue
 		}
 		out[e] = []string{e.Path}
-		if s.Name != "base" && !s.secret && e.Size > 0 {
+		if s.Name != "base" && s.Name != "early" && !s.secret && e.Size > 0 {
 			k := like{size: e.Size, mode: e.Mode, uid: e.UID, gid: e.GID}
 			alike[k] = append(alike[k], e)
 		}

@@ -20,6 +20,9 @@ import (
 type Initramfs struct {
 	Supported bool              // it takes one at all (CONFIG_BLK_DEV_INITRD)
 	Methods   []compress.Method // that it can unpack, None among them
+	// Bootconfig: it reads one behind the image (CONFIG_BOOT_CONFIG), which only
+	// a configuration tells (Configured).
+	Bootconfig, Configured bool
 }
 
 // Can says whether the kernel unpacks a method.
@@ -57,7 +60,7 @@ var ErrUnknown = errors.New("it does not tell what it can unpack")
 
 // OfConfig reads the text of a configuration.
 func OfConfig(text string) (Initramfs, error) {
-	i := Initramfs{Methods: []compress.Method{compress.None}}
+	i := Initramfs{Methods: []compress.Method{compress.None}, Configured: true}
 	some := false
 	for line := range strings.Lines(text) {
 		option, value, ok := strings.Cut(strings.TrimSpace(line), "=")
@@ -68,6 +71,7 @@ func OfConfig(text string) (Initramfs, error) {
 		if value != "y" {
 			continue
 		}
+		i.Bootconfig = i.Bootconfig || option == "CONFIG_BOOT_CONFIG"
 		i.Supported = i.Supported || option == "CONFIG_BLK_DEV_INITRD"
 		for _, k := range methods {
 			if k.option == option {

@@ -9,6 +9,23 @@ func german() []string {
 		"grave_accent", "e", "z", "ret"}
 }
 
+// acpiTable is a secondary table of ACPI with nothing in it.
+func acpiTable() string {
+	b := make([]byte, 36)
+	copy(b, "SSDT")
+	b[4], b[8] = 36, 2
+	copy(b[10:], "FLIGHTFIRSTLGT")
+	b[24] = 1
+	copy(b[28:], "TEST")
+	b[32] = 1
+	sum := byte(0)
+	for _, c := range b {
+		sum += c
+	}
+	b[9] = -sum
+	return string(b)
+}
+
 // keyboardScenarios type passphrases with the layout that the image has, in a
 // font of its own.
 func keyboardScenarios() []Scenario {
@@ -18,5 +35,10 @@ func keyboardScenarios() []Scenario {
 	return []Scenario{{Name: "luks-german-keyboard", For: image, Layouts: on(d), Trixie: true,
 		Append: "console=tty0 ro rd.luks.name=" + d.UUID("crypt") + "=cr root=/dev/mapper/cr",
 		// The first time it is typed as if the keyboard were American.
-		Boots: []Boot{{Do: []Action{{When: promptText, Press: keys("zwolf\r")}, {When: promptText, Press: german()}}, Want: Want{Root: "/dev/(dm-0|mapper/cr) ext4", Prompts: 2}}}}}
+		Boots: []Boot{{Do: []Action{{When: promptText, Press: keys("zwolf\r")}, {When: promptText, Press: german()}}, Want: Want{Root: "/dev/(dm-0|mapper/cr) ext4", Prompts: 2}}}},
+		// What the kernel reads of the image before it unpacks it.
+		{Name: "early-acpi-table", For: small("ext4"), Layouts: on(disks.Plain), Append: "loglevel=7 ro root=UUID=" + disks.Plain.FSUUID("root"), Trixie: true,
+			Include: []Include{{"/kernel/firmware/acpi/firstlight.aml", acpiTable()}},
+			Boots:   once(Want{Root: "/dev/vda2 ext4", RootOptions: []string{"ro"}, Console: []Seen{see(`SSDT ACPI table found in initrd`)}})},
+	}
 }
