@@ -8,3 +8,9 @@ import "embed"
 //
 //go:embed *.toml
 var FS embed.FS
+
+// Profiles holds kinds of machines, profiles/NAME.toml: configurations that come
+// before a person's own, with a comment in the first line that says what each is.
+//
+//go:embed profiles/*.toml
+var Profiles embed.FS

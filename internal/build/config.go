@@ -17,6 +17,8 @@ type Config struct {
 	// any machine needs, or what [root] describes. Without it, [root] makes
 	// it "target", else it is "host".
 	Mode string `toml:"mode"`
+	// Profile is a kind of machine, whose configuration comes before this one.
+	Profile string `toml:"profile"`
 
 	Features     []string `toml:"features"`      // besides those found needed
 	OmitFeatures []string `toml:"omit_features"` // though found needed

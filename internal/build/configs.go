@@ -50,6 +50,28 @@ func ParseConfigs(files []ConfigFile) (*Config, error) {
 	return c, nil
 }
 
+// ParseWithProfile is ParseConfigs with the configuration of a profile before the
+// files: the one of the name that is given, or else the one that they name last.
+// read finds a profile by its name.
+func ParseWithProfile(name string, files []ConfigFile, read func(name string) (ConfigFile, error)) (*Config, error) {
+	if name == "" {
+		c, err := ParseConfigs(files)
+		if err != nil || c.Profile == "" {
+			return c, err
+		}
+		name = c.Profile
+	}
+	profile, err := read(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	c, err := ParseConfigs(append([]ConfigFile{profile}, files...))
+	if err == nil {
+		c.Profile = name
+	}
+	return c, err
+}
+
 // list is a list of the configuration and what it held.
 type list struct{ to, was reflect.Value }
 
@@ -108,6 +130,7 @@ type Key struct {
 func Keys() []Key {
 	return []Key{
 		{"mode", "host, generic or target", "host; target if there is [root]", "What an image is for: this machine, any common machine, or the one that [root] describes.", `mode = "generic"`},
+		{"profile", "vm, cloud, rescue, or a file of /etc/firstlight/profiles", "none", "A kind of machine that an image is for; firstlight config profiles lists them. What else the configuration says is added to it.", `profile = "vm"`},
 		{"features", "list of names", "none", "Features besides those that were found needed; firstlight feature list names them.", `features = ["shell"]`},
 		{"omit_features", "list of names", "none", "Features that are left out though they were found needed.", `omit_features = ["lvm"]`},
 		{"modules", "list of names, alias:TEXT or paths", "none", "Kernel modules besides those of the features, with what they depend on. One that does not exist is an error.", `modules = ["e1000e", "drivers/ata/*"]`},

@@ -105,3 +105,25 @@ func TestEveryKeyIsDescribed(t *testing.T) {
 		t.Errorf("described: %q\nkeys:      %q", have, want)
 	}
 }
+
+func TestProfileComesBeforeTheConfiguration(t *testing.T) {
+	read := func(name string) (ConfigFile, error) {
+		if name != "vm" {
+			return ConfigFile{}, errors.New("no such profile")
+		}
+		return ConfigFile{"vm.toml", []byte("mode = \"target\"\nfeatures = [\"a\"]\n[root]\nbus = [\"nvme\"]\nfstype = \"ext4\"\n")}, nil
+	}
+	own := []ConfigFile{{"own.toml", []byte("profile = \"vm\"\nfeatures = [\"b\"]\n[root]\nfstype = \"xfs\"\n")}}
+	for _, name := range []string{"", "vm"} {
+		c, err := ParseWithProfile(name, own, read)
+		if err != nil || c.Mode != ModeTarget || !slices.Equal(c.Features, []string{"a", "b"}) || !slices.Equal(c.Root.FSType, List{"xfs"}) || !slices.Equal(c.Root.Bus, List{"nvme"}) || c.Profile != "vm" {
+			t.Errorf("%q: %+v %v", name, c, err)
+		}
+	}
+	if _, err := ParseWithProfile("other", nil, read); !errors.Is(err, ErrConfig) {
+		t.Errorf("unknown: %v", err)
+	}
+	if c, err := ParseWithProfile("", nil, read); err != nil || c.Profile != "" {
+		t.Errorf("none: %+v %v", c, err)
+	}
+}

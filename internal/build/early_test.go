@@ -154,3 +154,18 @@ func TestBootconfigBehindTheImage(t *testing.T) {
 		t.Errorf("damaged: %v", err)
 	}
 }
+
+// modeOf is the mode of a file of an image.
+func modeOf(t *testing.T, b []byte, name string) (mode uint32) {
+	t.Helper()
+	err := image.Walk(b, image.Limits{}, func(_ image.Part, h *cpio.Header, _ io.Reader) error {
+		if h.Name == name {
+			mode = h.Mode
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mode
+}

@@ -30,6 +30,7 @@ type buildFlags struct {
 	cacheDir                            string
 	noCache, verbose, quiet             bool
 	noCheck, force                      bool
+	profile                             string
 }
 
 func buildCommand() *cobra.Command {
@@ -60,6 +61,7 @@ An image that holds secrets (files that only their owner may read) has mode
 ` + exitText,
 		Example: `  firstlight build --kernel $(uname -r) --output /boot/firstlight.img
   firstlight build --kernel 6.1.0-13-amd64 --generic --output generic.img
+  firstlight build --kernel 6.1.0-13-amd64 --profile vm --output guest.img
   firstlight build --kernel 6.1.0-13-amd64 --config target.toml --feature shell --output t.img
   firstlight build --kernel $(uname -r) --include /etc/root.key --output /boot/firstlight.img`,
 		Args: args(0, 0, "options only"),
@@ -72,6 +74,7 @@ An image that holds secrets (files that only their owner may read) has mode
 	fl.StringVarP(&f.config, "config", "c", "", "configuration file (default "+build.ConfigPath+" and "+build.ConfigDir+"/*.toml, as far as they exist)")
 	fl.BoolVar(&f.host, "host", false, "for this machine")
 	fl.BoolVar(&f.generic, "generic", false, "for any common machine")
+	fl.StringVar(&f.profile, "profile", "", "for a kind of machine: vm, cloud, rescue, or one of "+userProfiles)
 	fl.StringArrayVarP(&f.features, "feature", "f", nil, "add a feature; may be repeated")
 	fl.StringArrayVar(&f.omit, "omit-feature", nil, "leave out a feature that was found needed; may be repeated")
 	fl.StringArrayVarP(&f.includes, "include", "i", nil, "add a file or directory, SRC[:DST]; may be repeated")
@@ -143,6 +146,8 @@ func (f *buildFlags) options(stderr io.Writer) (*build.Options, error) {
 		return nil, usagef("build needs --output FILE")
 	case f.host && f.generic:
 		return nil, usagef("--host and --generic exclude each other")
+	case f.profile != "" && (f.host || f.generic):
+		return nil, usagef("--profile says what the image is for, as --host and --generic do; give one of them")
 	case f.host && f.sysroot != "":
 		return nil, usagef("--host looks at this machine, --sysroot says to look elsewhere; use --generic or a configuration with [root]")
 	}
@@ -183,7 +188,7 @@ func (f *buildFlags) readConfig(o *build.Options) error {
 	if err != nil {
 		return err
 	}
-	read, err := build.ParseConfigs(files)
+	read, err := build.ParseWithProfile(f.profile, files, profiles(o.Sysroot))
 	if err != nil {
 		return err
 	}

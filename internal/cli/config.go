@@ -70,12 +70,12 @@ func configCommand() *cobra.Command {
 ` + build.ConfigDir + `, in the order of their names. Of a key with one value the last
 one counts, lists grow.`,
 		Example: "  firstlight config show\n  firstlight config check\n  firstlight config explain install.image",
-		Args:    args(1, 1, "show, check or explain"),
+		Args:    args(1, 1, "show, check, explain or profiles"),
 		RunE: func(c *cobra.Command, a []string) error {
 			return usagef("unknown command %q for %q", a[0], c.CommandPath())
 		},
 	}
-	c.AddCommand(configShow(), configCheck(), configExplain())
+	c.AddCommand(configShow(), configCheck(), configExplain(), configProfilesCommand())
 	return c
 }
 
@@ -92,7 +92,7 @@ func configShow() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			conf, err := build.ParseConfigs(files)
+			conf, err := build.ParseWithProfile("", files, profiles(""))
 			if err != nil {
 				return err
 			}
@@ -201,7 +201,7 @@ features and files that are not there.
 			if err != nil {
 				return err
 			}
-			conf, err := build.ParseConfigs(files)
+			conf, err := build.ParseWithProfile("", files, profiles(""))
 			if err != nil {
 				return err
 			}

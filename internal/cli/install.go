@@ -156,7 +156,7 @@ func (f *installFlags) configuration() (*build.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return build.ParseConfigs(files)
+	return build.ParseWithProfile("", files, profiles(sysroot.Root(f.sysroot)))
 }
 
 // moduleDir holds the modules of all kernels, by their releases.

@@ -241,7 +241,9 @@ func (s Scenario) kernel(ctx context.Context, suite string) (debian.Kernel, erro
 func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir string) (string, error) {
 	image := filepath.Join(dir, "image")
 	argv := []string{r.Firstlight, "build", "--kernel", k.Release, "--modules-dir", k.Modules(), "--cache-dir", r.Cache, "--output", image}
-	if s.For == nil {
+	if s.Profile != "" {
+		argv = append(argv, "--profile", s.Profile)
+	} else if s.For == nil {
 		argv = append(argv, "--generic")
 	} else {
 		config := filepath.Join(dir, "build.toml")

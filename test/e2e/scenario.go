@@ -63,6 +63,7 @@ type Scenario struct {
 	// The buses come from the disks. Where the point of a scenario is not the
 	// image, a small one saves most of the time that its boot would take.
 	For      *Target
+	Profile  string   // --profile, in the place of For
 	Features []string // --feature
 	Include  []Include
 	Programs []Include // that can be executed
