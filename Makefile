@@ -50,11 +50,18 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	f2fs-tools exfatprogs ntfs-3g genisoimage isomd5sum udftools parted bcache-tools drbd-utils nilfs-tools jfsutils reiserfsprogs genromfs \
 	nfs-kernel-server dnsmasq-base iproute2 isc-dhcp-server radvd tcplay kbd console-setup util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf
 
+ifeq ($(FIRSTLIGHT_FULL),1)
+PACKAGES += qemu-system-arm qemu-system-misc
+endif
+
 # HELPERS are programs that handlers start, each in the images alone that have a
 # feature which needs it.
 HELPERS = network
 
-.PHONY: build setup kernels run test test-full check check-truth images e2e bench fuzz sim mutate packages clean
+# ARCHS are further architectures that images can be built for, by Go's names.
+ARCHS ?= arm64 riscv64
+
+.PHONY: build foreign setup kernels run test test-full check check-truth images e2e bench fuzz sim mutate packages clean
 
 build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
@@ -63,6 +70,14 @@ build:
 	rm -rf bin/packed
 	bin/firstlight pack-init bin/init
 	bin/firstlight pack-init bin/init-full
+
+# The programs of images for other machines, where firstlight build looks for
+# them: beside those of this one.
+foreign:
+	set -e; for a in $(ARCHS); do mkdir -p bin/$$a; \
+	  export GOARCH=$$a CGO_ENABLED=0; \
+	  GOEXPERIMENT=$(GOEXPERIMENT_INIT) go build -trimpath $(subst -E firstlight/internal/entry.start,,$(GOFLAGS_INIT)) -buildvcs=false -o bin/$$a/ ./cmd/init ./cmd/init-full; \
+	  go build $(GOFLAGS_BUILD) -o bin/$$a/ $(addprefix ./cmd/,$(HELPERS)); done
 
 # apt is asked for what is missing and for nothing else. Servers among the packages
 # are for virtual machines: none is started here.
@@ -94,7 +109,7 @@ test: setup build kernels check
 	$(MAKE) --no-print-directory e2e
 
 # With the scenarios that are too dear for every change.
-test-full:
+test-full: foreign
 	FIRSTLIGHT_FULL=1 $(MAKE) --no-print-directory test
 
 check: $(STATICCHECK)

@@ -116,6 +116,9 @@ func (b *builder) plan(ctx context.Context) error {
 	if err := b.openModules(); err != nil {
 		return err
 	}
+	if err := b.architecture(); err != nil {
+		return err
+	}
 	need, err := b.need()
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"firstlight/test/host"
@@ -27,12 +28,20 @@ type Apt struct {
 }
 
 // NewApt sets up apt for a suite below the cache. Nothing is fetched yet.
-func NewApt(ctx context.Context, suite string) (*Apt, error) {
+func NewApt(ctx context.Context, suite string) (*Apt, error) { return NewAptFor(ctx, suite, "") }
+
+// NewAptFor is NewApt for packages of another architecture, by Debian's name; ""
+// is the machine's own.
+func NewAptFor(ctx context.Context, suite, arch string) (*Apt, error) {
 	cache, err := host.Cache()
 	if err != nil {
 		return nil, err
 	}
-	a := &Apt{suite: suite, dir: filepath.Join(cache, "apt", suite)}
+	name := suite
+	if arch != "" {
+		name += "-" + arch
+	}
+	a := &Apt{suite: suite, dir: filepath.Join(cache, "apt", name)}
 	for _, d := range []string{"state/lists/partial", "cache/archives/partial", "etc/parts"} {
 		if err := os.MkdirAll(filepath.Join(a.dir, d), 0o755); err != nil {
 			return nil, fmt.Errorf("apt for %s: %w", suite, err)
@@ -45,6 +54,12 @@ func NewApt(ctx context.Context, suite string) (*Apt, error) {
 	conf, err := a.config(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if arch != "" {
+		conf += fmt.Sprintf("APT::Architecture %q;\n#clear APT::Architectures;\nAPT::Architectures { %q; };\n", arch, arch)
+		// The release alone: one kernel is as good as the next here, and not every
+		// mirror has the updates of every architecture.
+		sources = slices.DeleteFunc(sources, func(line string) bool { return !strings.Contains(line, " "+suite+" ") })
 	}
 	for name, text := range map[string]string{
 		"etc/sources.list": strings.Join(sources, "\n") + "\n",

@@ -1,6 +1,7 @@
 package debian
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -45,18 +46,34 @@ func GetKernel(ctx context.Context, suite string) (Kernel, error) {
 	if k, err := FindKernel(suite); err == nil {
 		return k, nil
 	}
+	return fetchKernel(ctx, suite, "", suite)
+}
+
+// ForeignKernel is GetKernel for another architecture, by Debian's name.
+func ForeignKernel(ctx context.Context, suite, arch string) (Kernel, error) {
+	name := suite + "-" + arch
+	if k, err := FindKernel(name); err == nil {
+		return k, nil
+	}
+	return fetchKernel(ctx, suite, arch, name)
+}
+
+// fetchKernel fetches the kernel of a suite and architecture, "" for the
+// machine's own, and keeps it in the cache by a name.
+func fetchKernel(ctx context.Context, suite, arch, name string) (Kernel, error) {
 	cache, err := host.Cache()
 	if err != nil {
 		return Kernel{}, err
 	}
-	apt, err := NewApt(ctx, suite)
+	apt, err := NewAptFor(ctx, suite, arch)
 	if err != nil {
 		return Kernel{}, err
 	}
+	meta := "linux-image-" + cmp.Or(arch, "amd64")
 	if _, err := apt.Run(ctx, "", "apt-get", "update"); err != nil {
 		return Kernel{}, err
 	}
-	out, err := apt.Run(ctx, "", "apt-cache", "show", "--no-all-versions", "linux-image-amd64")
+	out, err := apt.Run(ctx, "", "apt-cache", "show", "--no-all-versions", meta)
 	if err != nil {
 		return Kernel{}, err
 	}
@@ -72,11 +89,11 @@ func GetKernel(ctx context.Context, suite string) (Kernel, error) {
 	}
 	release, ok := strings.CutPrefix(pkg, "linux-image-")
 	if !ok {
-		return Kernel{}, fmt.Errorf("kernel of %s: linux-image-amd64 depends on no kernel package", suite)
+		return Kernel{}, fmt.Errorf("kernel of %s: %s depends on no kernel package", suite, meta)
 	}
-	dir := filepath.Join(cache, "kernels", suite)
+	dir := filepath.Join(cache, "kernels", name)
 	err = host.Once(dir, func(tmp string) error {
-		download := filepath.Join(cache, "dl", suite)
+		download := filepath.Join(cache, "dl", name)
 		if err := os.MkdirAll(download, 0o755); err != nil {
 			return fmt.Errorf("kernel of %s: %w", suite, err)
 		}
@@ -107,5 +124,5 @@ func GetKernel(ctx context.Context, suite string) (Kernel, error) {
 	if err != nil {
 		return Kernel{}, err
 	}
-	return FindKernel(suite)
+	return FindKernel(name)
 }
