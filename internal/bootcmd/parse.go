@@ -256,8 +256,10 @@ func (p *parser) conflicts() {
 func (p *parser) rootSpec(types []string) devspec.Spec {
 	for _, t := range [...]string{"virtiofs", "9p"} {
 		if slices.Contains(types, t) && p.arg.Value != "" && !strings.Contains(p.arg.Value, ":") {
-			p.report(NotYet, "a root on "+t+" is not supported yet", "")
-			return devspec.Spec{Kind: devspec.Other, Scheme: t, Value: p.arg.Value}
+			if p.known != "root" {
+				p.report(NotYet, "a "+t+" is not supported here yet", "")
+			}
+			return devspec.Spec{Kind: devspec.Other, Scheme: t, Value: strings.TrimPrefix(p.arg.Value, "SOURCE=")}
 		}
 	}
 	spec, ok := p.spec(p.arg.Value)
@@ -267,7 +269,7 @@ func (p *parser) rootSpec(types []string) devspec.Spec {
 	case spec.Kind == devspec.Root:
 		p.malformed("/dev/root is another name of what is asked for here")
 		return devspec.Spec{}
-	case hasWord("gpt-auto gpt-auto-force nfs nfs4 dhcp dhcp6 iscsi nbd nvmf cifs http https ftp tftp", spec.Scheme), p.known == "root" && hasWord("tmpfs live", spec.Scheme):
+	case hasWord("gpt-auto gpt-auto-force nfs nfs4 dhcp dhcp6 iscsi nbd nvmf cifs http https ftp tftp", spec.Scheme), p.known == "root" && hasWord("tmpfs live virtiofs 9p", spec.Scheme):
 	case spec.Kind == devspec.Other:
 		p.report(NotYet, "a root of the kind "+spec.Scheme+" is not supported yet", "")
 	}

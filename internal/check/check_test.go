@@ -292,7 +292,6 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-// What the snapshot cannot tell is not guessed.
 // Neither leases nor servers are in a snapshot: it is said that they are not.
 func TestRootOnAServerCannotBeTold(t *testing.T) {
 	s := taken(t, "plain")
@@ -307,6 +306,15 @@ func TestRootOnAServerCannotBeTold(t *testing.T) {
 	}
 }
 
+func TestRootOfTheHostCannotBeTold(t *testing.T) {
+	s := taken(t, "plain")
+	im := open(t, built(t, "[root]\nfstype = \"virtiofs\"\n"))
+	if r := Run(im, s, Config{Cmdline: "root=virtiofs:root", Handlers: all.Handlers()}); r.Verdict != Unknown {
+		t.Errorf("%+v", r)
+	}
+}
+
+// What the snapshot cannot tell is not guessed.
 func TestUnknownIsSaid(t *testing.T) {
 	im, s := open(t, built(t, virtio)), taken(t, "plain")
 	line := "ro " + rootOf(s)

@@ -30,7 +30,7 @@ var dracutModules = map[string]string{
 	"dm": "dm", "crypt": "luks", "crypt-gpg": "!keys in OpenPGP files are not supported", "crypt-loop": "!keys in loop files are not supported",
 	"lvm": "lvm", "lvmthinpool-monitor": "(the real system monitors", "lvmmerge": "(" + always, "mdraid": "md", "dmraid": "!fake RAID is assembled by mdadm (feature md-external)",
 	"multipath": "multipath", "bcache": "bcache", "btrfs": "btrfs", "stratis": "!Stratis is not supported", "nvdimm": "nvdimm", "integrity": "integrity",
-	"virtiofs": "virtiofs", "virtfs": "!9p is not supported", "qemu": "virtio", "hyperv": "hyperv", "overlayfs": "overlay", "overlay-root": "overlay-root",
+	"virtiofs": "virtiofs", "virtfs": "virtiofs", "qemu": "virtio", "hyperv": "hyperv", "overlayfs": "overlay", "overlay-root": "overlay-root",
 	"resume": "resume", "usrmount": "usr", "fips": "!FIPS checks are not supported", "i18n": "!keymaps and fonts are left to the real system",
 	"plymouth": "!" + noSplash, "drm": "!" + noSplash, "warpclock": "(" + notNeeded, "biosdevname": "!interfaces have the names of udev's rules",
 	"network": "network", "network-manager": "network", "network-legacy": "network", "systemd-networkd": "network", "net-lib": "network",

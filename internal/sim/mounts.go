@@ -45,6 +45,12 @@ func (m *Machine) Mount(mt machine.Mount) error {
 		}
 		return nil
 	}
+	if mt.FSType == "virtiofs" || mt.FSType == "9p" && m.Shares != nil {
+		if err := m.mountShare(mt); err != nil {
+			return fail(err)
+		}
+		return nil
+	}
 	if !strings.HasPrefix(mt.Source, "/dev/") && virtualFS[mt.FSType] {
 		content := &Disk{Files: map[string]string{}}
 		if mt.FSType == "overlay" {

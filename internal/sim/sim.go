@@ -89,6 +89,9 @@ type Machine struct {
 	// ZPools are the ZFS pools whose devices it may have; nil is an image without
 	// ZFS's tools.
 	ZPools []*ZPool
+	// Shares are the directories that the machine's host offers, by tag, as soon
+	// as the machine has the device (ShareUp).
+	Shares map[string]*Share
 	// Network are the machine's cards and who serves on the wire; nil is none.
 	Network *Network
 	// Wrap returns what operations see instead of the machine, which it is

@@ -120,6 +120,13 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 	if s.Store {
 		machine.Store = filepath.Join(res.Dir, "store")
 	}
+	if s.Share != "" {
+		share, err := shared(ctx, s.Share, filepath.Join(res.Dir, "share"))
+		if err != nil {
+			return err
+		}
+		machine.Shares = []vm.Share{share}
+	}
 	boots := s.Boots
 	if len(boots) == 0 {
 		return errors.New("the scenario has no boots")

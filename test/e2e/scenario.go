@@ -80,6 +80,9 @@ type Scenario struct {
 	// Net is the machine's network, with another machine that serves; nil is
 	// none.
 	Net *Net
+	// Share is the filesystem, virtiofs or 9p, by which the machine has the tiny root
+	// of its host, with the tag "root"; "" is none.
+	Share string
 	// Install puts files into the root, the largest partition of the first
 	// disk, before the first boot.
 	Install []Installed

@@ -259,6 +259,8 @@ func leftOut(s e2e.Scenario) string {
 		return notCompared[s.Name]
 	case s.Net != nil:
 		return "what a network gives no check can tell, and it says so (TestRootOnAServerCannotBeTold of internal/check)"
+	case s.Share != "":
+		return "what the machine's host shares is in no snapshot, and the check says that it cannot tell"
 	case s.HostBuild:
 		return "the guest builds its own image, and checks it while building; its boots fail if that says that it would not boot"
 	case s.UEFI:

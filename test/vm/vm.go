@@ -32,6 +32,7 @@ type Machine struct {
 	CPUs   int    // 0 is 1
 	Disks  []Disk
 	NICs   []NIC
+	Shares []Share
 	// Icount makes the guest's clock count instructions (2 ns each), so that
 	// CPU-bound spans repeat.
 	Icount bool
@@ -90,6 +91,10 @@ func Run(ctx context.Context, m Machine) (*VM, error) {
 		}
 		defer l.Close()
 		listeners[p] = l
+	}
+	if err := serveShares(ctx, m.Shares, dir); err != nil {
+		v.Close()
+		return nil, fmt.Errorf("start QEMU: %w", err)
 	}
 	v.cmd = exec.CommandContext(ctx, "qemu-system-x86_64", m.args(dir)...)
 	v.cmd.Stderr = v.stderr
@@ -178,6 +183,7 @@ func (m Machine) args(dir string) []string {
 	a = append(a, "-serial", "chardev:console",
 		"-chardev", "socket,id=report,path="+dir+"/report", "-serial", "chardev:report",
 		"-chardev", "socket,id=qmp,path="+dir+"/qmp", "-mon", "chardev=qmp,mode=control")
+	a = append(a, shareArgs(m.Shares, dir, memory)...)
 	return append(append(a, nicArgs(m.NICs)...), diskArgs(m.Disks)...)
 }
 

@@ -12,6 +12,7 @@ import (
 	"firstlight/internal/handler/discover"
 	"firstlight/internal/handler/fsckfile"
 	"firstlight/internal/handler/hibernate"
+	"firstlight/internal/handler/hostdir"
 	"firstlight/internal/handler/integrity"
 	"firstlight/internal/handler/live"
 	"firstlight/internal/handler/looproot"
@@ -56,6 +57,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return integrity.New(w).Start },
 		func(w *handler.World) func() { return network.New(w).Start },
 		func(w *handler.World) func() { return zfs.New(w).Start },
+		func(w *handler.World) func() { return hostdir.New(w).Start },
 		func(w *handler.World) func() { return mend.New(w).Start },
 	} {
 		all = append(all, full(r))
