@@ -33,6 +33,7 @@ var exceptions = map[string]string{
 	"handler/lvm golang.org/x/sys/unix":       "for the kernel's error numbers, which are constants",
 	"handler/mdraid golang.org/x/sys/unix":    "the same",
 	"handler/multipath golang.org/x/sys/unix": "the same",
+	"handler/cifs golang.org/x/sys/unix":      "the same",
 	"handler/hostdir golang.org/x/sys/unix":   "the same",
 	"handler/mend golang.org/x/sys/unix":      "the same",
 	"handler/verity golang.org/x/sys/unix":    "the same",

@@ -217,7 +217,7 @@ func TestMatrixIsWellFormed(t *testing.T) {
 			t.Errorf("%q is not a name, or is taken", s.Name)
 		}
 		names[s.Name] = true
-		if len(s.Boots) == 0 || len(s.Layouts) == 0 && s.Net == nil {
+		if len(s.Boots) == 0 || len(s.Layouts) == 0 && s.Net == nil && s.Share == "" {
 			t.Errorf("%s: no boots or no disks", s.Name)
 		}
 		known := map[string]bool{"": true}

@@ -9,6 +9,7 @@ import (
 	"firstlight/internal/handler/bcache"
 	"firstlight/internal/handler/bcachefs"
 	"firstlight/internal/handler/btrfs"
+	"firstlight/internal/handler/cifs"
 	"firstlight/internal/handler/discover"
 	"firstlight/internal/handler/fsckfile"
 	"firstlight/internal/handler/hibernate"
@@ -55,7 +56,11 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return multipath.New(w).Start },
 		func(w *handler.World) func() { return verity.New(w).Start },
 		func(w *handler.World) func() { return integrity.New(w).Start },
-		func(w *handler.World) func() { return network.New(w).Start },
+		func(w *handler.World) func() {
+			n := network.New(w)
+			cifs.New(w, n)
+			return n.Start
+		},
 		func(w *handler.World) func() { return zfs.New(w).Start },
 		func(w *handler.World) func() { return hostdir.New(w).Start },
 		func(w *handler.World) func() { return mend.New(w).Start },
