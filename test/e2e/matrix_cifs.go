@@ -35,7 +35,6 @@ load printers = no
 path = ` + exported + `
 read only = no
 valid users = root
-wide links = yes
 `,
 		// smbpasswd(5): no LAN Manager hash, and that of Windows NT.
 		"/etc/samba/smbpasswd": fmt.Sprintf("root:0:%s:%s:[U          ]:LCT-00000001:\n", strings.Repeat("X", 32), strings.ToUpper(hex.EncodeToString(sum.Sum(nil)))),
