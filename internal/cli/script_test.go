@@ -40,7 +40,12 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) { runScript(t, filepath.Join(here, f)) })
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
+			if filepath.Base(f) == "uki.txt" {
+				testtool.Need(t, "openssl", "/usr/lib/systemd/boot/efi/linuxx64.efi.stub")
+			}
+			runScript(t, filepath.Join(here, f))
+		})
 	}
 }
 
