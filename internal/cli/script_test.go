@@ -79,6 +79,7 @@ func runScript(t *testing.T, name string) {
 		s.write(file, []byte(body))
 	}
 	s.write("init", staticELF())
+	s.write("new.stub", testtool.EFIStub(".linux", ".osrel", ".cmdline", ".initrd", ".uname", ".profile"))
 	for n, line := range strings.Split(strings.TrimPrefix(parts[0], "\n"), "\n") {
 		line = strings.NewReplacer("$SYSROOT", s.root, "$KERNEL", s.kver, "$SNAPSHOTS", s.snapshots, "$CASES", s.cases).Replace(line)
 		if words := split(line); len(words) > 0 && !strings.HasPrefix(words[0], "#") {

@@ -1,52 +1,28 @@
 package uki
 
 import (
-	"encoding/binary"
 	"errors"
 	"strings"
 	"testing"
 
 	"firstlight/internal/image/pe"
+	"firstlight/internal/testtool"
 )
-
-// stub is a program with a section of code that names what it looks for.
-func stub(names ...string) []byte {
-	const table = 0x40 + 24 + 160
-	b := make([]byte, 0x400)
-	copy(b, "MZ")
-	le := binary.LittleEndian
-	b[0x3c] = 0x40
-	copy(b[0x40:], "PE\x00\x00")
-	le.PutUint16(b[0x44:], uint16(pe.AMD64))
-	le.PutUint16(b[0x46:], 1)
-	le.PutUint16(b[0x54:], 160)
-	o := b[0x58:]
-	le.PutUint16(o, 0x20b)
-	le.PutUint32(o[32:], 0x1000)
-	le.PutUint32(o[36:], 0x200)
-	le.PutUint32(o[56:], 0x2000)
-	le.PutUint32(o[60:], 0x200)
-	le.PutUint16(o[70:], pe.NXCompat)
-	le.PutUint32(o[108:], 6)
-	copy(b[table:], pe.Header{Name: ".text", VirtualSize: 0x180, Virtual: 0x1000, RawSize: 0x200, Raw: 0x200, Flags: 0x60000020}.AppendTo(nil))
-	copy(b[0x200:], strings.Join(names, "\x00")+"\x00")
-	return b
-}
 
 var all = []string{".linux", ".osrel", ".cmdline", ".initrd", ".ucode", ".splash", ".dtb", ".uname", ".sbat", ".pcrpkey", ".profile", ".dtbauto", ".hwids", ".pcrsig"}
 
 // What a person asks for and the stub would pass over is refused, and so is what
 // is no stub.
 func TestRefuses(t *testing.T) {
-	parts := Parts{Stub: stub(".linux", ".initrd"), Kernel: []byte("MZ"), Cmdline: []byte("quiet")}
+	parts := Parts{Stub: testtool.EFIStub(".linux", ".initrd"), Kernel: []byte("MZ"), Cmdline: []byte("quiet")}
 	if _, err := Build(parts); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), ".cmdline") {
 		t.Errorf("an old stub: %v", err)
 	}
-	parts.Stub = stub("nothing")
+	parts.Stub = testtool.EFIStub("nothing")
 	if _, err := Build(parts); !errors.Is(err, ErrInvalid) {
 		t.Errorf("another stub: %v", err)
 	}
-	parts.Stub = stub(all...)
+	parts.Stub = testtool.EFIStub(all...)
 	parts.Extra = []Section{{".cmdline", []byte("twice")}}
 	if _, err := Build(parts); !errors.Is(err, ErrInvalid) {
 		t.Errorf("two command lines: %v", err)
@@ -63,7 +39,7 @@ func TestRefuses(t *testing.T) {
 
 // Headers that are full grow, and every section is found again.
 func TestManyProfiles(t *testing.T) {
-	p := Parts{Stub: stub(all...), Kernel: []byte("kernel"), Initrds: [][]byte{[]byte("initrd")}, Cmdline: []byte("quiet")}
+	p := Parts{Stub: testtool.EFIStub(all...), Kernel: []byte("kernel"), Initrds: [][]byte{[]byte("initrd")}, Cmdline: []byte("quiet")}
 	for range 12 {
 		p.Profiles = append(p.Profiles, Profile{{".profile", []byte("ID=other\n")}, {".cmdline", []byte("other")}})
 	}
@@ -89,7 +65,7 @@ func TestManyProfiles(t *testing.T) {
 }
 
 func FuzzJoin(f *testing.F) {
-	f.Add(stub(all...), []byte("kernel"))
+	f.Add(testtool.EFIStub(all...), []byte("kernel"))
 	f.Fuzz(func(t *testing.T, b, data []byte) {
 		if len(b) > 1<<16 {
 			return
