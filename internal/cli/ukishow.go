@@ -377,6 +377,9 @@ func printMeasured(w io.Writer, list []measuredValue) {
 	before := ""
 	for _, m := range list {
 		head := "# " + m.Phase
+		if m.Phase == "" {
+			head = "# start of the kernel"
+		}
 		if m.Profile != "" {
 			head += fmt.Sprintf(", profile @%d %s", m.Number, m.Profile)
 		}

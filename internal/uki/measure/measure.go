@@ -71,10 +71,15 @@ func Paths() []Path {
 	return []Path{"enter-initrd", "enter-initrd:leave-initrd", "enter-initrd:leave-initrd:sysinit", "enter-initrd:leave-initrd:sysinit:ready"}
 }
 
-// ParsePaths reads points, with commas or spaces between them.
+// ParsePaths reads points, with commas or spaces between them; ":" is the moment
+// at which the kernel is started.
 func ParsePaths(text string) ([]Path, error) {
 	var out []Path
 	for _, p := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' || r == '\n' }) {
+		if p == ":" {
+			out = append(out, "")
+			continue
+		}
 		for w := range strings.SplitSeq(p, ":") {
 			if !slices.Contains([]string{"enter-initrd", "leave-initrd", "sysinit", "ready", "shutdown", "final"}, w) {
 				return nil, fmt.Errorf("phase %q of %q: they are enter-initrd, leave-initrd, sysinit, ready, shutdown and final", w, p)
