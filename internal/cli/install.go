@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"firstlight/internal/build"
+	"firstlight/internal/handler/stubfiles"
 	"firstlight/internal/image"
 	"firstlight/internal/install"
 	"firstlight/internal/sysroot"
@@ -242,6 +243,9 @@ func (f *installFlags) build(ctx context.Context, conf *build.Config, kernel, pa
 	if unified(conf) {
 		if b.line, err = f.commandLineOf(conf); err != nil {
 			return err
+		}
+		if !slices.Contains(o.Config.OmitFeatures, stubfiles.Feature) {
+			o.Config.Features = append(o.Config.Features, stubfiles.Feature)
 		}
 		// An EFI system partition has no EFI/Linux of its own.
 		if conf.Install.Image == "" {

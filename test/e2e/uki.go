@@ -18,10 +18,11 @@ import (
 
 // Unified says what the unified images of a scenario are made with.
 type Unified struct {
-	New   bool     // the stub of systemd 257, not that of 252
-	Addon string   // a command line that an addon adds
-	More  []string // options of firstlight uki build
-	Files []Include
+	New   bool   // the stub of systemd 257, not that of 252
+	Addon string // a command line that an addon adds
+	// Sealed has policies for PCR 11 signed, by the same key.
+	Sealed bool
+	Files  []Include // beside the image on its disk
 }
 
 // tampering is what was done to an image after it was signed.
@@ -56,7 +57,10 @@ func (r *Runner) unify(ctx context.Context, s Scenario, k debian.Kernel, how tam
 	if how != unsigned {
 		argv = append(argv, "--key", key, "--certificate", cert)
 	}
-	if _, err := host.Run(ctx, append(argv, s.Unified.More...)...); err != nil {
+	if s.Unified.Sealed {
+		argv = append(argv, "--pcr-key", key, "--pcr-banks", "sha256")
+	}
+	if _, err := host.Run(ctx, argv...); err != nil {
 		return err
 	}
 	if how == changed {
