@@ -25,12 +25,12 @@ func tools(t *testing.T) (root, dir string) {
 	testtool.Need(t, "mmdebstrap", "chroot")
 	testtool.Root(t)
 	t.Setenv("FIRSTLIGHT_CACHE", testtool.Cache(t))
+	if os.Getenv("FIRSTLIGHT_REQUIRE") != "1" && !debian.HasUKITools() {
+		t.Skip("there is no Debian 13 with ukify in the cache, and it would have to be fetched")
+	}
 	c, err := debian.UKITools(t.Context())
 	if err != nil {
-		if os.Getenv("FIRSTLIGHT_REQUIRE") == "1" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	if dir, err = os.MkdirTemp(filepath.Join(c.Dir, "tmp"), "test"); err != nil {
 		t.Fatal(err)

@@ -2,6 +2,7 @@ package debian
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -17,13 +18,26 @@ var ukiPackages = []string{"systemd", "systemd-ukify", "systemd-boot-efi", "syst
 // sbverify, made unless the cache has it. Programs run in it by chroot; nothing of
 // it may be written to.
 func UKITools(ctx context.Context) (Chroot, error) {
-	cache, err := host.Cache()
+	dir, err := ukiDir()
 	if err != nil {
 		return Chroot{}, err
 	}
-	dir := filepath.Join(cache, "roots", "uki-trixie-"+host.Hash([]byte(strings.Join(ukiPackages, ","))))
 	err = host.Once(dir, func(tmp string) error {
 		return mmdebstrap(ctx, "trixie", tmp, target{format: "directory", name: "root", packages: ukiPackages})
 	})
 	return Chroot{Dir: filepath.Join(dir, "root")}, err
+}
+
+// HasUKITools says whether the cache has that tree.
+func HasUKITools() bool {
+	dir, err := ukiDir()
+	if err == nil {
+		_, err = os.Stat(dir)
+	}
+	return err == nil
+}
+
+func ukiDir() (string, error) {
+	cache, err := host.Cache()
+	return filepath.Join(cache, "roots", "uki-trixie-"+host.Hash([]byte(strings.Join(ukiPackages, ",")))), err
 }
