@@ -81,7 +81,7 @@ func ukiKeys() []Key {
 		{"uki.key", "path", "none", "The RSA key, in PEM, that images are signed with for Secure Boot.", `key = "/etc/kernel/secure-boot.key"`},
 		{"uki.certificate", "path", "none", "Its certificate, in PEM, and those that lead from it to one that the firmware has.", `certificate = "/etc/kernel/secure-boot.crt"`},
 		{"uki.pcr_keys", "list of paths", "none", "RSA keys, in PEM, that sign what PCR 11 of a TPM will be.", `pcr_keys = ["/etc/kernel/pcr.key"]`},
-		{"uki.pcr_phases", "list of phases with colons between", "enter-initrd and those after it, to ready", "The points of the boot that are signed for.", `pcr_phases = ["enter-initrd"]`},
+		{"uki.pcr_phases", "list of phases with colons between", "those that there are with this initramfs, to ready", "The points of the boot that are signed for.", `pcr_phases = ["sysinit", "sysinit:ready"]`},
 		{"uki.pcr_banks", "list of sha1, sha256, sha384, sha512", "all", "The banks of the TPM that are signed for.", `pcr_banks = ["sha256"]`},
 		{"uki.profile.id", "word", "", "Another way to start the image. [[uki.profile]] begins each.", `id = "rescue"`},
 		{"uki.profile.title", "text", "none", "Its name in the boot loader's menu.", `title = "Rescue"`},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -145,7 +146,7 @@ Every --profile-of "ID=…;TITLE=…;CMDLINE" adds another way to start the imag
 	f.StringVar(&flag.Certificate, "certificate", "", "its certificate and those that lead from it, PEM")
 	f.StringArrayVar(&flag.PCRKeys, "pcr-key", nil, "RSA key that signs for PCR 11, PEM; may be repeated")
 	f.StringVar(&s.pcrPub, "pcrpkey", "", "public key of those signatures (default that of the only --pcr-key)")
-	f.StringSliceVar(&flag.PCRPhases, "pcr-phases", nil, "points of the boot to sign for (default four, to ready)")
+	f.StringSliceVar(&flag.PCRPhases, "pcr-phases", nil, "points of the boot to sign for (default those that there are with this initramfs, to ready)")
 	f.StringSliceVar(&flag.PCRBanks, "pcr-banks", nil, "banks of the TPM to sign for (default all)")
 	return c
 }
@@ -345,6 +346,9 @@ func (s *ukiSource) policies(r *partReader, p *uki.Parts) {
 	if p.Banks, err = measure.FindBanks(s.PCRBanks); err != nil {
 		r.err = errors.Join(r.err, usageError{err})
 	}
+	if len(paths) == 0 && len(s.PCRKeys) > 0 {
+		paths = pathsWith(p.Initrds)
+	}
 	for _, name := range s.PCRKeys {
 		b := r.file("key for PCR 11", name)
 		if r.err != nil {
@@ -357,6 +361,17 @@ func (s *ukiSource) policies(r *partReader, p *uki.Parts) {
 		}
 		p.Sign = append(p.Sign, uki.PolicyKey{Key: key, Paths: paths})
 	}
+}
+
+// pathsWith are the points of the boot that there are with these archives: systemd
+// measures when it enters and leaves an initramfs, Firstlight does not.
+func pathsWith(initrds [][]byte) []measure.Path {
+	for _, b := range initrds {
+		if image.Cat(io.Discard, b, image.IDPath, image.Limits{}) == nil {
+			return []measure.Path{"", "sysinit", "sysinit:ready"}
+		}
+	}
+	return measure.Paths()
 }
 
 // readKernel returns the kernel as firmware can start it.

@@ -305,7 +305,8 @@ key in it (.pcrpkey). Addons are measured into PCR 12, which is not computed.
 				return usageError{err}
 			}
 			if len(phases) == 0 {
-				paths = measure.Paths()
+				initrd, _ := i.Section(0, ".initrd")
+				paths = pathsWith([][]byte{initrd})
 			}
 			out, err := measured(i, list, paths)
 			if err != nil {
@@ -321,7 +322,7 @@ key in it (.pcrpkey). Addons are measured into PCR 12, which is not computed.
 		},
 	}
 	c.Flags().StringSliceVar(&banks, "bank", nil, "banks of the TPM (default all)")
-	c.Flags().StringSliceVar(&phases, "phase", nil, "points of the boot (default enter-initrd and those after it, to ready)")
+	c.Flags().StringSliceVar(&phases, "phase", nil, "points of the boot (default those that there are with the initramfs in it, to ready)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
