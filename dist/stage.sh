@@ -22,6 +22,7 @@ done
 put 644 dist/systemd/firstlight-keep.service "$common/usr/lib/systemd/system/firstlight-keep.service"
 put 644 dist/config/firstlight.toml "$common/etc/firstlight.toml"
 put 755 dist/kernel-install/50-firstlight.install "$common/usr/lib/kernel/install.d/50-firstlight.install"
+put 755 dist/kernel-install/60-firstlight-uki.install "$common/usr/lib/kernel/install.d/60-firstlight-uki.install"
 for shell in bash zsh fish; do
 	case $shell in
 	bash) file=usr/share/bash-completion/completions/firstlight ;;

@@ -42,6 +42,7 @@ type Config struct {
 	Console Console `toml:"console"`
 	Root    *Target `toml:"root"`
 	Install Install `toml:"install"`
+	UKI     UKI     `toml:"uki"`
 }
 
 // Console is how the text console is set up for questions.
@@ -61,6 +62,8 @@ type Install struct {
 	Image    string `toml:"image"`
 	Fallback string `toml:"fallback"`
 	Backup   *bool  `toml:"backup"` // keep the image before, with ".old"; nil is yes
+	// Layout "uki" makes unified kernel images of them.
+	Layout string `toml:"layout"`
 }
 
 // Target describes the machine that an image is for, in place of looking at
@@ -129,6 +132,12 @@ func (c *Config) check() error {
 		if _, err := ImagePath(p.path, "V"); err != nil {
 			return fmt.Errorf("install.%s: %w", p.key, err)
 		}
+	}
+	if c.Install.Layout != "" && c.Install.Layout != LayoutUKI {
+		return fmt.Errorf("install.layout %q: it is uki, or left out", c.Install.Layout)
+	}
+	if err := c.UKI.check(); err != nil {
+		return err
 	}
 	if c.Install.Fallback != "" && c.Install.Fallback == c.Install.Image {
 		return fmt.Errorf("install.fallback: %s is the place of the image itself", c.Install.Fallback)

@@ -128,7 +128,7 @@ type Key struct {
 
 // Keys are all keys of the configuration, in the order of the documentation.
 func Keys() []Key {
-	return []Key{
+	return append([]Key{
 		{"mode", "host, generic or target", "host; target if there is [root]", "What an image is for: this machine, any common machine, or the one that [root] describes.", `mode = "generic"`},
 		{"profile", "vm, cloud, rescue, or a file of /etc/firstlight/profiles", "none", "A kind of machine that an image is for; firstlight config profiles lists them. What else the configuration says is added to it.", `profile = "vm"`},
 		{"features", "list of names", "none", "Features besides those that were found needed; firstlight feature list names them.", `features = ["shell"]`},
@@ -161,7 +161,8 @@ func Keys() []Key {
 		{"install.image", "path with %v", "what the system's boot loader looks for", "Where firstlight install puts the image of a kernel; %v is the kernel's release.", `image = "/boot/initrd.img-%v"`},
 		{"install.fallback", "path with %v", "none", "Where it puts a second image for any common machine.", `fallback = "/boot/initrd.img-%v-generic"`},
 		{"install.backup", "true or false", "true", "Whether the last image that the machine has booted with stays beside the new one, with .old after its name.", `backup = false`},
-	}
+		{"install.layout", "uki", "an image beside the kernel", "What the boot loader is given: with uki a unified kernel image, as [uki] says.", `layout = "uki"`},
+	}, ukiKeys()...)
 }
 
 // FindKey returns the description of a key, and of its table all.

@@ -71,10 +71,11 @@ func TestEveryKeyIsDescribed(t *testing.T) {
 	for _, k := range Keys() {
 		have = append(have, k.Name)
 		text := k.Example + "\n"
-		if table, _, in := strings.Cut(k.Name, "."); in {
+		if dot := strings.LastIndexByte(k.Name, '.'); dot >= 0 {
+			table := k.Name[:dot]
 			text = "[" + table + "]\n" + text
-			if table == "file" {
-				text = "[[file]]\n" + k.Example + "\n"
+			if table == "file" || table == "uki.profile" {
+				text = "[[" + table + "]]\n" + k.Example + "\n"
 			}
 		}
 		var c Config
@@ -83,22 +84,24 @@ func TestEveryKeyIsDescribed(t *testing.T) {
 		}
 	}
 	var want []string
-	for f := range reflect.TypeFor[Config]().Fields() {
-		name := f.Tag.Get("toml")
-		typ := f.Type
-		for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
-			typ = typ.Elem()
-		}
-		if typ.Kind() != reflect.Struct {
-			want = append(want, name)
-			continue
-		}
-		for g := range typ.Fields() {
-			if tag, _, _ := strings.Cut(g.Tag.Get("toml"), ","); tag != "-" {
-				want = append(want, name+"."+tag)
+	var walk func(prefix string, of reflect.Type)
+	walk = func(prefix string, of reflect.Type) {
+		for f := range of.Fields() {
+			tag, _, _ := strings.Cut(f.Tag.Get("toml"), ",")
+			typ := f.Type
+			for typ.Kind() == reflect.Pointer || typ.Kind() == reflect.Slice {
+				typ = typ.Elem()
+			}
+			switch {
+			case tag == "-":
+			case typ.Kind() == reflect.Struct:
+				walk(prefix+tag+".", typ)
+			default:
+				want = append(want, prefix+tag)
 			}
 		}
 	}
+	walk("", reflect.TypeFor[Config]())
 	slices.Sort(have)
 	slices.Sort(want)
 	if !slices.Equal(have, want) {

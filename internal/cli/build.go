@@ -31,6 +31,7 @@ type buildFlags struct {
 	noCache, verbose, quiet             bool
 	noCheck, force                      bool
 	profile                             string
+	line                                string // the command line, where the image and it become one
 }
 
 func buildCommand() *cobra.Command {
@@ -127,7 +128,7 @@ func (f *buildFlags) verify(p *progress, stderr io.Writer) func(mode string, fra
 			return nil
 		}
 		p.step("checking whether this machine would boot with it")
-		err := checkBuilt(f.kernel, f.output, frames, stderr, f.quiet)
+		err := checkBuilt(f.kernel, f.output, f.line, frames, stderr, f.quiet)
 		if err != nil && f.force {
 			fmt.Fprintf(stderr, "warning: installed because of --force: %v\n", err)
 			return nil

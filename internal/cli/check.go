@@ -307,7 +307,7 @@ func (e notBootable) Error() string {
 
 // checkBuilt checks an image of this machine before it takes the place of
 // another. An error says that it would not boot.
-func checkBuilt(kernel, output string, frames [][]byte, stderr io.Writer, quiet bool) error {
+func checkBuilt(kernel, output, line string, frames [][]byte, stderr io.Writer, quiet bool) error {
 	say := func(format string, a ...any) {
 		if !quiet {
 			fmt.Fprintf(stderr, format+"\n", a...)
@@ -328,7 +328,9 @@ func checkBuilt(kernel, output string, frames [][]byte, stderr io.Writer, quiet 
 		say("warning: the image was not checked: %v", err)
 		return nil
 	}
-	line, _ := commandLine(snap, output, kernel)
+	if line == "" {
+		line, _ = commandLine(snap, output, kernel)
+	}
 	r := foresee(im, snap, &o, check.Config{Cmdline: line, Kernel: kernel, Handlers: all.Handlers()})
 	switch r.Verdict {
 	case check.Fails:

@@ -19,10 +19,13 @@ import (
 	"firstlight/internal/feature"
 	"firstlight/internal/image"
 	"firstlight/internal/image/compress"
+	"firstlight/internal/image/pe"
 	"firstlight/internal/inputs"
 	"firstlight/internal/journal"
 	"firstlight/internal/report"
 	"firstlight/internal/snapshot"
+	"firstlight/internal/uki"
+	"firstlight/internal/uki/sign"
 	"firstlight/internal/version"
 )
 
@@ -82,7 +85,7 @@ func exitCode(err error) int {
 		return exitCheckUsage
 	case errors.As(err, &usage), errors.Is(err, compress.ErrSpec):
 		return ExitUsage
-	case errors.Is(err, build.ErrConfig), errors.Is(err, build.ErrKernel), errors.Is(err, feature.ErrInvalid), errors.Is(err, image.ErrImage),
+	case errors.Is(err, build.ErrConfig), errors.Is(err, build.ErrKernel), errors.Is(err, feature.ErrInvalid), errors.Is(err, image.ErrImage), errors.Is(err, pe.ErrFormat), errors.Is(err, uki.ErrInvalid), errors.Is(err, sign.ErrSignature),
 		errors.Is(err, journal.ErrFormat), errors.Is(err, inputs.ErrFormat), errors.Is(err, report.ErrFormat), errors.Is(err, snapshot.ErrFormat):
 		return ExitInvalid
 	case errors.Is(err, fs.ErrNotExist):
@@ -119,7 +122,7 @@ those that exist, of any maker.
 	})
 	root.AddCommand(
 		bootCommand(), bugReportCommand(), buildCommand(), catCommand(), checkCommand(), configCommand(), detectCommand(), diffCommand(), extractCommand(), featureCommand(),
-		installCommand(), lsCommand(), manCommand(root), migrateCommand(), packInitCommand(), probeCommand(), removeCommand(), sizeCommand(), traceCommand(), updateInitramfsCommand(), versionCommand(),
+		installCommand(), lsCommand(), manCommand(root), migrateCommand(), packInitCommand(), probeCommand(), removeCommand(), sizeCommand(), traceCommand(), ukiCommand(), updateInitramfsCommand(), versionCommand(),
 	)
 	return root
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"firstlight/internal/build"
+	"firstlight/internal/handler/stubfiles"
 	"firstlight/internal/image"
 	"firstlight/internal/install"
 	"firstlight/internal/sysroot"
@@ -57,6 +58,9 @@ nothing is written. One that would not boot is not installed; --force overrides.
 The image before stays as FILE.old, unless the machine is not known to have booted
 with it and an older one stays already. If there is no room for the new image beside
 those that stay, the command fails and nothing changes.
+
+With install.layout = "uki" a unified kernel image is made of it, see
+firstlight-uki(8), and put into EFI/Linux of the EFI system partition.
 
 With install.fallback in the configuration a second image, for any common machine,
 is installed as well. Afterwards the programs in ` + postUpdate + `
@@ -162,6 +166,8 @@ func (f *installFlags) configuration() (*build.Config, error) {
 // moduleDir holds the modules of all kernels, by their releases.
 const moduleDir = "/lib/modules"
 
+func (f *installFlags) root() sysroot.Root { return sysroot.Root(f.sysroot) }
+
 // host is where a file of the system is for this process.
 func (f *installFlags) host(p string) string { return sysroot.Root(f.sysroot).Host(p) }
 
@@ -189,6 +195,9 @@ func (f *installFlags) pkgbase(kernel string) string {
 func (f *installFlags) place(conf *build.Config, kernel string) (string, error) {
 	if conf.Install.Image != "" {
 		return build.ImagePath(conf.Install.Image, kernel)
+	}
+	if unified(conf) {
+		return f.unifiedPlace(kernel)
 	}
 	for _, name := range []string{"/etc/os-release", "/usr/lib/os-release"} {
 		if b, err := os.ReadFile(f.host(name)); err == nil {
@@ -231,6 +240,20 @@ func (f *installFlags) build(ctx context.Context, conf *build.Config, kernel, pa
 	if err != nil {
 		return err
 	}
+	if unified(conf) {
+		if b.line, err = f.commandLineOf(conf); err != nil {
+			return err
+		}
+		if !slices.Contains(o.Config.OmitFeatures, stubfiles.Feature) {
+			o.Config.Features = append(o.Config.Features, stubfiles.Feature)
+		}
+		// An EFI system partition has no EFI/Linux of its own.
+		if conf.Install.Image == "" {
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				return err
+			}
+		}
+	}
 	p := newProgress(f.stderr, !f.quiet)
 	defer p.done()
 	o.Progress, o.Verify = p.step, b.verify(p, f.stderr)
@@ -244,7 +267,16 @@ func (f *installFlags) build(ctx context.Context, conf *build.Config, kernel, pa
 			}}
 		for _, s := range segments {
 			io.Frames = append(io.Frames, s.Frame)
-			size += int64(len(s.Frame))
+		}
+		if unified(conf) {
+			whole, err := f.wrap(conf, kernel, b.line, slices.Concat(io.Frames...))
+			if err != nil {
+				return 0, err
+			}
+			io.Frames = [][]byte{whole}
+		}
+		for _, frame := range io.Frames {
+			size += int64(len(frame))
 		}
 		res, err = install.Put(ctx, io)
 		return size, err
@@ -257,6 +289,9 @@ func (f *installFlags) build(ctx context.Context, conf *build.Config, kernel, pa
 	}
 	if !f.quiet {
 		printReport(f.stderr, o, r, time.Since(start), f.verbose)
+	}
+	if unified(conf) && r.Private {
+		f.say("warning: the image holds secrets, and who can read the EFI system partition reads them: it is not encrypted")
 	}
 	switch {
 	case res.Unchanged:

@@ -249,8 +249,9 @@ func segments(b []byte) ([]lsSegment, error) {
 		return nil, err
 	}
 	var out []lsSegment
-	for _, s := range c.Sections {
-		out = append(out, lsSegment{Section: s.Name, What: "section", Offset: s.Offset, Size: s.Size})
+	profiles := c.Profiles()
+	for i, s := range c.Sections {
+		out = append(out, lsSegment{Section: image.SectionName(profiles[i], s.Name), What: "section", Offset: s.Offset, Size: s.Size})
 	}
 	first := ""
 	err = image.Visit(b, image.Limits{}, image.Visitor{

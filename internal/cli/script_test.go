@@ -40,7 +40,12 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) { runScript(t, filepath.Join(here, f)) })
+		t.Run(strings.TrimSuffix(filepath.Base(f), ".txt"), func(t *testing.T) {
+			if filepath.Base(f) == "uki.txt" {
+				testtool.Need(t, "openssl", "/usr/lib/systemd/boot/efi/linuxx64.efi.stub")
+			}
+			runScript(t, filepath.Join(here, f))
+		})
 	}
 }
 
@@ -74,6 +79,7 @@ func runScript(t *testing.T, name string) {
 		s.write(file, []byte(body))
 	}
 	s.write("init", staticELF())
+	s.write("new.stub", testtool.EFIStub(".linux", ".osrel", ".cmdline", ".initrd", ".uname", ".profile"))
 	for n, line := range strings.Split(strings.TrimPrefix(parts[0], "\n"), "\n") {
 		line = strings.NewReplacer("$SYSROOT", s.root, "$KERNEL", s.kver, "$SNAPSHOTS", s.snapshots, "$CASES", s.cases).Replace(line)
 		if words := split(line); len(words) > 0 && !strings.HasPrefix(words[0], "#") {

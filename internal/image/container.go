@@ -125,12 +125,41 @@ func (c *Container) bootconfig(b []byte, r *region) error {
 	return nil
 }
 
-// Section returns the content of a section of a unified kernel image.
+// Section returns the content of a section of a unified kernel image: of the
+// profile that is the default, and of what all profiles share where that has none.
 func (c *Container) Section(b []byte, name string) ([]byte, bool) {
+	var found []byte
+	ok, profile := false, -1
 	for _, s := range c.Sections {
-		if s.Name == name && s.Size > 0 {
-			return b[s.Offset : s.Offset+s.Size], true
+		if s.Name == ".profile" {
+			profile++
+		}
+		if s.Name == name && s.Size > 0 && (!ok && profile < 0 || profile == 0) {
+			found, ok = b[s.Offset:s.Offset+s.Size], true
 		}
 	}
-	return nil, false
+	return found, ok
+}
+
+// Profiles says of each section which profile it belongs to: 0 is what counts by
+// default and what all share, 1 the first that has to be chosen.
+func (c *Container) Profiles() []int {
+	out := make([]int, len(c.Sections))
+	profile := -1
+	for i, s := range c.Sections {
+		if s.Name == ".profile" {
+			profile++
+		}
+		out[i] = max(profile, 0)
+	}
+	return out
+}
+
+// SectionName is the name of a section among those of all profiles: "@1/.cmdline"
+// where it is that of a profile that has to be chosen.
+func SectionName(profile int, name string) string {
+	if profile == 0 {
+		return name
+	}
+	return fmt.Sprintf("@%d/%s", profile, name)
 }

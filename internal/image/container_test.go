@@ -55,6 +55,17 @@ func TestUnifiedKernelImages(t *testing.T) {
 	if text, ok := c.Section(b, ".cmdline"); !ok || string(text) != "quiet" {
 		t.Errorf("%q", text)
 	}
+	for name, want := range map[string]string{".cmdline": "own", ".uname": "6", ".profile": "ID=main"} {
+		own := uki([2]string{".cmdline", "all"}, [2]string{".uname", "6"}, [2]string{".initrd", one("x")}, [2]string{".profile", "ID=main"}, [2]string{".cmdline", "own"}, [2]string{".profile", "ID=other"},
+			[2]string{".cmdline", "third"}, [2]string{".uname", "7"})
+		c, err := Open(own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, _ := c.Section(own, name); string(text) != want {
+			t.Errorf("%s of the default is %q", name, text)
+		}
+	}
 	first := uki([2]string{".initrd", one("all")}, [2]string{".profile", "ID=main"}, [2]string{".initrd", one("first")})
 	if got := list(t, first); got != "first" {
 		t.Error(got)

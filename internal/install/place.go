@@ -50,6 +50,17 @@ func (s System) Place(boot, kernel, pkgbase string) string {
 	return path.Join(boot, "initramfs-"+kernel+".img") // Fedora, Gentoo, Void and others
 }
 
+// EFISystemPartitions are the places where one is mounted, the first that has a
+// directory EFI counts.
+func EFISystemPartitions() []string { return []string{"/efi", "/boot/efi", "/boot", "/esp"} }
+
+// UnifiedPlace is where boot loaders look for unified kernel images (Boot Loader
+// Specification, type 2) on the EFI system partition esp. token is what tells the
+// images of several systems apart.
+func UnifiedPlace(esp, token, kernel string) string {
+	return path.Join(esp, "EFI/Linux", token+"-"+kernel+".efi")
+}
+
 // KernelFiles are the places where the file of a kernel may be.
 func KernelFiles(boot, modules, kernel, pkgbase string) []string {
 	out := []string{path.Join(modules, kernel, "vmlinuz")}

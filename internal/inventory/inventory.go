@@ -195,35 +195,39 @@ func (inv *Inventory) around(b []byte) error {
 	if c.Bootconfig != nil {
 		inv.Bootconfig = string(c.Bootconfig.Text)
 	}
-	for _, s := range c.Sections {
-		inv.Sections = append(inv.Sections, s.Name)
-	}
-	for _, name := range []string{".cmdline", ".uname", ".osrel"} {
-		text, ok := c.Section(b, name)
-		if !ok || len(text) > maxText || !utf8.Valid(text) {
-			continue
+	profiles := c.Profiles()
+	for i, s := range c.Sections {
+		inv.Sections = append(inv.Sections, image.SectionName(profiles[i], s.Name))
+		if profiles[i] > 0 && s.Size > 0 {
+			inv.section(image.SectionName(profiles[i], s.Name), b[s.Offset:s.Offset+s.Size])
 		}
-		t := strings.TrimRight(string(text), "\x00")
-		if name == ".cmdline" {
-			inv.Cmdline = append(inv.Cmdline, strings.TrimSpace(t))
-			continue
-		}
-		sum := sha256.Sum256(text)
-		it := &Item{Path: name, Kind: Setting, Mode: cpio.TypeRegular | 0o444, Size: int64(len(text)), Packed: int64(len(text)),
-			Sum: hex.EncodeToString(sum[:]), Text: t, key: "section " + name}
-		inv.Items = append(inv.Items, it)
-		inv.byPath[name] = it
 	}
-	for _, name := range []string{".linux", ".dtb", ".splash"} {
-		if text, ok := c.Section(b, name); ok {
-			sum := sha256.Sum256(text)
-			it := &Item{Path: name, Kind: Data, Mode: cpio.TypeRegular | 0o444, Size: int64(len(text)), Packed: int64(len(text)),
-				Sum: hex.EncodeToString(sum[:]), key: "section " + name}
-			inv.Items = append(inv.Items, it)
-			inv.byPath[name] = it
+	if text, ok := c.Section(b, ".cmdline"); ok && len(text) <= maxText && utf8.Valid(text) {
+		inv.Cmdline = append(inv.Cmdline, strings.TrimSpace(strings.TrimRight(string(text), "\x00")))
+	}
+	for _, name := range []string{".uname", ".osrel", ".linux", ".dtb", ".splash", ".profile"} {
+		if content, ok := c.Section(b, name); ok {
+			inv.section(name, content)
 		}
 	}
 	return nil
+}
+
+// section takes a section of a unified kernel image for a file: one that is text
+// for a setting.
+func (inv *Inventory) section(name string, content []byte) {
+	sum := sha256.Sum256(content)
+	it := &Item{Path: name, Kind: Data, Mode: cpio.TypeRegular | 0o444, Size: int64(len(content)), Packed: int64(len(content)),
+		Sum: hex.EncodeToString(sum[:]), key: "section " + name}
+	switch path.Base(name) {
+	case ".cmdline", ".uname", ".osrel", ".profile":
+		if len(content) > maxText || !utf8.Valid(content) {
+			return
+		}
+		it.Kind, it.Text = Setting, strings.TrimRight(string(content), "\x00")
+	}
+	inv.Items = append(inv.Items, it)
+	inv.byPath[name] = it
 }
 
 func sumOf(b []byte) [sha256.Size]byte { return sha256.Sum256(b) }
@@ -233,7 +237,7 @@ func base(p string) string { return path.Base(p) }
 
 // segmentOf is a name for the frame that an item is in.
 func (inv *Inventory) segmentOf(it *Item) string {
-	if strings.HasPrefix(it.Path, ".") && strings.HasPrefix(it.key, "section ") {
+	if strings.HasPrefix(it.key, "section ") {
 		return "section " + it.Path
 	}
 	return SegmentName(inv.Frames[it.frame])

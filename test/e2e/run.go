@@ -107,9 +107,11 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		if err := vm.FirmwareVariables(machine.Firmware); err != nil {
 			return err
 		}
-		if s.Enrolled {
+		if s.Enrolled || s.Unified != nil {
 			cert, err := signing.Certificate()
-			if err == nil {
+			if err == nil && s.Unified != nil {
+				err = vm.SecureBoot(machine.Firmware, cert)
+			} else if err == nil {
 				err = vm.Enroll(machine.Firmware, cert)
 			}
 			if err != nil {
@@ -167,6 +169,11 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		b.Want.writes, b.Want.peer = s.Writes, b.By != ""
 		if b.By != "" {
 			if err := peer(ctx, s, b.By, k, res.Dir, &m); err != nil {
+				return err
+			}
+		}
+		if s.Unified != nil {
+			if err := r.unify(ctx, s, k, b.Tampered, res.Dir, &m); err != nil {
 				return err
 			}
 		}
@@ -443,6 +450,8 @@ func actOne(ctx context.Context, v *vm.VM, m vm.Machine, a Action) error {
 		return v.Attach(ctx, disk(a.Attach))
 	case a.Detach != "":
 		return v.Detach(ctx, disk(a.Detach))
+	case a.Quit:
+		return v.QMP.Do(ctx, "quit", nil)
 	}
 	return nil
 }

@@ -77,6 +77,9 @@ type Scenario struct {
 	// Enrolled puts the certificate of package signing into the firmware's
 	// signature database.
 	Enrolled bool
+	// Unified makes unified kernel images of the boots, which the firmware starts
+	// from a disk of their own, with Secure Boot; nil boots as QEMU does.
+	Unified *Unified
 	// Net is the machine's network, with another machine that serves; nil is
 	// none.
 	Net *Net
@@ -207,6 +210,8 @@ type Boot struct {
 	Memory int
 	// By is whose image the boot has, if not Firstlight's.
 	By string
+	// Tampered is what was done to a unified image after it was signed.
+	Tampered tampering
 	// Fresh says that the disks are again as they were before the first boot.
 	Fresh bool
 	Do    []Action
@@ -238,6 +243,7 @@ type Action struct {
 	Press  []string // keys of the keyboard, as vm.VM.Press takes them
 	Attach string   // the disk to plug in
 	Detach string   // the disk to pull out
+	Quit   bool     // switch the machine off
 }
 
 // Want is what must be seen of a boot.

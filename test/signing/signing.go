@@ -49,6 +49,9 @@ ge9jJKIpCilkpg7aTQBeQxjx
 -----END PRIVATE KEY-----
 `
 
+// PEM returns the key in PEM (PKCS #8).
+func PEM() string { return private }
+
 // Key returns the key.
 func Key() (*rsa.PrivateKey, error) {
 	b, _ := pem.Decode([]byte(private))

@@ -28,6 +28,7 @@ import (
 	"firstlight/internal/handler/network"
 	"firstlight/internal/handler/overlay"
 	"firstlight/internal/handler/resume"
+	"firstlight/internal/handler/stubfiles"
 	"firstlight/internal/handler/verity"
 	"firstlight/internal/handler/zfs"
 )
@@ -64,6 +65,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return zfs.New(w).Start },
 		func(w *handler.World) func() { return hostdir.New(w).Start },
 		func(w *handler.World) func() { return mend.New(w).Start },
+		func(w *handler.World) func() { return stubfiles.New(w).Start },
 	} {
 		all = append(all, full(r))
 	}

@@ -91,3 +91,23 @@ func FuzzSections(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParse(f *testing.F) {
+	head := "MZ" + strings.Repeat("\x00", 58) + "\x40\x00\x00\x00" + "PE\x00\x00\x64\x86\x01\x00" + strings.Repeat("\x00", 12) + "\xa0\x00\x22\x02"
+	opt := make([]byte, 160)
+	copy(opt, "\x0b\x02")
+	opt[33], opt[37], opt[61], opt[108] = 0x10, 0x02, 0x02, 6
+	f.Add(append([]byte(head), append(opt, ".initrd\x00\x04\x00\x00\x00\x00\x10\x00\x00\x00\x02\x00\x00\x00\x02\x00\x00"+strings.Repeat("\x00", 1200)...)...))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		p, err := Parse(b)
+		if err != nil {
+			return
+		}
+		for i, h := range p.Headers {
+			h.Content(b)
+			if at := p.Table + i*40; string(h.AppendTo(nil)) != string(b[at:at+40]) && len(h.Name) == 8 {
+				t.Fatalf("a section header that is read and written is another one: %+v", h)
+			}
+		}
+	})
+}
