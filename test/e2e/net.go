@@ -59,6 +59,9 @@ type Server struct {
 	// Disks are images that the server has besides, as /dev/vdb or, without
 	// Disk, /dev/vda and those that follow. They are not written to.
 	Disks []string
+	// Exports are layouts whose disks it has as well, behind those, to give to
+	// others. What they write is gone afterwards.
+	Exports []disks.Layout
 	// Memory is in MiB; 0 is 512.
 	Memory int
 	// NoNFS: no NFS server is started.
@@ -260,7 +263,17 @@ func (s Server) image(ctx context.Context, k debian.Kernel, r *Runner, dir strin
 		}
 		p.Tree = "/root.tar"
 	}
-	for i, f := range s.Disks {
+	files := slices.Clone(s.Disks)
+	for _, l := range s.Exports {
+		made, ok := r.Made[l.Name]
+		if !ok {
+			return "", nil, fmt.Errorf("the disks of layout %s could not be made", l.Name)
+		}
+		for _, d := range l.Disks {
+			files = append(files, made.Files[d.Name])
+		}
+	}
+	for i, f := range files {
 		overlay := filepath.Join(dir, fmt.Sprintf("server-%d.qcow2", i))
 		if err := vm.Overlay(ctx, f, overlay); err != nil {
 			return "", nil, err

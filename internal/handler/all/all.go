@@ -24,6 +24,7 @@ import (
 	"firstlight/internal/handler/mend"
 	"firstlight/internal/handler/mount"
 	"firstlight/internal/handler/multipath"
+	"firstlight/internal/handler/nbd"
 	"firstlight/internal/handler/network"
 	"firstlight/internal/handler/overlay"
 	"firstlight/internal/handler/resume"
@@ -55,7 +56,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return multipath.New(w).Start },
 		func(w *handler.World) func() { return verity.New(w).Start },
 		func(w *handler.World) func() { return integrity.New(w).Start },
-		func(w *handler.World) func() { return network.New(w).Start },
+		networks,
 		func(w *handler.World) func() { return zfs.New(w).Start },
 		func(w *handler.World) func() { return hostdir.New(w).Start },
 		func(w *handler.World) func() { return mend.New(w).Start },
@@ -76,6 +77,13 @@ func encrypted(w *handler.World) *luks.Handler {
 	h := luks.NewFull(w)
 	w.Makers = append(w.Makers, h.Again)
 	return h
+}
+
+// networks is the network, and the roots that are had over it.
+func networks(w *handler.World) func() {
+	h := network.New(w)
+	nbd.New(w, h)
+	return h.Start
 }
 
 // Common returns the handlers of the small /init.

@@ -16,6 +16,8 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 		switch strings.ReplaceAll(p.Name, "-", "_") {
 		case "netroot":
 			root = root || p.Value != ""
+		case "nbdroot":
+			root = true
 		case "nfsroot":
 			root = root || c.Root.Device.IsZero()
 		case "boot":
@@ -42,8 +44,8 @@ func onNetwork(d devspec.Spec) bool {
 	return false
 }
 
-// input is what the helper is told: every parameter, one a line.
-func input(c *bootcmd.Config) string {
+// Input is what the helpers are told: every parameter, one a line.
+func Input(c *bootcmd.Config) string {
 	var b strings.Builder
 	for _, p := range c.Params {
 		if strings.Contains(p.Name+p.Value, "\n") {

@@ -95,7 +95,7 @@ func (h *Handler) Start() {
 // run starts the helper and takes in what it says for as long as it runs.
 func (h *Handler) run(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 	err := ueventd.Act(t, "start "+Program, func(m machine.Machine) error {
-		return m.Start(queue, machine.Program{Path: Program, Input: []byte(input(h.w.Config))})
+		return m.Start(queue, machine.Program{Path: Program, Input: []byte(Input(h.w.Config))})
 	})
 	if err != nil {
 		return h.gone("the helper program for the network cannot be started: " + err.Error())

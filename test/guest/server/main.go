@@ -13,7 +13,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -153,17 +155,61 @@ func root(p serverplan.Plan) error {
 	}
 }
 
+// staying are the programs that stay, by their name.
+var staying = map[string]*os.Process{}
+
+// connected waits until a connection to a port is established: the test does
+// something to it then.
+func connected(port string) error {
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return err
+	}
+	for {
+		b, err := os.ReadFile("/proc/net/tcp")
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(b)) {
+			if f := strings.Fields(line); len(f) > 3 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", n)) && f[3] == "01" {
+				return nil
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 func run(c serverplan.Command) error {
 	switch c.Argv[0] {
 	case "@write":
 		return os.WriteFile(c.Argv[1], []byte(c.Argv[2]), 0o644)
 	case "@mount":
 		return unix.Mount(c.Argv[1], c.Argv[2], c.Argv[3], 0, "")
+	case "@mkdir":
+		return os.MkdirAll(c.Argv[1], 0o755)
+	case "@link":
+		return os.Symlink(c.Argv[1], c.Argv[2])
+	case "@connected":
+		return connected(c.Argv[1])
+	case "@stop":
+		p := staying[c.Argv[1]]
+		if p == nil {
+			return fmt.Errorf("%s does not run", c.Argv[1])
+		}
+		if err := unix.Kill(-p.Pid, unix.SIGKILL); err != nil {
+			return err
+		}
+		_, err := p.Wait()
+		return err
 	}
 	cmd := exec.Command(c.Argv[0], c.Argv[1:]...)
 	if c.Stays {
-		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		return cmd.Start()
+		cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = os.Stdout, os.Stderr, &syscall.SysProcAttr{Setpgid: true}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+		staying[c.Argv[0]] = cmd.Process
+		return nil
 	}
 	out, err := cmd.CombinedOutput()
 	fmt.Printf("server: %s\n%s", strings.Join(c.Argv, " "), out)

@@ -12,7 +12,14 @@ type Plan struct {
 	Commands []Command         // then these
 }
 
-// Command is one program.
+// Command is one program, or one of
+//
+//	@write FILE TEXT
+//	@mkdir DIRECTORY
+//	@link TARGET FILE
+//	@mount WHAT DIRECTORY TYPE
+//	@connected PORT       wait until a client has a TCP connection to the port
+//	@stop PROGRAM         kill what stays by that name, with its children
 type Command struct {
 	Argv []string
 	// Stays is a program that does not end.
