@@ -138,9 +138,6 @@ func (c *Core) Dialed(now time.Duration, id int, info nbd.Info, err error) {
 			c.failed(fmt.Errorf("the server wants blocks of %d bytes, which the kernel has not", size))
 			return
 		}
-		if c.t.ReadOnly {
-			info.Flags |= nbd.FlagHas | nbd.FlagReadOnly
-		}
 		c.info = &info
 	}
 	c.have = append(c.have, id)
@@ -155,7 +152,11 @@ func (c *Core) Dialed(now time.Duration, id int, info nbd.Info, err error) {
 func (c *Core) attach() {
 	have := c.have
 	c.have = nil
-	n, err := c.k.Attach(*c.info, have)
+	info := *c.info
+	if c.t.ReadOnly {
+		info.Flags |= nbd.FlagHas | nbd.FlagReadOnly
+	}
+	n, err := c.k.Attach(info, have)
 	if err != nil {
 		for _, id := range have {
 			c.k.Drop(id)

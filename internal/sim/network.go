@@ -22,7 +22,9 @@ const networkProgram = "/usr/lib/firstlight/network"
 type Network struct {
 	netuptest.Net
 	NFS []*NFS
+	NBD []*Exporter
 
+	remotes map[string]*remote // programs that connect disks, by name
 	lines  []string
 	ended  bool
 	waiter *operation // listens to the helper
@@ -44,7 +46,10 @@ func (s *NFS) away(now time.Duration) bool {
 
 // Start implements machine.Programs: the helper for the network, if the machine
 // has one.
-func (m *Machine) Start(_ string, p machine.Program) error {
+func (m *Machine) Start(name string, p machine.Program) error {
+	if m.startRemote(name, p) {
+		return nil
+	}
 	n := m.Network
 	if n == nil || p.Path != networkProgram {
 		return fmt.Errorf("execute %s: %w", p.Path, fs.ErrNotExist)
@@ -72,8 +77,8 @@ func (n *Network) wake(m *Machine) {
 // Listen implements machine.Programs.
 func (m *Machine) Listen(name string) (machine.Said, error) {
 	n := m.Network
-	if n == nil {
-		return machine.Said{}, fmt.Errorf("%s was not started", name)
+	if n == nil || name != "network" {
+		return m.listenTo(name)
 	}
 	if len(n.lines) == 0 && !n.ended {
 		n.waiter = m.current

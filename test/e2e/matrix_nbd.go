@@ -19,7 +19,7 @@ func nbdServer(l disks.Layout, general, more string) Server {
 }
 
 func startNBD() serverplan.Command {
-	return serverplan.Command{Argv: []string{"nbd-server", "-d", "-C", "/etc/nbd.conf"}, Stays: true}
+	return serverplan.Command{Argv: []string{"nbd-server", "-C", "/etc/nbd.conf", "-p", "/run/nbd.pid"}}
 }
 
 // restartsNBD is the server that is killed once a machine has connected, and
@@ -28,7 +28,7 @@ func restartsNBD(s Server, after, away time.Duration) Server {
 	again := startNBD()
 	again.After = int(away.Milliseconds())
 	s.Other = append(s.Other, serverplan.Command{Argv: []string{"@connected", "10809"}, Ready: true},
-		serverplan.Command{Argv: []string{"@stop", "nbd-server"}, After: int(after.Milliseconds())}, again)
+		serverplan.Command{Argv: []string{"@kill", "/run/nbd.pid"}, After: int(after.Milliseconds())}, again)
 	return s
 }
 

@@ -20,16 +20,26 @@ const (
 	ProgramTLS = "/usr/lib/firstlight/nbd-tls"
 )
 
+// queue is that of the first, and of the others with their number.
+const queue = "nbd"
+
 // Handler starts a helper for each root of its kind.
 type Handler struct {
 	w     *handler.World
-	roots map[int]string // what the helper of each was told
+	roots map[int]*root
+}
+
+// root is one of them, by its number among the roots of the command line.
+type root struct {
+	input  string // what the helper is told
+	helper *netdisk.Helper
 }
 
 // New registers the handler with the one of the network.
 func New(w *handler.World, n *network.Handler) *Handler {
-	h := &Handler{w: w, roots: map[int]string{}}
+	h := &Handler{w: w, roots: map[int]*root{}}
 	n.Provide("nbd", h.provide)
+	w.Sched.Route(queue, h.run)
 	return h
 }
 
@@ -37,10 +47,10 @@ func New(w *handler.World, n *network.Handler) *Handler {
 // a server does not change while its root is in use.
 func (h *Handler) provide(_ *ueventd.Task, r *netreport.Report) {
 	n := r.Int("n")
-	if h.roots[n] != "" {
+	if h.roots[n] != nil {
 		return
 	}
-	queue := netdisk.Number("nbd", n)
+	name := netdisk.Number(queue, n)
 	if text := r.Get("text"); text != "" {
 		h.w.SetFact(mount.RootGoal, goal.Fact{Subject: "the NBD server of the root", Condition: goal.Incomplete, Text: text, Try: r.Get("try")})
 		return
@@ -48,18 +58,21 @@ func (h *Handler) provide(_ *ueventd.Task, r *netreport.Report) {
 	if !h.w.Config.Root.Device.IsDevice() {
 		h.w.DropFact(mount.RootGoal)
 	}
-	h.roots[n] = network.Input(h.w.Config) + "\n" + r.String() + "\n"
+	h.roots[n] = &root{input: network.Input(h.w.Config) + "\n" + r.String() + "\n"}
 	path := Program
 	if h.w.Image.Has("nbd-tls") {
 		path = ProgramTLS
 	}
-	helper := &netdisk.Helper{W: h.w, Queue: queue, Path: path, Feature: "nbd", Subject: "the NBD root", Root: n == 0}
-	h.w.Sched.Route(queue, func(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
-		if err := h.w.LoadModules(t, "nbd"); err != nil {
-			h.w.SetFact(queue, goal.Fact{Subject: helper.Subject, Condition: goal.Blocked, Text: "has no driver: " + err.Error(), Try: "build the image with --feature nbd"})
-			return ueventd.WaitFor("the driver nbd", handler.TopicRetry)
-		}
-		return helper.Run(t, h.roots[n])
-	})
-	h.w.Sched.Push(ueventd.Event{Queue: queue, Kind: "start"})
+	h.roots[n].helper = &netdisk.Helper{W: h.w, Queue: name, Path: path, Feature: "nbd", Subject: "the NBD root", Root: n == 0}
+	h.w.Sched.Push(ueventd.Event{Queue: name, Kind: "start", Value: n})
+}
+
+// run connects one of them.
+func (h *Handler) run(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
+	r := h.roots[ev.Value.(int)]
+	if err := h.w.LoadModules(t, "nbd"); err != nil {
+		h.w.SetFact(ev.Queue, goal.Fact{Subject: r.helper.Subject, Condition: goal.Blocked, Text: "has no driver: " + err.Error(), Try: "build the image with --feature nbd"})
+		return ueventd.WaitFor("the driver nbd", handler.TopicRetry)
+	}
+	return r.helper.Run(t, r.input)
 }

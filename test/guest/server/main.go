@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -155,9 +154,6 @@ func root(p serverplan.Plan) error {
 	}
 }
 
-// staying are the programs that stay, by their name.
-var staying = map[string]*os.Process{}
-
 // connected waits until a connection to a port is established: the test does
 // something to it then.
 func connected(port string) error {
@@ -191,25 +187,21 @@ func run(c serverplan.Command) error {
 		return os.Symlink(c.Argv[1], c.Argv[2])
 	case "@connected":
 		return connected(c.Argv[1])
-	case "@stop":
-		p := staying[c.Argv[1]]
-		if p == nil {
-			return fmt.Errorf("%s does not run", c.Argv[1])
-		}
-		if err := unix.Kill(-p.Pid, unix.SIGKILL); err != nil {
+	case "@kill":
+		b, err := os.ReadFile(c.Argv[1])
+		if err != nil {
 			return err
 		}
-		_, err := p.Wait()
-		return err
+		pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+		if err != nil || pid < 2 {
+			return fmt.Errorf("%s: %q is no process", c.Argv[1], b)
+		}
+		return unix.Kill(-pid, unix.SIGKILL)
 	}
 	cmd := exec.Command(c.Argv[0], c.Argv[1:]...)
 	if c.Stays {
-		cmd.Stdout, cmd.Stderr, cmd.SysProcAttr = os.Stdout, os.Stderr, &syscall.SysProcAttr{Setpgid: true}
-		if err := cmd.Start(); err != nil {
-			return err
-		}
-		staying[c.Argv[0]] = cmd.Process
-		return nil
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		return cmd.Start()
 	}
 	out, err := cmd.CombinedOutput()
 	fmt.Printf("server: %s\n%s", strings.Join(c.Argv, " "), out)

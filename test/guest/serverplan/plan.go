@@ -19,7 +19,7 @@ type Plan struct {
 //	@link TARGET FILE
 //	@mount WHAT DIRECTORY TYPE
 //	@connected PORT       wait until a client has a TCP connection to the port
-//	@stop PROGRAM         kill what stays by that name, with its children
+//	@kill FILE            kill the process group whose number is in the file
 type Command struct {
 	Argv []string
 	// Stays is a program that does not end.
