@@ -56,7 +56,7 @@ endif
 
 # HELPERS are programs that handlers start, each in the images alone that have a
 # feature which needs it.
-HELPERS = network nbd nbd-tls
+HELPERS = network nbd nbd-tls nvmf
 
 # ARCHS are further architectures that images can be built for, by Go's names.
 ARCHS ?= arm64 riscv64

@@ -25,9 +25,9 @@ type Network struct {
 	NBD []*Exporter
 
 	remotes map[string]*remote // programs that connect disks, by name
-	lines  []string
-	ended  bool
-	waiter *operation // listens to the helper
+	lines   []string
+	ended   bool
+	waiter  *operation // listens to the helper
 }
 
 // NFS is a filesystem of an NFS server.

@@ -26,6 +26,7 @@ import (
 	"firstlight/internal/handler/multipath"
 	"firstlight/internal/handler/nbd"
 	"firstlight/internal/handler/network"
+	"firstlight/internal/handler/nvmf"
 	"firstlight/internal/handler/overlay"
 	"firstlight/internal/handler/resume"
 	"firstlight/internal/handler/verity"
@@ -83,7 +84,8 @@ func encrypted(w *handler.World) *luks.Handler {
 func networks(w *handler.World) func() {
 	h := network.New(w)
 	nbd.New(w, h)
-	return h.Start
+	fabrics := nvmf.New(w, h)
+	return func() { h.Start(); fabrics.Start() }
 }
 
 // Common returns the handlers of the small /init.

@@ -22,8 +22,10 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 			root = root || c.Root.Device.IsZero()
 		case "boot":
 			root = root || p.Value == "nfs"
+		case "rd.nvmf.connect", "rd.nvmf.discover", "nvmf.connect", "nvmf.discover", "nvmf_connect", "nvmf_discover":
+			network = network || strings.HasPrefix(p.Value, "tcp,") || strings.HasPrefix(p.Value, "rdma,")
 		case "rd.neednet":
-			network = !p.HasValue || p.Value == "1" || p.Value == "yes" || p.Value == "on" || p.Value == "true" || p.Value == "y"
+			network = network || !p.HasValue || p.Value == "1" || p.Value == "yes" || p.Value == "on" || p.Value == "true" || p.Value == "y"
 		}
 	}
 	return root, network

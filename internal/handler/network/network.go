@@ -59,10 +59,14 @@ func (h *Handler) Provide(kind string, p Provider) {
 	h.providers[kind] = p
 }
 
+// Ready says whether a link can be used.
+func (h *Handler) Ready() bool { return h.ready > 0 }
+
 // New registers the handler. Where nothing wants the network it does nothing.
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w, links: map[string]*netreport.Report{}}
 	h.isRoot, h.needed = wanted(w.Config)
+	h.needed = h.needed || w.Image.Has("nvmf") // the firmware's table may say that it is
 	if !h.isRoot && !h.needed {
 		return h
 	}

@@ -183,6 +183,8 @@ func run(c serverplan.Command) error {
 		return unix.Mount(c.Argv[1], c.Argv[2], c.Argv[3], 0, "")
 	case "@mkdir":
 		return os.MkdirAll(c.Argv[1], 0o755)
+	case "@remove":
+		return os.Remove(c.Argv[1])
 	case "@link":
 		return os.Symlink(c.Argv[1], c.Argv[2])
 	case "@connected":

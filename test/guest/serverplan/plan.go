@@ -17,6 +17,7 @@ type Plan struct {
 //	@write FILE TEXT
 //	@mkdir DIRECTORY
 //	@link TARGET FILE
+//	@remove FILE
 //	@mount WHAT DIRECTORY TYPE
 //	@connected PORT       wait until a client has a TCP connection to the port
 //	@kill FILE            kill the process group whose number is in the file
