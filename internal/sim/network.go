@@ -23,11 +23,16 @@ type Network struct {
 	netuptest.Net
 	NFS []*NFS
 	NBD []*Exporter
+	// NVMe are targets: exports are subsystems, and the name of a discovery
+	// controller is that of nobody.
+	NVMe []*Exporter
 
-	remotes map[string]*remote // programs that connect disks, by name
-	lines   []string
-	ended   bool
-	waiter  *operation // listens to the helper
+	remotes     map[string]*remote // programs that connect disks, by name
+	controllers int                // of NVMe that were connected
+	spaces      map[*Disk]*Disk    // their disks, and what they are here
+	lines       []string
+	ended       bool
+	waiter      *operation // listens to the helper
 }
 
 // NFS is a filesystem of an NFS server.

@@ -57,7 +57,8 @@ func (r *remote) listen() machine.Said {
 
 // remotes are the programs by their paths. Each starts its model.
 var remotes = map[string]func(*remote, string){
-	"/usr/lib/firstlight/nbd": startNBD,
+	"/usr/lib/firstlight/nbd":  startNBD,
+	"/usr/lib/firstlight/nvmf": startNVMf,
 }
 
 // startRemote starts a program that connects disks; ok is false for one that does
