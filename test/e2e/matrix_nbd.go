@@ -53,6 +53,24 @@ func nbdScenarios() []Scenario {
 	path.DHCP = []string{"--dhcp-option=option:root-path,nbd:" + serverAddress + ":root:ext4"}
 	partition := is
 	partition.Root = "/dev/nbd0p2 ext4"
+	crypt := disks.LUKS2
+	locked := nbd("nbd-luks", "ro netroot=nbd:"+serverAddress+":root rd.luks.uuid="+crypt.UUID("crypt")+" "+uuid(crypt.FSUUID("crypt")), nbdServer(crypt, "", ""),
+		Want{})
+	locked.For = nbdImage("luks")
+	locked.Boots = typed(Want{Root: `/dev/mapper/luks-\S+ ext4`, RootOptions: []string{"ro"}, Daemons: is.Daemons}, disks.Passphrase)
+	ca, cert, key := certificates()
+	encrypted := func(name, ca string, want Want) Scenario {
+		s := nbd(name, "ro root=nbd:"+serverAddress+":root:ext4:ro:tls"+off, nbdServer(whole, "certfile=/etc/cert.pem\nkeyfile=/etc/key.pem\nforce_tls=true\n", ""), want)
+		s.Net.Server.Files["/etc/cert.pem"], s.Net.Server.Files["/etc/key.pem"] = cert, key
+		s.Features, s.Include = []string{"nbd-tls"}, []Include{{"/etc/firstlight/nbd/ca.pem", ca}}
+		return s
+	}
+	other, _, _ := certificates()
+	secure := is
+	secure.Daemons = []string{"@usr/lib/firstlight/nbd-tls"}
+	restarted := encrypted("nbd-tls-restart", ca, later(secure))
+	restarted.Net.Server = restartsNBD(restarted.Net.Server, 0, 5*time.Second)
+	whom := disks.DebianRemote("bookworm")
 	lost := func(n Scenario) Scenario { n.Net.Lose = loseMessages(1); return n }
 	return []Scenario{
 		trixie(nbd("nbd", "ro root=nbd:"+serverAddress+":root", nbdServer(whole, "", ""), is)),
@@ -62,6 +80,14 @@ func nbdScenarios() []Scenario {
 		full(nbd("nbd-four-connections", "ro root=nbd:"+serverAddress+":root::ro:-C,4", nbdServer(whole, "", ""), is)),
 		full(lost(nbd("nbd-first-packet-lost", "ro root=nbd:"+serverAddress+":root", nbdServer(whole, "", ""), is))),
 		full(nbd("nbd-restart", "ro root=nbd:"+serverAddress+":root", restartsNBD(nbdServer(whole, "", ""), 0, 5*time.Second), later(is))),
+		full(locked), full(encrypted("nbd-tls", ca, secure)), full(restarted),
+		full(encrypted("nbd-tls-stranger", other, Want{NoBoot: true, Console: []Seen{see(`no\s+secure\s+connection\s+to\s+it\s+can\s+be\s+made:.*certificate`)}})),
+		full(nbd("nbd-tls-missing", "ro root=nbd:"+serverAddress+":root:ext4:ro:tls"+off, nbdServer(whole, "", ""),
+			Want{NoBoot: true, Console: []Seen{see(`build\s+it\s+with\s+--feature\s+nbd-tls`)}})),
+		// A whole system, whose server is killed and started again while it runs.
+		full(Scenario{Name: "bookworm-nbd", For: nbdImage(), Append: "rw netroot=nbd:" + serverAddress + ":root " + uuid(whom.FSUUID("root")), Memory: 1024,
+			Net:   &Net{NICs: card, Server: restartsNBD(nbdServer(whom, "", ""), 8*time.Second, 3*time.Second)},
+			Boots: []Boot{{Limit: 8 * time.Minute, Want: Want{Debian: true, Daemons: is.Daemons}}}}),
 		full(nbd("nbd-unknown-export", "ro root=nbd:"+serverAddress+":rot"+off, nbdServer(whole, "", ""),
 			Want{NoBoot: true, Console: []Seen{see(`the\s+server\s+has\s+not\s+the\s+export\s+rot`), see(`name\s+one\s+that\s+it\s+has:\s+root`)}})),
 	}

@@ -74,7 +74,13 @@ func nvmfScenarios() []Scenario {
 	later := func(w Want) Want { w.Timers = true; return w }
 	files := nvme("nvmf-files", "ro root=LABEL=whole rd.neednet=1 ip=dhcp", nvmeServer(whole, 4420), is)
 	files.Include = []Include{{"/etc/nvme/discovery.conf", "# the target\n--transport=tcp --traddr=" + serverAddress + " --trsvcid=4420\n"}, {"/etc/nvme/hostnqn", hostNQN + "\n"}}
+	whom := disks.DebianRemote("bookworm")
 	return []Scenario{
+		// A whole system, whose server takes its disk away and gives it back while it
+		// runs.
+		full(Scenario{Name: "bookworm-nvmf", For: image(), Append: "rw " + uuid(whom.FSUUID("root")) + connect, Memory: 1024,
+			Net:   &Net{NICs: card, Server: restartsNVMe(nvmeServer(whom, 4420), 4420, 8*time.Second, 3*time.Second)},
+			Boots: []Boot{{Limit: 8 * time.Minute, Want: Want{Debian: true, Hidden: true}}}}),
 		trixie(nvme("nvmf-tcp", "ro root=LABEL=whole"+connect, nvmeServer(whole, 4420), is)),
 		full(trixie(nvme("nvmf-discover", "ro "+uuid(plain.FSUUID("root"))+" ip=dhcp rd.nvmf.hostnqn="+hostNQN+" rd.nvmf.discover=tcp,"+serverAddress+",,4420", nvmeServer(plain, 4420), partition))),
 		full(files),
