@@ -56,7 +56,9 @@ endif
 
 # HELPERS are programs that handlers start, each in the images alone that have a
 # feature which needs it.
-HELPERS = network nbd nbd-tls nvmf
+HELPERS = network nbd nvmf
+# LARGE are those that are as large as TLS is, and are made smaller like /init.
+LARGE = nbd-tls
 
 # ARCHS are further architectures that images can be built for, by Go's names.
 ARCHS ?= arm64 riscv64
@@ -67,6 +69,7 @@ build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
 	GOEXPERIMENT=$(GOEXPERIMENT_INIT) CGO_ENABLED=0 go build -trimpath $(GOFLAGS_INIT) -buildvcs=false -o bin/ ./cmd/init ./cmd/init-full
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/ $(addprefix ./cmd/,$(HELPERS))
+	CGO_ENABLED=0 go build -trimpath -gcflags='all=-l -d=variablemakethreshold=0' -ldflags '-s -w -funcalign=1' -buildvcs=false -o bin/ $(addprefix ./cmd/,$(LARGE))
 	rm -rf bin/packed
 	bin/firstlight pack-init bin/init
 	bin/firstlight pack-init bin/init-full
