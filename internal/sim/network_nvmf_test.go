@@ -159,3 +159,14 @@ func TestManyNVMeTargets(t *testing.T) {
 		t.Errorf("%d of %d started: the family shows nothing", started, seeds)
 	}
 }
+
+// An image that could connect, on a machine that has nothing to connect to, starts
+// from its own disk without waiting.
+func TestNVMeFeatureOnAMachineWithoutFabrics(t *testing.T) {
+	m := onNetwork("ro root=UUID=" + rootUUID)
+	m.Image.Features = []string{"nvmf", "network"}
+	m.Plug(rootDisk())
+	boot(t, m)
+	started(t, m, "/dev/vda")
+	noTimer(t, m)
+}
