@@ -210,7 +210,7 @@ func TestOptionsOfNBDClient(t *testing.T) {
 
 func TestTargetsOfALease(t *testing.T) {
 	x, _, err := Parse("root=dhcp\n\nroot eth0 kind=nbd source=nbd:srv:2000:xfs:ro server=10.0.0.9 name=srv\n")
-	if err != nil || x.String() != "(default) of 10.0.0.9:2000" || x.FSType != "xfs" || x.Mount != "ro" || x.Verify() != "srv" || x.Index != -1 {
+	if err != nil || x.String() != "(default) of 10.0.0.9:2000" || x.FSType != "xfs" || x.Mount != "ro" || x.Verify() != "srv" || x.Index != 0 {
 		t.Errorf("%+v, %v", x, err)
 	}
 	x, _, err = Parse("nbdroot=10.0.0.1,disk,nbd2\nnetroot=dhcp\n\nroot eth0 kind=nbd server=10.0.0.1 n=1\n")

@@ -27,7 +27,9 @@ type Target struct {
 	Export string
 	FSType string // of what is in it, "" where nothing is said
 	Mount  string // options of mounting it
-	Index  int    // of the device, below 0 for any
+	// Index is that of the device: the number of the root, unless another is named,
+	// so that which of several is /dev/nbd0 depends on nothing else.
+	Index int
 	Options
 }
 
@@ -135,7 +137,7 @@ func Parse(text string) (t Target, lacks []string, err error) {
 	if root.Kind != netconf.RootNBD {
 		return t, nil, fmt.Errorf("a root of the kind %s was handed over", root.Kind)
 	}
-	t = Target{Name: r.Get("name"), Port: root.Port, Export: root.Export, FSType: root.FSType, Mount: root.Options, Index: -1}
+	t = Target{Name: r.Get("name"), Port: root.Port, Export: root.Export, FSType: root.FSType, Mount: root.Options, Index: r.Int("n")}
 	if t.Port == 0 {
 		t.Port = nbd.Port
 	}

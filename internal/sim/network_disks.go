@@ -213,10 +213,7 @@ func (p *nbdProgram) Dial(id int) {
 
 // Attach implements nbdup.Edge.
 func (p *nbdProgram) Attach(_ nbd.Info, ids []int) (int, error) {
-	index := max(p.t.Index, 0)
-	for p.t.Index < 0 && p.m.disks["/dev/nbd"+strconv.Itoa(index)] != nil {
-		index++
-	}
+	index := p.t.Index
 	if p.m.disks["/dev/nbd"+strconv.Itoa(index)] != nil {
 		return -1, unix.EBUSY
 	}
