@@ -111,8 +111,7 @@ func (s *server) serve(c io.ReadWriter) error {
 			}
 			reply(repAck, nil)
 		case optGo:
-			name := string(data[4 : 4+binary.BigEndian.Uint32(data)])
-			size, ok := s.exports[name]
+			size, ok := s.exports[string(data[4:4+binary.BigEndian.Uint32(data)])]
 			switch {
 			case s.noGo:
 				reply(repError|CodeUnsupported, nil)

@@ -75,6 +75,9 @@ func nvmfScenarios() []Scenario {
 	files := nvme("nvmf-files", "ro root=LABEL=whole rd.neednet=1 ip=dhcp", nvmeServer(whole, 4420), is)
 	files.Include = []Include{{"/etc/nvme/discovery.conf", "# the target\n--transport=tcp --traddr=" + serverAddress + " --trsvcid=4420\n"}, {"/etc/nvme/hostnqn", hostNQN + "\n"}}
 	whom := disks.DebianRemote("bookworm")
+	// The firmware says all of it: nothing is on the command line.
+	firmware := nvme("nvmf-firmware-table", "ro root=LABEL=whole", nvmeServer(whole, 4420), is)
+	firmware.Net.Table, firmware.Net.Server.DHCP = firmwareTable("4420"), nil
 	return []Scenario{
 		// A whole system, whose server takes its disk away and gives it back while it
 		// runs.
@@ -83,7 +86,7 @@ func nvmfScenarios() []Scenario {
 			Boots: []Boot{{Limit: 8 * time.Minute, Want: Want{Debian: true, Hidden: true}}}}),
 		trixie(nvme("nvmf-tcp", "ro root=LABEL=whole"+connect, nvmeServer(whole, 4420), is)),
 		full(trixie(nvme("nvmf-discover", "ro "+uuid(plain.FSUUID("root"))+" ip=dhcp rd.nvmf.hostnqn="+hostNQN+" rd.nvmf.discover=tcp,"+serverAddress+",,4420", nvmeServer(plain, 4420), partition))),
-		full(files),
+		full(files), full(firmware),
 		full(nvme("nvmf-two-portals", "ro root=LABEL=whole"+connect+connect+",4421", nvmeServer(whole, 4420, 4421), is)),
 		full(nvme("nvmf-one-portal-of-two", "ro root=LABEL=whole"+connect+connect+",4421", nvmeServer(whole, 4421), later(is))),
 		full(nvme("nvmf-restart", "ro root=LABEL=whole"+connect, restartsNVMe(nvmeServer(whole, 4420), 4420, 0, 5*time.Second), later(is))),

@@ -29,6 +29,8 @@ type Net struct {
 	NICs   []vm.NIC // sockets are filled in
 	// Apart are cards whose wire leads to nobody.
 	Apart []int
+	// Table is an ACPI table that the machine's firmware has; nil is none.
+	Table []byte
 	// Lose says which frames of the machine that boots are lost: n counts
 	// those that went before. nil loses none.
 	Lose func(n int, frame []byte) bool
@@ -135,6 +137,13 @@ func (s Scenario) connect(ctx context.Context, r *Runner, m *vm.Machine, dir str
 		return nil, err
 	}
 	m.NICs = nics
+	if s.Net.Table != nil {
+		m.ACPI = filepath.Join(dir, "table")
+		if err := os.WriteFile(m.ACPI, s.Net.Table, 0o644); err != nil {
+			w.close()
+			return nil, err
+		}
+	}
 	return w, nil
 }
 

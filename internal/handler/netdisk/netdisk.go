@@ -28,8 +28,6 @@ type Helper struct {
 	// Root: what it connects is the root itself, unless the command line names a
 	// device.
 	Root bool
-
-	subjects []string // of its facts
 }
 
 // Run starts the program and takes in what it says until it ends. It ends with
