@@ -163,6 +163,10 @@ var (
 	ErrClosed = errors.New("the server closes the connection: it has no such export, or does not give it to this machine")
 )
 
+// ErrHangsUp is how a server ends an encrypted connection at once. Debian's does so
+// where this machine has no certificate that it accepts.
+var ErrHangsUp = errors.New("the server ends the encrypted connection as soon as it is made: it may want another certificate of this machine")
+
 // Negotiate asks for an export. What is returned besides is what the kernel, or a
 // relay to it, talks to from then on: rw itself, or the encrypted connection over
 // it.
@@ -332,6 +336,8 @@ func (c *client) goTo() (Info, error) {
 	for range maxListed {
 		typ, data, err := c.reply(optGo)
 		switch {
+		case errors.Is(err, io.EOF) && c.secure && !has:
+			return Info{}, ErrHangsUp
 		case err != nil:
 			return Info{}, fmt.Errorf("hear what the export is: %w", err)
 		case typ == repAck && has:

@@ -174,6 +174,12 @@ func TestDebiansServerWithTLS(t *testing.T) {
 	if _, _, err := nbdhelper.Connect(target(port, "disk"), nil); !errors.As(err, &refused) || refused.Code != nbd.CodeTLSRequired {
 		t.Errorf("without encryption: %v", err)
 	}
+	// Debian's ends a connection without a certificate, when it has been made.
+	bare := x
+	bare.Cert, bare.Key = "", ""
+	if _, _, err := nbdhelper.Connect(bare, nbdtls.TLS{}); !errors.Is(err, nbd.ErrHangsUp) {
+		t.Errorf("without a certificate: %v", err)
+	}
 	var tls *nbdup.TLSError
 	other := x
 	other.Host = "elsewhere"

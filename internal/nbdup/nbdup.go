@@ -227,6 +227,8 @@ func (c *Core) failed(err error) {
 		try = "look whether an NBD server listens at " + at
 	case errors.As(err, &tls):
 		condition, try = "blocked", "look at the certificates: the image has those of "+c.t.CA+", and the server's has to be for "+c.t.Verify()
+	case errors.Is(err, nbd.ErrHangsUp):
+		condition, try = "blocked", "put a certificate that the server accepts into the image, as "+Directory+"cert.pem with key.pem"
 	case errors.Is(err, nbd.ErrNoServer):
 		condition, try = "blocked", "look at the port: "+at+" is something else's"
 	case errors.Is(err, nbd.ErrNoTLS):

@@ -175,6 +175,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		{&nbd.RefusedError{Code: nbd.CodeTLSRequired}, "add tls to the options"},
 		{&nbd.RefusedError{Code: nbd.CodeShutdown}, "incomplete: the server is shutting down"},
 		{nbd.ErrNoServer, "is something else's"},
+		{nbd.ErrHangsUp, "it may want another certificate of this machine; put a certificate"},
 		{nbd.ErrNoTLS, "give the server a certificate"},
 		{nbd.ErrClosed, "look at the names of the exports"},
 		{&TLSError{errors.New("unknown authority")}, "the server's has to be for 10.0.0.1"},

@@ -58,14 +58,16 @@ func nbdScenarios() []Scenario {
 		Want{})
 	locked.For = nbdImage("luks")
 	locked.Boots = typed(Want{Root: `/dev/mapper/luks-\S+ ext4`, RootOptions: []string{"ro"}, Daemons: is.Daemons}, disks.Passphrase)
-	ca, cert, key := certificates()
+	ca, cert, client, key := certificates()
+	mine := ca
 	encrypted := func(name, ca string, want Want) Scenario {
-		s := nbd(name, "ro root=nbd:"+serverAddress+":root:ext4:ro:tls"+off, nbdServer(whole, "certfile=/etc/cert.pem\nkeyfile=/etc/key.pem\nforce_tls=true\n", ""), want)
-		s.Net.Server.Files["/etc/cert.pem"], s.Net.Server.Files["/etc/key.pem"] = cert, key
-		s.Features, s.Include = []string{"nbd-tls"}, []Include{{"/etc/firstlight/nbd/ca.pem", ca}}
+		s := nbd(name, "ro root=nbd:"+serverAddress+":root:ext4:ro:tls"+off, nbdServer(whole, "certfile=/etc/cert.pem\nkeyfile=/etc/key.pem\ncacertfile=/etc/ca.pem\nforce_tls=true\n", ""), want)
+		s.Net.Server.Files["/etc/cert.pem"], s.Net.Server.Files["/etc/key.pem"], s.Net.Server.Files["/etc/ca.pem"] = cert, key, mine
+		s.Features, s.Include = []string{"nbd-tls"}, []Include{{"/etc/firstlight/nbd/ca.pem", ca}, {"/etc/firstlight/nbd/cert.pem", client}, {"/etc/firstlight/nbd/key.pem", key}}
+		s.Secret = true
 		return s
 	}
-	other, _, _ := certificates()
+	other, _, _, _ := certificates()
 	secure := is
 	secure.Daemons = []string{"@usr/lib/firstlight/nbd-tls"}
 	restarted := encrypted("nbd-tls-restart", ca, later(secure))

@@ -12,9 +12,10 @@ import (
 	"time"
 )
 
-// certificates are those of an authority, and of the server with its key, in PEM.
+// certificates are those of an authority, and of the server and of the machine that
+// boots, with their key, which is the same, in PEM.
 // They are made anew each time and are good for nothing else.
-func certificates() (ca, cert, key string) {
+func certificates() (ca, cert, client, key string) {
 	check := func(err error) {
 		if err != nil {
 			panic(err) // keys of the tests can be made
@@ -41,7 +42,12 @@ func certificates() (ca, cert, key string) {
 	der, err = x509.CreateCertificate(rand.Reader, server, authority, &own.PublicKey, top)
 	check(err)
 	cert = text("CERTIFICATE", der)
+	server.SerialNumber, server.Subject.CommonName, server.DNSNames, server.IPAddresses = big.NewInt(3), "client", nil, nil
+	server.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+	der, err = x509.CreateCertificate(rand.Reader, server, authority, &own.PublicKey, top)
+	check(err)
+	client = text("CERTIFICATE", der)
 	der, err = x509.MarshalPKCS8PrivateKey(own)
 	check(err)
-	return ca, cert, text("PRIVATE KEY", der)
+	return ca, cert, client, text("PRIVATE KEY", der)
 }
