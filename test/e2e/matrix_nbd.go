@@ -57,11 +57,11 @@ func nbdScenarios() []Scenario {
 	locked := nbd("nbd-luks", "ro netroot=nbd:"+serverAddress+":root rd.luks.uuid="+crypt.UUID("crypt")+" "+uuid(crypt.FSUUID("crypt")), nbdServer(crypt, "", ""),
 		Want{})
 	locked.For = nbdImage("luks")
-	locked.Boots = typed(Want{Root: `/dev/mapper/luks-\S+ ext4`, RootOptions: []string{"ro"}, Daemons: is.Daemons}, disks.Passphrase)
+	locked.Boots = typed(Want{Root: `/dev/(dm-0|mapper/luks-\S+) ext4`, RootOptions: []string{"ro"}, Daemons: is.Daemons}, disks.Passphrase)
 	ca, cert, client, key := certificates()
 	mine := ca
-	encrypted := func(name, ca string, want Want) Scenario {
-		s := nbd(name, "ro root=nbd:"+serverAddress+":root:ext4:ro:tls"+off, nbdServer(whole, "certfile=/etc/cert.pem\nkeyfile=/etc/key.pem\ncacertfile=/etc/ca.pem\nforce_tls=true\n", ""), want)
+	encrypted := func(name, ca, args string, want Want) Scenario {
+		s := nbd(name, "ro root=nbd:"+serverAddress+":root:ext4:ro:tls"+args, nbdServer(whole, "certfile=/etc/cert.pem\nkeyfile=/etc/key.pem\ncacertfile=/etc/ca.pem\nforce_tls=true\n", ""), want)
 		s.Net.Server.Files["/etc/cert.pem"], s.Net.Server.Files["/etc/key.pem"], s.Net.Server.Files["/etc/ca.pem"] = cert, key, mine
 		s.Features, s.Include = []string{"nbd-tls"}, []Include{{"/etc/firstlight/nbd/ca.pem", ca}, {"/etc/firstlight/nbd/cert.pem", client}, {"/etc/firstlight/nbd/key.pem", key}}
 		s.Secret = true
@@ -70,7 +70,7 @@ func nbdScenarios() []Scenario {
 	other, _, _, _ := certificates()
 	secure := is
 	secure.Daemons = []string{"@usr/lib/firstlight/nbd-tls"}
-	restarted := encrypted("nbd-tls-restart", ca, later(secure))
+	restarted := encrypted("nbd-tls-restart", ca, "", later(secure))
 	restarted.Net.Server = restartsNBD(restarted.Net.Server, 0, 5*time.Second)
 	whom := disks.DebianRemote("bookworm")
 	lost := func(n Scenario) Scenario { n.Net.Lose = loseMessages(1); return n }
@@ -82,8 +82,8 @@ func nbdScenarios() []Scenario {
 		full(nbd("nbd-four-connections", "ro root=nbd:"+serverAddress+":root::ro:-C,4", nbdServer(whole, "", ""), is)),
 		full(lost(nbd("nbd-first-packet-lost", "ro root=nbd:"+serverAddress+":root", nbdServer(whole, "", ""), is))),
 		full(nbd("nbd-restart", "ro root=nbd:"+serverAddress+":root", restartsNBD(nbdServer(whole, "", ""), 0, 5*time.Second), later(is))),
-		full(locked), full(encrypted("nbd-tls", ca, secure)), full(restarted),
-		full(encrypted("nbd-tls-stranger", other, Want{NoBoot: true, Console: []Seen{see(`no\s+secure\s+connection\s+to\s+it\s+can\s+be\s+made:.*certificate`)}})),
+		full(locked), full(encrypted("nbd-tls", ca, "", secure)), full(restarted),
+		full(encrypted("nbd-tls-stranger", other, off, Want{NoBoot: true, Console: []Seen{see(`no\s+secure\s+connection\s+to\s+it\s+can\s+be\s+made:.*certificate`)}})),
 		full(nbd("nbd-tls-missing", "ro root=nbd:"+serverAddress+":root:ext4:ro:tls"+off, nbdServer(whole, "", ""),
 			Want{NoBoot: true, Console: []Seen{see(`build\s+it\s+with\s+--feature\s+nbd-tls`)}})),
 		// A whole system, whose server is killed and started again while it runs.
