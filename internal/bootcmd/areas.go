@@ -22,10 +22,6 @@ var areas = [...]struct{ area, names string }{
 		" iscsi_target_port iscsi_target_group iscsi_username iscsi_password iscsi_in_username" +
 		" iscsi_in_password iscsi_firmware iscsi_auto iscsi_iname"},
 	{"FCoE", "rd.fcoe fcoe"},
-	{"NVMe over fabrics", "rd.nonvmf rd.nvmf.nonbft rd.nvmf.nostatic rd.nvmf.hostnqn rd.nvmf.hostid" +
-		" rd.nvmf.discover rd.nvmf.connect rd.nvmf.nonvmf nvmf.hostnqn nvmf.hostid nvmf.discover nvmf.connect" +
-		" nvmf.nonvmf nvmf.nonbft nvmf.nostatic nvmf_hostnqn nvmf_hostid nvmf_nonvmf nvmf_nostatic" +
-		" nvmf_nonbft nvmf_connect nvmf_discover"},
 	{"downloaded images", "rd.systemd.pull"},
 	{"live images", "rd.live.debug rd.live.overlay.cowfs" +
 		" updates live.updates live_locale rdlivedebug todisk live_media_offset" +
@@ -81,7 +77,9 @@ const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashim
 // ofNetwork are what internal/handler/network and its program read.
 const ofNetwork = " ip nfsaddrs ifname rd.route route bootdev BOOTIF rd.bootif ksdevice nameserver dns domain nodns rd.peerdns peerdns" +
 	" rd.neednet rd.net.timeout.dhcp rd.net.timeout.carrier rd.net.dhcp.vendor-class rd.net.dhcp.client-id gateway netmask mtu" +
-	" iptimeout nfsroot nfsopts netroot cifsuser cifspass"
+	" iptimeout nfsroot nfsopts netroot cifsuser cifspass nbdroot nbddev nbdport rd.nonvmf rd.nvmf.nonbft rd.nvmf.nostatic rd.nvmf.hostnqn rd.nvmf.hostid" +
+	" rd.nvmf.discover rd.nvmf.connect rd.nvmf.nonvmf nvmf.hostnqn nvmf.hostid nvmf.discover nvmf.connect nvmf.nonvmf nvmf.nonbft nvmf.nostatic" +
+	" nvmf_hostnqn nvmf_hostid nvmf_nonvmf nvmf_nostatic nvmf_nonbft nvmf_connect nvmf_discover"
 
 // lookupArea says what a known parameter that is not supported is about.
 func lookupArea(name string) (area string, ok bool) {

@@ -31,9 +31,11 @@ type hardware struct {
 	bound     bool
 }
 
-// stacked says whether a block device is made by handlers, or is of a kind
-// that no boot starts from: not there until somebody makes it.
-func stacked(devpath string) bool { return strings.HasPrefix(devpath, "/devices/virtual/block/") }
+// stacked says whether a block device is made by handlers, is connected to on a
+// server, or is of a kind that no boot starts from: not there until somebody makes it.
+func stacked(devpath string) bool {
+	return strings.HasPrefix(devpath, "/devices/virtual/block/") || strings.HasPrefix(devpath, "/devices/virtual/nvme-fabrics/")
+}
 
 // newDevices sorts the snapshot's tree by devices.
 func newDevices(w *world) *devices {

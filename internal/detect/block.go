@@ -37,6 +37,9 @@ func (d *detector) block(dev, what string, depth int) error {
 		}
 	}
 	if len(slaves) == 0 {
+		if err := d.remote(dev, name, what); err != nil {
+			return err
+		}
 		d.hardware(dev, name+" for "+what)
 	}
 	return nil

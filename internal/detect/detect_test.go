@@ -271,6 +271,56 @@ func TestRootOnAServerNeedsTheCardsInUse(t *testing.T) {
 	}
 }
 
+// Disks of servers need the cards too, and what connects them.
+func TestDisksOfServers(t *testing.T) {
+	for name, tt := range map[string]struct{ desc, facts, module string }{
+		"nbd": {`
+			sys/devices/virtual/block/nbd0/pid: 7
+			sys/devices/virtual/block/nbd0/nbd0p1/partition: 1
+			sys/dev/block/43:1 -> ../../devices/virtual/block/nbd0/nbd0p1
+			proc/self/mountinfo: 22 1 43:1 / / rw - ext4 /dev/nbd0p1 rw`, "fstype:ext4 need:nbd need:network", "virtio_net_2"},
+		"nvme over TCP, one way": {`
+			sys/devices/virtual/nvme-fabrics/ctl/nvme0/transport: tcp
+			sys/devices/virtual/nvme-fabrics/ctl/nvme0/nvme0n1/size: 8
+			sys/dev/block/259:1 -> ../../devices/virtual/nvme-fabrics/ctl/nvme0/nvme0n1
+			proc/self/mountinfo: 22 1 259:1 / / rw - ext4 /dev/nvme0n1 rw`, "fstype:ext4 need:nvmf need:network", "nvme-tcp"},
+		"nvme over TCP, several ways": {`
+			sys/devices/virtual/nvme-fabrics/ctl/nvme0/transport: tcp
+			sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0 -> ../../nvme-fabrics/ctl/nvme0
+			sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1/size: 8
+			sys/dev/block/259:1 -> ../../devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1
+			proc/self/mountinfo: 22 1 259:1 / / rw - ext4 /dev/nvme0n1 rw`, "fstype:ext4 need:nvmf need:network", "nvme-tcp"},
+		"nvme over Fibre Channel": {`
+			sys/devices/virtual/nvme-fabrics/ctl/nvme0/transport: fc
+			sys/devices/virtual/nvme-fabrics/ctl/nvme0/nvme0n1/size: 8
+			sys/dev/block/259:1 -> ../../devices/virtual/nvme-fabrics/ctl/nvme0/nvme0n1
+			proc/self/mountinfo: 22 1 259:1 / / rw - ext4 /dev/nvme0n1 rw`, "fstype:ext4 need:nvmf", "nvme-fc"},
+		"nvme on the bus": {`
+			sys/devices/pci0/nvme/nvme0/transport: pcie
+			sys/devices/pci0/modalias: pci:nvme
+			sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0 -> ../../../pci0/nvme/nvme0
+			sys/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1/size: 8
+			sys/dev/block/259:1 -> ../../devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1
+			proc/self/mountinfo: 22 1 259:1 / / rw - ext4 /dev/nvme0n1 rw`, "fstype:ext4", "pci:nvme"},
+	} {
+		n, err := Needs(machine(t, card("eth0", "2", "up")+tt.desc))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		var facts, modules []string
+		for _, f := range n.Facts {
+			facts = append(facts, f.Name)
+		}
+		for _, m := range n.Modules {
+			modules = append(modules, m.Name)
+		}
+		if strings.Join(facts, " ") != tt.facts || !slices.Contains(modules, tt.module) {
+			t.Errorf("%s: facts %q, modules %q", name, facts, modules)
+		}
+	}
+}
+
 func TestUndecided(t *testing.T) {
 	for _, desc := range []string{
 		"proc/self/mountinfo: 22 1 0:30 / / rw - overlay overlay rw",

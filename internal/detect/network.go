@@ -1,16 +1,76 @@
 package detect
 
-import "fmt"
+import (
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// remote takes what a block device needs that a server gives: of NBD, or of NVMe
+// over fabrics. Of a subsystem of NVMe it takes the ways to it.
+func (d *detector) remote(dev, name, what string) error {
+	sys := d.s.Sys
+	if strings.HasPrefix(name, "nbd") && sys.Exists(dev+"/pid") {
+		d.fact("need:nbd", fmt.Sprintf("%s for %s is on an NBD server", name, what))
+		return d.cards(what, name)
+	}
+	if !strings.HasPrefix(name, "nvme") {
+		return nil
+	}
+	above := path.Dir(dev)
+	controllers := []string{above}
+	if strings.Contains(above, "/nvme-subsystem/") {
+		controllers = nil
+		list, _ := sys.List(above)
+		for _, n := range list {
+			number, ok := strings.CutPrefix(n, "nvme")
+			if _, err := strconv.ParseUint(number, 10, 32); !ok || err != nil {
+				continue
+			}
+			if p, err := sys.Resolve(above + "/" + n); err == nil {
+				controllers = append(controllers, p)
+			}
+		}
+	}
+	over := false
+	for _, c := range controllers {
+		switch transport, _ := sys.Read(c + "/transport"); transport {
+		case "tcp", "rdma":
+			d.fact("need:nvmf", fmt.Sprintf("%s for %s is reached by NVMe over %s", name, what, transport))
+			d.module("nvme-"+transport, "the transport of "+path.Base(c))
+			over = true
+		case "fc":
+			d.fact("need:nvmf", fmt.Sprintf("%s for %s is reached by NVMe over Fibre Channel", name, what))
+			d.module("nvme-fc", "the transport of "+path.Base(c))
+			d.note("the host adapter of %s cannot be told: name its module in the configuration", path.Base(c))
+		default:
+			if c != above {
+				d.hardware(c, name+" for "+what)
+			}
+		}
+	}
+	if over {
+		return d.cards(what, name)
+	}
+	return nil
+}
 
 // network takes what a root on a server needs: the features for its type, and
 // the drivers of the network cards that are in use. Which of them leads to the
 // server is not looked for: with another cabling it may be another one.
 func (d *detector) network(m mount, point string) error {
 	d.fact("fstype:"+m.fstype, fmt.Sprintf("%s is %s on %s", point, m.fstype, m.source))
-	d.fact("need:network", fmt.Sprintf("%s is on %s", point, m.source))
+	return d.cards(point, m.source)
+}
+
+// cards takes the network cards that are in use, by which point is reached on a
+// server.
+func (d *detector) cards(point, source string) error {
+	d.fact("need:network", fmt.Sprintf("%s is on %s", point, source))
 	list, err := d.s.Sys.List("/class/net")
 	if err != nil {
-		return fmt.Errorf("detect: the network cards that %s on %s is reached by: %w: %w", point, m.source, err, ErrUndecided)
+		return fmt.Errorf("detect: the network cards that %s on %s is reached by: %w: %w", point, source, err, ErrUndecided)
 	}
 	found := false
 	for _, name := range list {
@@ -29,7 +89,7 @@ func (d *detector) network(m mount, point string) error {
 		d.hardware(dev, point+" over "+name)
 	}
 	if !found {
-		return fmt.Errorf("detect: %s is on %s, and no network card is in use: %w", point, m.source, ErrUndecided)
+		return fmt.Errorf("detect: %s is on %s, and no network card is in use: %w", point, source, ErrUndecided)
 	}
 	return nil
 }

@@ -361,7 +361,7 @@ var makeFeatures = map[string]string{
 	"btrfs": "btrfs", "buildinfo": "(every image has a manifest", "cifsroot": "cifs", "cleanup": "(" + notNeeded, "compress": "(" + always, "debug": "rescue", "defrag": "(" + notNeeded,
 	"depmod-image": "(" + always, "devmapper": "dm", "fsck": "fsck", "gpg": "!signatures are not checked", "iscsi": "iscsi", "kbd": "!keymaps and fonts are left to the real system",
 	"kdump": "!crash kernels are not supported", "kickstart": "!installations are not supported", "keyboard": "keyboard", "locales": "(" + notNeeded, "luks": "luks", "lvm": "lvm",
-	"mdadm": "md", "multipath": "multipath", "network": "network", "nfsroot": "nfs", "pipeline": "live", "plymouth": "!" + noSplash, "ramdisk": "live", "raid": "md", "resume": "resume",
+	"mdadm": "md", "multipath": "multipath", "network": "network", "nfsroot": "nfs", "nvmf": "nvmf", "pipeline": "live", "plymouth": "!" + noSplash, "ramdisk": "live", "raid": "md", "resume": "resume",
 	"rootfs": "(" + found, "rdshell": "shell", "scsi": "scsi", "sshfsroot": "sshfs", "sshd": "!there is no SSH server", "syslog": "(" + notNeeded, "system-glibc": "(" + notNeeded, "system-libc": "(" + notNeeded,
 	"system-musl": "(" + notNeeded, "ucode": "!microcode is not put into the image; the boot loader can load it as an image of its own", "usb": "usb-storage", "wait-dev": "(nothing is waited for that the root does not need",
 	"zfs": "zfs", "fullmodules": "(mode = \"generic\" has the drivers of any machine", "overlayroot": "overlay-root", "smart-card": "!unlocking by a smart card is not supported",

@@ -35,6 +35,9 @@ type parser struct {
 	nfsroot  Param
 	bootNFS  bool // boot=nfs
 	nfsOpts  string
+	nbdroot  Param
+	nbddev   string
+	nbdport  string
 	ipSeen   bool
 }
 
@@ -87,6 +90,15 @@ var handlers = [...]struct {
 	{"netroot", func(p *parser) { p.netroot = append(p.netroot, p.arg) }},
 	{"nfsroot", func(p *parser) { p.nfsroot = p.arg }},
 	{"nfsopts", func(p *parser) { p.text(&p.nfsOpts) }},
+	{"nbdroot", func(p *parser) { p.nbdroot = p.arg }},
+	{"nbddev", func(p *parser) { p.text(&p.nbddev) }},
+	{"nbdport", func(p *parser) { p.text(&p.nbdport) }},
+	{"rd.nvmf.connect", (*parser).fabrics},
+	{"rd.nvmf.discover", (*parser).fabrics},
+	{"nvmf.connect", (*parser).fabrics},
+	{"nvmf.discover", (*parser).fabrics},
+	{"nvmf_connect", (*parser).fabrics},
+	{"nvmf_discover", (*parser).fabrics},
 	{"boot", func(p *parser) { p.bootNFS = p.arg.Value == "nfs" }},
 }
 
@@ -187,6 +199,14 @@ func (p *parser) seconds(dst *time.Duration) {
 		return
 	}
 	*dst = d
+}
+
+// fabrics are NVMe subsystems, which are reached over the network unless they are
+// on Fibre Channel. What they are is package nvmfconf's business.
+func (p *parser) fabrics() {
+	if transport, _, _ := strings.Cut(p.arg.Value, ","); transport == "tcp" || transport == "rdma" {
+		p.c.Need = true
+	}
 }
 
 func (p *parser) retry() {

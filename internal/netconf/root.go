@@ -57,6 +57,7 @@ type Root struct {
 	Export string // of NBD, "" for the default one
 	FSType string // of what NBD exports, "" if nothing was said
 	NBD    string // options of nbd-client
+	Device string // the name of the device that NBD is to have, "nbd0", "" for any
 
 	URL string
 }
@@ -369,6 +370,7 @@ func (p *parser) roots() {
 			p.bad("not a root on the network", "netroot=dhcp, netroot=nfs:SERVER:/PATH or netroot=iscsi:…")
 		}
 	}
+	p.nbd(add)
 	if len(p.c.Roots) > 0 {
 		return
 	}

@@ -16,7 +16,7 @@ func (r Root) show() string {
 	fmt.Fprintf(&b, "%s", r.Kind)
 	for _, w := range []struct{ what, v string }{
 		{"by", r.By}, {"server", r.Server}, {"path", r.Path}, {"options", r.Options}, {"user", r.User}, {"password", r.Password},
-		{"export", r.Export}, {"fstype", r.FSType}, {"nbd", r.NBD}, {"url", r.URL},
+		{"export", r.Export}, {"fstype", r.FSType}, {"nbd", r.NBD}, {"url", r.URL}, {"device", r.Device},
 	} {
 		if w.v != "" {
 			b.WriteString(" " + w.what + "=" + w.v)
@@ -77,6 +77,15 @@ func TestEveryDocumentedFormOfARoot(t *testing.T) {
 				"iscsi by=netroot server=h {User: Password: InUser: InPassword: Protocol:6 Port:3260 Interface: NetDev: LUN:0 Name:iqn.a:1}"},
 		{"netroot=iscsi rd.iscsi.firmware=1", "iscsi by=netroot"},
 		// NBD, CIFS, images.
+		{"nbdroot=10.0.0.1,disk1,nbd0", "nbd by=nbdroot server=10.0.0.1 export=disk1 device=nbd0"},
+		{"root=/dev/nbd2p1 nbdroot=srv,disk1,nbd0", "nbd by=nbdroot server=srv export=disk1 device=nbd2"},
+		{"nbdroot=srv,2000 nbddev=/dev/nbd1", "nbd by=nbdroot server=srv device=nbd1 version=0 port=2000"},
+		{"nbdroot=[2001:db8::1]:/srv/disk nbddev=/dev/nbd1", "nbd by=nbdroot server=2001:db8::1 export=/srv/disk device=nbd1"},
+		{"nbdroot=[2001:db8::1]:2000/disk", "nbd by=nbdroot server=2001:db8::1 export=disk version=0 port=2000"},
+		{"nbdroot=2001:db8::1,disk,nbd0", "nbd by=nbdroot server=2001:db8::1 export=disk device=nbd0"},
+		{"nbdroot=srv:2000/disk", "nbd by=nbdroot server=srv export=disk version=0 port=2000"}, {"nbdroot=srv/disk", "nbd by=nbdroot server=srv export=/disk"},
+		{"nbdroot=srv:disk nbdport=2001", "nbd by=nbdroot server=srv export=disk version=0 port=2001"}, {"nbdroot=/disk", "nbd by=nbdroot export=/disk"},
+		{"nbdroot=dhcp root=/dev/nbd0", "dhcp by=nbdroot device=nbd0"}, {"nbdroot=dhcp,disk,nbd0", "nbd by=nbdroot export=disk device=nbd0"},
 		{"netroot=nbd:srv:2000:ext4:ro:persist", "nbd by=netroot server=srv options=ro fstype=ext4 nbd=persist version=0 port=2000"},
 		{"root=nbd:1.2.3.4:export1", "nbd by=root server=1.2.3.4 export=export1"}, {"root=nbd:[::2]:e:xfs", "nbd by=root server=::2 export=e fstype=xfs"},
 		{"root=cifs://u:p@nas:/share", "cifs by=root server=nas path=/share user=u password=p"},
@@ -97,6 +106,25 @@ func TestEveryDocumentedFormOfARoot(t *testing.T) {
 		}
 		if c.Need != (test.want != "") {
 			t.Errorf("%s: need %t", test.line, c.Need)
+		}
+	}
+}
+
+func TestNBDRootOfALease(t *testing.T) {
+	r := Root{Kind: RootDHCP, By: "nbdroot", Device: "nbd0"}
+	for text, want := range map[string]string{
+		"10.0.0.1:/srv/disk":    "nbd server=10.0.0.1 export=/srv/disk device=nbd0",
+		"10.0.0.1,disk,nbd3":    "nbd server=10.0.0.1 export=disk device=nbd0",
+		"nbd:10.0.0.1:disk:xfs": "nbd server=10.0.0.1 export=disk fstype=xfs device=nbd0",
+		"/disk":                 "nbd export=/disk device=nbd0",
+	} {
+		if got, err := r.ParseLease(text); err != nil || got.show() != want {
+			t.Errorf("%q: %s, %v", text, got.show(), err)
+		}
+	}
+	for _, text := range []string{"", "dhcp", "a b,c,d", "nbd:x", "$(x):/y"} {
+		if got, err := r.ParseLease(text); err == nil && got.Server == "" && got.Export == "" {
+			t.Errorf("%q: %s", text, got.show())
 		}
 	}
 }

@@ -8,11 +8,13 @@ package nethelper
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/fmt"
+	"firstlight/internal/nbft"
 	"firstlight/internal/netconf"
 	"firstlight/internal/netid"
 	"firstlight/internal/netreport"
@@ -45,6 +47,7 @@ type port struct {
 // to the file descriptor out. It returns an error alone.
 func Run(text string, out int) error {
 	conf, problems := netconf.Parse(netup.Params(text))
+	firmware(conf)
 	plan := netup.FromConfig(conf)
 	plan.Predictable = netup.Predictable(text)
 	h := &Helper{open: map[port]*packets{}, byFD: map[int]*packets{}, asked: -1, out: out}
@@ -74,6 +77,25 @@ func Run(text string, out int) error {
 		h.core.Event(now(), ev)
 	}
 	return h.loop()
+}
+
+// firmware adds what the firmware's table says of the interfaces that it reached
+// NVMe over TCP by. A table that cannot be used is the business of who connects.
+func firmware(conf *netconf.Config) {
+	dir := sysfs.Dir("/sys/firmware/acpi/tables")
+	names, _ := dir.List("")
+	for _, name := range names {
+		if !strings.HasPrefix(name, "NBFT") {
+			continue
+		}
+		b, err := sysfile.ReadFile("/sys/firmware/acpi/tables/" + name)
+		if err != nil {
+			continue
+		}
+		if t, err := nbft.Parse(b); err == nil {
+			conf.AddNBFT(t)
+		}
+	}
 }
 
 // now is the time since the machine was started, which no one can set.

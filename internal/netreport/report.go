@@ -28,6 +28,11 @@ const (
 	// StateRoot is about the root on a server: where it is, or in Text why that is
 	// not known.
 	StateRoot = "root"
+	// StateDisk is about a disk that a server has, said by the program that
+	// connects it: subject, condition (goal.Condition's words), text and try are for
+	// a person, device is its node once it is there, and fstype and options are those
+	// to mount it with, where it is named together with them.
+	StateDisk = "disk"
 )
 
 // Report is one line of the helper's output: the state of an interface and what

@@ -69,7 +69,7 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 		if l.lease.RootPath == "" {
 			return bad("the DHCP server "+l.lease.Server.String()+" gave no path of a root", "let it give one (option 17), or name the root with root=nfs:SERVER:/DIRECTORY")
 		}
-		got, err := netconf.ParseRootPath(l.lease.RootPath)
+		got, err := root.ParseLease(l.lease.RootPath)
 		if err != nil {
 			return bad("the path of the root that the DHCP server "+l.lease.Server.String()+" gave cannot be used: "+err.Error(), "correct option 17 of the DHCP server")
 		}
@@ -115,11 +115,14 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 // its secrets, its handler reads there.
 func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Report {
 	out := netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("kind", r.Kind.String()).With("source", source)
-	if r.Server == "" {
+	if r.Server == "" && r.Kind != netconf.RootNBD {
 		return out
 	}
-	server, why := c.address(r.Server)
+	server, why := c.serverOf(r, l)
 	if !server.IsValid() {
+		if r.Server == "" {
+			return out.With("text", "nothing says which server has it").With("try", "name the server on the kernel command line")
+		}
 		return out.With("text", why).With("try", "write the address of "+r.Server+" in its place, or name a server that knows it with nameserver=")
 	}
 	return out.With("server", server.String()).With("name", nameOf(r.Server))

@@ -22,10 +22,17 @@ const networkProgram = "/usr/lib/firstlight/network"
 type Network struct {
 	netuptest.Net
 	NFS []*NFS
+	NBD []*Exporter
+	// NVMe are targets: exports are subsystems, and the name of a discovery
+	// controller is that of nobody.
+	NVMe []*Exporter
 
-	lines  []string
-	ended  bool
-	waiter *operation // listens to the helper
+	remotes     map[string]*remote // programs that connect disks, by name
+	controllers int                // of NVMe that were connected
+	spaces      map[*Disk]*Disk    // their disks, and what they are here
+	lines       []string
+	ended       bool
+	waiter      *operation // listens to the helper
 }
 
 // NFS is a filesystem of an NFS server.
@@ -44,7 +51,10 @@ func (s *NFS) away(now time.Duration) bool {
 
 // Start implements machine.Programs: the helper for the network, if the machine
 // has one.
-func (m *Machine) Start(_ string, p machine.Program) error {
+func (m *Machine) Start(name string, p machine.Program) error {
+	if m.startRemote(name, p) {
+		return nil
+	}
 	n := m.Network
 	if n == nil || p.Path != networkProgram {
 		return fmt.Errorf("execute %s: %w", p.Path, fs.ErrNotExist)
@@ -72,8 +82,8 @@ func (n *Network) wake(m *Machine) {
 // Listen implements machine.Programs.
 func (m *Machine) Listen(name string) (machine.Said, error) {
 	n := m.Network
-	if n == nil {
-		return machine.Said{}, fmt.Errorf("%s was not started", name)
+	if n == nil || name != "network" {
+		return m.listenTo(name)
 	}
 	if len(n.lines) == 0 && !n.ended {
 		n.waiter = m.current

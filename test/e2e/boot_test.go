@@ -88,6 +88,9 @@ func TestBoot(t *testing.T) {
 		if s.Net != nil && s.Net.Server.Disk != nil {
 			needed = append(needed, *s.Net.Server.Disk)
 		}
+		if s.Net != nil {
+			needed = append(needed, s.Net.Server.Exports...)
+		}
 	}
 	// A layout that cannot be made fails the scenarios that need it.
 	if r.Made, err = disks.Make(t.Context(), unique(needed)...); err != nil {

@@ -29,6 +29,8 @@ type Net struct {
 	NICs   []vm.NIC // sockets are filled in
 	// Apart are cards whose wire leads to nobody.
 	Apart []int
+	// Table is an ACPI table that the machine's firmware has; nil is none.
+	Table []byte
 	// Lose says which frames of the machine that boots are lost: n counts
 	// those that went before. nil loses none.
 	Lose func(n int, frame []byte) bool
@@ -59,6 +61,9 @@ type Server struct {
 	// Disks are images that the server has besides, as /dev/vdb or, without
 	// Disk, /dev/vda and those that follow. They are not written to.
 	Disks []string
+	// Exports are layouts whose disks it has as well, behind those, to give to
+	// others. What they write is gone afterwards.
+	Exports []disks.Layout
 	// Memory is in MiB; 0 is 512.
 	Memory int
 	// NoNFS: no NFS server is started.
@@ -132,6 +137,13 @@ func (s Scenario) connect(ctx context.Context, r *Runner, m *vm.Machine, dir str
 		return nil, err
 	}
 	m.NICs = nics
+	if s.Net.Table != nil {
+		m.ACPI = filepath.Join(dir, "table")
+		if err := os.WriteFile(m.ACPI, s.Net.Table, 0o644); err != nil {
+			w.close()
+			return nil, err
+		}
+	}
 	return w, nil
 }
 
@@ -260,7 +272,17 @@ func (s Server) image(ctx context.Context, k debian.Kernel, r *Runner, dir strin
 		}
 		p.Tree = "/root.tar"
 	}
-	for i, f := range s.Disks {
+	files := slices.Clone(s.Disks)
+	for _, l := range s.Exports {
+		made, ok := r.Made[l.Name]
+		if !ok {
+			return "", nil, fmt.Errorf("the disks of layout %s could not be made", l.Name)
+		}
+		for _, d := range l.Disks {
+			files = append(files, made.Files[d.Name])
+		}
+	}
+	for i, f := range files {
 		overlay := filepath.Join(dir, fmt.Sprintf("server-%d.qcow2", i))
 		if err := vm.Overlay(ctx, f, overlay); err != nil {
 			return "", nil, err

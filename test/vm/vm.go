@@ -33,6 +33,7 @@ type Machine struct {
 	Disks  []Disk
 	NICs   []NIC
 	Shares []Share
+	ACPI   string // file with an ACPI table, with its header, that the firmware has besides; "" for none
 	// Icount makes the guest's clock count instructions (2 ns each), so that
 	// CPU-bound spans repeat.
 	Icount bool
@@ -170,6 +171,9 @@ func (m Machine) args(dir string) []string {
 	}
 	if m.Store != "" {
 		a = append(a, "-object", fmt.Sprintf("memory-backend-file,id=store,mem-path=%s,size=%d,share=on", m.Store, storeBytes), "-device", "acpi-erst,memdev=store")
+	}
+	if m.ACPI != "" {
+		a = append(a, "-acpitable", "file="+m.ACPI)
 	}
 	if m.Icount {
 		a = append(a, "-icount", "shift=1,sleep=on")

@@ -25,7 +25,9 @@ import (
 	"firstlight/internal/handler/mend"
 	"firstlight/internal/handler/mount"
 	"firstlight/internal/handler/multipath"
+	"firstlight/internal/handler/nbd"
 	"firstlight/internal/handler/network"
+	"firstlight/internal/handler/nvmf"
 	"firstlight/internal/handler/overlay"
 	"firstlight/internal/handler/resume"
 	"firstlight/internal/handler/stubfiles"
@@ -57,11 +59,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return multipath.New(w).Start },
 		func(w *handler.World) func() { return verity.New(w).Start },
 		func(w *handler.World) func() { return integrity.New(w).Start },
-		func(w *handler.World) func() {
-			n := network.New(w)
-			cifs.New(w, n)
-			return n.Start
-		},
+		networks,
 		func(w *handler.World) func() { return zfs.New(w).Start },
 		func(w *handler.World) func() { return hostdir.New(w).Start },
 		func(w *handler.World) func() { return mend.New(w).Start },
@@ -83,6 +81,15 @@ func encrypted(w *handler.World) *luks.Handler {
 	h := luks.NewFull(w)
 	w.Makers = append(w.Makers, h.Again)
 	return h
+}
+
+// networks is the network, and the roots that are had over it.
+func networks(w *handler.World) func() {
+	h := network.New(w)
+	cifs.New(w, h)
+	nbd.New(w, h)
+	fabrics := nvmf.New(w, h)
+	return func() { h.Start(); fabrics.Start() }
 }
 
 // Common returns the handlers of the small /init.

@@ -16,12 +16,16 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 		switch strings.ReplaceAll(p.Name, "-", "_") {
 		case "netroot":
 			root = root || p.Value != ""
+		case "nbdroot":
+			root = true
 		case "nfsroot":
 			root = root || c.Root.Device.IsZero()
 		case "boot":
 			root = root || p.Value == "nfs"
+		case "rd.nvmf.connect", "rd.nvmf.discover", "nvmf.connect", "nvmf.discover", "nvmf_connect", "nvmf_discover":
+			network = network || strings.HasPrefix(p.Value, "tcp,") || strings.HasPrefix(p.Value, "rdma,")
 		case "rd.neednet":
-			network = !p.HasValue || p.Value == "1" || p.Value == "yes" || p.Value == "on" || p.Value == "true" || p.Value == "y"
+			network = network || !p.HasValue || p.Value == "1" || p.Value == "yes" || p.Value == "on" || p.Value == "true" || p.Value == "y"
 		}
 	}
 	return root, network
@@ -42,8 +46,8 @@ func onNetwork(d devspec.Spec) bool {
 	return false
 }
 
-// input is what the helper is told: every parameter, one a line.
-func input(c *bootcmd.Config) string {
+// Input is what the helpers are told: every parameter, one a line.
+func Input(c *bootcmd.Config) string {
 	var b strings.Builder
 	for _, p := range c.Params {
 		if strings.Contains(p.Name+p.Value, "\n") {

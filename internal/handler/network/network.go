@@ -59,10 +59,14 @@ func (h *Handler) Provide(kind string, p Provider) {
 	h.providers[kind] = p
 }
 
+// Ready says whether a link can be used.
+func (h *Handler) Ready() bool { return h.ready > 0 }
+
 // New registers the handler. Where nothing wants the network it does nothing.
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w, links: map[string]*netreport.Report{}}
 	h.isRoot, h.needed = wanted(w.Config)
+	h.needed = h.needed || w.Image.Has("nvmf") // the firmware's table may say that it is
 	if !h.isRoot && !h.needed {
 		return h
 	}
@@ -95,7 +99,7 @@ func (h *Handler) Start() {
 // run starts the helper and takes in what it says for as long as it runs.
 func (h *Handler) run(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 	err := ueventd.Act(t, "start "+Program, func(m machine.Machine) error {
-		return m.Start(queue, machine.Program{Path: Program, Input: []byte(input(h.w.Config))})
+		return m.Start(queue, machine.Program{Path: Program, Input: []byte(Input(h.w.Config))})
 	})
 	if err != nil {
 		return h.gone("the helper program for the network cannot be started: " + err.Error())

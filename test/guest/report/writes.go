@@ -114,7 +114,7 @@ func ParseRequests(text []byte, disk func(dev string) string) *Requests {
 // kernel's name of it. What is made of other devices or of memory is no disk.
 func disk(dev string) string {
 	dir, err := filepath.EvalSymlinks("/sys/dev/block/" + strings.ReplaceAll(dev, ",", ":"))
-	if err != nil || strings.HasPrefix(dir, "/sys/devices/virtual/") && !strings.Contains(dir, "/nvme") {
+	if err != nil || strings.HasPrefix(dir, "/sys/devices/virtual/") && !strings.Contains(dir, "/nvme") && !strings.Contains(dir, "/nbd") {
 		return ""
 	}
 	for _, f := range []string{"/serial", "/device/serial"} {

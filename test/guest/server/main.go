@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -153,12 +154,51 @@ func root(p serverplan.Plan) error {
 	}
 }
 
+// connected waits until a connection to a port is established: the test does
+// something to it then.
+func connected(port string) error {
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return err
+	}
+	for {
+		b, err := os.ReadFile("/proc/net/tcp")
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(b)) {
+			if f := strings.Fields(line); len(f) > 3 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", n)) && f[3] == "01" {
+				return nil
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 func run(c serverplan.Command) error {
 	switch c.Argv[0] {
 	case "@write":
 		return os.WriteFile(c.Argv[1], []byte(c.Argv[2]), 0o644)
 	case "@mount":
 		return unix.Mount(c.Argv[1], c.Argv[2], c.Argv[3], 0, "")
+	case "@mkdir":
+		return os.MkdirAll(c.Argv[1], 0o755)
+	case "@remove":
+		return os.Remove(c.Argv[1])
+	case "@link":
+		return os.Symlink(c.Argv[1], c.Argv[2])
+	case "@connected":
+		return connected(c.Argv[1])
+	case "@kill":
+		b, err := os.ReadFile(c.Argv[1])
+		if err != nil {
+			return err
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+		if err != nil || pid < 2 {
+			return fmt.Errorf("%s: %q is no process", c.Argv[1], b)
+		}
+		return unix.Kill(-pid, unix.SIGKILL)
 	}
 	cmd := exec.Command(c.Argv[0], c.Argv[1:]...)
 	if c.Stays {

@@ -12,7 +12,15 @@ type Plan struct {
 	Commands []Command         // then these
 }
 
-// Command is one program.
+// Command is one program, or one of
+//
+//	@write FILE TEXT
+//	@mkdir DIRECTORY
+//	@link TARGET FILE
+//	@remove FILE
+//	@mount WHAT DIRECTORY TYPE
+//	@connected PORT       wait until a client has a TCP connection to the port
+//	@kill FILE            kill the process group whose number is in the file
 type Command struct {
 	Argv []string
 	// Stays is a program that does not end.
