@@ -120,6 +120,9 @@ func (c *Core) prepare() {
 		c.sched.Note("parameter", p.Source, paramText(p))
 	}
 	for _, p := range c.opt.Problems {
+		if p.Kind == bootcmd.NotYet && c.opt.Image.Has(p.Nearest) {
+			continue // a handler of this image reads it
+		}
 		u := handler.Loud
 		if p.Kind == bootcmd.Deprecated || p.Kind == bootcmd.NotYet {
 			u = handler.Normal

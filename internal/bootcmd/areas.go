@@ -9,7 +9,8 @@ import (
 // areas are the parameters that are known and not supported yet, by what
 // they are about, separated by blanks and with '_' for '-'. Using one is
 // reported; a later part of Firstlight that takes one up moves it to the
-// table.
+// table. What follows an '@' is the feature of an image that has it: without
+// the feature that is reported, and with it a handler reads the parameter.
 var areas = [...]struct{ area, names string }{
 	{"the network", "vlan bond team bridge rd.net.timeout.route rd.net.timeout.ipv6dad rd.net.timeout.ipv6auto" +
 		" rd.net.timeout.iflink rd.net.timeout.ifup rd.net.dhcp.retry netconsole rd.noverifyssl proxy"},
@@ -36,8 +37,8 @@ var areas = [...]struct{ area, names string }{
 		" pipe_verify_sign ksfile noksfile"},
 	{"virtual machine tools", "guestfs_verbose guestfs_network guestfs_channel guestfs_rescue guestfs_noreboot"},
 	{"UBI", "ubi.mtd"},
-	{"alternative roots", "rootfallback"},
-	{"external journals", "root.journaldev"},
+	{"alternative roots@root-fallback", "rootfallback"},
+	{"external journals@external-journal", "root.journaldev"},
 	{"FIPS mode", "rd.fips rd.fips.skipkernel"},
 	{"key files by GPG and smart cards", "rd.luks.smartcard rd.luks.keydev.uuid rd.luks.keypath" +
 		" rd_LUKS_KEYDEV_UUID rd_LUKS_KEYPATH luks_key_format crypto"},

@@ -15,6 +15,11 @@ func Names() []string {
 	for name := range strings.FieldsSeq(ofHandlers) {
 		out = append(out, strings.ReplaceAll(name, "_", "-"))
 	}
+	for _, a := range Areas() {
+		if a.Feature != "" {
+			out = append(out, a.Names...)
+		}
+	}
 	return out
 }
 
@@ -34,9 +39,11 @@ func Spellings() []Spelling {
 	return out
 }
 
-// Area is a subject whose parameters are known and not supported yet.
+// Area is a subject whose parameters are known and not supported yet, or only
+// by an image with a feature.
 type Area struct {
 	Subject string
+	Feature string // that an image needs for it; "" where it is not supported
 	Names   []string
 }
 
@@ -45,7 +52,8 @@ type Area struct {
 func Areas() []Area {
 	out := make([]Area, len(areas))
 	for i := range areas {
-		out[i] = Area{areas[i].area, strings.Fields(areas[i].names)}
+		subject, feature, _ := strings.Cut(areas[i].area, "@")
+		out[i] = Area{subject, feature, strings.Fields(areas[i].names)}
 	}
 	return out
 }

@@ -301,7 +301,12 @@ func (p *parser) notYet(area string) {
 		return
 	}
 	p.c.Unsupported = append(p.c.Unsupported, p.arg)
-	p.report(NotYet, "it concerns "+area+", which is not supported yet", "")
+	area, feature, has := strings.Cut(area, "@")
+	why := ", which is not supported yet"
+	if has {
+		why = ", which this image has not"
+	}
+	p.report(NotYet, "it concerns "+area+why, feature)
 }
 
 // boolean reads what dracut, systemd and make-initrd take for yes and no.

@@ -94,7 +94,6 @@ var table = [...]struct {
 	{"roothash", func(p *parser) { p.rootHash(&p.c.Verity.Root) }},
 	{"usrhash", func(p *parser) { p.rootHash(&p.c.Verity.Usr) }},
 	{"rd.systemd.verity", func(p *parser) { p.bool(&p.c.Verity.Enabled) }},
-	{"systemd.verity", func(p *parser) { p.bool(&p.c.Verity.Enabled) }},
 	{"systemd.verity_root_data", func(p *parser) { p.block(&p.c.Verity.Root.Data) }},
 	{"systemd.verity_root_hash", func(p *parser) { p.block(&p.c.Verity.Root.Hash) }},
 	{"systemd.verity_root_options", func(p *parser) { p.c.Verity.Root.Options = p.arg.Value }},
@@ -141,15 +140,9 @@ var table = [...]struct {
 
 	// Modules.
 	{"rd.driver.blacklist", func(p *parser) { p.modules(&p.c.Modules.Blacklist) }},
-	{"modprobe.blacklist", func(p *parser) { p.modules(&p.c.Modules.Blacklist) }},
-	{"module_blacklist", func(p *parser) { p.modules(&p.c.Modules.Blacklist) }},
-	{"blacklist", func(p *parser) { p.modules(&p.c.Modules.Blacklist) }},
 	{"rd.driver.pre", func(p *parser) { p.modules(&p.c.Modules.Pre) }},
-	{"earlymodules", func(p *parser) { p.modules(&p.c.Modules.Pre) }},
 	{"rd.driver.post", func(p *parser) { p.modules(&p.c.Modules.Post) }},
 	{"rd.modules_load", func(p *parser) { p.modules(&p.c.Modules.Load) }},
-	{"modules_load", func(p *parser) { p.modules(&p.c.Modules.Load) }},
-	{"rd.modules_force_load", func(p *parser) { p.modules(&p.c.Modules.Load) }},
 
 	// Filesystem checks. The last one said wins.
 	{"fsck.mode", func(p *parser) {
@@ -172,8 +165,6 @@ var table = [...]struct {
 		}
 	}},
 	{"rd.skipfsck", func(p *parser) { p.fsck(FsckSkip) }},
-	{"fastboot", func(p *parser) { p.fsck(FsckSkip) }},
-	{"no-fsck", func(p *parser) { p.fsck(FsckSkip) }},
 	{"forcefsck", func(p *parser) { p.fsck(FsckForce) }},
 
 	// Waiting.
@@ -191,7 +182,6 @@ var table = [...]struct {
 	{"quiet", func(p *parser) { p.c.Log.Quiet = true }},
 	{"debug", func(p *parser) { p.c.Log.Debug = true }},
 	{"rd.debug", func(p *parser) { p.bool(&p.c.Log.Debug) }},
-	{"booster.debug", func(p *parser) { p.bool(&p.c.Log.Debug) }},
 	{"rd.info", func(p *parser) { p.bool(&p.c.Log.Info) }},
 	{"rd.firstlight.journal", func(p *parser) { p.c.Log.Journal = p.arg.Value }},
 	{"rd.log", (*parser).logTargets},
@@ -359,6 +349,16 @@ var aliases = [...]alias{
 	{"rd.live.overlay.reset", "rd.overlay.reset", "", true},
 	{"readonly_overlay", "rd.overlay.readonly", "", true},
 	{"reset_overlay", "rd.overlay.reset", "", true},
+	{"modprobe.blacklist", "rd.driver.blacklist", "", false},
+	{"module_blacklist", "rd.driver.blacklist", "", false},
+	{"blacklist", "rd.driver.blacklist", "", false},
+	{"earlymodules", "rd.driver.pre", "", false},
+	{"modules_load", "rd.modules_load", "", false},
+	{"rd.modules_force_load", "rd.modules_load", "", false},
+	{"systemd.verity", "rd.systemd.verity", "", false},
+	{"no-fsck", "rd.skipfsck", "", false},
+	{"fastboot", "rd.skipfsck", "", false},
+	{"booster.debug", "rd.debug", "", false},
 	{"rddebug", "rd.debug", "", false},
 	{"rdpanic", "panic", "", false},
 

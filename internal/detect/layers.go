@@ -82,6 +82,10 @@ func (d *detector) parameters() {
 			if value != "" && value != "0" {
 				d.fact("layer:overlay-crypt", why)
 			}
+		case "root.journaldev":
+			d.fact("layer:external-journal", why)
+		case "rootfallback":
+			d.fact("need:root-fallback", why)
 		case "overlayroot":
 			d.overlayroot(value, why)
 		case "rd.overlay", "rd.overlayfs", "rd.live.overlay", "rd.live.overlay.overlayfs", "systemd.volatile":
