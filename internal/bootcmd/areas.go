@@ -58,7 +58,6 @@ var areas = [...]struct{ area, names string }{
 	{"kernel keys", "masterkey masterkeytype evmkey evmx509 ecryptfskey"},
 	{"hooks", "disablehooks stop rescue_modules"},
 	{"waiting before the resume", "sleeptime sleepdevice"},
-	{"options of the resume device", "resumeflags"},
 }
 
 // elsewhere are parameters that need nothing done here: they are for the

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"firstlight/internal/devspec"
+	"firstlight/internal/fstab"
 )
 
 // table is every parameter that has an effect, by the name that documents
@@ -52,6 +53,9 @@ var table = [...]struct {
 	{"loopoffset", (*parser).loopOffset},
 	{"resume", (*parser).resume},
 	{"resume_offset", (*parser).resumeOffset},
+	{"resumeflags", func(p *parser) {
+		p.c.Resume.Wait, _ = fstab.DeviceTimeout(p.arg.Value)
+	}},
 	{"noresume", func(p *parser) { p.c.Resume.Disabled = true }},
 	{"hibernate", func(p *parser) {
 		if p.arg.Value == "noresume" || p.arg.Value == "no" {
@@ -88,7 +92,6 @@ var table = [...]struct {
 	{"luks-dev", (*parser).luksDev},
 	{"luks-ignore", (*parser).luksIgnore},
 	{"luks-discard", (*parser).luksDiscards},
-	{"no-luks", func(p *parser) { p.off(&p.c.Luks.Enabled) }},
 
 	// Verified devices.
 	{"roothash", func(p *parser) { p.rootHash(&p.c.Verity.Root) }},
@@ -125,7 +128,6 @@ var table = [...]struct {
 	{"rd.md.waitclean", func(p *parser) { p.bool(&p.c.MD.WaitClean) }},
 	{"rd.md.imsm", func(p *parser) { p.bool(&p.c.MD.IMSM) }},
 	{"rd.md.ddf", func(p *parser) { p.bool(&p.c.MD.DDF) }},
-	{"noiswmd", func(p *parser) { p.off(&p.c.MD.IMSM) }},
 	{"nodmraid", func(p *parser) { p.off(&p.c.MD.IMSM); p.off(&p.c.MD.DDF) }},
 	{"rd.md.nojournal", func(p *parser) { p.bool(&p.c.MD.NoJournal) }},
 	{"rd.md.degraded", func(p *parser) { p.degraded(&p.c.MD.Degraded) }},
@@ -159,13 +161,6 @@ var table = [...]struct {
 			p.c.Fsck.Repair = RepairPreen
 		}
 	}},
-	{"fsckfix", func(p *parser) {
-		if p.on() {
-			p.c.Fsck.Repair = RepairYes
-		}
-	}},
-	{"rd.skipfsck", func(p *parser) { p.fsck(FsckSkip) }},
-	{"forcefsck", func(p *parser) { p.fsck(FsckForce) }},
 
 	// Waiting.
 	{"rd.timeout", func(p *parser) { p.wait(byTimeout) }},
@@ -189,7 +184,6 @@ var table = [...]struct {
 	{"booster.log", (*parser).boosterLog},
 	{"rd.udev.log_level", (*parser).udevLog},
 	{"udev.log_level", (*parser).udevLog},
-	{"rd-debug-udev", func(p *parser) { p.bool(&p.c.Log.UdevDebug) }},
 	{"console", (*parser).console},
 	{"rd.ctty", func(p *parser) {
 		p.text(&p.c.CTTY)
@@ -199,11 +193,6 @@ var table = [...]struct {
 	// When it stops or fails.
 	{"rd.break", func(p *parser) { p.stops(StageSwitchRoot) }},
 	{"break", func(p *parser) { p.stops(StagePreMount) }},
-	{"rd.rescue", func(p *parser) {
-		if p.on() {
-			p.c.Break = append(p.c.Break, StagePreMount)
-		}
-	}},
 	{"rd.shell", func(p *parser) {
 		if p.bool(&p.c.Failure.Shell) {
 			p.c.Failure.ShellSet = true
@@ -261,12 +250,6 @@ func (p *parser) resumeOffset() {
 		return
 	}
 	p.c.Resume.Offset, p.c.Resume.OffsetSet = n, true
-}
-
-func (p *parser) fsck(mode FsckMode) {
-	if p.on() {
-		p.c.Fsck.Mode = mode
-	}
 }
 
 // memberDelay is make-initrd's: there 0 means never.
@@ -356,9 +339,16 @@ var aliases = [...]alias{
 	{"modules_load", "rd.modules_load", "", false},
 	{"rd.modules_force_load", "rd.modules_load", "", false},
 	{"systemd.verity", "rd.systemd.verity", "", false},
-	{"no-fsck", "rd.skipfsck", "", false},
-	{"fastboot", "rd.skipfsck", "", false},
+	{"no-fsck", "fsck.mode", "skip", false},
+	{"fastboot", "fsck.mode", "skip", false},
 	{"booster.debug", "rd.debug", "", false},
+	{"rd.rescue", "rd.break", "pre-mount", false},
+	{"fsckfix", "fsck.repair", "yes", false},
+	{"forcefsck", "fsck.mode", "force", false},
+	{"rd.skipfsck", "fsck.mode", "skip", false},
+	{"no-luks", "rd.luks", "0", false},
+	{"noiswmd", "rd.md.imsm", "0", false},
+	{"rd-debug-udev", "rd.udev.log_level", "debug", false},
 	{"rddebug", "rd.debug", "", false},
 	{"rdpanic", "panic", "", false},
 

@@ -27,12 +27,6 @@ func (p *parser) bool(dst *bool) bool {
 	return true
 }
 
-// on is bool for a switch that sets something other than a bool.
-func (p *parser) on() bool {
-	var v bool
-	return p.bool(&v) && v
-}
-
 // off is bool for a switch with the opposite sense of the field.
 func (p *parser) off(dst *bool) {
 	var v bool

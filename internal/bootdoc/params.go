@@ -6,7 +6,7 @@ var sections = []section{
 	{"The root filesystem, /usr and hibernation", "", []param{
 		{"root", "root=DEVICE", "The root filesystem. DEVICE is a node or a link (/dev/sda2, /dev/disk/by-…/…, /dev/mapper/NAME, /dev/VG/LV), UUID=, LABEL=, PARTUUID= (with /PARTNROFF=N for the partition N further on), PARTLABEL=, the number MAJOR:MINOR or the kernel's hexadecimal form of it. gpt-auto is the partition whose type says that it is the root of a machine of this architecture (Discoverable Partitions Specification), on the disk that the boot loader started from (EFI variable LoaderDevicePartUUID) or, if it has not said so, on the only disk with one. Of several it is the newest, if their names are NAME_VERSION with one NAME; those called _empty or with the attribute no-auto do not count. An encrypted one is unlocked as root. The attribute read-only counts where neither ro nor rw is given; growing the filesystem is left to the real system, and sums for verifying it are announced and not used. Without root= that is done too, if the boot loader has said where it comes from; otherwise the boot fails with an explanation. Both need the feature gpt-auto. fstab is the line of /sysroot in the image's own /etc/fstab, with the feature fstab-sys. tmpfs is an empty root in memory, with the options of rootflags=, whose /usr is mount.usr=; it needs the feature overlay-root. nfs:SERVER:/DIRECTORY[:OPTIONS], nfs4:…, SERVER:/DIRECTORY[,OPTIONS], /dev/nfs with nfsroot=, and dhcp are roots on a server, see docs/network.md; they need the feature nfs. virtiofs:TAG and 9p:TAG, or TAG with rootfstype=virtiofs or 9p, are a directory of a virtual machine's host, tried whenever a device comes until the kernel knows the tag; 9p is over virtio and 9p2000.L unless rootflags= says otherwise; they need the feature virtiofs. /dev/A:/dev/B:… are the devices of a bcachefs, which is found by any of them."},
 		{"rootfstype", "rootfstype=TYPE[,TYPE]…", "Filesystem types to try, in this order. Default: what the content says."},
-		{"rootflags", "rootflags=OPTIONS", "Mount options, as in fstab."},
+		{"rootflags", "rootflags=OPTIONS", "Mount options, as in fstab. x-systemd.device-timeout=SECONDS among them is how long the root is waited for, whatever rd.timeout= says; 0 is for ever."},
 		{"ro", "ro", "Mount the root read-only. This is the default; the last of ro and rw counts."},
 		{"rw", "rw", "Mount the root writable."},
 		{"readonly", "readonly=BOOL", "The same as ro or rw."},
@@ -31,6 +31,7 @@ var sections = []section{
 		{"loopoffset", "loopoffset=BYTES", "Where the filesystem begins in that file. Default 0."},
 		{"resume", "resume=DEVICE", "Where a hibernation image may be; spelled as for root=. It is looked at before anything is written. Empty, none or no: nowhere. Without it an image with the feature resume-efi looks where the EFI variable HibernateLocation of systemd says."},
 		{"resume_offset", "resume_offset=PAGES", "Where a swap file begins on that device."},
+		{"resumeflags", "resumeflags=OPTIONS", "x-systemd.device-timeout=SECONDS among them is how long the device of resume= is waited for, at most as long as the root. Default 30. Other options have no effect: nothing is mounted."},
 		{"noresume", "noresume", "Do not look for a hibernation image."},
 		{"hibernate", "hibernate=noresume", "The same as noresume. Other values are the kernel's."},
 	}},
@@ -94,7 +95,6 @@ var sections = []section{
 		{"luks-dev", "luks-dev=DEVICE", "Unlock this device; make-initrd's spelling."},
 		{"luks-ignore", "luks-ignore=DEVICE", "Leave this device locked."},
 		{"luks-discard", "luks-discard[=DEVICE]", "The same as rd.luks.allow-discards."},
-		{"no-luks", "no-luks", "The same as rd.luks=0."},
 	}},
 	{"Verified devices", "They need the feature verity in the image. With a root hash it is the verified device that is mounted, /dev/mapper/root or /dev/mapper/usr, and nothing else, whatever root= and mount.usr= say. A root hash that is not that of the hash tree, or data that does not fit it, never boots.", []param{
 		{"roothash", "roothash=HASH", "The root hash of the root, in hexadecimal. Without the next parameters data and hash tree are the partitions whose UUIDs are the first and the last 128 bits of it."},
@@ -120,7 +120,6 @@ var sections = []section{
 		{"rd.md.nojournal", "rd.md.nojournal[=BOOL]", "Start an array whose journal device is missing, read-only, as mdadm --assemble --force does. Default 0: it is not started, for writes that its members lack may be in the journal."},
 		{"rd.md.imsm", "rd.md.imsm=BOOL", "With 0 no array with Intel's metadata (IMSM) is assembled. Default 1."},
 		{"rd.md.ddf", "rd.md.ddf=BOOL", "With 0 no array with DDF metadata is assembled. Default 1."},
-		{"noiswmd", "noiswmd", "The same as rd.md.imsm=0."},
 		{"nodmraid", "nodmraid", "The same as rd.md.imsm=0 rd.md.ddf=0."},
 		{"rd.md.uuid", "rd.md.uuid=UUID", "Assemble this array, and none that is not named. May be repeated."},
 		{"rd.bcache", "rd.bcache=BOOL", "With 0 no bcache device is started. Default 1."},
@@ -153,9 +152,6 @@ var sections = []section{
 	{"Filesystem checks", "They need the feature fsck in the image. With the feature fsck-files the files /fastboot and /forcefsck in the root say whether it is checked, as sysvinit and dracut have them, where no parameter does; the root is mounted aside for that, without a write. They are not removed: the real system does that. A filesystem on a disk that cannot be written is not checked, nor is xfs or btrfs. Unless quiet is given, the check of an ext2, ext3 or ext4 shows how far it is.", []param{
 		{"fsck.mode", "fsck.mode=auto|force|skip", "Whether to check. Default auto: what the filesystem's own state asks for."},
 		{"fsck.repair", "fsck.repair=preen|yes|no", "What may be repaired. Default preen: what is safe."},
-		{"fsckfix", "fsckfix", "The same as fsck.repair=yes."},
-		{"rd.skipfsck", "rd.skipfsck", "The same as fsck.mode=skip."},
-		{"forcefsck", "forcefsck", "The same as fsck.mode=force."},
 	}},
 	{"Waiting", "Nothing on a boot that succeeds waits for time to pass; these say when to give up or to speak.", []param{
 		{"rd.timeout", "rd.timeout=SECONDS", "When a goal that is not met is given up; 0 is never. Default 90. It is stronger than the next three."},
@@ -179,14 +175,12 @@ var sections = []section{
 		{"booster.log", "booster.log=WORD[,WORD]…", "Level and target in booster's words."},
 		{"rd.udev.log_level", "rd.udev.log_level=LEVEL", "With debug, record what the rules decide."},
 		{"udev.log_level", "udev.log_level=LEVEL", "The same."},
-		{"rd-debug-udev", "rd-debug-udev[=BOOL]", "The same as rd.udev.log_level=debug."},
 		{"console", "console=DEVICE[,OPTIONS]", "A console. Messages and questions go to each of them."},
 		{"rd.ctty", "rd.ctty=DEVICE", "The terminal on which shells run. Default: the last console; so, too, where this one does not open. Questions are asked on the consoles all the same."},
 	}},
 	{"Stopping, and what happens on failure", "A shell needs the feature shell in the image.", []param{
 		{"rd.break", "rd.break[=STAGE]", "Stop for a shell at cmdline, pre-udev, pre-trigger, initqueue, pre-mount, mount, pre-pivot, cleanup or switch-root (the default). Leaving the shell goes on."},
 		{"break", "break[=STAGE]", "The same with initramfs-tools' names: top, modules, premount (the default), mount, mountroot, bottom, init."},
-		{"rd.rescue", "rd.rescue", "The same as rd.break=pre-mount."},
 		{"rd.shell", "rd.shell=BOOL", "Whether a failure leads to a shell. Default 1, or 0 if panic= is given."},
 		{"rd.emergency", "rd.emergency[=reboot|poweroff|halt]", "What to do on a failure without a shell. Without a value: stop for a shell at once."},
 		{"panic", "panic=SECONDS", "On a failure reboot after so long, below 0 at once; 0: neither a shell nor a reboot."},
