@@ -56,7 +56,6 @@ var table = [...]struct {
 	{"resumeflags", func(p *parser) {
 		p.c.Resume.Wait, _ = fstab.DeviceTimeout(p.arg.Value)
 	}},
-	{"noresume", func(p *parser) { p.c.Resume.Disabled = true }},
 	{"hibernate", func(p *parser) {
 		if p.arg.Value == "noresume" || p.arg.Value == "no" {
 			p.c.Resume.Disabled = true
@@ -175,13 +174,11 @@ var table = [...]struct {
 
 	// What is said, and where.
 	{"quiet", func(p *parser) { p.c.Log.Quiet = true }},
-	{"debug", func(p *parser) { p.c.Log.Debug = true }},
 	{"rd.debug", func(p *parser) { p.bool(&p.c.Log.Debug) }},
 	{"rd.info", func(p *parser) { p.bool(&p.c.Log.Info) }},
 	{"rd.firstlight.journal", func(p *parser) { p.c.Log.Journal = p.arg.Value }},
 	{"rd.log", (*parser).logTargets},
 	{"rdlog", (*parser).logTargets},
-	{"booster.log", (*parser).boosterLog},
 	{"rd.udev.log_level", (*parser).udevLog},
 	{"udev.log_level", (*parser).udevLog},
 	{"console", (*parser).console},
@@ -281,23 +278,6 @@ func (p *parser) udevLog() {
 	}
 }
 
-// boosterLog reads a level and "console", separated by commas.
-func (p *parser) boosterLog() {
-	for w := range strings.SplitSeq(p.arg.Value, ",") {
-		switch w {
-		case "debug":
-			p.c.Log.Debug = true
-		case "info":
-			p.c.Log.Info = true
-		case "console":
-			p.c.Log.Targets |= LogConsole
-		case "warning", "error", "null":
-		default:
-			p.malformed(strconv.Quote(w) + " is not one of debug, info, warning, error, null, console")
-		}
-	}
-}
-
 // alias is another spelling of a parameter.
 type alias struct {
 	old, name string
@@ -349,6 +329,9 @@ var aliases = [...]alias{
 	{"no-luks", "rd.luks", "0", false},
 	{"noiswmd", "rd.md.imsm", "0", false},
 	{"rd-debug-udev", "rd.udev.log_level", "debug", false},
+	{"noresume", "resume", "none", false},
+	{"debug", "rd.debug", "1", false},
+	{"booster.log", "rd.log", "", false},
 	{"rddebug", "rd.debug", "", false},
 	{"rdpanic", "panic", "", false},
 

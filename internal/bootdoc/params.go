@@ -32,7 +32,6 @@ var sections = []section{
 		{"resume", "resume=DEVICE", "Where a hibernation image may be; spelled as for root=. It is looked at before anything is written. Empty, none or no: nowhere. Without it an image with the feature resume-efi looks where the EFI variable HibernateLocation of systemd says."},
 		{"resume_offset", "resume_offset=PAGES", "Where a swap file begins on that device."},
 		{"resumeflags", "resumeflags=OPTIONS", "x-systemd.device-timeout=SECONDS among them is how long the device of resume= is waited for, at most as long as the root. Default 30. Other options have no effect: nothing is mounted."},
-		{"noresume", "noresume", "Do not look for a hibernation image."},
 		{"hibernate", "hibernate=noresume", "The same as noresume. Other values are the kernel's."},
 	}},
 	{"Images and live media", "A root that is an image: a file of the initramfs, or of a medium (a disc, a stick, an ISO file on a disk). Needs the feature live-root; an image without it does not start. The medium is mounted read-only, and the root is covered by an overlay in memory (rd.overlay= says otherwise), unless it is in memory itself. root=/dev/ram0 and root=/dev/zram0, with the feature ramdisk-root, are ramdisks that get the content of the image's file /initrd.image, a filesystem that is not compressed.", []param{
@@ -166,13 +165,11 @@ var sections = []section{
 	}},
 	{"What is said, and where", "", []param{
 		{"quiet", "quiet", "Say only what a person has to know."},
-		{"debug", "debug", "Say everything that is done."},
-		{"rd.debug", "rd.debug[=BOOL]", "The same."},
+		{"rd.debug", "rd.debug[=BOOL]", "Say everything that is done."},
 		{"rd.info", "rd.info[=BOOL]", "Say what is said without quiet, although there is quiet."},
 		{"rd.firstlight.journal", "rd.firstlight.journal=DEVICE", "Also write the journal to this device as it comes about, such as /dev/ttyS1. `firstlight boot` learns from it how a boot went. A real serial line is slow, and the boot waits for it."},
-		{"rd.log", "rd.log=TARGET[|TARGET]…", "Where messages go: console (although there is quiet), file (/run/firstlight/log), kmsg (the kernel's log), all of them. What a person has to know is on the consoles in any case. Default: the consoles as quiet has it, and kmsg."},
+		{"rd.log", "rd.log=TARGET[|TARGET]…", "Where messages go: console (although there is quiet), file (/run/firstlight/log), kmsg (the kernel's log), all of them. What a person has to know is on the consoles in any case. Default: the consoles as quiet has it, and kmsg. The levels that booster.log= knows may stand among them; debug and info are the same as rd.debug and rd.info."},
 		{"rdlog", "rdlog=TARGET", "The same."},
-		{"booster.log", "booster.log=WORD[,WORD]…", "Level and target in booster's words."},
 		{"rd.udev.log_level", "rd.udev.log_level=LEVEL", "With debug, record what the rules decide."},
 		{"udev.log_level", "udev.log_level=LEVEL", "The same."},
 		{"console", "console=DEVICE[,OPTIONS]", "A console. Messages and questions go to each of them."},
