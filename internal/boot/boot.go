@@ -272,6 +272,7 @@ func (c *Core) Mounts(points []string) {
 	c.opt.Inputs.Mounts(points)
 	by := c.log.Record(0, "mounts", "", strings.Join(points, " "))
 	c.sched.Push(ueventd.Event{Queue: filter.Root, Kind: handler.KindMounts, Value: points, Cause: by})
+	c.sched.Notify(handler.KindMounts)
 }
 
 // Finish takes in the result of an operation.

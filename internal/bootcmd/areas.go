@@ -29,8 +29,7 @@ var areas = [...]struct{ area, names string }{
 		" nvmf_nonbft nvmf_connect nvmf_discover"},
 	{"downloaded images", "rd.systemd.pull"},
 	{"live images", "rd.live.debug rd.live.overlay.cowfs" +
-		" updates live.updates live_locale rdlivedebug todisk live_media_offset" +
-		" plainroot exposedroot skipunion"},
+		" updates live.updates live_locale rdlivedebug"},
 	{"the changes that an overlay keeps", "overlay"},
 	{"integrity without encryption", "rd.integrityd integritytab"},
 	{"image pipelines", "pipeline getimage mountfs mountfs_opts overlayfs waitdev ping pipe_retry" +
@@ -76,7 +75,7 @@ const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. 
 const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.check rd.writable.fsimg rd.minmem iso_scan/filename" +
 	" rd.firstlight.sha256 live_media live_media_path toram findiso liveimg live_dir live_ram" +
 	" rd.live.overlay.size rd.live.overlay.thin rd.live.overlay.nouserconfirmprompt fromiso isofrom module layerfs_path live_media_timeout ignore_uuid overlay_size persistence persistence_label persistence_media" +
-	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent"
+	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent todisk live_media_offset plainroot exposedroot skipunion"
 
 // ofNetwork are what internal/handler/network and its program read.
 const ofNetwork = " ip nfsaddrs ifname rd.route route bootdev BOOTIF rd.bootif ksdevice nameserver dns domain nodns rd.peerdns peerdns" +

@@ -35,8 +35,8 @@ const (
 	TopicChecked       = "checked"   // the check of a filesystem has ended
 )
 
-// KindMounts is the event that the mount table has changed; its value is the
-// list of mount points.
+// KindMounts is the event that the mount table has changed, and a topic that is
+// notified then; the event's value is the list of mount points.
 const KindMounts = "mounts"
 
 // SysRoot is where the real root is mounted.

@@ -9,6 +9,7 @@ import (
 	"firstlight/internal/handler/bcache"
 	"firstlight/internal/handler/bcachefs"
 	"firstlight/internal/handler/btrfs"
+	"firstlight/internal/handler/dirroot"
 	"firstlight/internal/handler/discover"
 	"firstlight/internal/handler/fallback"
 	"firstlight/internal/handler/fsckfile"
@@ -53,6 +54,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { looproot.New(w); return nil },
 		func(w *handler.World) func() { return live.NewRAMDisk(w).Start },
 		func(w *handler.World) func() { return fallback.New(w).Start },
+		func(w *handler.World) func() { return dirroot.New(w).Start },
 		func(w *handler.World) func() { return journaldev.New(w).Start },
 		func(w *handler.World) func() { mdexternal.New(w); return nil },
 		func(w *handler.World) func() { return bcache.New(w).Start },
