@@ -57,3 +57,20 @@ func Areas() []Area {
 	}
 	return out
 }
+
+// Elsewhere says whether a parameter is known to be for somebody else: the
+// kernel, the real system, or a handler that reads it by itself.
+func Elsewhere(name string) bool { return isElsewhere(name) }
+
+// OfHandlers are the parameters that handlers of the full /init read by
+// themselves, by the name that documents give them.
+func OfHandlers() []string {
+	var out []string
+	for i := range rare {
+		out = append(out, rare[i].name)
+	}
+	for name := range strings.FieldsSeq(ofHandlers) {
+		out = append(out, strings.ReplaceAll(name, "_", "-"))
+	}
+	return out
+}

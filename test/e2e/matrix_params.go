@@ -6,6 +6,26 @@ import (
 	"firstlight/test/disks"
 )
 
+// tcryptKey begins what stands for a key file of disks.TCryptForms.
+const tcryptKey = "{key file}"
+
+// tcrypts are volumes of TrueCrypt and VeraCrypt, opened before the root is there.
+func tcrypts() []Scenario {
+	forms := disks.TCryptForms
+	open := func(name, passphrase, options, node string, takes time.Duration, files ...Include) Scenario {
+		return Scenario{Name: name, Full: true, For: small("ext4", "tcrypt"), Layouts: on(disks.SwapDisk, forms, disks.Plain), Secret: true, Detached: []string{"d0"}, Unchanged: true,
+			Append: "ro root=LABEL=fl-root rd.timeout=400", Include: append(files, Include{"/etc/crypttab", "opened " + node + " none " + options + ",initramfs\n"}),
+			Boots: []Boot{{Do: []Action{{When: promptText, Type: passphrase + "\r"}, {When: waitingText, After: takes, Attach: "d0"}},
+				Want: Want{Root: "/dev/vde2 ext4", Prompts: 1, Timers: true, Mapped: []string{"opened CRYPT-TCRYPT-.*"}}}}}
+	}
+	return []Scenario{
+		open("tcrypt-hidden", disks.TCryptHidden, "tcrypt-hidden", "/dev/vdb", time.Minute),
+		open("tcrypt-keyfiles", disks.TCryptPassphrase, "tcrypt-keyfile=/etc/keys/one,tcrypt-keyfile=/etc/keys/two", "/dev/vdc", time.Minute,
+			Include{"/etc/keys/one", tcryptKey + "keyfile1"}, Include{"/etc/keys/two", tcryptKey + "keyfile2"}),
+		open("veracrypt-pim", disks.TCryptPassphrase, "tcrypt,tcrypt-veracrypt,veracrypt-pim="+disks.VeraCryptPIM, "/dev/vdd", 150*time.Second),
+	}
+}
+
 // parameters are what the command line asks for that few machines need.
 func parameters() []Scenario {
 	ext, xfs, plain, swap := disks.JournalExt4, disks.JournalXFS, disks.Plain, disks.SwapDisk
@@ -25,6 +45,16 @@ func parameters() []Scenario {
 		{Name: "root-fallback", For: &Target{FS: "ext4", Needs: []string{"root-fallback"}}, Layouts: on(plain), Append: "ro root=LABEL=gone rootfallback=LABEL=gone-too rootfallback=LABEL=fl-root rd.timeout=15",
 			Boots: once(Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("starting from LABEL=fl-root")}})},
 		late, missing,
+		{Name: "live-plainroot", For: small("ext4", "live"), Layouts: on(plain), Append: "rw boot=live plainroot " + uuid(plain.FSUUID("root")), Unchanged: true,
+			Boots: once(Want{Root: "overlay overlay", Mounts: []string{"/run/live/rootfs/filesystem.squashfs /dev/vda2 ext4 ro,.*"}})},
+		{Name: "live-exposedroot", Full: true, For: small("iso9660", "live"), Layouts: on(disks.LiveBoot), Append: "boot=live exposedroot", Unchanged: true,
+			Boots: once(Want{Root: "/dev/loop0 squashfs", Mounts: []string{"/run/live/medium /dev/vda iso9660 ro,.*", "/home overlay overlay rw,.*"}})},
+		{Name: "live-media-offset", Full: true, For: small("iso9660", "live"), Layouts: on(disks.LiveWithin), Append: "boot=live live-media=/dev/vda live-media-offset=1048576", Unchanged: true,
+			Boots: once(Want{Root: "overlay overlay", Mounts: []string{"/run/live/medium /dev/mapper/live-medium iso9660 ro,.*"}})},
+		{Name: "live-todisk", Full: true, For: small("iso9660", "live"), Features: []string{"live-persistence"}, Layouts: on(disks.LiveBoot, disks.LiveTarget), Append: "boot=live",
+			Writes: []string{`e0 .*`}, // that is what todisk= asks for
+			Boots: []Boot{{Append: " todisk=LABEL=target", Want: Want{Root: "overlay overlay", Mounts: []string{"/run/live/medium /dev/vdb ext4 .*"}}},
+				{Append: " live-media=LABEL=target", Want: Want{Root: "overlay overlay", Mounts: []string{"/run/live/medium /dev/vdb ext4 ro,.*"}}}}},
 		apart("journal-xfs", xfs, "xfs", ""),
 		apart("journal-xfs-named", xfs, "xfs", " root.journaldev=/dev/vdc"),
 	}
