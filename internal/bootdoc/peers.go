@@ -83,8 +83,6 @@ var peers = []struct{ subject, system, params string }{
 // reasons say of a parameter that is reported, or needs nothing done, why that is
 // so: of one parameter, or of all of a subject of bootcmd.
 var reasons = map[string]string{
-	"root=dissect":                     "the partitions of a disk are looked for by root=gpt-auto, and verified with roothash=; an image's own signature alone is not taken for that",
-	"root=dissect-force":               "the same",
 	"root=pipeline":                    "make-initrd's pipelines: name the layers with root=live:, loop= and rd.overlay=",
 	"root=SOURCE":                      "a root on virtiofs or 9p is not supported yet",
 	"rd.live.overlay.cowfs":            "no disk is partitioned or formatted for what is kept: make a filesystem, and name it with rd.overlay=",

@@ -102,7 +102,7 @@ func (d *detector) parameters() {
 		d.fact("layer:live", "the kernel's command line has root="+root)
 	case strings.HasPrefix(root, "/dev/ram"), strings.HasPrefix(root, "/dev/zram"):
 		d.fact("layer:ramdisk", "the kernel's command line has root="+root)
-	case strings.HasPrefix(root, "gpt-auto"):
+	case strings.HasPrefix(root, "gpt-auto"), strings.HasPrefix(root, "dissect"):
 		d.fact("need:gpt-auto", "the kernel's command line has root="+root)
 	case root == "" && d.s.Sys.Exists("/firmware/efi"):
 		d.fact("need:gpt-auto", "the kernel's command line has no root=")
