@@ -19,8 +19,6 @@ var table = [...]struct {
 	{"root", func(p *parser) { p.root = p.arg; p.root.HasValue = true }},
 	{"rootfstype", func(p *parser) { p.types(&p.c.Root.FSTypes) }},
 	{"rootflags", func(p *parser) { p.c.Root.Flags = p.arg.Value }},
-	{"ro", func(p *parser) { p.c.Root.ReadOnly, p.c.Root.ReadOnlySet = true, true }},
-	{"rw", func(p *parser) { p.c.Root.ReadOnly, p.c.Root.ReadOnlySet = false, true }},
 	{"readonly", func(p *parser) {
 		if p.bool(&p.c.Root.ReadOnly) {
 			p.c.Root.ReadOnlySet = true
@@ -329,6 +327,8 @@ var aliases = [...]alias{
 	{"no-luks", "rd.luks", "0", false},
 	{"noiswmd", "rd.md.imsm", "0", false},
 	{"rd-debug-udev", "rd.udev.log_level", "debug", false},
+	{"ro", "readonly", "1", false},
+	{"rw", "readonly", "0", false},
 	{"noresume", "resume", "none", false},
 	{"debug", "rd.debug", "1", false},
 	{"booster.log", "rd.log", "", false},

@@ -15,6 +15,7 @@ import (
 	"firstlight/internal/luks"
 	"firstlight/internal/machine"
 	"firstlight/internal/sysfile"
+	"firstlight/internal/sysfs"
 )
 
 // mounts implements machine.Mounts.
@@ -41,9 +42,10 @@ func (mounts) Mount(m machine.Mount) error {
 // in /dev/mapper, if that leads to it.
 func byName(source string) string {
 	if strings.HasPrefix(source, "/dev/dm-") {
-		name, _ := sysfile.ReadFile("/sys/block/" + source[len("/dev/"):] + "/dm/name")
-		link := "/dev/mapper/" + strings.TrimSpace(string(name))
-		if to, _ := sysfile.Readlink(link); to == ".."+source[len("/dev"):] {
+		at := source[len("/dev"):]
+		name, _ := sysfs.Dir("/sys/block").Read(at + "/dm/name")
+		link := "/dev/mapper/" + name
+		if to, _ := sysfile.Readlink(link); to == ".."+at {
 			return link
 		}
 	}

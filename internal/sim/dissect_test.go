@@ -1,15 +1,23 @@
 package sim_test
 
 import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"firstlight/internal/handler"
+	"firstlight/internal/machine"
 	"firstlight/internal/sim"
 	"firstlight/internal/sim/content"
 	"firstlight/internal/testtool"
+	"firstlight/test/signing"
 )
 
 const (
@@ -22,7 +30,12 @@ const (
 var der = append([]byte{0x30, 0x82, 0x00, 0x60, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02}, make([]byte, 0x60-11)...)
 
 // dissected is a disk with a root, its hash tree, and the signature of a root hash.
-func dissected(t *testing.T, root string, more ...slot) (disk *sim.Disk, data *sim.Disk) {
+func dissected(t *testing.T, root string) (disk *sim.Disk, data *sim.Disk) {
+	t.Helper()
+	return dissectedBy(t, root, der)
+}
+
+func dissectedBy(t *testing.T, root string, der []byte) (disk *sim.Disk, data *sim.Disk) {
 	t.Helper()
 	testtool.Need(t, "veritysetup")
 	made, err := verified()
@@ -39,7 +52,7 @@ func dissected(t *testing.T, root string, more ...slot) (disk *sim.Disk, data *s
 	const size, each = 256 << 20, 16 << 20
 	disk = &sim.Disk{Size: size}
 	var parts []content.Partition
-	for i, s := range append(slots, more...) {
+	for i, s := range slots {
 		at, long := int64(1<<20+i*each), int64(each)
 		if s.holds == data {
 			long = int64(len(made.data)) // the tree is of so much
@@ -129,4 +142,81 @@ func TestDissectFamily(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// Where the kernel has no key of who has signed, the image's certificates may say
+// that the signature is right.
+func TestACertificateOfTheImageSpeaksForTheRoot(t *testing.T) {
+	testtool.Need(t, "veritysetup")
+	made, err := verified()
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := signing.Sign(made.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := signing.Sign(strings.Repeat("5a", 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := signing.Certificate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	armoured := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	at := func(text []byte) []machine.Certificate {
+		return []machine.Certificate{{File: "/etc/verity.d/a.crt", Text: text}}
+	}
+	for name, tt := range map[string]struct {
+		cmdline   string
+		signature []byte
+		certs     []machine.Certificate
+		change    func(m *sim.Machine)
+		starts    bool
+		says      string
+	}{
+		"signed by who it is of":     {"root=dissect", good, at(armoured), nil, true, ""},
+		"in DER":                     {"root=dissect", good, at(cert), nil, true, ""},
+		"after another one":          {"root=dissect", good, at(append([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), armoured...)), nil, true, ""},
+		"the root hash is given":     {"roothash=" + made.root + " systemd.verity_root_data=/dev/vda1 systemd.verity_root_hash=/dev/vda2 systemd.verity_root_options=root-hash-signature=base64:" + base64.StdEncoding.EncodeToString(good), good, at(armoured), nil, true, ""},
+		"a signature of another":     {"root=dissect", other, at(armoured), nil, false, "no key of whoever has signed"},
+		"no certificate":             {"root=dissect", good, nil, nil, false, "no certificates in /etc/verity.d"},
+		"not one":                    {"root=dissect", good, at([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")), nil, false, "no key of whoever has signed"},
+		"they do not count":          {"root=dissect systemd.allow_userspace_verity=0", good, at(armoured), nil, false, "do not count"},
+		"the kernel takes no other":  {"root=dissect dm_verity.require_signatures=1", good, at(armoured), func(m *sim.Machine) { m.RequireSigned = true }, false, "no key of whoever has signed"},
+		"the kernel has no keyrings": {"root=dissect", good, at(armoured), func(m *sim.Machine) { m.NoKeyring = true }, false, "cannot check such a signature"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			disk, data := dissectedBy(t, made.root, tt.signature)
+			m := dissectMachine(tt.cmdline, disk)
+			m.Signed, m.Certified, m.Verify = nil, tt.certs, verify
+			if tt.change != nil {
+				tt.change(m)
+			}
+			boot(t, m)
+			said := m.SaidText()
+			if tt.starts {
+				started(t, m, "/dev/dm-0")
+			} else if m.Started != nil || !strings.Contains(said, tt.says) {
+				t.Errorf("started %v; it did not say %q but:\n%s", m.Started != nil, tt.says, said)
+			}
+			if data.Written != "" {
+				t.Errorf("the root was written to by %s", data.Written)
+			}
+		})
+	}
+}
+
+// verify is what the kernel does with the key of a certificate.
+func verify(certificate []byte, encoding, hash string, sum, signature []byte) error {
+	c, err := x509.ParseCertificate(certificate)
+	if err != nil {
+		return unix.EBADMSG
+	}
+	key, ok := c.PublicKey.(*rsa.PublicKey)
+	if !ok || encoding != "pkcs1" || hash != "sha256" || rsa.VerifyPKCS1v15(key, crypto.SHA256, sum, signature) != nil {
+		return unix.EKEYREJECTED
+	}
+	return nil
 }

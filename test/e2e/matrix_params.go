@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"encoding/pem"
 	"time"
 
 	"firstlight/test/disks"
+	"firstlight/test/signing"
 )
 
 // tcryptKey begins what stands for a key file of disks.TCryptForms.
@@ -26,6 +28,15 @@ func tcrypts() []Scenario {
 	}
 }
 
+// testCertificate is that of the key of the tests, in PEM.
+func testCertificate() string {
+	der, err := signing.Certificate()
+	if err != nil {
+		panic(err) // the key of the tests makes none
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
 // parameters are what the command line asks for that few machines need.
 func parameters() []Scenario {
 	ext, xfs, plain, swap := disks.JournalExt4, disks.JournalXFS, disks.Plain, disks.SwapDisk
@@ -45,6 +56,12 @@ func parameters() []Scenario {
 		{Name: "root-fallback", For: &Target{FS: "ext4", Needs: []string{"root-fallback"}}, Layouts: on(plain), Append: "ro root=LABEL=gone rootfallback=LABEL=gone-too rootfallback=LABEL=fl-root rd.timeout=15",
 			Boots: once(Want{Root: "/dev/vda2 ext4", Timers: true, Console: []Seen{see("starting from LABEL=fl-root")}})},
 		late, missing,
+		// Linux 6.1 as Debian builds it has no key of who has signed; the image has
+		// a certificate.
+		{Name: "dissect-certificate", For: &Target{FS: "erofs", Layers: []string{"verity"}, Needs: []string{"gpt-auto"}}, Layouts: on(disks.VeritySigned), Append: "ro root=dissect", Unchanged: true,
+			Include: []Include{{"/etc/verity.d/tests.crt", testCertificate()}}, Boots: once(Want{Root: "/dev/mapper/root erofs"})},
+		{Name: "dissect-signer-unknown", Full: true, For: &Target{FS: "erofs", Layers: []string{"verity"}, Needs: []string{"gpt-auto"}}, Layouts: on(disks.VeritySigned), Append: "ro root=dissect" + off, Unchanged: true,
+			Boots: once(Want{NoBoot: true, Console: []Seen{see("no key of whoever has signed")}, Ends: poweredOff})},
 		{Name: "live-plainroot", For: small("ext4", "live"), Layouts: on(plain), Append: "rw boot=live plainroot " + uuid(plain.FSUUID("root")), Unchanged: true,
 			Boots: once(Want{Root: "overlay overlay", Mounts: []string{"/run/live/rootfs/filesystem.squashfs /dev/vda2 ext4 ro,.*"}})},
 		{Name: "live-exposedroot", Full: true, For: small("iso9660", "live"), Layouts: on(disks.LiveBoot), Append: "boot=live exposedroot", Unchanged: true,

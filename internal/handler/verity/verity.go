@@ -240,6 +240,9 @@ func (h *Handler) activate(t *ueventd.Task, v *volume, devs [3]*udevd.Entry) err
 		})
 	}
 	err = explain(try(sig), sig)
+	if err != nil && len(sig.der) > 0 && (sig.asked || v.signed.IsDevice()) && !h.required() && (errors.Is(err, errSigner) || errors.Is(err, errNoSigs)) {
+		return h.vouched(t, v, sig, err, func() error { return explain(try(signed{}), signed{}) })
+	}
 	if err != nil && len(sig.der) > 0 && !sig.asked && !required && (errors.Is(err, errSigner) || errors.Is(err, errNoSigs)) {
 		// The root hash is given: whether somebody has signed it was not asked.
 		t.Record("decision", subject(v)+" is set up without the signature on "+sig.where+": "+err.Error())
