@@ -24,7 +24,7 @@ func tcrypts() []Scenario {
 		open("tcrypt-hidden", disks.TCryptHidden, "tcrypt-hidden", "/dev/vdb", time.Minute),
 		open("tcrypt-keyfiles", disks.TCryptPassphrase, "tcrypt-keyfile=/etc/keys/one,tcrypt-keyfile=/etc/keys/two", "/dev/vdc", time.Minute,
 			Include{"/etc/keys/one", tcryptKey + "keyfile1"}, Include{"/etc/keys/two", tcryptKey + "keyfile2"}),
-		open("veracrypt-pim", disks.TCryptPassphrase, "tcrypt,tcrypt-veracrypt,veracrypt-pim="+disks.VeraCryptPIM, "/dev/vdd", 150*time.Second),
+		open("veracrypt-pim", disks.TCryptPassphrase, "tcrypt,tcrypt-veracrypt,veracrypt-pim="+disks.VeraCryptPIM, "/dev/vdd", 300*time.Second),
 	}
 }
 
