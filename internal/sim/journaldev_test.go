@@ -123,3 +123,11 @@ func TestJournalFamily(t *testing.T) {
 }
 
 func castagnoli(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
+
+// A journal in a logical volume is activated for the root's sake alone.
+func TestAJournalInAVolume(t *testing.T) {
+	root, log := apart("ext4")
+	m := journalMachine("root=LABEL=root", append([]*sim.Disk{root}, volumes(1, log)...)...)
+	boot(t, m)
+	started(t, m, "/dev/vda")
+}

@@ -199,6 +199,7 @@ func (h *Handler) find(e *udevd.Entry, r *reading) (found []*udevd.Entry, by str
 	}
 	if e.Property("ID_FS_TYPE") != "xfs" {
 		spec := devspec.Spec{Kind: devspec.UUID, Value: devspec.FoldUUID(r.log.UUID)}
+		w.Want(spec) // it may be in a volume
 		return w.Find(spec), "the journal with the UUID " + r.log.UUID, false
 	}
 	n := 0
