@@ -34,7 +34,8 @@ type Spelling struct {
 func Spellings() []Spelling {
 	out := make([]Spelling, len(aliases))
 	for i, a := range aliases {
-		out[i] = Spelling{a.old, a.name, a.value, a.deprecated}
+		value, old := strings.CutPrefix(a.value, "!")
+		out[i] = Spelling{a.old, a.name, value, old}
 	}
 	return out
 }

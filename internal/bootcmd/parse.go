@@ -130,10 +130,11 @@ func (p *parser) param(arg Param) {
 		if !sameName(a.old, arg.Name) {
 			continue
 		}
-		if a.deprecated {
-			p.report(Deprecated, "an old spelling", a.name+suffix(a.value))
+		value, deprecated := strings.CutPrefix(a.value, "!")
+		if deprecated {
+			p.report(Deprecated, "an old spelling", a.name+suffix(value))
 		}
-		if a.value != "" && !p.oldSwitch(a.value) {
+		if value != "" && !p.oldSwitch(value) {
 			return
 		}
 		arg.Name = a.name
