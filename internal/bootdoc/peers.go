@@ -84,7 +84,7 @@ var peers = []struct{ subject, system, params string }{
 // so: of one parameter, or of all of a subject of bootcmd.
 var reasons = map[string]string{
 	"root=pipeline":                    "make-initrd's pipelines: name the layers with root=live:, loop= and rd.overlay=",
-	"root=SOURCE":                      "a root on virtiofs or 9p is not supported yet",
+	"root=SOURCE":                      "write it with rootfstype=virtiofs or rootfstype=9p, or as root=virtiofs:TAG",
 	"rd.live.overlay.cowfs":            "no disk is partitioned or formatted for what is kept: make a filesystem, and name it with rd.overlay=",
 	"rd.live.debug":                    "rd.debug says everything of a live root too",
 	"updates":                          "drivers are put into the image when it is built: --include, --module",
