@@ -22,7 +22,6 @@ const bootcmdPath = "firstlight/internal/bootcmd"
 // read, each with its reason.
 var notRead = map[string]string{
 	"Console.Options":    "the kernel has set the line up by them",
-	"Config.Systemd":     "for whoever wants to see what systemd will do",
 	"Config.Unsupported": "the problem that goes with each says it",
 	"Failure.ShellSet":   "Shell is what comes of it",
 }

@@ -120,6 +120,9 @@ func (c *Core) prepare() {
 		c.sched.Note("parameter", p.Source, paramText(p))
 	}
 	for _, p := range c.opt.Problems {
+		if p.Kind == bootcmd.NotYet && c.opt.Image.Has(p.Nearest) {
+			continue // a handler of this image reads it
+		}
 		u := handler.Loud
 		if p.Kind == bootcmd.Deprecated || p.Kind == bootcmd.NotYet {
 			u = handler.Normal
@@ -269,6 +272,7 @@ func (c *Core) Mounts(points []string) {
 	c.opt.Inputs.Mounts(points)
 	by := c.log.Record(0, "mounts", "", strings.Join(points, " "))
 	c.sched.Push(ueventd.Event{Queue: filter.Root, Kind: handler.KindMounts, Value: points, Cause: by})
+	c.sched.Notify(handler.KindMounts)
 }
 
 // Finish takes in the result of an operation.

@@ -9,7 +9,8 @@ import (
 // areas are the parameters that are known and not supported yet, by what
 // they are about, separated by blanks and with '_' for '-'. Using one is
 // reported; a later part of Firstlight that takes one up moves it to the
-// table.
+// table. What follows an '@' is the feature of an image that has it: without
+// the feature that is reported, and with it a handler reads the parameter.
 var areas = [...]struct{ area, names string }{
 	{"the network", "vlan bond team bridge rd.net.timeout.route rd.net.timeout.ipv6dad rd.net.timeout.ipv6auto" +
 		" rd.net.timeout.iflink rd.net.timeout.ifup rd.net.dhcp.retry netconsole rd.noverifyssl proxy"},
@@ -24,16 +25,15 @@ var areas = [...]struct{ area, names string }{
 	{"FCoE", "rd.fcoe fcoe"},
 	{"downloaded images", "rd.systemd.pull"},
 	{"live images", "rd.live.debug rd.live.overlay.cowfs" +
-		" updates live.updates live_locale rdlivedebug todisk live_media_offset" +
-		" plainroot exposedroot skipunion"},
+		" updates live.updates live_locale rdlivedebug"},
 	{"the changes that an overlay keeps", "overlay"},
 	{"integrity without encryption", "rd.integrityd integritytab"},
 	{"image pipelines", "pipeline getimage mountfs mountfs_opts overlayfs waitdev ping pipe_retry" +
 		" pipe_verify_sign ksfile noksfile"},
 	{"virtual machine tools", "guestfs_verbose guestfs_network guestfs_channel guestfs_rescue guestfs_noreboot"},
 	{"UBI", "ubi.mtd"},
-	{"alternative roots", "rootfallback"},
-	{"external journals", "root.journaldev"},
+	{"alternative roots@root-fallback", "rootfallback"},
+	{"external journals@external-journal", "root.journaldev"},
 	{"FIPS mode", "rd.fips rd.fips.skipkernel"},
 	{"key files by GPG and smart cards", "rd.luks.smartcard rd.luks.keydev.uuid rd.luks.keypath" +
 		" rd_LUKS_KEYDEV_UUID rd_LUKS_KEYPATH luks_key_format crypto"},
@@ -53,7 +53,6 @@ var areas = [...]struct{ area, names string }{
 	{"kernel keys", "masterkey masterkeytype evmkey evmx509 ecryptfskey"},
 	{"hooks", "disablehooks stop rescue_modules"},
 	{"waiting before the resume", "sleeptime sleepdevice"},
-	{"options of the resume device", "resumeflags"},
 }
 
 // elsewhere are parameters that need nothing done here: they are for the
@@ -72,7 +71,7 @@ const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. 
 const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.check rd.writable.fsimg rd.minmem iso_scan/filename" +
 	" rd.firstlight.sha256 live_media live_media_path toram findiso liveimg live_dir live_ram" +
 	" rd.live.overlay.size rd.live.overlay.thin rd.live.overlay.nouserconfirmprompt fromiso isofrom module layerfs_path live_media_timeout ignore_uuid overlay_size persistence persistence_label persistence_media" +
-	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent"
+	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent todisk live_media_offset plainroot exposedroot skipunion"
 
 // ofNetwork are what internal/handler/network and its program read.
 const ofNetwork = " ip nfsaddrs ifname rd.route route bootdev BOOTIF rd.bootif ksdevice nameserver dns domain nodns rd.peerdns peerdns" +

@@ -162,6 +162,8 @@ type Resume struct {
 	Offset    uint64 // resume_offset=, in pages from the start of the device
 	OffsetSet bool
 	Disabled  bool // noresume, hibernate=noresume, resume=none
+	// Wait is how long resumeflags= has the device waited for; 0: not given.
+	Wait time.Duration
 }
 
 // LVM is the logical volume manager.

@@ -93,7 +93,7 @@ var documented = [...]string{
 	"mount.usrflags=ro", "roothash=" + strings.Repeat("0a", 32), "usrhash=" + strings.Repeat("0b", 32), "systemd.verity=0", "rd.systemd.verity=0",
 	"systemd.verity_root_data=/dev/sda2", "systemd.verity_root_hash=/dev/sda3", "systemd.verity_root_options=panic-on-corruption",
 	"systemd.verity_usr_data=/dev/sda2", "systemd.verity_usr_hash=/dev/sda3", "systemd.verity_usr_options=superblock=no", "rd.systemd.gpt_auto=1",
-	"systemd.volatile=overlay", "resumeflags=x", "rd.modules_load=a", "modules-load=a", "rd.udev.children_max=3",
+	"systemd.volatile=overlay", "resumeflags=x-systemd.device-timeout=20", "rd.modules_load=a", "modules-load=a", "rd.udev.children_max=3",
 	"rd.udev.exec_delay=3", "rd.udev.event_timeout=3", "rd.udev.timeout_signal=SIGKILL",
 	"rd.udev.blockdev_read_only", "udev.log_level=info", "vconsole.keymap=de", "systemd.debug_shell",
 	"systemd.mask=x", "rd.emergency", "rd.rescue", "systemd.machine_id=x", "systemd.hostname=x",

@@ -15,6 +15,11 @@ func Names() []string {
 	for name := range strings.FieldsSeq(ofHandlers) {
 		out = append(out, strings.ReplaceAll(name, "_", "-"))
 	}
+	for _, a := range Areas() {
+		if a.Feature != "" {
+			out = append(out, a.Names...)
+		}
+	}
 	return out
 }
 
@@ -29,14 +34,17 @@ type Spelling struct {
 func Spellings() []Spelling {
 	out := make([]Spelling, len(aliases))
 	for i, a := range aliases {
-		out[i] = Spelling{a.old, a.name, a.value, a.deprecated}
+		value, old := strings.CutPrefix(a.value, "!")
+		out[i] = Spelling{a.old, a.name, value, old}
 	}
 	return out
 }
 
-// Area is a subject whose parameters are known and not supported yet.
+// Area is a subject whose parameters are known and not supported yet, or only
+// by an image with a feature.
 type Area struct {
 	Subject string
+	Feature string // that an image needs for it; "" where it is not supported
 	Names   []string
 }
 
@@ -45,7 +53,25 @@ type Area struct {
 func Areas() []Area {
 	out := make([]Area, len(areas))
 	for i := range areas {
-		out[i] = Area{areas[i].area, strings.Fields(areas[i].names)}
+		subject, feature, _ := strings.Cut(areas[i].area, "@")
+		out[i] = Area{subject, feature, strings.Fields(areas[i].names)}
+	}
+	return out
+}
+
+// Elsewhere says whether a parameter is known to be for somebody else: the
+// kernel, the real system, or a handler that reads it by itself.
+func Elsewhere(name string) bool { return isElsewhere(name) }
+
+// OfHandlers are the parameters that handlers of the full /init read by
+// themselves, by the name that documents give them.
+func OfHandlers() []string {
+	var out []string
+	for i := range rare {
+		out = append(out, rare[i].name)
+	}
+	for name := range strings.FieldsSeq(ofHandlers) {
+		out = append(out, strings.ReplaceAll(name, "_", "-"))
 	}
 	return out
 }

@@ -130,10 +130,11 @@ func (p *parser) param(arg Param) {
 		if !sameName(a.old, arg.Name) {
 			continue
 		}
-		if a.deprecated {
-			p.report(Deprecated, "an old spelling", a.name+suffix(a.value))
+		value, deprecated := strings.CutPrefix(a.value, "!")
+		if deprecated {
+			p.report(Deprecated, "an old spelling", a.name+suffix(value))
 		}
-		if a.value != "" && !p.oldSwitch(a.value) {
+		if value != "" && !p.oldSwitch(value) {
 			return
 		}
 		arg.Name = a.name
@@ -269,7 +270,7 @@ func (p *parser) rootSpec(types []string) devspec.Spec {
 	case spec.Kind == devspec.Root:
 		p.malformed("/dev/root is another name of what is asked for here")
 		return devspec.Spec{}
-	case hasWord("gpt-auto gpt-auto-force nfs nfs4 dhcp dhcp6 iscsi nbd nvmf cifs http https ftp tftp", spec.Scheme), p.known == "root" && hasWord("tmpfs live virtiofs 9p", spec.Scheme):
+	case hasWord("gpt-auto gpt-auto-force nfs nfs4 dhcp dhcp6 iscsi nbd nvmf cifs http https ftp tftp", spec.Scheme), p.known == "root" && hasWord("tmpfs live virtiofs 9p off bind fstab zfs bcachefs dissect dissect-force", spec.Scheme):
 	case spec.Kind == devspec.Other:
 		p.report(NotYet, "a root of the kind "+spec.Scheme+" is not supported yet", "")
 	}
@@ -301,7 +302,12 @@ func (p *parser) notYet(area string) {
 		return
 	}
 	p.c.Unsupported = append(p.c.Unsupported, p.arg)
-	p.report(NotYet, "it concerns "+area+", which is not supported yet", "")
+	area, feature, has := strings.Cut(area, "@")
+	why := ", which is not supported yet"
+	if has {
+		why = ", which this image has not"
+	}
+	p.report(NotYet, "it concerns "+area+why, feature)
 }
 
 // boolean reads what dracut, systemd and make-initrd take for yes and no.

@@ -36,7 +36,8 @@ type Problem struct {
 	Value  string // as written, or "…" if it holds a secret
 	Reason string // why, for a sentence
 	// Nearest is the known parameter with the most similar name, for an
-	// Unknown; the new spelling, for a Deprecated. It may be empty.
+	// Unknown; the new spelling, for a Deprecated; the feature of an image that
+	// has it, for a NotYet. It may be empty.
 	Nearest string
 }
 
@@ -48,9 +49,12 @@ func (p Problem) String() string {
 	}
 	s += ": " + p.Reason
 	if p.Nearest != "" {
-		if p.Kind == Deprecated {
+		switch p.Kind {
+		case Deprecated:
 			s += "; write " + p.Nearest
-		} else {
+		case NotYet:
+			s += "; rebuild it with --feature " + p.Nearest
+		default:
 			s += "; did you mean " + p.Nearest + "?"
 		}
 	}

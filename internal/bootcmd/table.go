@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"firstlight/internal/devspec"
+	"firstlight/internal/fstab"
 )
 
 // table is every parameter that has an effect, by the name that documents
@@ -18,8 +19,6 @@ var table = [...]struct {
 	{"root", func(p *parser) { p.root = p.arg; p.root.HasValue = true }},
 	{"rootfstype", func(p *parser) { p.types(&p.c.Root.FSTypes) }},
 	{"rootflags", func(p *parser) { p.c.Root.Flags = p.arg.Value }},
-	{"ro", func(p *parser) { p.c.Root.ReadOnly, p.c.Root.ReadOnlySet = true, true }},
-	{"rw", func(p *parser) { p.c.Root.ReadOnly, p.c.Root.ReadOnlySet = false, true }},
 	{"readonly", func(p *parser) {
 		if p.bool(&p.c.Root.ReadOnly) {
 			p.c.Root.ReadOnlySet = true
@@ -52,7 +51,9 @@ var table = [...]struct {
 	{"loopoffset", (*parser).loopOffset},
 	{"resume", (*parser).resume},
 	{"resume_offset", (*parser).resumeOffset},
-	{"noresume", func(p *parser) { p.c.Resume.Disabled = true }},
+	{"resumeflags", func(p *parser) {
+		p.c.Resume.Wait, _ = fstab.DeviceTimeout(p.arg.Value)
+	}},
 	{"hibernate", func(p *parser) {
 		if p.arg.Value == "noresume" || p.arg.Value == "no" {
 			p.c.Resume.Disabled = true
@@ -88,13 +89,11 @@ var table = [...]struct {
 	{"luks-dev", (*parser).luksDev},
 	{"luks-ignore", (*parser).luksIgnore},
 	{"luks-discard", (*parser).luksDiscards},
-	{"no-luks", func(p *parser) { p.off(&p.c.Luks.Enabled) }},
 
 	// Verified devices.
 	{"roothash", func(p *parser) { p.rootHash(&p.c.Verity.Root) }},
 	{"usrhash", func(p *parser) { p.rootHash(&p.c.Verity.Usr) }},
 	{"rd.systemd.verity", func(p *parser) { p.bool(&p.c.Verity.Enabled) }},
-	{"systemd.verity", func(p *parser) { p.bool(&p.c.Verity.Enabled) }},
 	{"systemd.verity_root_data", func(p *parser) { p.block(&p.c.Verity.Root.Data) }},
 	{"systemd.verity_root_hash", func(p *parser) { p.block(&p.c.Verity.Root.Hash) }},
 	{"systemd.verity_root_options", func(p *parser) { p.c.Verity.Root.Options = p.arg.Value }},
@@ -126,7 +125,6 @@ var table = [...]struct {
 	{"rd.md.waitclean", func(p *parser) { p.bool(&p.c.MD.WaitClean) }},
 	{"rd.md.imsm", func(p *parser) { p.bool(&p.c.MD.IMSM) }},
 	{"rd.md.ddf", func(p *parser) { p.bool(&p.c.MD.DDF) }},
-	{"noiswmd", func(p *parser) { p.off(&p.c.MD.IMSM) }},
 	{"nodmraid", func(p *parser) { p.off(&p.c.MD.IMSM); p.off(&p.c.MD.DDF) }},
 	{"rd.md.nojournal", func(p *parser) { p.bool(&p.c.MD.NoJournal) }},
 	{"rd.md.degraded", func(p *parser) { p.degraded(&p.c.MD.Degraded) }},
@@ -141,15 +139,9 @@ var table = [...]struct {
 
 	// Modules.
 	{"rd.driver.blacklist", func(p *parser) { p.modules(&p.c.Modules.Blacklist) }},
-	{"modprobe.blacklist", func(p *parser) { p.modules(&p.c.Modules.Blacklist) }},
-	{"module_blacklist", func(p *parser) { p.modules(&p.c.Modules.Blacklist) }},
-	{"blacklist", func(p *parser) { p.modules(&p.c.Modules.Blacklist) }},
 	{"rd.driver.pre", func(p *parser) { p.modules(&p.c.Modules.Pre) }},
-	{"earlymodules", func(p *parser) { p.modules(&p.c.Modules.Pre) }},
 	{"rd.driver.post", func(p *parser) { p.modules(&p.c.Modules.Post) }},
 	{"rd.modules_load", func(p *parser) { p.modules(&p.c.Modules.Load) }},
-	{"modules_load", func(p *parser) { p.modules(&p.c.Modules.Load) }},
-	{"rd.modules_force_load", func(p *parser) { p.modules(&p.c.Modules.Load) }},
 
 	// Filesystem checks. The last one said wins.
 	{"fsck.mode", func(p *parser) {
@@ -166,15 +158,6 @@ var table = [...]struct {
 			p.c.Fsck.Repair = RepairPreen
 		}
 	}},
-	{"fsckfix", func(p *parser) {
-		if p.on() {
-			p.c.Fsck.Repair = RepairYes
-		}
-	}},
-	{"rd.skipfsck", func(p *parser) { p.fsck(FsckSkip) }},
-	{"fastboot", func(p *parser) { p.fsck(FsckSkip) }},
-	{"no-fsck", func(p *parser) { p.fsck(FsckSkip) }},
-	{"forcefsck", func(p *parser) { p.fsck(FsckForce) }},
 
 	// Waiting.
 	{"rd.timeout", func(p *parser) { p.wait(byTimeout) }},
@@ -189,17 +172,13 @@ var table = [...]struct {
 
 	// What is said, and where.
 	{"quiet", func(p *parser) { p.c.Log.Quiet = true }},
-	{"debug", func(p *parser) { p.c.Log.Debug = true }},
 	{"rd.debug", func(p *parser) { p.bool(&p.c.Log.Debug) }},
-	{"booster.debug", func(p *parser) { p.bool(&p.c.Log.Debug) }},
 	{"rd.info", func(p *parser) { p.bool(&p.c.Log.Info) }},
 	{"rd.firstlight.journal", func(p *parser) { p.c.Log.Journal = p.arg.Value }},
 	{"rd.log", (*parser).logTargets},
 	{"rdlog", (*parser).logTargets},
-	{"booster.log", (*parser).boosterLog},
 	{"rd.udev.log_level", (*parser).udevLog},
 	{"udev.log_level", (*parser).udevLog},
-	{"rd-debug-udev", func(p *parser) { p.bool(&p.c.Log.UdevDebug) }},
 	{"console", (*parser).console},
 	{"rd.ctty", func(p *parser) {
 		p.text(&p.c.CTTY)
@@ -209,11 +188,6 @@ var table = [...]struct {
 	// When it stops or fails.
 	{"rd.break", func(p *parser) { p.stops(StageSwitchRoot) }},
 	{"break", func(p *parser) { p.stops(StagePreMount) }},
-	{"rd.rescue", func(p *parser) {
-		if p.on() {
-			p.c.Break = append(p.c.Break, StagePreMount)
-		}
-	}},
 	{"rd.shell", func(p *parser) {
 		if p.bool(&p.c.Failure.Shell) {
 			p.c.Failure.ShellSet = true
@@ -273,12 +247,6 @@ func (p *parser) resumeOffset() {
 	p.c.Resume.Offset, p.c.Resume.OffsetSet = n, true
 }
 
-func (p *parser) fsck(mode FsckMode) {
-	if p.on() {
-		p.c.Fsck.Mode = mode
-	}
-}
-
 // memberDelay is make-initrd's: there 0 means never.
 func (p *parser) memberDelay() { p.seconds(&p.c.Wait.Degraded, true) }
 
@@ -308,102 +276,107 @@ func (p *parser) udevLog() {
 	}
 }
 
-// boosterLog reads a level and "console", separated by commas.
-func (p *parser) boosterLog() {
-	for w := range strings.SplitSeq(p.arg.Value, ",") {
-		switch w {
-		case "debug":
-			p.c.Log.Debug = true
-		case "info":
-			p.c.Log.Info = true
-		case "console":
-			p.c.Log.Targets |= LogConsole
-		case "warning", "error", "null":
-		default:
-			p.malformed(strconv.Quote(w) + " is not one of debug, info, warning, error, null, console")
-		}
-	}
-}
-
 // alias is another spelling of a parameter.
 type alias struct {
 	old, name string
 	// value is what the bare old name stands for ("0" for rd_NO_LUKS), or
-	// "": the value is handed on.
-	value      string
-	deprecated bool
+	// "": the value is handed on. A '!' before it says that using the name is
+	// reported.
+	value string
 }
 
 // aliases are other spellings. systemd honours luks.* in the initrd as well
 // as rd.luks.*; make-initrd and others have names of their own; what dracut
 // deprecates is reported.
 var aliases = [...]alias{
-	{"luks", "rd.luks", "", false},
-	{"luks.uuid", "rd.luks.uuid", "", false},
-	{"luks.name", "rd.luks.name", "", false},
-	{"luks.key", "rd.luks.key", "", false},
-	{"luks.options", "rd.luks.options", "", false},
-	{"luks.data", "rd.luks.data", "", false},
-	{"luks.header", "rd.luks.header", "", false},
-	{"luks.crypttab", "rd.luks.crypttab", "", false},
-	{"luks-key", "rd.luks.key", "", false},
-	{"luks-crypttab", "rd.luks.crypttab", "", false},
-	{"usr", "mount.usr", "", false},
-	{"usrfstype", "mount.usrfstype", "", false},
-	{"usrflags", "mount.usrflags", "", false},
-	{"resume-offset", "resume_offset", "", false},
-	{"rd.overlayfs", "rd.overlay", "", false},
-	{"rd.live.overlay", "rd.overlay", "", true},
-	{"rd.live.overlay.overlayfs", "rd.overlay", "", true},
-	{"rd.live.overlay.readonly", "rd.overlay.readonly", "", true},
-	{"rd.live.overlay.reset", "rd.overlay.reset", "", true},
-	{"readonly_overlay", "rd.overlay.readonly", "", true},
-	{"reset_overlay", "rd.overlay.reset", "", true},
-	{"rddebug", "rd.debug", "", false},
-	{"rdpanic", "panic", "", false},
+	{"luks", "rd.luks", ""},
+	{"luks.uuid", "rd.luks.uuid", ""},
+	{"luks.name", "rd.luks.name", ""},
+	{"luks.key", "rd.luks.key", ""},
+	{"luks.options", "rd.luks.options", ""},
+	{"luks.data", "rd.luks.data", ""},
+	{"luks.header", "rd.luks.header", ""},
+	{"luks.crypttab", "rd.luks.crypttab", ""},
+	{"luks-key", "rd.luks.key", ""},
+	{"luks-crypttab", "rd.luks.crypttab", ""},
+	{"usr", "mount.usr", ""},
+	{"usrfstype", "mount.usrfstype", ""},
+	{"usrflags", "mount.usrflags", ""},
+	{"resume-offset", "resume_offset", ""},
+	{"rd.overlayfs", "rd.overlay", ""},
+	{"rd.live.overlay", "rd.overlay", "!"},
+	{"rd.live.overlay.overlayfs", "rd.overlay", "!"},
+	{"rd.live.overlay.readonly", "rd.overlay.readonly", "!"},
+	{"rd.live.overlay.reset", "rd.overlay.reset", "!"},
+	{"readonly_overlay", "rd.overlay.readonly", "!"},
+	{"reset_overlay", "rd.overlay.reset", "!"},
+	{"modprobe.blacklist", "rd.driver.blacklist", ""},
+	{"module_blacklist", "rd.driver.blacklist", ""},
+	{"blacklist", "rd.driver.blacklist", ""},
+	{"earlymodules", "rd.driver.pre", ""},
+	{"modules_load", "rd.modules_load", ""},
+	{"rd.modules_force_load", "rd.modules_load", ""},
+	{"systemd.verity", "rd.systemd.verity", ""},
+	{"no-fsck", "fsck.mode", "skip"},
+	{"fastboot", "fsck.mode", "skip"},
+	{"booster.debug", "rd.debug", ""},
+	{"rd.rescue", "rd.break", "pre-mount"},
+	{"fsckfix", "fsck.repair", "yes"},
+	{"forcefsck", "fsck.mode", "force"},
+	{"rd.skipfsck", "fsck.mode", "skip"},
+	{"no-luks", "rd.luks", "0"},
+	{"noiswmd", "rd.md.imsm", "0"},
+	{"rd-debug-udev", "rd.udev.log_level", "debug"},
+	{"ro", "readonly", "1"},
+	{"rw", "readonly", "0"},
+	{"noresume", "resume", "none"},
+	{"debug", "rd.debug", "1"},
+	{"booster.log", "rd.log", ""},
+	{"rddebug", "rd.debug", ""},
+	{"rdpanic", "panic", ""},
 
-	{"rd_NO_LUKS", "rd.luks", "0", true},
-	{"rd_LUKS_UUID", "rd.luks.uuid", "", true},
-	{"rd_NO_CRYPTTAB", "rd.luks.crypttab", "0", true},
-	{"rd_NO_LVM", "rd.lvm", "0", true},
-	{"rd_NO_LVMCONF", "rd.lvm.conf", "0", true},
-	{"rd_LVM_VG", "rd.lvm.vg", "", true},
-	{"rd_LVM_LV", "rd.lvm.lv", "", true},
-	{"rd_NO_MD", "rd.md", "0", true},
-	{"rd_NO_MDIMSM", "rd.md.imsm", "0", true},
-	{"rd_NO_MDDDF", "rd.md.ddf", "0", true},
-	{"rd_NO_MDADMCONF", "rd.md.conf", "0", true},
-	{"rd_MD_UUID", "rd.md.uuid", "", true},
-	{"rd_NO_DM", "rd.dm", "0", true},
-	{"rd_DM_UUID", "rd.dm.uuid", "", true},
-	{"rd_NO_FSTAB", "rd.fstab", "0", true},
-	{"rd_retry", "rd.retry", "", true},
-	{"rdretry", "rd.retry", "", true},
-	{"rdshell", "rd.shell", "", true},
-	{"rdbreak", "rd.break", "", true},
-	{"rdinfo", "rd.info", "", true},
-	{"rdinitdebug", "rd.debug", "", true},
-	{"rdnetdebug", "rd.debug", "", true},
-	{"rdblacklist", "rd.driver.blacklist", "", true},
-	{"rdloaddriver", "rd.driver.pre", "", true},
-	{"rdinsmodpost", "rd.driver.post", "", true},
-	{"rdudevdebug", "rd.udev.log_level", "debug", true},
-	{"rdudevinfo", "rd.udev.log_level", "info", true},
-	{"rd.udev.debug", "rd.udev.log_level", "debug", true},
-	{"rd.udev.info", "rd.udev.log_level", "info", true},
-	{"rd.udev.log_priority", "rd.udev.log_level", "", true},
-	{"udev.log_priority", "udev.log_level", "", true},
-	{"rd.udev.udev_log", "rd.udev.log_level", "", true},
-	{"rd_NO_MULTIPATH", "rd.multipath", "0", true},
-	{"rd_NO_PLYMOUTH", "rd.plymouth", "0", true},
-	{"rd_NO_SPLASH", "rd.plymouth", "0", true},
-	{"rd_NO_ZFCPCONF", "rd.zfcp.conf", "0", true},
-	{"rd_DASD", "rd.dasd", "", true},
-	{"rd_DASD_MOD", "rd.dasd", "", true},
-	{"rd_ZFCP", "rd.zfcp", "", true},
-	{"rd_ZNET", "rd.znet", "", true},
-	{"rd_CCW", "rd.znet", "", true},
-	{"rd.ccw", "rd.znet", "", true},
-	{"rd_NFS_DOMAIN", "rd.nfs.domain", "", true},
-	{"rd.nofcoe", "rd.fcoe", "0", false},
+	{"rd_NO_LUKS", "rd.luks", "!0"},
+	{"rd_LUKS_UUID", "rd.luks.uuid", "!"},
+	{"rd_NO_CRYPTTAB", "rd.luks.crypttab", "!0"},
+	{"rd_NO_LVM", "rd.lvm", "!0"},
+	{"rd_NO_LVMCONF", "rd.lvm.conf", "!0"},
+	{"rd_LVM_VG", "rd.lvm.vg", "!"},
+	{"rd_LVM_LV", "rd.lvm.lv", "!"},
+	{"rd_NO_MD", "rd.md", "!0"},
+	{"rd_NO_MDIMSM", "rd.md.imsm", "!0"},
+	{"rd_NO_MDDDF", "rd.md.ddf", "!0"},
+	{"rd_NO_MDADMCONF", "rd.md.conf", "!0"},
+	{"rd_MD_UUID", "rd.md.uuid", "!"},
+	{"rd_NO_DM", "rd.dm", "!0"},
+	{"rd_DM_UUID", "rd.dm.uuid", "!"},
+	{"rd_NO_FSTAB", "rd.fstab", "!0"},
+	{"rd_retry", "rd.retry", "!"},
+	{"rdretry", "rd.retry", "!"},
+	{"rdshell", "rd.shell", "!"},
+	{"rdbreak", "rd.break", "!"},
+	{"rdinfo", "rd.info", "!"},
+	{"rdinitdebug", "rd.debug", "!"},
+	{"rdnetdebug", "rd.debug", "!"},
+	{"rdblacklist", "rd.driver.blacklist", "!"},
+	{"rdloaddriver", "rd.driver.pre", "!"},
+	{"rdinsmodpost", "rd.driver.post", "!"},
+	{"rdudevdebug", "rd.udev.log_level", "!debug"},
+	{"rdudevinfo", "rd.udev.log_level", "!info"},
+	{"rd.udev.debug", "rd.udev.log_level", "!debug"},
+	{"rd.udev.info", "rd.udev.log_level", "!info"},
+	{"rd.udev.log_priority", "rd.udev.log_level", "!"},
+	{"udev.log_priority", "udev.log_level", "!"},
+	{"rd.udev.udev_log", "rd.udev.log_level", "!"},
+	{"rd_NO_MULTIPATH", "rd.multipath", "!0"},
+	{"rd_NO_PLYMOUTH", "rd.plymouth", "!0"},
+	{"rd_NO_SPLASH", "rd.plymouth", "!0"},
+	{"rd_NO_ZFCPCONF", "rd.zfcp.conf", "!0"},
+	{"rd_DASD", "rd.dasd", "!"},
+	{"rd_DASD_MOD", "rd.dasd", "!"},
+	{"rd_ZFCP", "rd.zfcp", "!"},
+	{"rd_ZNET", "rd.znet", "!"},
+	{"rd_CCW", "rd.znet", "!"},
+	{"rd.ccw", "rd.znet", "!"},
+	{"rd_NFS_DOMAIN", "rd.nfs.domain", "!"},
+	{"rd.nofcoe", "rd.fcoe", "0"},
 }

@@ -27,12 +27,6 @@ func (p *parser) bool(dst *bool) bool {
 	return true
 }
 
-// on is bool for a switch that sets something other than a bool.
-func (p *parser) on() bool {
-	var v bool
-	return p.bool(&v) && v
-}
-
 // off is bool for a switch with the opposite sense of the field.
 func (p *parser) off(dst *bool) {
 	var v bool
@@ -284,7 +278,8 @@ words:
 	}
 }
 
-// logTargets reads rd.log=: names separated by '|' or ','.
+// logTargets reads rd.log=: names separated by '|' or ',', and the levels of
+// booster.log=.
 func (p *parser) logTargets() {
 	v, ok := p.value()
 	if !ok {
@@ -301,12 +296,19 @@ func (p *parser) logTargets() {
 			t |= LogKmsg
 		case "all":
 			t |= LogConsole | LogFile | LogKmsg
+		case "debug":
+			p.c.Log.Debug = true
+		case "info":
+			p.c.Log.Info = true
+		case "warning", "error", "null":
 		default:
 			p.malformed(strconv.Quote(w) + " is not one of console, file, kmsg, all")
 			return
 		}
 	}
-	p.c.Log.Targets = t
+	if t != 0 {
+		p.c.Log.Targets = t
+	}
 }
 
 // oneOf reads one of a few words, separated by blanks in words, and returns

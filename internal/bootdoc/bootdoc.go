@@ -5,6 +5,7 @@ package bootdoc
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"firstlight/internal/bootcmd"
@@ -58,10 +59,15 @@ func Markdown() string {
 		fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", a.Old, stands(a), old)
 	}
 	b.WriteString("\n## Known, and not supported yet\n\nUsing one of these is reported; the boot goes on without it.\n\n| subject | parameters |\n|---|---|\n")
-	for _, a := range bootcmd.Areas() {
+	for _, a := range unsupported() {
 		fmt.Fprintf(&b, "| %s | `%s` |\n", a.Subject, strings.Join(a.Names, "` `"))
 	}
 	return b.String()
+}
+
+// unsupported are the subjects that no image has.
+func unsupported() []bootcmd.Area {
+	return slices.DeleteFunc(bootcmd.Areas(), func(a bootcmd.Area) bool { return a.Feature != "" })
 }
 
 func stands(a bootcmd.Spelling) string {
@@ -99,7 +105,7 @@ func Man() string {
 		fmt.Fprintf(&b, ".TP\n.B %s\n%s%s\n", Roff(a.Old), Roff(stands(a)), old)
 	}
 	b.WriteString(".SH NOT SUPPORTED YET\nUsing one of these is reported; the boot goes on without it.\n")
-	for _, a := range bootcmd.Areas() {
+	for _, a := range unsupported() {
 		fmt.Fprintf(&b, ".TP\n.B %s\n%s\n", Roff(a.Subject), Roff(strings.Join(a.Names, ", ")))
 	}
 	b.WriteString(".SH SEE ALSO\n.BR firstlight (7),\n.BR firstlight (8)\n")

@@ -285,6 +285,12 @@ func (w *world) WithSignature(_ string, _ []byte, _ func() error) error {
 	return unix.ENOKEY
 }
 
+// Certificates implements machine.Signatures.
+func (w *world) Certificates() ([]machine.Certificate, error) { return nil, nil }
+
+// VerifySignature implements machine.Signatures.
+func (w *world) VerifySignature([]byte, string, string, []byte, []byte) error { return unix.ENOKEY }
+
 // Memory implements machine.System: what a machine that has just started has
 // free.
 func (w *world) Memory() (uint64, error) {

@@ -219,6 +219,9 @@ func (d *detector) fileSystem(mounts []mount, point string) error {
 		if err := d.block(dev, point, 0); err != nil {
 			return err
 		}
+		if err := d.journal(m, dev); err != nil {
+			return err
+		}
 	}
 	return nil
 }

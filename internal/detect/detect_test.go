@@ -381,7 +381,12 @@ func TestWhatTheRootIsMadeOf(t *testing.T) {
 		"live-boot":        {plain + "proc/cmdline: boot=live root=/dev/x", "layer:live fstype:ext4"},
 		"a ramdisk":        {plain + "proc/cmdline: root=/dev/zram0 boot=local", "layer:ramdisk fstype:ext4"},
 		"no root= and EFI": {plain + "proc/cmdline: quiet\nsys/firmware/efi/x: 1", "need:gpt-auto fstype:ext4"},
-		"no root=, BIOS":   {plain + "proc/cmdline: quiet", "fstype:ext4"},
+		"the journal of an xfs on another disk": {disk("vdb", "2") + `
+			proc/self/mountinfo: 22 1 254:11 / / rw - xfs /dev/vda1 rw,attr2,logdev=/dev/vdb,noquota`, "fstype:xfs layer:external-journal"},
+		"the journal of an ext4 on another disk": {disk("vdb", "2") + plain + "sys/fs/ext4/vda1/journal_task: 77\nproc/77/comm: jbd2/vdb", "fstype:ext4 layer:external-journal"},
+		"the journal of an ext4 in it":           {disk("vdb", "2") + plain + "sys/fs/ext4/vda1/journal_task: 77\nproc/77/comm: jbd2/vda1-8", "fstype:ext4"},
+		"roots besides":                          {plain + "proc/cmdline: root=/dev/x rootfallback=/dev/y root.journaldev=/dev/z", "need:root-fallback layer:external-journal fstype:ext4"},
+		"no root=, BIOS":                         {plain + "proc/cmdline: quiet", "fstype:ext4"},
 	} {
 		if got := facts(tt.desc); got != tt.want {
 			t.Errorf("%s: %s, want %s", name, got, tt.want)

@@ -82,6 +82,10 @@ func (d *detector) parameters() {
 			if value != "" && value != "0" {
 				d.fact("layer:overlay-crypt", why)
 			}
+		case "root.journaldev":
+			d.fact("layer:external-journal", why)
+		case "rootfallback":
+			d.fact("need:root-fallback", why)
 		case "overlayroot":
 			d.overlayroot(value, why)
 		case "rd.overlay", "rd.overlayfs", "rd.live.overlay", "rd.live.overlay.overlayfs", "systemd.volatile":
@@ -98,7 +102,7 @@ func (d *detector) parameters() {
 		d.fact("layer:live", "the kernel's command line has root="+root)
 	case strings.HasPrefix(root, "/dev/ram"), strings.HasPrefix(root, "/dev/zram"):
 		d.fact("layer:ramdisk", "the kernel's command line has root="+root)
-	case strings.HasPrefix(root, "gpt-auto"):
+	case strings.HasPrefix(root, "gpt-auto"), strings.HasPrefix(root, "dissect"):
 		d.fact("need:gpt-auto", "the kernel's command line has root="+root)
 	case root == "" && d.s.Sys.Exists("/firmware/efi"):
 		d.fact("need:gpt-auto", "the kernel's command line has no root=")

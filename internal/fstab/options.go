@@ -210,6 +210,12 @@ func (o *Options) last(yes, no string) bool {
 	return false
 }
 
+// DeviceTimeout is Options.DeviceTimeout of options as they are written.
+func DeviceTimeout(options string) (time.Duration, bool) {
+	o := ParseOptions(options)
+	return o.DeviceTimeout()
+}
+
 // DeviceTimeout is x-systemd.device-timeout=, how long the device is waited
 // for (systemd.mount(5)); 0 there is forever. ok is false if there is none,
 // or none that can be read.

@@ -35,8 +35,8 @@ const (
 	TopicChecked       = "checked"   // the check of a filesystem has ended
 )
 
-// KindMounts is the event that the mount table has changed; its value is the
-// list of mount points.
+// KindMounts is the event that the mount table has changed, and a topic that is
+// notified then; the event's value is the list of mount points.
 const KindMounts = "mounts"
 
 // SysRoot is where the real root is mounted.
@@ -135,6 +135,10 @@ type World struct {
 	// MountRoot mounts a root that a server has; ok as for Cover. nil: it is on a
 	// block device.
 	MountRoot func(t *ueventd.Task, readOnly bool) (out ueventd.Outcome, ok bool)
+	// VerifyRoot sets up the verified device that the configuration came to name
+	// for the root, by a root hash whose signature, on that partition, has to be
+	// taken; nil: this /init has none.
+	VerifyRoot func(signature devspec.Spec)
 	// FindResume fills in the resume device of the configuration where it has
 	// none and something else says it; nil: nothing does.
 	FindResume func(t *ueventd.Task) error

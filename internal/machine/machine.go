@@ -267,6 +267,18 @@ type Signatures interface {
 	// WithSignature is System.WithKey for what dm-verity is to check and anybody
 	// may read: the signature of a root hash, as a key of the type "user".
 	WithSignature(description string, signature []byte, f func() error) error
+	// Certificates returns those that the image has for signatures of root hashes
+	// (/etc/verity.d/*.crt and so on, as systemd has it), as they are in the files.
+	Certificates() ([]Certificate, error)
+	// VerifySignature has the kernel verify the signature of a sum with the key
+	// of a certificate (X.509 in DER); encoding and hash are in its words.
+	VerifySignature(certificate []byte, encoding, hash string, sum, signature []byte) error
+}
+
+// Certificate is a file with one or several certificates.
+type Certificate struct {
+	File string
+	Text []byte
 }
 
 // System is what ends or suspends the initramfs.

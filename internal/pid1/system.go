@@ -15,6 +15,7 @@ import (
 	"firstlight/internal/luks"
 	"firstlight/internal/machine"
 	"firstlight/internal/sysfile"
+	"firstlight/internal/sysfs"
 )
 
 // mounts implements machine.Mounts.
@@ -24,6 +25,7 @@ func (mounts) Mount(m machine.Mount) error {
 	if err := sysfile.MkdirAll(m.Target, 0o755); err != nil {
 		return err
 	}
+	m.Source = byName(m.Source)
 	err := unix.Mount(m.Source, m.Target, m.FSType, m.Flags, m.Data)
 	if err == unix.EACCES || err == unix.EROFS {
 		// The device is write-protected: what mount(8) does is what people
@@ -34,6 +36,20 @@ func (mounts) Mount(m machine.Mount) error {
 		return fmt.Errorf("mount %s on %s as %s: %w", m.Source, m.Target, m.FSType, err)
 	}
 	return nil
+}
+
+// byName is what mount(8) calls a mapped device, and people know it by: its name
+// in /dev/mapper, if that leads to it.
+func byName(source string) string {
+	if strings.HasPrefix(source, "/dev/dm-") {
+		at := source[len("/dev"):]
+		name, _ := sysfs.Dir("/sys/block").Read(at + "/dm/name")
+		link := "/dev/mapper/" + name
+		if to, _ := sysfile.Readlink(link); to == ".."+at {
+			return link
+		}
+	}
+	return source
 }
 
 func (mounts) Unmount(target string, detach bool) error {

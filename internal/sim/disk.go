@@ -36,6 +36,9 @@ type Disk struct {
 	// Dirty is a filesystem with something in its log, which is written to its
 	// place by every mount that is not told otherwise.
 	Dirty bool
+	// Log is what holds the journal of the filesystem, where that is another
+	// device.
+	Log *Disk
 	// Attrs are more attributes in sysfs, by their path below the device.
 	Attrs map[string]string
 	// Bus is where it is attached; nil for a slot of its own, with every

@@ -363,6 +363,20 @@ func (m *Machine) WithSignature(description string, signature []byte, f func() e
 	return m.WithKey(description, signature, f)
 }
 
+// Certificates implements machine.Signatures.
+func (m *Machine) Certificates() ([]machine.Certificate, error) { return m.Certified, nil }
+
+// VerifySignature implements machine.Signatures.
+func (m *Machine) VerifySignature(certificate []byte, encoding, hash string, sum, signature []byte) error {
+	if m.NoKeyring {
+		return machine.ErrNoKeyring
+	}
+	if m.Verify == nil {
+		return unix.ENOKEY
+	}
+	return m.Verify(certificate, encoding, hash, sum, signature)
+}
+
 // WithKey implements machine.System.
 func (m *Machine) WithKey(description string, key []byte, f func() error) error {
 	if m.NoKeyring {

@@ -81,6 +81,9 @@ func (m *Machine) Mount(mt machine.Mount) error {
 	if leaf == nil || leaf.Files == nil && leaf.Pool == nil || leaf.FSType != "" && leaf.FSType != mt.FSType {
 		return fail(errNoFilesystem)
 	}
+	if leaf.Log != nil && !m.isLog(leaf.Log, mt.Data) {
+		return fail(errNoFilesystem)
+	}
 	if leaf.Pool != nil {
 		var err error
 		if fsys, whole, err = m.mountPool(d, leaf, mt.Data); err != nil {
@@ -103,6 +106,18 @@ func (m *Machine) Mount(mt machine.Mount) error {
 	m.mounted[mt.Target] = mount{fsys, d, whole}
 	m.tellMounts()
 	return nil
+}
+
+// isLog says whether the options name the device with the journal.
+func (m *Machine) isLog(log *Disk, data string) bool {
+	for o := range strings.SplitSeq(data, ",") {
+		name, node, _ := strings.Cut(o, "=")
+		if d := m.disks[node]; d != nil && (name == "journal_path" || name == "logdev") {
+			leaf, _ := d.shows()
+			return leaf == log
+		}
+	}
+	return false
 }
 
 // virtualFS are filesystems without a device.

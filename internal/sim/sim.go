@@ -61,6 +61,10 @@ type Machine struct {
 	// hash without one.
 	Signed        map[string]string
 	RequireSigned bool
+	// Certified are the image's certificates for signatures, and Verify is what
+	// the kernel says of a signature by one of them; nil: none is.
+	Certified []machine.Certificate
+	Verify    func(certificate []byte, encoding, hash string, sum, signature []byte) error
 	// NoKeyring: the kernel was built without keyrings.
 	NoKeyring bool
 	// NoStore: programs cannot write to the persistent store. LogStore: the

@@ -21,7 +21,7 @@ func bcaches() []Scenario {
 			Boots: []Boot{{Do: []Action{{When: waitingText, Attach: "c0"}}, Want: late}}},
 		{Name: "bcache-stack", Writes: anything, For: small("luks", "lvm"), Layouts: on(stack),
 			Append: "ro rd.luks.uuid=" + stack.UUID("crypt") + " root=/dev/flc/root",
-			Boots:  typed(Want{Root: `/dev/dm-1 ext4`, Mapped: []string{`flc-root LVM-.*`}}, disks.Passphrase)},
+			Boots:  typed(Want{Root: `/dev/mapper/flc-root ext4`, Mapped: []string{`flc-root LVM-.*`}}, disks.Passphrase)},
 		// The cache is missing: never without it where it has something that the
 		// disk lacks, otherwise once it was waited for.
 		{Name: "bcache-dirty-missing", For: small(), Layouts: on(dirty), Absent: []string{"c0"}, Append: "ro rd.timeout=25 " + fs(dirty) + off, Unchanged: true,
@@ -29,7 +29,7 @@ func bcaches() []Scenario {
 		{Name: "bcache-degraded", Writes: registered, For: small(), Layouts: on(plain), Absent: []string{"c0"}, Append: "ro rd.bcache.degraded=5 " + fs(plain),
 			Boots: once(Want{Root: `/dev/bcache0 ext4`, Timers: true, Console: []Seen{see(`without\s+its\s+cache`)}})},
 		{Name: "bcache-degraded-ro", For: small(), Layouts: on(plain), Absent: []string{"c0"}, Append: "rw rd.bcache.degraded=5,ro " + fs(plain), Unchanged: true,
-			Boots: once(Want{Root: `/dev/(dm-0|mapper/bcache-\S+) ext4`, Mapped: []string{`bcache-\S+ BCACHE-\S+`}, RootOptions: []string{"ro"}, Timers: true, Console: []Seen{see(`read-only,?\s+without\s+its\s+cache`)}})},
+			Boots: once(Want{Root: `/dev/mapper/bcache-\S+ ext4`, Mapped: []string{`bcache-\S+ BCACHE-\S+`}, RootOptions: []string{"ro"}, Timers: true, Console: []Seen{see(`read-only,?\s+without\s+its\s+cache`)}})},
 		{Name: "bcache-degraded-never", Full: true, For: small(), Layouts: on(plain), Absent: []string{"c0"}, Append: "ro rd.bcache.degraded=never rd.timeout=20 " + fs(plain) + off, Unchanged: true,
 			Boots: once(Want{NoBoot: true, Ends: poweredOff, Console: []Seen{see(`rd\.bcache\.degraded`)}})},
 		{Name: "bcache-twice", Full: true, For: small(), Layouts: on(twice), Append: "ro rd.timeout=20 " + fs(twice) + off,

@@ -17,7 +17,7 @@ func forms() []Scenario {
 		Mounts: []string{"/run/live/persistence/vdb /dev/vdb ext4 rw,.*", "/run/live/medium /dev/vda iso9660 ro,.*"}}
 	root := uuid(disks.Plain.FSUUID("root"))
 	crypt := Want{Root: "overlayroot overlay", Mapped: []string{"secure CRYPT-PLAIN-secure"},
-		Mounts: []string{"/media/root-ro /dev/vda2 ext4 ro,.*", "/media/root-rw /dev/dm-0 ext4 rw,.*"}}
+		Mounts: []string{"/media/root-ro /dev/vda2 ext4 ro,.*", "/media/root-rw /dev/mapper/\\S+ ext4 rw,.*"}}
 	answer := []Action{{When: promptText, Type: disks.Passphrase + "\r"}}
 	return []Scenario{
 		// Everything is kept, from one boot to the next.
@@ -30,7 +30,7 @@ func forms() []Scenario {
 		{Name: "live-keep-parts", For: kept, Layouts: on(disks.LiveBoot, disks.KeepParts), Append: "boot=live persistence", Boots: once(Want{Argv: []string{"persistence"}, Root: "overlay overlay",
 			Mounts: []string{"/home /dev/vdb ext4 rw,.*", "/etc overlay overlay rw,.*" + below + "/etc,upperdir=/run/live/persistence/vdb/config/rw.*"}})},
 		{Name: "live-keep-luks", For: kept, Layouts: on(disks.LiveBoot, disks.KeepLUKS), Append: "boot=live persistence persistence-encryption=luks",
-			Boots: []Boot{{Do: answer, Want: Want{Argv: []string{"persistence"}, Root: "overlay overlay", Prompts: 1, Timers: true, Mounts: []string{"/run/live/persistence/dm-0 /dev/dm-0 ext4 rw,.*"}}}}},
+			Boots: []Boot{{Do: answer, Want: Want{Argv: []string{"persistence"}, Root: "overlay overlay", Prompts: 1, Timers: true, Mounts: []string{"/run/live/persistence/dm-0 /dev/mapper/\\S+ ext4 rw,.*"}}}}},
 		{Name: "live-keep-file", Full: true, For: kept, Layouts: on(disks.LiveBoot, disks.KeepFile), Append: "boot=live persistence persistence-path=/keep",
 			Boots: once(Want{Argv: []string{"persistence"}, Root: "overlay overlay", RootOptions: []string{"upperdir=/run/live/persistence/loop1/rw"}, Mounts: []string{"/run/live/persistence/loop1 /dev/loop1 ext4 rw,.*"}})},
 		{Name: "live-keep-missing", For: kept, Layouts: on(disks.LiveBoot), Append: "boot=live persistence", Unchanged: true,
@@ -53,10 +53,10 @@ func forms() []Scenario {
 			Boots: []Boot{{Want: crypt}, {Want: crypt}}},
 		{Name: "overlay-crypt-dracut", Full: true, For: small("ext4", "overlay", "overlay-crypt"), Layouts: on(disks.Plain, disks.Changes), Append: "rw rd.overlay.crypt=LABEL=CHANGES,mkfs=1 " + root,
 			Boots: once(Want{Root: "LiveOS_rootfs overlay", Mapped: []string{"overlay-crypt CRYPT-PLAIN-overlay-crypt"}, Console: []Seen{see("is overwritten, as mkfs=1 asks")},
-				Mounts: []string{"/run/initramfs/overlayfs /dev/dm-0 ext4 rw,.*", "/run/rootfsbase /dev/vda2 ext4 ro,.*"}})},
+				Mounts: []string{"/run/initramfs/overlayfs /dev/mapper/\\S+ ext4 rw,.*", "/run/rootfsbase /dev/vda2 ext4 ro,.*"}})},
 		{Name: "overlay-crypt-password", Full: true, For: small("ext4", "overlay", "overlay-crypt"), Layouts: on(disks.Plain, disks.Scratch), Append: "rw overlayroot=crypt:dev=/dev/vdb,pass=abc,recurse=0 " + root,
 			Boots: []Boot{{Want: Want{Root: "overlayroot overlay", Mapped: []string{"secure CRYPT-LUKS2-.*"}, Console: []Seen{see("is not opened by the password")}}},
-				{Want: Want{Root: "overlayroot overlay", Mapped: []string{"secure CRYPT-LUKS2-.*"}, Mounts: []string{"/media/root-rw /dev/dm-0 ext4 rw,.*"}}}}},
+				{Want: Want{Root: "overlayroot overlay", Mapped: []string{"secure CRYPT-LUKS2-.*"}, Mounts: []string{"/media/root-rw /dev/mapper/\\S+ ext4 rw,.*"}}}}},
 		{Name: "overlay-crypt-holds", For: small("ext4", "overlay", "overlay-crypt"), Layouts: on(disks.Plain, disks.Changes), Append: "rw overlayroot=crypt:dev=/dev/vdb " + root + off, Unchanged: true,
 			Boots: once(Want{NoBoot: true, Console: []Seen{see("is to be overwritten, and holds ext4")}})},
 		// The root says so itself.

@@ -21,7 +21,7 @@ func multipaths() []Scenario {
 	both := []Path{{Disk: "d0"}}
 	mapped := []string{wwid + " mpath-" + wwid, wwid + "-part2 part2-mpath-" + wwid}
 	runs := func(on string) []string { return []string{`multipath device \S+ \(\S+\)\tthere: runs on ` + on + `$`} }
-	here := Want{Root: `/dev/dm-\d+ ext4`, Mapped: mapped, Journal: runs("/dev/sda, /dev/sdb")}
+	here := Want{Root: `/dev/mapper/\S+ ext4`, Mapped: mapped, Journal: runs("/dev/sda, /dev/sdb")}
 	scenario := func(s Scenario) Scenario {
 		s.For, s.Layouts, s.Bus, s.Unchanged = small("ext4", "multipath"), on(plain), vm.VirtioSCSI, true
 		if s.Paths == nil {
@@ -31,7 +31,7 @@ func multipaths() []Scenario {
 		return s
 	}
 	encrypted := func(name string, detached bool, do Action, then string, want Want) Scenario {
-		want.Root, want.Prompts, want.Timers, want.Mapped = `/dev/dm-\d+ ext4`, 1, true, []string{wwid + " mpath-" + wwid}
+		want.Root, want.Prompts, want.Timers, want.Mapped = `/dev/mapper/\S+ ext4`, 1, true, []string{wwid + " mpath-" + wwid}
 		return Scenario{Name: name, For: small("ext4", "multipath", "luks"), Layouts: on(luks), Bus: vm.VirtioSCSI, Paths: []Path{{Disk: "d0", Detached: detached}}, Include: known("d0"),
 			Append: "ro loglevel=7 rd.luks.uuid=" + luks.UUID("crypt") + " " + uuid(luks.FSUUID("crypt")), Unchanged: true,
 			Boots: []Boot{{Do: []Action{do, {When: then}, {Type: disks.Passphrase + "\r"}}, Want: want}}}
@@ -74,7 +74,7 @@ func multipaths() []Scenario {
 		// NVMe: the kernel's own, whose paths are no disks; without it each is one.
 		nvme("nvme-paths", "", nil, Want{Root: `/dev/nvme\dn1p2 ext4`, Hidden: true}),
 		nvme("nvme-paths-dm", " nvme_core.multipath=N", []Include{{"/etc/multipath/wwids", "/" + made + "/\n"}},
-			Want{Root: `/dev/dm-\d+ ext4`, Mapped: []string{made + " mpath-" + made}, Journal: runs("/dev/nvme0n1, /dev/nvme1n1")}),
+			Want{Root: `/dev/mapper/\S+ ext4`, Mapped: []string{made + " mpath-" + made}, Journal: runs("/dev/nvme0n1, /dev/nvme1n1")}),
 		nvme("nvme-paths-unlisted", " nvme_core.multipath=N"+off, nil, refused),
 		debianPaths(),
 	}

@@ -290,6 +290,13 @@ func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir str
 			}
 			data = key
 		}
+		if name, ok := strings.CutPrefix(data, tcryptKey); ok {
+			key, err := disks.TCryptKeyFile(name)
+			if err != nil {
+				return "", err
+			}
+			data = key
+		}
 		if err := os.WriteFile(src, []byte(data), perm); err != nil {
 			return "", err
 		}

@@ -10,11 +10,14 @@ import (
 	"firstlight/internal/handler/bcachefs"
 	"firstlight/internal/handler/btrfs"
 	"firstlight/internal/handler/cifs"
+	"firstlight/internal/handler/dirroot"
 	"firstlight/internal/handler/discover"
+	"firstlight/internal/handler/fallback"
 	"firstlight/internal/handler/fsckfile"
 	"firstlight/internal/handler/hibernate"
 	"firstlight/internal/handler/hostdir"
 	"firstlight/internal/handler/integrity"
+	"firstlight/internal/handler/journaldev"
 	"firstlight/internal/handler/live"
 	"firstlight/internal/handler/looproot"
 	"firstlight/internal/handler/luks"
@@ -54,6 +57,9 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return overlay.New(w).Start },
 		func(w *handler.World) func() { looproot.New(w); return nil },
 		func(w *handler.World) func() { return live.NewRAMDisk(w).Start },
+		func(w *handler.World) func() { return fallback.New(w).Start },
+		func(w *handler.World) func() { return dirroot.New(w).Start },
+		func(w *handler.World) func() { return journaldev.New(w).Start },
 		func(w *handler.World) func() { mdexternal.New(w); return nil },
 		func(w *handler.World) func() { return bcache.New(w).Start },
 		func(w *handler.World) func() { return multipath.New(w).Start },

@@ -56,7 +56,7 @@ func (h *Handler) Start() {
 }
 
 func auto(s devspec.Spec) bool {
-	return s.Kind == devspec.Other && (s.Scheme == "gpt-auto" || s.Scheme == "gpt-auto-force")
+	return s.Kind == devspec.Other && (s.Scheme == "gpt-auto" || s.Scheme == "gpt-auto-force") || dissect(s)
 }
 
 func (h *Handler) handle(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
@@ -123,6 +123,11 @@ func (h *Handler) handle(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 			return ueventd.WaitFor(why, udevd.TopicDevice, handler.TopicRetry)
 		}
 		w.Config.Usr.Device = name(usr)
+	}
+	if dissect(w.Config.Root.Device) && w.Config.Verity.Enabled {
+		if out, done, wait := h.verify(t, root, parts); done || wait {
+			return out
+		}
 	}
 	h.found(t, found[0], root, parts)
 	return ueventd.Outcome{}

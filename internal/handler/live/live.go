@@ -91,7 +91,7 @@ func New(w *handler.World) *Handler {
 	}
 	// Until the medium is found, no device is it.
 	r.Device, w.NoBase = devspec.Spec{Kind: devspec.Other, Scheme: "live", Value: h.o.by}, h.o.file != ""
-	if h.o.device.IsDevice() {
+	if h.o.device.IsDevice() && h.o.offset == 0 {
 		r.Device = h.o.device
 	}
 	w.Sched.Route(queue, h.begin)
@@ -136,6 +136,8 @@ func (h *Handler) begin(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	case o.file != "":
 		w.DropFact(mount.RootGoal)
 		w.Sched.Push(ueventd.Event{Queue: filter.Root, Kind: filter.Add})
+	case o.offset != 0:
+		return h.shift(t)
 	case o.iso != "" || !o.device.IsDevice() && o.dialect != dracut:
 		return h.search(t)
 	case !o.device.IsDevice():
@@ -163,11 +165,21 @@ func (h *Handler) next(t *ueventd.Task) (devspec.Spec, ueventd.Outcome, bool) {
 	if h.image == nil && h.levels == 0 && h.o.file != "" {
 		h.image = &image{"/", h.o.file}
 	}
+	if h.levels == 0 && h.image == nil && h.o.todisk.IsDevice() {
+		if out, ok := h.copyToDisk(t); !ok {
+			return devspec.Spec{}, out, false
+		}
+	}
 	if h.image == nil {
 		file, why := h.look(t)
 		switch {
 		case why != "":
 			return h.fail(why, "check that this is the medium, and "+h.where())
+		case file == "" && h.o.expose:
+			if err := h.uncovered(t); err != nil {
+				return h.fail(err.Error(), "look at the kernel's messages (dmesg), or boot without exposedroot")
+			}
+			return devspec.Spec{}, ueventd.Outcome{}, true
 		case file == "":
 			return devspec.Spec{}, ueventd.Outcome{}, true
 		}
@@ -208,7 +220,7 @@ func (h *Handler) isMedium() bool {
 	if h.levels == 1 {
 		return strings.EqualFold(path.Ext(h.o.file), ".iso")
 	}
-	return h.levels == 0 && !packed(h.device())
+	return h.levels == 0 && !h.o.plain && !packed(h.device())
 }
 
 // deepest is how many filesystems there may be above the root: the medium, and
@@ -252,7 +264,7 @@ func (h *Handler) look(t *ueventd.Task) (file, why string) {
 			h.done["check"] = true
 		}
 	}
-	if h.levels >= h.deepest() {
+	if h.levels >= h.deepest() || h.o.plain {
 		return "", ""
 	}
 	var above []string

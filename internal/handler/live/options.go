@@ -56,6 +56,11 @@ type options struct {
 	timeout        time.Duration // for the medium; 0 is that of the root
 	anyUUID        bool          // the medium need not be that of the initramfs
 	persist        persistence
+
+	plain  bool         // the medium itself is the root
+	expose bool         // directories of the root are covered, and not all of it
+	offset uint64       // where the medium begins in the device, in bytes
+	todisk devspec.Spec // a filesystem that the medium is copied to first
 }
 
 // media are disks.
@@ -169,6 +174,9 @@ func read(cfg *bootcmd.Config) (o options, ok bool) {
 			}
 		}
 		o.more(g)
+	}
+	if o.dialect == debian {
+		o.exposed(g, root)
 	}
 	for _, name := range [...]string{"rd.overlay", "rd.live.overlay"} {
 		if v, ok := g[name]; ok && (v == "none" || v != "" && !g.on(name)) {

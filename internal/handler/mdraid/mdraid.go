@@ -49,6 +49,7 @@ type array struct {
 	first   map[string]time.Duration // of each node that was read: when its device came
 	kernel  string                   // its device, "md127", once it runs
 	used    map[string]bool          // nodes that it was started with, or spoken of
+	idle    int                      // 1 + the World.Round in which it had no driver
 }
 
 // member is a device that says it belongs to the array.
@@ -252,6 +253,9 @@ func (h *Handler) judge(t *ueventd.Task, a *array) ueventd.Outcome {
 			w.SetFact(a.key, goal.Fact{Subject: subject(v), Condition: goal.Incomplete, Text: describe(v) +
 				"; it is started once nothing can be resumed any more, for the kernel writes to its log then"})
 			return ueventd.WaitFor("resume comes before any write", handler.TopicResumeSettled)
+		}
+		if a.idle > w.Round { // no event of a member brings a driver
+			return ueventd.WaitFor("its driver", handler.TopicRetry)
 		}
 		return h.start(t, a, v, line)
 	}
@@ -459,6 +463,7 @@ func (h *Handler) failed(a *array, v *mdsuper.Array, err error) ueventd.Outcome 
 	f := goal.Fact{Subject: subject(v), Condition: goal.Blocked, Text: "cannot be started: " + err.Error(),
 		Try: "look at the kernel's messages (dmesg) for the reason"}
 	if errors.Is(err, machine.ErrNoModule) {
+		a.idle = h.w.Round + 1
 		f.Text = "cannot be started: " + v.Super.Level.String() + " has no driver in this image"
 		f.Try = "rebuild the image with it: firstlight build --feature " + feature(v.Super.Level)
 	}

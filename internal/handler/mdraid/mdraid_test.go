@@ -449,3 +449,26 @@ func TestReshapeGoesOn(t *testing.T) {
 		t.Errorf("states %v", got)
 	}
 }
+
+// Without a driver an array is tried once, however many of its members come, and
+// again when a person has left the shell.
+func TestAnArrayWithoutADriverIsTriedOnce(t *testing.T) {
+	b := boot(t, "", "")
+	b.Machine.Lacks["md-raid1"], b.Machine.Lacks["md-level-1"], b.Machine.Lacks["raid1"] = true, true, true
+	b.Add(disk(t, "raid1spare-1.2", 0, "vda"), disk(t, "raid1spare-1.2", 1, "vdb"))
+	b.Add(disk(t, "raid1spare-1.2", 2, "vdc"))
+	b.Change(disk(t, "raid1spare-1.2", 0, "vda"))
+	if n := len(b.Did("start RAID array")); n != 1 {
+		t.Errorf("tried %d times", n)
+	}
+	if f := b.Fact("RAID array"); f.Condition != goal.Blocked || !strings.Contains(f.Text, "has no driver in this image") {
+		t.Errorf("%+v", f)
+	}
+	clear(b.Machine.Lacks)
+	b.World().Round++
+	b.World().Sched.Notify(handler.TopicRetry)
+	b.Run()
+	if got := started(b); len(got) != 1 {
+		t.Errorf("started: %v", got)
+	}
+}

@@ -59,7 +59,11 @@ func (h *Handler) Start() {
 	if root.IsZero() {
 		want = "a root filesystem (no root= is given)"
 	}
-	w.Goals.Add(goal.Goal{Name: RootGoal, Want: want, Since: now, Deadline: handler.DeadlineAt(now, w.Config.Wait.Deadline),
+	wait, ok := fstab.DeviceTimeout(w.Config.Root.Flags)
+	if !ok {
+		wait = w.Config.Wait.Deadline
+	}
+	w.Goals.Add(goal.Goal{Name: RootGoal, Want: want, Since: now, Deadline: handler.DeadlineAt(now, wait),
 		OnExpiry: "given up"})
 	switch root.Kind {
 	case devspec.None:

@@ -59,6 +59,7 @@ type Handler struct {
 	alone         map[string]bool             // WWIDs of disks whose second path was waited for
 	using         map[string]string           // the paths that a device was made of, by WWID
 	coming        map[string]*coming          // by WWID
+	told          map[string]int              // how many paths there were, by WWID, when they were last counted
 	cookies       uint16
 }
 
@@ -71,7 +72,7 @@ type coming struct {
 
 // New registers the handler, if the image has what it needs.
 func New(w *handler.World) *Handler {
-	h := &Handler{w: w, seen: map[string][]*device.Device{}, marked: map[string]bool{}, alone: map[string]bool{}, using: map[string]string{}, coming: map[string]*coming{}}
+	h := &Handler{w: w, seen: map[string][]*device.Device{}, marked: map[string]bool{}, alone: map[string]bool{}, using: map[string]string{}, coming: map[string]*coming{}, told: map[string]int{}}
 	w.Sched.Route(queue, h.handle)
 	return h
 }
@@ -98,20 +99,34 @@ func (h *Handler) load(t *ueventd.Task) {
 		return
 	}
 	h.reading = true
-	texts := [...]string{"", "", ""}
-	for i, file := range [...]string{fileWWIDs, fileConf, fileBindings} {
-		if i == 1 && h.mode == bootcmd.MultipathDefault {
-			continue
-		}
-		text, err := ueventd.Do(t, "read "+file, func(m machine.Machine) (string, error) {
-			b, err := m.ReadFile(file, mpathconf.MaxText)
-			return string(b), err
-		})
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			h.w.Say(handler.Loud, file+": "+err.Error())
-		}
-		texts[i] = text
+	files := [...]string{fileWWIDs, fileConf, fileBindings}
+	if h.mode == bootcmd.MultipathDefault {
+		files[1] = ""
 	}
+	// All at once: most machines have none of them, and nothing is read of a
+	// device before that is known.
+	type read struct{ Texts, Wrong [3]string }
+	found, err := ueventd.Do(t, "read the configuration of multipath", func(m machine.Machine) (r read, err error) {
+		for i, file := range files {
+			if file == "" {
+				continue
+			}
+			b, err := m.ReadFile(file, mpathconf.MaxText)
+			if r.Texts[i] = string(b); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				r.Wrong[i] = err.Error()
+			}
+		}
+		return r, nil
+	})
+	if err != nil {
+		h.w.Say(handler.Loud, "the configuration of multipath: "+err.Error())
+	}
+	for i, wrong := range found.Wrong {
+		if wrong != "" {
+			h.w.Say(handler.Loud, files[i]+": "+wrong)
+		}
+	}
+	texts := found.Texts
 	h.wwids, h.bindings = mpathconf.WWIDs(texts[0]), mpathconf.Bindings(texts[2])
 	var problems []string
 	h.conf, problems = mpathconf.Parse(texts[1])
@@ -198,6 +213,9 @@ func (h *Handler) subject(id string) string {
 
 func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	w := h.w
+	if ev.Kind == kindWatch {
+		return h.gone()
+	}
 	if ev.Queue == queue {
 		h.overdue(t, ev.Name)
 		return ueventd.Outcome{}
@@ -236,6 +254,8 @@ func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		if out, ok := h.make(t, ev.Queue, id, d, paths); !ok {
 			return out
 		}
+	} else {
+		w.SetFact(ev.Queue, goal.Fact{Subject: h.subject(id), Condition: goal.Present, Text: "runs on " + d.list})
 	}
 	return h.watch(id)
 }

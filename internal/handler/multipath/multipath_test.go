@@ -242,3 +242,48 @@ func TestDisksOfDifferentSizesAreNotOne(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// What is said of a disk names no path that has gone away.
+func TestNoPathIsNamedThatHasGone(t *testing.T) {
+	b := boot(t, "", listed)
+	b.Add(disk("nvme0n1", id), disk("nvme1n1", id))
+	b.Remove("nvme0n1")
+	if f := b.Fact("multipath device"); f.Condition != goal.Present || f.Text != "runs on /dev/nvme1n1" {
+		t.Errorf("a path of a device has gone: %+v", f)
+	}
+	b.Add(disk("nvme0n1", id))
+	if f := b.Fact("multipath device"); f.Condition != goal.Present || !strings.Contains(f.Text, "/dev/nvme0n1") {
+		t.Errorf("it is back: %+v", f)
+	}
+
+	b = boot(t, "", listed)
+	b.Machine.Lacks["dm-multipath"] = true
+	b.Add(disk("nvme0n1", id), disk("nvme1n1", id))
+	if f := b.Fact("multipath device"); f.Condition != goal.Blocked || !strings.Contains(f.Text, "/dev/nvme0n1") {
+		t.Errorf("no driver: %+v", f)
+	}
+	b.Remove("nvme0n1")
+	if f := b.Fact("multipath device"); f.Condition != goal.Blocked || strings.Contains(f.Text, "nvme0n1") || !strings.Contains(f.Text, "/dev/nvme1n1") {
+		t.Errorf("no driver, and a path has gone: %+v", f)
+	}
+	b.Remove("nvme1n1")
+	if f := b.Fact("multipath device"); f.Text != "" {
+		t.Errorf("all have gone: %+v", f)
+	}
+
+	b = boot(t, "", nil)
+	b.Add(disk("nvme0n1", id), disk("nvme1n1", id))
+	b.Remove("nvme1n1")
+	if f := b.Fact("disk " + id); f.Text != "" {
+		t.Errorf("one of two copies has gone: %+v", f)
+	}
+}
+
+// The files are read at once, whether they are there or not.
+func TestTheConfigurationIsOneRead(t *testing.T) {
+	b := boot(t, "", nil)
+	b.Add(disk("nvme0n1", id))
+	if did := b.Did("read the configuration of multipath"); len(did) != 1 {
+		t.Errorf("%q", did)
+	}
+}

@@ -116,7 +116,9 @@ func (h *Handler) path(t *ueventd.Task, d *device.Device) bool {
 		}
 		return false
 	}
-	h.see(id, d)
+	if h.see(id, d); len(h.seen) == 1 && len(h.seen[id]) == 1 {
+		h.w.Sched.Push(ueventd.Event{Queue: queue + " paths", Kind: kindWatch})
+	}
 	patience := udevd.Patience
 	switch several := len(h.alive(id)) > 1 || h.using[id] != ""; {
 	case h.wwids[id]:
@@ -127,15 +129,51 @@ func (h *Handler) path(t *ueventd.Task, d *device.Device) bool {
 		patience = h.patience(d)
 	default:
 		if several {
-			h.w.SetFact(queue+" "+id, goal.Fact{Subject: "disk " + id, Condition: goal.Blocked,
-				Text: "is there on several paths, and nothing in the image says that they are one disk: they are taken for copies",
-				Try:  "multipath -a " + d.Devname() + " in the real system, and a new image"})
+			h.copies(id, d.Devname())
 		}
 		return false
 	}
 	h.expect(id, patience)
 	h.w.Sched.Push(ueventd.Event{Queue: queue + " " + id, Kind: filter.Add, Name: d.Devname()})
 	return true
+}
+
+// copies says of a disk on several paths that nothing says that it is one.
+func (h *Handler) copies(id, node string) {
+	h.w.SetFact(queue+" "+id, goal.Fact{Subject: "disk " + id, Condition: goal.Blocked,
+		Text: "is there on several paths, and nothing in the image says that they are one disk: they are taken for copies",
+		Try:  "multipath -a " + node + " in the real system, and a new image"})
+}
+
+// kindWatch is the event that paths may have gone away, in a queue of its own.
+const kindWatch = "watch"
+
+// gone keeps what is said of disks from naming paths that have gone away.
+func (h *Handler) gone() ueventd.Outcome {
+	w := h.w
+	for _, id := range order.Keys(h.seen) {
+		left, key := h.alive(id), queue+" "+id
+		before := h.told[id]
+		if h.told[id] = len(left); len(left) >= before {
+			continue
+		}
+		copies := slices.ContainsFunc(w.Facts(), func(f goal.Fact) bool { return f.Subject == "disk "+id })
+		switch {
+		case len(left) == 0 || copies && len(left) < 2:
+			w.DropFact(key)
+		case copies:
+			h.copies(id, left[0].Devname())
+		case h.using[id] != "":
+			var names []string
+			for _, d := range left {
+				names = append(names, d.Devname())
+			}
+			w.SetFact(key, goal.Fact{Subject: h.subject(id), Condition: goal.Present, Text: "runs on " + strings.Join(names, ", ")})
+		default: // it is made of those that are left
+			w.Sched.Push(ueventd.Event{Queue: key, Kind: filter.Add, Name: left[0].Devname()})
+		}
+	}
+	return ueventd.WaitFor("the end of this boot, or a path that goes away", udevd.TopicDevice)
 }
 
 // see notes that a disk is there.

@@ -78,7 +78,16 @@ func (h *Handler) wait() {
 }
 
 // patience is how long the resume device of this boot is waited for.
-func (h *Handler) patience() time.Duration { return min(Patience, h.w.Config.Wait.Deadline) }
+func (h *Handler) patience() time.Duration {
+	wait := h.w.Config.Resume.Wait
+	if wait == 0 {
+		wait = Patience
+	}
+	return min(wait, h.w.Config.Wait.Deadline, longest)
+}
+
+// longest bounds what resumeflags= says.
+const longest = 24 * time.Hour
 
 // giveBack leaves a root that is there the time to be mounted in, which it has
 // spent waiting for the resume device. Otherwise one that comes late, or never,

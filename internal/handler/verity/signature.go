@@ -31,6 +31,7 @@ const (
 	errUnsigned = refusal("the kernel is to take signed root hashes only (dm_verity.require_signatures=1), and this one has no signature")
 	errSigner   = refusal("the kernel has no key of whoever has signed the root hash")
 	errForged   = refusal("the signature is not one of this root hash, or it is damaged")
+	errNoWord   = refusal("the signature of its root hash cannot be read, and nothing else speaks for it")
 	errNoSigs   = refusal("this kernel cannot check such a signature (CONFIG_DM_VERITY_VERIFY_ROOTHASH_SIG)")
 )
 
@@ -75,6 +76,12 @@ func (h *Handler) signature(t *ueventd.Task, v *volume, tree *udevd.Entry) (s si
 		return s, err
 	}
 	e := h.beside(v, tree)
+	if v.signed.IsDevice() {
+		e = nil
+		if devs := h.w.Find(v.signed); len(devs) == 1 {
+			e = devs[0]
+		}
+	}
 	if e == nil {
 		return s, nil
 	}

@@ -35,11 +35,14 @@ type Handler struct {
 
 // volume is one verified device.
 type volume struct {
-	name     string
-	what     *bootcmd.VerityVolume
-	root     []byte
-	options  verityfmt.Options
-	problem  error // of the options
+	name    string
+	what    *bootcmd.VerityVolume
+	root    []byte
+	options verityfmt.Options
+	problem error // of the options
+	// signed is the partition with the signature, where the root hash is nobody's
+	// word but that of who signed it.
+	signed   devspec.Spec
 	reported string
 }
 
@@ -47,6 +50,7 @@ type volume struct {
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w}
 	w.Makers = append(w.Makers, h.again)
+	w.VerifyRoot = func(signature devspec.Spec) { h.begin("root", &w.Config.Verity.Root, signature) }
 	w.Sched.Route(queue, h.handle)
 	return h
 }
@@ -75,20 +79,26 @@ func (h *Handler) Start() {
 		if !x.v.Asked() {
 			continue
 		}
-		v := &volume{name: x.name, what: x.v}
-		v.root, _ = verityfmt.Hex(x.v.RootHash) // which was read as such
-		var err error
-		if v.options, err = verityfmt.ParseOptions(x.v.Options); err != nil {
-			v.problem = fmt.Errorf("systemd.verity_%s_options=: %w", x.name, err)
-		}
-		for _, p := range v.options.Problems {
-			h.w.Say(handler.Loud, "systemd.verity_"+x.name+"_options=: "+p)
-		}
-		h.w.Seek("data of the verified device ", &x.v.Data)
-		h.w.Seek("hash tree of the verified device ", &x.v.Hash)
-		h.volumes = append(h.volumes, v)
-		h.w.Sched.Push(ueventd.Event{Queue: queue + " " + x.name, Kind: filter.Add, Value: v})
+		h.begin(x.name, x.v, devspec.Spec{})
 	}
+}
+
+// begin begins with one volume. A signature that is named has to be taken: nobody
+// else has given the root hash.
+func (h *Handler) begin(name string, what *bootcmd.VerityVolume, signature devspec.Spec) {
+	v := &volume{name: name, what: what, signed: signature}
+	v.root, _ = verityfmt.Hex(what.RootHash) // which was read as such
+	var err error
+	if v.options, err = verityfmt.ParseOptions(what.Options); err != nil {
+		v.problem = fmt.Errorf("systemd.verity_%s_options=: %w", name, err)
+	}
+	for _, p := range v.options.Problems {
+		h.w.Say(handler.Loud, "systemd.verity_"+name+"_options=: "+p)
+	}
+	h.w.Seek("data of the verified device ", &what.Data)
+	h.w.Seek("hash tree of the verified device ", &what.Hash)
+	h.volumes = append(h.volumes, v)
+	h.w.Sched.Push(ueventd.Event{Queue: queue + " " + name, Kind: filter.Add, Value: v})
 }
 
 // again sets up a device that was taken down because a disk of it went away.
@@ -211,7 +221,10 @@ func (h *Handler) activate(t *ueventd.Task, v *volume, devs [3]*udevd.Entry) err
 	if err != nil {
 		return err
 	}
-	required := h.required()
+	required := h.required() || v.signed.IsDevice()
+	if v.signed.IsDevice() && len(sig.der) == 0 {
+		return errNoWord
+	}
 	if required && len(sig.der) == 0 {
 		return errUnsigned // what it would say to the table as well
 	}
@@ -227,6 +240,9 @@ func (h *Handler) activate(t *ueventd.Task, v *volume, devs [3]*udevd.Entry) err
 		})
 	}
 	err = explain(try(sig), sig)
+	if err != nil && len(sig.der) > 0 && (sig.asked || v.signed.IsDevice()) && !h.required() && (errors.Is(err, errSigner) || errors.Is(err, errNoSigs)) {
+		return h.vouched(t, v, sig, err, func() error { return explain(try(signed{}), signed{}) })
+	}
 	if err != nil && len(sig.der) > 0 && !sig.asked && !required && (errors.Is(err, errSigner) || errors.Is(err, errNoSigs)) {
 		// The root hash is given: whether somebody has signed it was not asked.
 		t.Record("decision", subject(v)+" is set up without the signature on "+sig.where+": "+err.Error())

@@ -21,6 +21,7 @@ func Ext4(uuid, label string) []byte {
 	le.PutUint32(s[0x60:], 0x242)  // file types, extents, flexible groups
 	copy(s[0x68:], u[:])
 	copy(s[0x78:0x88], label)
+	le.PutUint32(s[0xe0:], 8) // inode of the journal
 	return b
 }
 
