@@ -102,7 +102,6 @@ func TestBoot(t *testing.T) {
 	t.Run("trial", func(t *testing.T) { testTrial(t, r) })
 	if os.Getenv("FIRSTLIGHT_FULL") != "" {
 		t.Run("zfs-labels", TestZFSLabelsAreReadAsZdbDoes)
-		t.Run("zfs-as-initramfs-tools", TestZFSIsLeftAsInitramfsToolsLeaveIt)
 	}
 	for _, s := range selected {
 		t.Run(s.Name, func(t *testing.T) {
