@@ -26,6 +26,7 @@ type Config struct {
 	Verity  Verity
 	LVM     LVM
 	MD      MD
+	Btrfs   Btrfs
 	Modules Modules
 	Fsck    Fsck
 	Wait    Wait
@@ -193,6 +194,9 @@ type MD struct {
 	Degraded  Degraded
 }
 
+// Btrfs is filesystems on several devices.
+type Btrfs struct{ Degraded Degraded }
+
 // Degraded is what becomes of storage that lacks a member and can do without.
 type Degraded struct {
 	// Wait is how long a member is waited for after the last one has come;
@@ -205,7 +209,7 @@ type Degraded struct {
 // DegradedMode is how storage is started that lacks a member.
 type DegradedMode uint8
 
-// The modes of rd.md.degraded= and rd.lvm.degraded=.
+// The modes of rd.md.degraded=, rd.lvm.degraded= and rd.btrfs.degraded=.
 const (
 	DegradedWritable DegradedMode = iota // rw: as if it were whole
 	DegradedReadOnly                     // ro: nothing can be written to it

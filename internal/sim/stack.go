@@ -237,7 +237,7 @@ func Btrfs(uuid, label string, devices, spare int, files map[string]string) []*D
 	for i := range devices {
 		d := &Disk{Pool: pool, FSType: "btrfs"}
 		d.Put(content.Btrfs{UUID: uuid, Device: content.UUIDText(be64(u[:8])^uint64(i+1), be64(u[8:])), Label: label, Devices: devices,
-			Number: i + 1, Size: d.size()}.Pieces()...)
+			Number: i + 1, Size: d.size(), Spare: spare}.Pieces()...)
 		out = append(out, d)
 	}
 	return out

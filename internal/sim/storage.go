@@ -262,8 +262,9 @@ func (m *Machine) BtrfsReady(name string) (bool, error) {
 }
 
 // mountPool checks the devices of a btrfs that is being mounted and returns
-// the filesystem.
-func (m *Machine) mountPool(d, leaf *Disk, options string) (fsys *Disk, whole bool, err error) {
+// the filesystem. Mounted read-only it can lack what it cannot do without; it is
+// not whole then.
+func (m *Machine) mountPool(d, leaf *Disk, mt machine.Mount) (fsys *Disk, whole bool, err error) {
 	if err := m.BtrfsScan(d.node()); err != nil {
 		return nil, false, err
 	}
@@ -278,9 +279,13 @@ func (m *Machine) mountPool(d, leaf *Disk, options string) (fsys *Disk, whole bo
 		whole = whole && x.pool == leaf.Pool
 	}
 	missing := int(devices) - have
-	degraded := strings.Contains(","+options+",", ",degraded,")
-	if missing > 0 && (!degraded || missing > leaf.Pool.Spare) {
+	degraded := strings.Contains(","+mt.Data+",", ",degraded,")
+	lost := missing > leaf.Pool.Spare
+	if missing > 0 && (!degraded || lost && mt.Flags&readOnly == 0) {
 		return nil, false, unix.EINVAL
 	}
-	return leaf.Pool.Filesystem, whole, nil
+	if lost {
+		m.Lost = append(m.Lost, mt)
+	}
+	return leaf.Pool.Filesystem, whole && !lost, nil
 }

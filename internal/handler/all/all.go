@@ -41,7 +41,7 @@ func Handlers() []boot.Register {
 		full(func(w *handler.World) func() { return live.New(w).Start }),
 		full(func(w *handler.World) func() { return bcachefs.New(w).Start }),
 	}
-	both := common(more{volumes: lvmtree.Kinds(), encrypted: encrypted})
+	both := common(more{volumes: lvmtree.Kinds(), encrypted: encrypted, spread: spread})
 	both[mdraidAt], both[len(both)-1] = arrays, mounts
 	all = append(all, both...)
 	for _, r := range []boot.Register{
@@ -78,8 +78,15 @@ func encrypted(w *handler.World) *luks.Handler {
 	return h
 }
 
+func spread(w *handler.World) *btrfs.Handler {
+	if w.Image.Full {
+		return btrfs.NewFull(w)
+	}
+	return btrfs.New(w)
+}
+
 // Common returns the handlers of the small /init.
-func Common() []boot.Register { return common(more{encrypted: luks.New}) }
+func Common() []boot.Register { return common(more{encrypted: luks.New, spread: btrfs.New}) }
 
 // more is what only the full /init can do within a handler that both have. It
 // comes from outside of the handler, so that the linker leaves it out of the
@@ -87,6 +94,7 @@ func Common() []boot.Register { return common(more{encrypted: luks.New}) }
 type more struct {
 	volumes   *lvm.Kinds
 	encrypted func(*handler.World) *luks.Handler
+	spread    func(*handler.World) *btrfs.Handler // over several devices
 }
 
 // mdraidAt is the place of mdraid in what common returns.
@@ -104,7 +112,7 @@ func common(m more) []boot.Register {
 			}
 			return nil
 		},
-		func(w *handler.World) func() { w.Gates = append(w.Gates, btrfs.New(w).Gate); return nil },
+		func(w *handler.World) func() { w.Gates = append(w.Gates, m.spread(w).Gate); return nil },
 		func(w *handler.World) func() { return m.encrypted(w).Start },
 		func(w *handler.World) func() {
 			w.Gates = append(w.Gates, verity.Gate(w))

@@ -1,0 +1,68 @@
+package btrfs
+
+import (
+	"io"
+	"strconv"
+	"strings"
+
+	"firstlight/internal/btrfsfmt"
+	"firstlight/internal/filter"
+	"firstlight/internal/handler"
+	"firstlight/internal/machine"
+	"firstlight/internal/udevd"
+	"firstlight/internal/ueventd"
+)
+
+// NewFull registers the handler, which looks itself whether a filesystem can be
+// had without what is missing: asked to mount it read-only, the kernel does not.
+func NewFull(w *handler.World) *Handler {
+	h := New(w)
+	h.careful = h.lost
+	return h
+}
+
+// lost says why a filesystem cannot be had without what is missing, "" if it can
+// or the kernel is to say: which mounts it read-only whatever is missing.
+func (h *Handler) lost(t *ueventd.Task, f *filesystem) (why string, known bool) {
+	list := h.seeded(f)
+	gone, err := ueventd.Do(t, "look for what "+strings.TrimPrefix(f.key, filter.Btrfs+" ")+" lacks", func(m machine.Machine) (bool, error) {
+		devices := map[uint64]io.ReaderAt{}
+		for number, node := range list {
+			b, err := m.OpenBlock(node)
+			if err != nil {
+				return false, err
+			}
+			defer b.Close()
+			devices[number] = b
+		}
+		return btrfsfmt.Lost(devices)
+	})
+	switch {
+	case err != nil:
+		return "; whether it can be had without the rest is not known: " + err.Error(), false
+	case gone:
+		return "; it cannot be had without the rest: some of what is on it is nowhere else", true
+	}
+	return "", true
+}
+
+// seeded are the devices that are there of a filesystem and of the seeds that it
+// grew from, by their numbers.
+func (h *Handler) seeded(f *filesystem) map[uint64]string {
+	list := map[uint64]string{}
+	add := func(f *filesystem) {
+		for node, e := range f.members {
+			n, _ := strconv.ParseUint(e.Property(udevd.BtrfsNumber), 10, 64)
+			list[n] = node
+		}
+	}
+	for _, e := range h.there(f) {
+		for id := range strings.FieldsSeq(e.Property(udevd.BtrfsSeeds)) {
+			if seed := h.filesystems[filter.Btrfs+" "+id]; seed != nil {
+				add(seed)
+			}
+		}
+	}
+	add(f)
+	return list
+}
