@@ -137,7 +137,8 @@ func runTwice(t *testing.T, r *Runner, s Scenario, suite string) Result {
 const keptRuns = 8
 
 // runDir makes a directory for this run, so that runs side by side do not
-// meet, and lets "latest" beside it lead there. Old runs are removed.
+// meet, and lets "latest" beside it lead there. Old runs are removed, unless the
+// process is there that their name ends with.
 func runDir(base string) (string, error) {
 	name := fmt.Sprintf("%s-%d", time.Now().UTC().Format("20060102-150405"), os.Getpid())
 	dir := filepath.Join(base, name)
@@ -149,6 +150,9 @@ func runDir(base string) (string, error) {
 		return "", err
 	}
 	for _, d := range old[:max(0, len(old)-keptRuns)] { // sorted by time
+		if _, err := os.Stat("/proc" + strings.Replace(d[strings.LastIndexByte(d, '-'):], "-", "/", 1)); err == nil {
+			continue
+		}
 		if err := os.RemoveAll(d); err != nil {
 			return "", err
 		}
