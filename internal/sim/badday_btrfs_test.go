@@ -136,6 +136,57 @@ func TestBtrfsFamily(t *testing.T) {
 	})
 }
 
+// A root that grew from a seed is mounted with the seed, whichever of them comes
+// first, and never without, nor while the seed is there twice.
+func TestSproutFamily(t *testing.T) {
+	var late time.Duration
+	var copied, here bool
+	family(t, func(_ uint64, rng *rand.Rand) *sim.Machine {
+		late, copied, here = 0, rng.IntN(6) == 0, rng.IntN(5) > 0
+		m, _ := onBtrfs([...]string{"ro ", "rw "}[rng.IntN(2)]+[...]string{"", "rd.btrfs.degraded=5", "rd.btrfs.degraded=5,ro"}[rng.IntN(3)], 2, 0)
+		m.Cmdline = strings.ReplaceAll(m.Cmdline, "root=LABEL=root", "root=UUID="+rootUUID) // the label is the seed's too
+		seed, grown := sim.Sprout(keyUUID, rootUUID, "root", debian())
+		twin := *seed
+		if rng.IntN(2) == 0 {
+			late = time.Duration(rng.Int64N(int64(4 * time.Second)))
+		}
+		first, second := seed, grown
+		if rng.IntN(2) == 0 || !here {
+			first, second = grown, seed
+		}
+		m.Plug(first)
+		if here {
+			m.At(late, func() { m.Plug(second) })
+		}
+		if copied && here {
+			m.Plug(&twin)
+		}
+		return m
+	}, func(m *sim.Machine) string {
+		mt, mounted := rootMount(m)
+		moved := false
+		for _, f := range m.Faults {
+			moved = moved || f.Kind == sim.DiskLate || f.Kind == sim.DiskVanishes || f.Kind == sim.DiskCopied || f.Kind == sim.DiskAbsent
+		}
+		switch {
+		case len(m.Lost) > 0:
+			return fmt.Sprintf("mounted without the seed: %+v", m.Lost)
+		case m.Started != nil && m.Mounted(handler.SysRoot).Label != "btrfs "+rootUUID:
+			return "the root is " + m.Mounted(handler.SysRoot).Label
+		case mounted && strings.Contains(mt.Data, "degraded") && !moved && calm(m):
+			return "mounted degraded"
+		case moved || !calm(m):
+		case !here && m.Started != nil:
+			return "started without the seed"
+		case here && copied && late == 0 && len(m.Faults) == 0 && m.Started != nil:
+			return "started although the seed is there twice"
+		case here && !copied && m.Started == nil:
+			return "not started"
+		}
+		return ""
+	})
+}
+
 // What an image without overlays is to cover it leaves alone.
 func TestDegradedBtrfsIsNotUsedUncovered(t *testing.T) {
 	m, list := onBtrfs("rw rd.btrfs.degraded=5,overlay", 2, 1)

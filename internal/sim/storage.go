@@ -192,6 +192,9 @@ type Pool struct {
 	// Spare is how many of its devices it can do without, when it is mounted
 	// degraded.
 	Spare int
+	// Seed is the UUID, in 16 bytes, of the filesystem that it grew from, whose
+	// devices are among its own; "" if it did not.
+	Seed string
 }
 
 // btrfsMember is what the kernel knows of a device of a pool.
@@ -277,6 +280,11 @@ func (m *Machine) mountPool(d, leaf *Disk, mt machine.Mount) (fsys *Disk, whole 
 		}
 		have++
 		whole = whole && x.pool == leaf.Pool
+	}
+	for _, x := range m.btrfs[leaf.Pool.Seed] {
+		if x.life == x.device.life && x.device.there {
+			have++
+		}
 	}
 	missing := int(devices) - have
 	degraded := strings.Contains(","+mt.Data+",", ",degraded,")

@@ -310,7 +310,7 @@ func (h *Handler) seeds(f *filesystem, there []*udevd.Entry) int {
 	n := 0
 	for id := range strings.FieldsSeq(there[0].Property(udevd.BtrfsSeeds)) {
 		seed := h.filesystems[filter.Btrfs+" "+id]
-		if seed == nil || seed.refused != "" {
+		if seed == nil || seed.refused != "" || !seed.ready { // the kernel may not have been told yet
 			continue
 		}
 		for _, e := range seed.members {

@@ -123,6 +123,9 @@ type Btrfs struct {
 	Seed         bool
 	// Spare is how many of several devices the filesystem can do without.
 	Spare int
+	// SeedUUID is that of the filesystem that this one grew from, whose one device
+	// is the first of its devices and has the data.
+	SeedUUID string
 }
 
 // btrfsSuper is where the first superblock is.
@@ -171,7 +174,10 @@ func (f Btrfs) Pieces() []Piece {
 	pieces := []Piece{{btrfsSuper, b}}
 	if f.Devices > 1 {
 		// All have the tree; the data is spread as far as can be done without some.
-		system := f.chunk(2|f.copies(f.Devices-1), btrfsTreeAt)
+		system := f.chunk(2|f.copies(f.Devices-1), btrfsTreeAt, f.all())
+		if f.SeedUUID != "" {
+			system = f.chunk(2, btrfsTreeAt, []int{f.Number})
+		}
 		le.PutUint64(b[0x58:], btrfsTree)
 		le.PutUint64(b[0xa4:], 7)
 		key(b[0x32b:], 256, 0xe4, btrfsTree)
@@ -188,17 +194,26 @@ func (f Btrfs) copies(spare int) uint64 {
 	return [...]uint64{1 << 3, 1 << 4, 1 << 9, 1 << 10}[min(spare, 3)]
 }
 
-// chunk is what is behind a chunk's key: one on all devices, in the same place.
-func (f Btrfs) chunk(kind, at uint64) []byte {
-	b := make([]byte, 48+32*f.Devices)
+// all are the numbers of all devices.
+func (f Btrfs) all() []int {
+	var list []int
+	for i := range f.Devices {
+		list = append(list, i+1)
+	}
+	return list
+}
+
+// chunk is what is behind a chunk's key: one on these devices, in the same place.
+func (f Btrfs) chunk(kind, at uint64, on []int) []byte {
+	b := make([]byte, 48+32*len(on))
 	le.PutUint64(b, 8<<20)
 	le.PutUint64(b[8:], 2)
 	le.PutUint64(b[16:], 64<<10)
 	le.PutUint64(b[24:], kind)
-	le.PutUint16(b[44:], uint16(f.Devices))
+	le.PutUint16(b[44:], uint16(len(on)))
 	le.PutUint16(b[46:], 1)
-	for i := range f.Devices {
-		le.PutUint64(b[48+32*i:], uint64(i+1))
+	for i, n := range on {
+		le.PutUint64(b[48+32*i:], uint64(n))
 		le.PutUint64(b[48+32*i+8:], at)
 	}
 	return b
@@ -227,10 +242,18 @@ func (f Btrfs) tree(system []byte) []byte {
 		d := make([]byte, 98)
 		le.PutUint64(d, uint64(i+1))
 		copy(d[82:], fs[:])
+		if i == 0 && f.SeedUUID != "" {
+			seed := UUID(f.SeedUUID)
+			copy(d[82:], seed[:])
+		}
 		add(1, 0xd8, uint64(i+1), d)
 	}
 	add(256, 0xe4, btrfsTree, system)
-	add(256, 0xe4, btrfsTree+8<<20, f.chunk(1|f.copies(f.Spare), btrfsTreeAt+8<<20))
+	data := f.chunk(1|f.copies(f.Spare), btrfsTreeAt+8<<20, f.all())
+	if f.SeedUUID != "" {
+		data = f.chunk(1, btrfsTreeAt+8<<20, []int{1})
+	}
+	add(256, 0xe4, btrfsTree+8<<20, data)
 	le.PutUint32(b[0x60:], uint32(items))
 	le.PutUint32(b, crc32.Checksum(b[32:], crc32.MakeTable(crc32.Castagnoli)))
 	return b
