@@ -26,12 +26,13 @@ type Config struct {
 	Verity  Verity
 	LVM     LVM
 	MD      MD
-	Btrfs   Btrfs
-	Modules Modules
-	Fsck    Fsck
-	Wait    Wait
-	Log     Log
-	Failure Failure
+	// BtrfsDegraded is what becomes of a btrfs on several devices that lacks one.
+	BtrfsDegraded Degraded
+	Modules       Modules
+	Fsck          Fsck
+	Wait          Wait
+	Log           Log
+	Failure       Failure
 
 	// Init is the real init that init= asks for, "" if not given. The last
 	// one wins.
@@ -193,9 +194,6 @@ type MD struct {
 	NoJournal bool
 	Degraded  Degraded
 }
-
-// Btrfs is filesystems on several devices.
-type Btrfs struct{ Degraded Degraded }
 
 // Degraded is what becomes of storage that lacks a member and can do without.
 type Degraded struct {

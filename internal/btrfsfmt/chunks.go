@@ -2,7 +2,6 @@ package btrfsfmt
 
 import (
 	"encoding/binary"
-	"errors"
 	"hash/crc32"
 	"io"
 )
@@ -27,7 +26,9 @@ const (
 )
 
 // errTree says that the chunk tree is not known.
-var errTree = errors.New("the chunk tree cannot be read from the devices that are there")
+type errTree struct{}
+
+func (errTree) Error() string { return "the chunk tree cannot be read from the devices that are there" }
 
 // Lost says whether some of a filesystem is on none of the devices that are
 // given, by their numbers: whether one of its chunks lacks more devices than its
@@ -48,11 +49,11 @@ func Lost(devices map[uint64]io.ReaderAt) (bool, error) {
 		}
 	}
 	if c.super == nil {
-		return false, errTree
+		return false, errTree{}
 	}
 	c.size = binary.LittleEndian.Uint32(c.super[0x94:])
 	if c.size < nodeHead || c.size > nodeMax {
-		return false, errTree
+		return false, errTree{}
 	}
 	err := c.walk(binary.LittleEndian.Uint64(c.super[0x58:]), binary.LittleEndian.Uint64(c.super[0xa4:]), maxHeight)
 	if c.parity {
@@ -77,11 +78,11 @@ type chunks struct {
 func (c *chunks) walk(address, generation uint64, height byte) error {
 	le := binary.LittleEndian
 	if c.nodes++; c.nodes > maxNodes {
-		return errTree
+		return errTree{}
 	}
 	node := c.read(address, generation)
 	if node == nil || node[0x64] >= height {
-		return errTree
+		return errTree{}
 	}
 	items := uint64(le.Uint32(node[0x60:]))
 	if node[0x64] > 0 {
@@ -97,13 +98,13 @@ func (c *chunks) walk(address, generation uint64, height byte) error {
 		offset, size := nodeHead+uint64(le.Uint32(b[17:])), uint64(le.Uint32(b[21:]))
 		if b[8] == 0xe4 { // a chunk
 			if offset+size > uint64(len(node)) || c.judge(node[offset:][:size]) == nil {
-				return errTree
+				return errTree{}
 			}
 		}
 		b = b[25:]
 	}
 	if items > 0 {
-		return errTree
+		return errTree{}
 	}
 	return nil
 }

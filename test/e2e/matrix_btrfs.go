@@ -23,7 +23,7 @@ func btrfses() []Scenario {
 	refused := func(pattern string) Want { return Want{NoBoot: true, Ends: poweredOff, Console: []Seen{see(pattern)}} }
 	const lost, readOnly = `cannot\s+be\s+had\s+without\s+the\s+rest`, `degraded\s+and\s+read-only`
 	whole := one("btrfs-devices", mirror, "ro", Want{Root: "/dev/vd[ab] btrfs", RootOptions: []string{"ro"}})
-	degraded := without("d0", one("btrfs-degraded", mirror, "rw rd.btrfs.degraded=5", late("rw", `Mounting\s+it\s+degraded,`)))
+	degraded := without("d0", one("btrfs-degraded", mirror, "rw rd.btrfs.degraded=5", late("rw", `Mounting\s+it\s+degraded\.`)))
 	// The kernel would mount it, and what is missing would be errors.
 	missing := without("d1", one("btrfs-spread-missing", spread, "ro"+off, refused(lost)))
 	degraded.Full, missing.Full, missing.Unchanged = false, false, true

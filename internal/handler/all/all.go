@@ -41,8 +41,8 @@ func Handlers() []boot.Register {
 		full(func(w *handler.World) func() { return live.New(w).Start }),
 		full(func(w *handler.World) func() { return bcachefs.New(w).Start }),
 	}
-	both := common(more{volumes: lvmtree.Kinds(), encrypted: encrypted, spread: spread})
-	both[mdraidAt], both[len(both)-1] = arrays, mounts
+	both := common(more{volumes: lvmtree.Kinds(), encrypted: encrypted})
+	both[mdraidAt], both[btrfsAt], both[len(both)-1] = arrays, spread, mounts
 	all = append(all, both...)
 	for _, r := range []boot.Register{
 		func(w *handler.World) func() { fsckfile.New(w); return nil },
@@ -78,15 +78,18 @@ func encrypted(w *handler.World) *luks.Handler {
 	return h
 }
 
-func spread(w *handler.World) *btrfs.Handler {
+// spread is for what lies on several devices.
+func spread(w *handler.World) func() {
+	h := btrfs.New(w)
 	if w.Image.Full {
-		return btrfs.NewFull(w)
+		h.BeCareful()
 	}
-	return btrfs.New(w)
+	w.Gates = append(w.Gates, h.Gate)
+	return nil
 }
 
 // Common returns the handlers of the small /init.
-func Common() []boot.Register { return common(more{encrypted: luks.New, spread: btrfs.New}) }
+func Common() []boot.Register { return common(more{encrypted: luks.New}) }
 
 // more is what only the full /init can do within a handler that both have. It
 // comes from outside of the handler, so that the linker leaves it out of the
@@ -94,11 +97,13 @@ func Common() []boot.Register { return common(more{encrypted: luks.New, spread: 
 type more struct {
 	volumes   *lvm.Kinds
 	encrypted func(*handler.World) *luks.Handler
-	spread    func(*handler.World) *btrfs.Handler // over several devices
 }
 
-// mdraidAt is the place of mdraid in what common returns.
-const mdraidAt = 1
+// Places of handlers in what common returns.
+const (
+	mdraidAt = 1
+	btrfsAt  = 3
+)
 
 func common(m more) []boot.Register {
 	return []boot.Register{
@@ -112,7 +117,7 @@ func common(m more) []boot.Register {
 			}
 			return nil
 		},
-		func(w *handler.World) func() { w.Gates = append(w.Gates, m.spread(w).Gate); return nil },
+		func(w *handler.World) func() { w.Gates = append(w.Gates, btrfs.New(w).Gate); return nil },
 		func(w *handler.World) func() { return m.encrypted(w).Start },
 		func(w *handler.World) func() {
 			w.Gates = append(w.Gates, verity.Gate(w))

@@ -13,7 +13,6 @@ import (
 	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
-	"firstlight/internal/handler/mount"
 	"firstlight/internal/machine"
 	"firstlight/internal/order"
 	"firstlight/internal/udevd"
@@ -27,9 +26,10 @@ const kindOverdue = "overdue"
 type Handler struct {
 	w           *handler.World
 	filesystems map[string]*filesystem // by queue
-	// careful says why a filesystem cannot be had without what is missing, and
-	// whether that is known; nil where the kernel alone is asked.
-	careful func(*ueventd.Task, *filesystem) (lost string, known bool)
+	// careful, where it is not nil, is asked in a task why a filesystem cannot be
+	// had without what is missing; and without one how it is mounted then, for the
+	// person and as options.
+	careful func(*ueventd.Task, *filesystem, *udevd.Entry) (text, options string)
 }
 
 // filesystem is one of several devices.
@@ -80,27 +80,18 @@ func (h *Handler) Gate(e *udevd.Entry) (topic, why, options string) {
 		if f.lost != "" {
 			return key, f.lost, ""
 		}
-		return "", "", h.without(f, e)
+		how := ""
+		options = "degraded"
+		if h.careful != nil {
+			how, options = h.careful(nil, f, e)
+		}
+		if !f.degraded {
+			f.degraded = true
+			h.w.Say(handler.Loud, fmt.Sprintf("%s: %s. Mounting it degraded%s.", subject(e), f.describe(), how))
+		}
+		return "", "", options
 	}
 	return key, subject(e) + ": " + f.describe(), ""
-}
-
-// without says that a filesystem is mounted without what is missing, and returns
-// the options for that: where nothing is to be written to it, also those that keep
-// its log from being replayed, and at the end that it is read-only.
-func (h *Handler) without(f *filesystem, e *udevd.Entry) string {
-	mode, how, options := h.w.Config.Btrfs.Degraded.Mode, "", "degraded"
-	if mode != bootcmd.DegradedWritable {
-		how, options = " and read-only, without replaying its log", "degraded,rescue=nologreplay"+mount.ReadOnlyOption
-	}
-	if !f.degraded {
-		f.degraded = true
-		h.w.Say(handler.Loud, fmt.Sprintf("%s: %s. Mounting it degraded%s, without what is missing.", subject(e), f.describe(), how))
-		if mode == bootcmd.DegradedOverlay {
-			h.w.CoverRoot(subject(e) + " is degraded (rd.btrfs.degraded=overlay)")
-		}
-	}
-	return options
 }
 
 func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
@@ -170,7 +161,7 @@ func (h *Handler) collect(t *ueventd.Task, f *filesystem) (out ueventd.Outcome, 
 	if fact.Until = h.await(f); fact.Until != 0 {
 		fact.AtExpiry = "mounted degraded"
 	} else {
-		fact.Text += "; it is not mounted without, as rd.btrfs.degraded= or btrfs-member-delay= asks"
+		fact.Text += "; never without (rd.btrfs.degraded=)"
 	}
 	w.SetFact(f.key, fact)
 	return ueventd.Outcome{}, true
@@ -208,14 +199,10 @@ func (h *Handler) late(t *ueventd.Task, f *filesystem) ueventd.Outcome {
 			return out
 		}
 	}
-	known := true
 	if h.careful != nil {
-		f.lost, known = h.careful(t, f)
+		f.lost, _ = h.careful(t, f, nil)
 	}
 	f.overdue = true
-	if !known { // what could not be read may be readable later
-		h.await(f)
-	}
 	w.SetFact(f.key, goal.Fact{Subject: "btrfs filesystem " + strings.TrimPrefix(f.key, filter.Btrfs+" "),
 		Condition: goal.Incomplete, Text: f.describe() + f.lost, Try: "connect the missing device"})
 	w.Sched.Notify(f.key)
@@ -326,7 +313,10 @@ func (h *Handler) seeds(f *filesystem, there []*udevd.Entry) int {
 // missing, and returns it; 0 is never.
 func (h *Handler) await(f *filesystem) time.Duration {
 	w := h.w
-	at := handler.DeadlineAt(w.Sched.Now(), w.Config.Btrfs.Degraded.Wait)
+	at := handler.DeadlineAt(w.Sched.Now(), w.Config.BtrfsDegraded.Wait)
+	if w.Config.BtrfsDegraded.Mode != bootcmd.DegradedWritable && h.careful == nil {
+		at = 0
+	}
 	if at != 0 {
 		w.Sched.Deadline(f.key, at, ueventd.Event{Queue: f.key, Kind: kindOverdue})
 	}
