@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"firstlight/test/disks"
-	"firstlight/test/vm"
 )
 
 // ofZFS are lines in which Firstlight is meant to differ. It has the pool know its
@@ -21,10 +20,7 @@ var ofZFS = []string{
 
 // interopMore are further stacks in which the tools have to see the same.
 func interopMore() []Scenario {
-	bcache, thin, raid6, zfs, paths := disks.InteropBcache, disks.InteropThin, disks.InteropRAID6, disks.InteropZFS, disks.InteropMultipath
-	scsi := same(paths, initramfsTools, small("ext4", "multipath"), "ro "+uuid(paths.FSUUID("root")), nil, noArrays)
-	scsi.Bus, scsi.Paths, scsi.PeerPackages = vm.VirtioSCSI, []Path{{Disk: "d0"}, {Disk: "d1"}}, []string{"multipath-tools-boot"}
-	scsi.Include = []Include{{"/etc/multipath/wwids", disks.WWIDs("d0", "d1")}}
+	bcache, raid6, zfs := disks.InteropBcache, disks.InteropRAID6, disks.InteropZFS
 	const root = "ro root=ZFS=rpool/ROOT/debian"
 	pool := both(zfs, initramfsTools, small("zfs"), root, "boot=zfs "+root, "Enter passphrase for ", slices.Concat(noArrays, ofZFS), disks.Passphrase)
 	pool.Memory, pool.Writes = 1536, anything
@@ -33,9 +29,7 @@ func interopMore() []Scenario {
 	pool.Boots[1].Do[0].After = 10 * time.Second
 	return []Scenario{
 		same(bcache, initramfsTools, small("ext4", "bcache"), "ro "+uuid(bcache.FSUUID("cached")), anything, noArrays),
-		same(thin, initramfsTools, small("ext4", "lvm", "lvm-thin"), "ro root=/dev/mapper/vthin-root", anything, noArrays),
 		same(raid6, initramfsTools, small("ext4", "md-raid6"), "ro "+uuid(raid6.FSUUID("root")), []string{`d[0-3] WSM? 1[45]\d{5}\+\d+ .*`}, nil), // the other array's journal begins
-		scsi,
 		pool,
 	}
 }
