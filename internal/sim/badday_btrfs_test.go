@@ -19,8 +19,8 @@ func onBtrfs(cmdline string, devices, spare int) (*sim.Machine, []*sim.Disk) {
 	return m, sim.Btrfs(rootUUID, "root", devices, spare, debian())
 }
 
-// rootMount is how the filesystem of the root was mounted, wherever that was.
-func rootMount(m *sim.Machine) (mt machine.Mount, ok bool) {
+// btrfsMount is how the filesystem of the root was mounted, wherever that was.
+func btrfsMount(m *sim.Machine) (mt machine.Mount, ok bool) {
 	for _, mt := range m.Mounts {
 		if mt.FSType == "btrfs" {
 			return mt, true
@@ -53,7 +53,7 @@ func TestBtrfsThatLacksADevice(t *testing.T) {
 		m, list := onBtrfs(tt.cmdline, 2, tt.spare)
 		m.Plug(list[0])
 		boot(t, m)
-		mt, mounted := rootMount(m)
+		mt, mounted := btrfsMount(m)
 		if mounted != (tt.data != "") || mounted && (mt.Data != tt.data || mt.Flags&readOnly != tt.flags) || mounted != (m.Started != nil) {
 			t.Errorf("%s: mounted %v %+v, started %v", tt.cmdline, mounted, mt, m.Started != nil)
 		}
@@ -100,7 +100,7 @@ func TestBtrfsFamily(t *testing.T) {
 		}
 		return m
 	}, func(m *sim.Machine) string {
-		mt, mounted := rootMount(m)
+		mt, mounted := btrfsMount(m)
 		degraded := strings.Contains(mt.Data, "degraded")
 		there := missing == 0 || late > 0
 		moved := false
@@ -163,7 +163,7 @@ func TestSproutFamily(t *testing.T) {
 		}
 		return m
 	}, func(m *sim.Machine) string {
-		mt, mounted := rootMount(m)
+		mt, mounted := btrfsMount(m)
 		moved := false
 		for _, f := range m.Faults {
 			moved = moved || f.Kind == sim.DiskLate || f.Kind == sim.DiskVanishes || f.Kind == sim.DiskCopied || f.Kind == sim.DiskAbsent

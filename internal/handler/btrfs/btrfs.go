@@ -71,7 +71,7 @@ func (h *Handler) Gate(e *udevd.Entry) (topic, why, options string) {
 	f := h.filesystems[key]
 	switch {
 	case f == nil:
-		return key, "the members of the btrfs filesystem to be looked for", ""
+		return key, "the members of the btrfs", ""
 	case f.refused != "":
 		return key, f.refused, ""
 	case f.ready:
@@ -334,7 +334,7 @@ func (f *filesystem) describe() string {
 	}
 	order.Strings(names)
 	if f.total == 0 {
-		return "not all of its devices are there, only " + strings.Join(names, ", ")
+		return "not all devices: " + strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%d of %d devices (%s)", len(names)+f.seeds, f.total, strings.Join(names, ", "))
 }
