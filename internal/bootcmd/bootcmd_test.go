@@ -69,14 +69,15 @@ func TestWordsAsTheKernelReadsThem(t *testing.T) {
 func TestDefaults(t *testing.T) {
 	c, problems := Parse()
 	want := &Config{
-		Root:     Root{ReadOnly: true},
-		Luks:     Luks{Enabled: true, Crypttab: true, Timeout: timespan.Forever},
-		Verity:   Verity{Enabled: true},
-		LVM:      LVM{Enabled: true, Conf: true, Degraded: Degraded{Wait: 15 * time.Second}},
-		MD:       MD{Enabled: true, Conf: true, IMSM: true, DDF: true, Degraded: Degraded{Wait: 15 * time.Second}},
-		Wait:     Wait{90 * time.Second, 15 * time.Second, 10 * time.Second, 5 * time.Second},
-		Failure:  Failure{Shell: true, Save: SavePstore},
-		UseFstab: true, HostOnly: true, Modules: Modules{Params: map[string][]string{}},
+		Root:          Root{ReadOnly: true},
+		Luks:          Luks{Enabled: true, Crypttab: true, Timeout: timespan.Forever},
+		Verity:        Verity{Enabled: true},
+		LVM:           LVM{Enabled: true, Conf: true, Degraded: Degraded{Wait: 15 * time.Second}},
+		MD:            MD{Enabled: true, Conf: true, IMSM: true, DDF: true, Degraded: Degraded{Wait: 15 * time.Second}},
+		BtrfsDegraded: Degraded{Wait: 15 * time.Second},
+		Wait:          Wait{90 * time.Second, 15 * time.Second, 10 * time.Second, 5 * time.Second},
+		Failure:       Failure{Shell: true, Save: SavePstore},
+		UseFstab:      true, HostOnly: true, Modules: Modules{Params: map[string][]string{}},
 	}
 	if d := cmp.Diff(want, c); d != "" || problems != nil {
 		t.Errorf("%v\n%s", problems, d)
@@ -235,6 +236,9 @@ func TestValues(t *testing.T) {
 		{"rd.lvm.degraded=30,overlay raid-member-delay=7", func(c *Config) any { return c.LVM.Degraded }, Degraded{30 * time.Second, DegradedOverlay}},
 		{"rd.lvm.degraded=ro rd.firstlight.degraded=4", func(c *Config) any { return c.LVM.Degraded }, Degraded{4 * time.Second, DegradedReadOnly}},
 		{"rd.md.degraded=overlay", func(c *Config) any { return c.MD.Degraded }, Degraded{15 * time.Second, DegradedOverlay}},
+		{"btrfs-member-delay=7", func(c *Config) any { return c.BtrfsDegraded }, Degraded{Wait: 7 * time.Second}},
+		{"rd.btrfs.degraded=30,overlay rd.firstlight.degraded=7", func(c *Config) any { return c.BtrfsDegraded }, Degraded{30 * time.Second, DegradedOverlay}},
+		{"rd.btrfs.degraded=never,ro", func(c *Config) any { return c.BtrfsDegraded }, Degraded{timespan.Forever, DegradedReadOnly}},
 		{"rd.md.degraded=never", func(c *Config) any { return c.MD.Degraded }, Degraded{Wait: timespan.Forever}},
 		{"rd.md.degraded=never rd.md.degraded=3 rd.md.degraded=rw", func(c *Config) any { return c.MD.Degraded }, Degraded{Wait: 3 * time.Second}},
 		// dracut does without a member after two thirds of its patience.

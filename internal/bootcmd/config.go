@@ -26,11 +26,13 @@ type Config struct {
 	Verity  Verity
 	LVM     LVM
 	MD      MD
-	Modules Modules
-	Fsck    Fsck
-	Wait    Wait
-	Log     Log
-	Failure Failure
+	// BtrfsDegraded is what becomes of a btrfs on several devices that lacks one.
+	BtrfsDegraded Degraded
+	Modules       Modules
+	Fsck          Fsck
+	Wait          Wait
+	Log           Log
+	Failure       Failure
 
 	// Init is the real init that init= asks for, "" if not given. The last
 	// one wins.
@@ -207,7 +209,7 @@ type Degraded struct {
 // DegradedMode is how storage is started that lacks a member.
 type DegradedMode uint8
 
-// The modes of rd.md.degraded= and rd.lvm.degraded=.
+// The modes of rd.md.degraded=, rd.lvm.degraded= and rd.btrfs.degraded=.
 const (
 	DegradedWritable DegradedMode = iota // rw: as if it were whole
 	DegradedReadOnly                     // ro: nothing can be written to it

@@ -58,14 +58,15 @@ const (
 // was wrong, in order. The same texts always give the same result.
 func Parse(sources ...Source) (*Config, []Problem) {
 	p := &parser{reported: map[string]bool{}, c: &Config{
-		Root:     Root{ReadOnly: true},
-		Luks:     Luks{Enabled: true, Crypttab: true, Timeout: timespan.Forever},
-		Verity:   Verity{Enabled: true},
-		LVM:      LVM{Enabled: true, Conf: true, Degraded: Degraded{Wait: unset}},
-		MD:       MD{Enabled: true, Conf: true, IMSM: true, DDF: true, Degraded: Degraded{Wait: unset}},
-		Wait:     Wait{defaultDeadline, unset, defaultExplain, defaultProgress},
-		Failure:  Failure{Save: SavePstore},
-		UseFstab: true, HostOnly: true,
+		Root:          Root{ReadOnly: true},
+		Luks:          Luks{Enabled: true, Crypttab: true, Timeout: timespan.Forever},
+		Verity:        Verity{Enabled: true},
+		LVM:           LVM{Enabled: true, Conf: true, Degraded: Degraded{Wait: unset}},
+		BtrfsDegraded: Degraded{Wait: unset},
+		MD:            MD{Enabled: true, Conf: true, IMSM: true, DDF: true, Degraded: Degraded{Wait: unset}},
+		Wait:          Wait{defaultDeadline, unset, defaultExplain, defaultProgress},
+		Failure:       Failure{Save: SavePstore},
+		UseFstab:      true, HostOnly: true,
 		Modules: Modules{Params: map[string][]string{}},
 	}}
 	for _, src := range sources {
@@ -217,7 +218,7 @@ func (p *parser) finish() {
 		// As dracut has it, where the default is longer than what it allows.
 		c.Wait.Degraded = min(defaultDegraded, c.Wait.Deadline/3*2)
 	}
-	for _, d := range []*Degraded{&c.MD.Degraded, &c.LVM.Degraded} {
+	for _, d := range [...]*Degraded{&c.MD.Degraded, &c.LVM.Degraded, &c.BtrfsDegraded} {
 		if d.Wait == unset {
 			d.Wait = c.Wait.Degraded
 		}

@@ -127,6 +127,7 @@ var table = [...]struct {
 	{"rd.md.ddf", func(p *parser) { p.bool(&p.c.MD.DDF) }},
 	{"nodmraid", func(p *parser) { p.off(&p.c.MD.IMSM); p.off(&p.c.MD.DDF) }},
 	{"rd.md.nojournal", func(p *parser) { p.bool(&p.c.MD.NoJournal) }},
+	{"rd.btrfs.degraded", func(p *parser) { p.degraded(&p.c.BtrfsDegraded) }},
 	{"rd.md.degraded", func(p *parser) { p.degraded(&p.c.MD.Degraded) }},
 	{"rd.md.uuid", func(p *parser) {
 		if u, ok := mdUUID(p.arg.Value); ok {

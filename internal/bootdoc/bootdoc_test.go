@@ -79,7 +79,7 @@ func TestUsagesParse(t *testing.T) {
 				usage = "cryptkey=rootfs:/k"
 			case "cryptopts":
 				usage = "cryptopts=target=r,source=/dev/sda2"
-			case "rd.md.degraded", "rd.bcache.degraded", "rd.zfs.degraded":
+			case "rd.md.degraded", "rd.btrfs.degraded", "rd.bcache.degraded", "rd.zfs.degraded":
 				usage = p.name + "=30,ro"
 			case "rd.md.uuid":
 				usage = "rd.md.uuid=bc480eb5:7cf60b42:5f35ae0d:1f6f1e9f"

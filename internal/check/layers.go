@@ -207,8 +207,12 @@ func (d *disk) contentSize() int64 {
 	return d.content.Size
 }
 
-// ramdisks makes the devices that a driver brings along: those of memory.
-func (w *world) ramdisks(names []string) {
+// brought makes what a driver brings along: devices of memory, and what tells ZFS
+// who the machine is.
+func (w *world) brought(names []string) {
+	if slices.Contains(names, "spl") || slices.Contains(names, "zfs") {
+		w.live.Set("/module/spl/parameters/spl_hostid", "0")
+	}
 	cfg, _ := w.im.config(w.cfg.Cmdline)
 	for _, module := range names {
 		name, size := "", int64(0)

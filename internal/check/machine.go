@@ -114,7 +114,7 @@ func (w *world) LoadAlias(alias string) (int, error) {
 func (w *world) Load(names ...string) error {
 	err := w.modules.loadNames(w.hasFilesystem, names...)
 	if err == nil {
-		w.ramdisks(names)
+		w.brought(names)
 	}
 	w.devices.settle()
 	return err

@@ -248,7 +248,11 @@ func (d *detector) devices(m mount) ([]string, error) {
 		out = append(out, name)
 	}
 	if m.fstype == "btrfs" {
-		return d.btrfs(out)
+		all, err := d.btrfs(out)
+		if len(all) > 1 {
+			d.fact("layer:btrfs-devices", fmt.Sprintf("the btrfs of %s is on %d devices", m.point, len(all)))
+		}
+		return all, err
 	}
 	return out, nil
 }

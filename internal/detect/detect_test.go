@@ -164,7 +164,7 @@ func TestBtrfs(t *testing.T) {
 		sys/fs/btrfs/1234/devices/vda1 -> ../../../../devices/pci0000:00/0000:00:01.0/virtio1/block/vda/vda1
 		sys/fs/btrfs/1234/devices/vdb1 -> ../../../../devices/pci0000:00/0000:00:02.0/virtio2/block/vdb/vdb1
 		proc/self/mountinfo: 22 1 0:33 /@root / rw - btrfs /dev/vda1 rw,subvol=/@root`)
-	if got := modules(n); facts(n) != "fstype:btrfs" || !strings.Contains(got, "00009999") {
+	if got := modules(n); facts(n) != "fstype:btrfs layer:btrfs-devices" || !strings.Contains(got, "00009999") {
 		t.Error(facts(n), got)
 	}
 }

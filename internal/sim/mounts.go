@@ -86,7 +86,7 @@ func (m *Machine) Mount(mt machine.Mount) error {
 	}
 	if leaf.Pool != nil {
 		var err error
-		if fsys, whole, err = m.mountPool(d, leaf, mt.Data); err != nil {
+		if fsys, whole, err = m.mountPool(d, leaf, mt); err != nil {
 			return fail(err)
 		}
 	}

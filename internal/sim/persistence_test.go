@@ -5,10 +5,12 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"time"
 
 	"firstlight/internal/handler"
 	"firstlight/internal/machine"
 	"firstlight/internal/sim"
+	"firstlight/internal/sim/content"
 )
 
 const (
@@ -305,5 +307,23 @@ func TestAnISOFileOnTheDiskThatIsNamed(t *testing.T) {
 		if d := n.Below("/run/initramfs/isoscan"); (n.Started != nil) != starts || starts && d != other {
 			t.Errorf("%s: started %v; it said:\n%s", cmdline, n.Started != nil, n.SaidText())
 		}
+	}
+}
+
+// What is kept may be encrypted. Who is asked for its passphrase is told of no
+// fault: that it is not unlocked yet is why there is a question.
+func TestChangesAreKeptEncrypted(t *testing.T) {
+	d := sim.Encrypt(content.LUKS{Version: 2, UUID: luksUUID, Label: "persistence", Passphrases: []string{passphrase}}, keeping("persistence", "/ union\n"))
+	m, _, _ := withPersistence("boot=live persistence persistence-encryption=luks", d)
+	m.Answer = func(machine.Prompt) (string, time.Duration, error) { return passphrase, time.Minute, nil }
+	boot(t, m)
+	if m.Started == nil || len(m.Prompts) != 1 {
+		t.Fatalf("asked %d times; it said:\n%s", len(m.Prompts), m.SaidText())
+	}
+	if got := mountedOn(m, handler.SysRoot).Data; !strings.Contains(got, "upperdir=/run/live/persistence/dm-0/rw") {
+		t.Errorf("the root is %s", got)
+	}
+	if said := m.SaidText(); strings.Contains(said, "not unlocked yet") {
+		t.Errorf("it said:\n%s", said)
 	}
 }

@@ -147,20 +147,22 @@ type Machine struct {
 	keyring    map[string][]byte
 	startDirty bool
 	btrfs      map[string][]btrfsMember
-	mounted    map[string]mount // by mount point
-	written    map[string]string
-	loops      []string
-	spent      []int // how often each fault has struck
-	lastEvent  time.Duration
-	eventOf    map[string]time.Duration
-	running    bool // the core runs
-	answer     func(p machine.Prompt) (string, time.Duration, error)
-	queue      []event
-	seq        uint64
-	current    *operation
-	underWay   []*operation
-	closed     bool
-	asked      map[string]*operation
+	// Lost are the mounts of a btrfs that lacked more devices than it can do without.
+	Lost      []machine.Mount
+	mounted   map[string]mount // by mount point
+	written   map[string]string
+	loops     []string
+	spent     []int // how often each fault has struck
+	lastEvent time.Duration
+	eventOf   map[string]time.Duration
+	running   bool // the core runs
+	answer    func(p machine.Prompt) (string, time.Duration, error)
+	queue     []event
+	seq       uint64
+	current   *operation
+	underWay  []*operation
+	closed    bool
+	asked     map[string]*operation
 
 	ownRoom  bool
 	devLinks map[string]string

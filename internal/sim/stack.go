@@ -237,10 +237,21 @@ func Btrfs(uuid, label string, devices, spare int, files map[string]string) []*D
 	for i := range devices {
 		d := &Disk{Pool: pool, FSType: "btrfs"}
 		d.Put(content.Btrfs{UUID: uuid, Device: content.UUIDText(be64(u[:8])^uint64(i+1), be64(u[8:])), Label: label, Devices: devices,
-			Number: i + 1, Size: d.size()}.Pieces()...)
+			Number: i + 1, Size: d.size(), Spare: spare}.Pieces()...)
 		out = append(out, d)
 	}
 	return out
+}
+
+// Sprout is a seed of btrfs, and the device of a filesystem that grew from it; both
+// have the label. What grew has the files.
+func Sprout(seedUUID, uuid, label string, files map[string]string) (seed, grown *Disk) {
+	s, u := content.UUID(seedUUID), content.UUID(uuid)
+	seed = &Disk{FSType: "btrfs", Files: map[string]string{}}
+	seed.Put(content.Btrfs{UUID: seedUUID, Device: content.UUIDText(be64(s[:8])^1, be64(s[8:])), Label: label, Devices: 1, Number: 1, Size: seed.size(), Seed: true}.Pieces()...)
+	grown = &Disk{FSType: "btrfs", Pool: &Pool{Filesystem: &Disk{Label: "btrfs " + uuid, Files: files, FSType: "btrfs"}, Devices: 2, UUID: uuid, Seed: string(s[:])}}
+	grown.Put(content.Btrfs{UUID: uuid, Device: content.UUIDText(be64(u[:8])^2, be64(u[8:])), Label: label, Devices: 2, Number: 2, Size: grown.size(), SeedUUID: seedUUID}.Pieces()...)
+	return seed, grown
 }
 
 // membership finds what a disk, or something on it, is to an array or group.

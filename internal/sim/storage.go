@@ -192,6 +192,9 @@ type Pool struct {
 	// Spare is how many of its devices it can do without, when it is mounted
 	// degraded.
 	Spare int
+	// Seed is the UUID, in 16 bytes, of the filesystem that it grew from, whose
+	// devices are among its own; "" if it did not.
+	Seed string
 }
 
 // btrfsMember is what the kernel knows of a device of a pool.
@@ -262,8 +265,9 @@ func (m *Machine) BtrfsReady(name string) (bool, error) {
 }
 
 // mountPool checks the devices of a btrfs that is being mounted and returns
-// the filesystem.
-func (m *Machine) mountPool(d, leaf *Disk, options string) (fsys *Disk, whole bool, err error) {
+// the filesystem. Mounted read-only it can lack what it cannot do without; it is
+// not whole then.
+func (m *Machine) mountPool(d, leaf *Disk, mt machine.Mount) (fsys *Disk, whole bool, err error) {
 	if err := m.BtrfsScan(d.node()); err != nil {
 		return nil, false, err
 	}
@@ -277,10 +281,19 @@ func (m *Machine) mountPool(d, leaf *Disk, options string) (fsys *Disk, whole bo
 		have++
 		whole = whole && x.pool == leaf.Pool
 	}
+	for _, x := range m.btrfs[leaf.Pool.Seed] {
+		if x.life == x.device.life && x.device.there {
+			have++
+		}
+	}
 	missing := int(devices) - have
-	degraded := strings.Contains(","+options+",", ",degraded,")
-	if missing > 0 && (!degraded || missing > leaf.Pool.Spare) {
+	degraded := strings.Contains(","+mt.Data+",", ",degraded,")
+	lost := missing > leaf.Pool.Spare
+	if missing > 0 && (!degraded || lost && mt.Flags&readOnly == 0) {
 		return nil, false, unix.EINVAL
 	}
-	return leaf.Pool.Filesystem, whole, nil
+	if lost {
+		m.Lost = append(m.Lost, mt)
+	}
+	return leaf.Pool.Filesystem, whole && !lost, nil
 }

@@ -184,7 +184,9 @@ func (b *Block) answers(r io.ReaderAt) string {
 		case "btrfs":
 			exact(64<<10, 4096) // the superblock
 			nodes := &reads{r: r}
-			btrfsfmt.Read(nodes)
+			if shape := btrfsfmt.Read(nodes); shape.Devices > 1 {
+				say(btrfsfmt.Lost(map[uint64]io.ReaderAt{shape.Number: nodes}))
+			}
 			for _, n := range nodes.list { // what they say, they say whole
 				exact(n.off, n.end-n.off)
 			}

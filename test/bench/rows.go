@@ -51,7 +51,7 @@ var rows = []row{
 	{name: "i", what: "RAID10", layout: disks.BenchRAID10, on: "root", modules: []string{"md_mod", "raid10"}, layers: []string{"md-raid10"}, dracut: []string{"mdraid"}},
 	{name: "j", what: "LUKS on LVM", layout: disks.BenchLUKSOnLVM, on: "crypt", modules: cryptModules, layers: []string{"luks", "lvm"},
 		dracut: []string{"dm", "crypt", "lvm"}, args: map[string]string{"dracut": "rd.lvm.lv=vgj/crypt"}},
-	{name: "k", what: "btrfs, RAID1 profile", layout: disks.BenchBtrfs, on: "d0", fs: "btrfs", modules: []string{"btrfs"}, dracut: []string{"btrfs"}, packages: []string{"btrfs-progs"}},
+	{name: "k", what: "btrfs, RAID1 profile", layout: disks.BenchBtrfs, on: "d0", fs: "btrfs", modules: []string{"btrfs"}, layers: []string{"btrfs-devices"}, dracut: []string{"btrfs"}, packages: []string{"btrfs-progs"}},
 	// initramfs-tools have nothing that sets up a verified root.
 	{name: "l", what: "dm-verity", layout: disks.BenchVerity, on: "data", root: "/dev/mapper/root", modules: []string{"dm_mod", "dm_verity", "sha256_generic", "sha256_ssse3"}, layers: []string{"verity"},
 		dracut: []string{"systemd", "systemd-initrd", "dracut-systemd", "systemd-udevd", "systemd-veritysetup", "dm"}, packages: []string{"systemd"}, without: []string{"irt"},

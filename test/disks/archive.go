@@ -108,10 +108,12 @@ func tree(ctx context.Context, name string) ([]string, error) {
 		return pathsTree(ctx)
 	case "bookworm", "trixie":
 		return debianTree(ctx, name)
-	case "zfs-bookworm":
-		return zfsTree(ctx, "bookworm")
 	case "bookworm-asked":
 		return askedTree(ctx, "bookworm")
+	case "bookworm-asked-bcache":
+		return askedTree(ctx, "bookworm", "bcache-tools")
+	case "zfs-bookworm-asked":
+		return askedZFSTree(ctx, "bookworm")
 	}
 	return nil, fmt.Errorf("no tree is called %q", name)
 }

@@ -32,6 +32,20 @@ func askedTree(ctx context.Context, suite string, packages ...string) ([]string,
 			return nil, err
 		}
 	}
+	return asking(ctx, base)
+}
+
+// askedZFSTree is a Debian of a suite with ZFS that is asked.
+func askedZFSTree(ctx context.Context, suite string) ([]string, error) {
+	base, err := zfsTree(ctx, suite)
+	if err != nil {
+		return nil, err
+	}
+	return asking(ctx, base)
+}
+
+// asking adds to a root that reports what asks before that.
+func asking(ctx context.Context, base []string) ([]string, error) {
 	program, err := guestProgram(ctx, "asking")
 	if err != nil {
 		return nil, err
@@ -44,8 +58,11 @@ func askedTree(ctx context.Context, suite string, packages ...string) ([]string,
 }
 
 // asked is a Debian of bookworm with an fstab, and with other files.
-func asked(fstab string, files ...File) Content {
-	return Content{Tree: "bookworm-asked", Files: append(files, File{Path: "etc/fstab", Data: fstab})}
+func asked(fstab string, files ...File) Content { return askedOf("bookworm-asked", fstab, files...) }
+
+// askedOf is another tree that is asked.
+func askedOf(tree, fstab string, files ...File) Content {
+	return Content{Tree: tree, Files: append(files, File{Path: "etc/fstab", Data: fstab})}
 }
 
 const interopName = "interop-"
@@ -151,5 +168,6 @@ var InteropIntegrity = Layout{Name: interopName + "integrity", Disks: one(1400),
 		File{Path: "etc/integritytab", Data: IntegrityTab})},
 }}
 
-// Interops are the layouts of this file.
-var Interops = []Layout{RAID10Bitmap, InteropStack, InteropMD, InteropLVM, InteropBtrfs, InteropVerity, InteropIntegrity}
+// Interops are the layouts of this file and the next one.
+var Interops = []Layout{RAID10Bitmap, InteropStack, InteropMD, InteropLVM, InteropBtrfs, InteropVerity, InteropIntegrity,
+	InteropBcache, InteropRAID6, InteropZFS}

@@ -19,7 +19,7 @@ type Pool struct {
 }
 
 // zpoolWords are those of zpool create that are no devices.
-var zpoolWords = map[string]bool{"mirror": true, "raidz1": true, "raidz2": true, "log": true, "cache": true, "spare": true}
+var zpoolWords = map[string]bool{"mirror": true, "raidz1": true, "raidz2": true, "draid1:2d:4c:1s": true, "log": true, "cache": true, "spare": true}
 
 func (s Pool) plan(p *planner) error {
 	argv := []string{"zpool", "create", "-f", "-o", "ashift=12", "-o", "cachefile=none", "-O", "mountpoint=none", "-O", "canmount=off", "-O", "compression=lz4", s.Name}
@@ -160,42 +160,5 @@ func withBootfs(l Layout) Layout {
 	return l
 }
 
-// ZFS are the layouts of this file with a small root.
-var ZFS = []Layout{ZFSPlain, ZFSMirror, ZFSRAIDZ, ZFSStripe, ZFSLog, ZFSCrypt, ZFSKey, ZFSOnLUKS, ZFSForeign, ZFSTree, ZFSTwice}
-
-// askPool is a unit that says, in the journal and where the test's report looks,
-// what ZFS's tools say of the pool, its datasets and their mounts.
-const askPool = `[Unit]
-Description=What ZFS says of its pools
-DefaultDependencies=no
-After=zfs-mount.service local-fs.target
-Before=fltest-report.service
-[Service]
-Type=oneshot
-SyslogIdentifier=asked
-SyslogLevel=warning
-ExecStart=/bin/sh -c 'zpool status -P; zpool get -H -p all; zfs get -H -p all; findmnt --noheadings --list -t zfs -o TARGET,SOURCE,FSROOT,OPTIONS; zpool list -v -H -P; echo asked'
-[Install]
-WantedBy=multi-user.target
-`
-
-// DebianZFS is a Debian with its root in an encrypted dataset of a pool of two
-// disks, and datasets below it, as one would be installed.
-func DebianZFS(suite string) Layout {
-	const pool = "rpool"
-	name := suite + "-zfs"
-	off := []string{"mountpoint=none", "canmount=off"}
-	return Layout{Name: name, ZFS: true, Disks: two(1300), Steps: []Step{
-		zfsPart("d0"), zfsPart("d1"),
-		Pool{Name: pool, Devices: []string{"mirror", "d0z", "d1z"}},
-		Dataset{Name: pool + "/ROOT", Options: off},
-		Dataset{Name: pool + "/ROOT/debian", Options: []string{"mountpoint=/", "canmount=noauto"}, Passphrase: Passphrase, Content: Content{Tree: "zfs-" + suite, Files: []File{
-			{Path: "etc/fstab", Data: "# the root is not in it\n"},
-			{Path: "etc/systemd/system/fltest-asked.service", Data: askPool},
-			{Path: "etc/systemd/system/multi-user.target.wants/fltest-asked.service", Link: "../fltest-asked.service"},
-		}}},
-		Dataset{Name: pool + "/ROOT/debian/srv", Options: []string{"mountpoint=/srv"}, Content: Content{Files: []File{{Path: "here", Data: "1"}}}},
-		Dataset{Name: pool + "/data", Options: []string{"mountpoint=/mnt"}, Content: Content{Files: []File{{Path: "there", Data: "1"}}}},
-		Tool{Argv: []string{"zpool", "set", "bootfs=" + pool + "/ROOT/debian", pool}},
-	}}
-}
+// ZFS are the layouts with a small root.
+var ZFS = []Layout{ZFSPlain, ZFSMirror, ZFSRAIDZ, ZFSStripe, ZFSLog, ZFSCrypt, ZFSKey, ZFSOnLUKS, ZFSForeign, ZFSTree, ZFSTwice, ZFSDraid, ZFSSplit, ZFSCheckpoint}

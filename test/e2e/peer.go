@@ -32,6 +32,11 @@ var dracutModules = []string{"systemd", "systemd-initrd", "dracut-systemd", "sys
 
 // peer gives a machine the image of another system.
 func peer(ctx context.Context, s Scenario, by string, k debian.Kernel, dir string, m *vm.Machine) error {
+	if s.zfs() {
+		image, err := debian.ZFSImage(ctx, k)
+		m.Initrd = image
+		return err
+	}
 	m.Initrd = filepath.Join(dir, "peer-"+by)
 	if _, err := os.Stat(m.Initrd); err == nil {
 		return nil

@@ -36,6 +36,9 @@ var untold = map[string]string{
 	"live-layers":           "what several layers make together is known only there",
 	"live-casper":           "the same",
 	"live-keep-read-only":   "the same",
+	"zfs-snapshot":          "what a snapshot of ZFS has is known only once it was mounted",
+	"zfs-split-new":         "what is in a pool that was not imported is known to ZFS alone",
+	"zfs-overlay":           "in an initramfs the dataset below an overlay is not where a snapshot looks",
 	"fsck-broken":           "what a checker finds is known only after it ran",
 }
 

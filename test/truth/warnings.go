@@ -24,6 +24,7 @@ var warranted = []struct {
 	{"are forgotten, as rd.overlay.reset asks", func(s e2e.Scenario) bool { return strings.Contains(s.Append, "rd.overlay.reset") }},
 	{"since it has the file", func(s e2e.Scenario) bool { return strings.HasPrefix(s.Name, "fsck-forced") }},
 	{"nothing is kept", func(s e2e.Scenario) bool { return s.Name == "live-keep-missing" }},
+	{"as zfs_force asks", func(s e2e.Scenario) bool { return strings.Contains(s.Append, "zfs_force=1") }},
 	{"as mkfs=1 asks", func(s e2e.Scenario) bool { return strings.Contains(s.Append, "mkfs=1") }},
 	{"as rd.break asks", func(s e2e.Scenario) bool { return strings.Contains(s.Append, "rd.break") }},
 	{"does not open", func(s e2e.Scenario) bool { return tried[s.Name] }},

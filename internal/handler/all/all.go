@@ -49,7 +49,7 @@ func Handlers() []boot.Register {
 		full(func(w *handler.World) func() { return bcachefs.New(w).Start }),
 	}
 	both := common(more{volumes: lvmtree.Kinds(), encrypted: encrypted})
-	both[mdraidAt], both[len(both)-1] = arrays, mounts
+	both[mdraidAt], both[btrfsAt], both[len(both)-1] = arrays, spread, mounts
 	all = append(all, both...)
 	for _, r := range []boot.Register{
 		func(w *handler.World) func() { fsckfile.New(w); return nil },
@@ -98,6 +98,16 @@ func networks(w *handler.World) func() {
 	return func() { h.Start(); fabrics.Start() }
 }
 
+// spread is for what lies on several devices.
+func spread(w *handler.World) func() {
+	h := btrfs.New(w)
+	if w.Image.Full {
+		h.BeCareful()
+	}
+	w.Gates = append(w.Gates, h.Gate)
+	return nil
+}
+
 // Common returns the handlers of the small /init.
 func Common() []boot.Register { return common(more{encrypted: luks.New}) }
 
@@ -109,8 +119,11 @@ type more struct {
 	encrypted func(*handler.World) *luks.Handler
 }
 
-// mdraidAt is the place of mdraid in what common returns.
-const mdraidAt = 1
+// Places of handlers in what common returns.
+const (
+	mdraidAt = 1
+	btrfsAt  = 3
+)
 
 func common(m more) []boot.Register {
 	return []boot.Register{

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"firstlight/internal/bootcmd"
 	"firstlight/internal/filter"
 	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
@@ -25,6 +26,10 @@ const kindOverdue = "overdue"
 type Handler struct {
 	w           *handler.World
 	filesystems map[string]*filesystem // by queue
+	// careful, where it is not nil, is asked in a task why a filesystem cannot be
+	// had without what is missing; and without one how it is mounted then, for the
+	// person and as options.
+	careful func(*ueventd.Task, *filesystem, *udevd.Entry) (text, options string)
 }
 
 // filesystem is one of several devices.
@@ -37,6 +42,7 @@ type filesystem struct {
 	ready    bool                    // the kernel knows all
 	overdue  bool                    // the missing have been waited for
 	refused  string                  // why it is not mounted at all
+	lost     string                  // why it is not mounted without what is missing
 	degraded bool                    // it has been said that it is mounted without some
 }
 
@@ -65,17 +71,25 @@ func (h *Handler) Gate(e *udevd.Entry) (topic, why, options string) {
 	f := h.filesystems[key]
 	switch {
 	case f == nil:
-		return key, "the members of the btrfs filesystem to be looked for", ""
+		return key, "the members of the btrfs", ""
 	case f.refused != "":
 		return key, f.refused, ""
 	case f.ready:
 		return "", "", ""
 	case f.overdue && !h.news(f):
+		if f.lost != "" {
+			return key, f.lost, ""
+		}
+		how := ""
+		options = "degraded"
+		if h.careful != nil {
+			how, options = h.careful(nil, f, e)
+		}
 		if !f.degraded {
 			f.degraded = true
-			h.w.Say(handler.Loud, fmt.Sprintf("%s: %s. Mounting it degraded, without what is missing.", subject(e), f.describe()))
+			h.w.Say(handler.Loud, fmt.Sprintf("%s: %s. Mounting it degraded%s.", subject(e), f.describe(), how))
 		}
-		return "", "", "degraded"
+		return "", "", options
 	}
 	return key, subject(e) + ": " + f.describe(), ""
 }
@@ -146,6 +160,8 @@ func (h *Handler) collect(t *ueventd.Task, f *filesystem) (out ueventd.Outcome, 
 	fact := goal.Fact{Subject: subject(e), Condition: goal.Incomplete, Text: f.describe(), Try: "connect the missing device"}
 	if fact.Until = h.await(f); fact.Until != 0 {
 		fact.AtExpiry = "mounted degraded"
+	} else {
+		fact.Text += "; never without (rd.btrfs.degraded=)"
 	}
 	w.SetFact(f.key, fact)
 	return ueventd.Outcome{}, true
@@ -183,9 +199,12 @@ func (h *Handler) late(t *ueventd.Task, f *filesystem) ueventd.Outcome {
 			return out
 		}
 	}
+	if h.careful != nil {
+		f.lost, _ = h.careful(t, f, nil)
+	}
 	f.overdue = true
 	w.SetFact(f.key, goal.Fact{Subject: "btrfs filesystem " + strings.TrimPrefix(f.key, filter.Btrfs+" "),
-		Condition: goal.Incomplete, Text: f.describe(), Try: "connect the missing device"})
+		Condition: goal.Incomplete, Text: f.describe() + f.lost, Try: "connect the missing device"})
 	w.Sched.Notify(f.key)
 	return ueventd.Outcome{}
 }
@@ -278,7 +297,7 @@ func (h *Handler) seeds(f *filesystem, there []*udevd.Entry) int {
 	n := 0
 	for id := range strings.FieldsSeq(there[0].Property(udevd.BtrfsSeeds)) {
 		seed := h.filesystems[filter.Btrfs+" "+id]
-		if seed == nil || seed.refused != "" {
+		if seed == nil || seed.refused != "" || !seed.ready { // the kernel may not have been told yet
 			continue
 		}
 		for _, e := range seed.members {
@@ -294,7 +313,10 @@ func (h *Handler) seeds(f *filesystem, there []*udevd.Entry) int {
 // missing, and returns it; 0 is never.
 func (h *Handler) await(f *filesystem) time.Duration {
 	w := h.w
-	at := handler.DeadlineAt(w.Sched.Now(), w.Config.Wait.Degraded)
+	at := handler.DeadlineAt(w.Sched.Now(), w.Config.BtrfsDegraded.Wait)
+	if w.Config.BtrfsDegraded.Mode != bootcmd.DegradedWritable && h.careful == nil {
+		at = 0
+	}
 	if at != 0 {
 		w.Sched.Deadline(f.key, at, ueventd.Event{Queue: f.key, Kind: kindOverdue})
 	}
@@ -312,7 +334,7 @@ func (f *filesystem) describe() string {
 	}
 	order.Strings(names)
 	if f.total == 0 {
-		return "not all of its devices are there, only " + strings.Join(names, ", ")
+		return "not all devices: " + strings.Join(names, ", ")
 	}
 	return fmt.Sprintf("%d of %d devices (%s)", len(names)+f.seeds, f.total, strings.Join(names, ", "))
 }

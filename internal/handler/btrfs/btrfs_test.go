@@ -28,11 +28,17 @@ const (
 // mkfs makes a filesystem of as many devices as there are names.
 func mkfs(t *testing.T, label string, names ...string) []handlertest.Disk {
 	t.Helper()
+	return mkfsOf(t, "raid1", label, names...)
+}
+
+// mkfsOf is mkfs with a profile for the data.
+func mkfsOf(t *testing.T, data, label string, names ...string) []handlertest.Disk {
+	t.Helper()
 	testtool.Need(t, "mkfs.btrfs")
 	dir := t.TempDir()
 	args := []string{"-q", "-U", uuid, "-L", label}
 	if len(names) > 1 {
-		args = append(args, "-d", "raid1", "-m", "raid1")
+		args = append(args, "-d", data, "-m", "raid1")
 	}
 	var list []handlertest.Disk
 	for _, n := range names {

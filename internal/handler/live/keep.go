@@ -11,8 +11,10 @@ import (
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
 	"firstlight/internal/fstab"
+	"firstlight/internal/goal"
 	"firstlight/internal/handler"
 	"firstlight/internal/handler/fsck"
+	"firstlight/internal/handler/mount"
 	"firstlight/internal/machine"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
@@ -133,10 +135,11 @@ func (h *Handler) findStores(t *ueventd.Task) (ueventd.Outcome, bool) {
 	return ueventd.Outcome{}, true
 }
 
+// wait puts the root aside until there is more: that is no fault, and the person
+// who is asked for the passphrase is not told of it as of one.
 func (h *Handler) wait(text, try string) (ueventd.Outcome, bool) {
-	_, out, _ := h.fail(text, try)
-	out = ueventd.WaitFor(out.Reason, udevd.TopicDevice, handler.TopicRetry)
-	return out, false
+	h.w.SetFact(mount.RootGoal, goal.Fact{Subject: "the root that " + h.o.by + " asks for", Condition: goal.Incomplete, Text: text, Try: try})
+	return ueventd.WaitFor(text, udevd.TopicDevice, handler.TopicRetry), false
 }
 
 // mayKeep says whether a device may hold what is kept: a filesystem that is not

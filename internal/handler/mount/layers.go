@@ -27,18 +27,18 @@ type layers struct {
 func (h *Handler) layRoot(t *ueventd.Task) (out ueventd.Outcome, ok bool) {
 	w, l := h.w, &h.layers
 	root, loop := &w.Config.Root, &w.Config.Loop
-	covered := w.CoverAsked() != ""
 	if w.NoBase {
 		l.base = true
 	}
 	if !l.base {
 		// What a file is in is written to as the file is, and a medium never.
-		readOnly := covered || w.Medium || root.ReadOnly && loop.File == ""
+		readOnly := w.CoverAsked() != "" || w.Medium || root.ReadOnly && loop.File == ""
 		if out, ok = h.layer(t, "root device", root.Device, root.Flags, root.FSTypes, readOnly); !ok {
 			return out, false
 		}
 		l.base = true
 	}
+	covered := w.CoverAsked() != "" // also by whoever let the base be mounted
 	for w.OnLoop != nil && !l.file {
 		if l.loop.IsZero() {
 			if l.loop, out, ok = w.OnLoop(t); !ok {

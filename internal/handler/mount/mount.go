@@ -221,6 +221,10 @@ func (h *Handler) mount(t *ueventd.Task, e *udevd.Entry, r request) (ueventd.Out
 		if topic != "" { // what was ready is not so any more
 			return ueventd.WaitFor(why, topic), false
 		}
+		data, only := strings.CutSuffix(data, ReadOnlyOption)
+		if only {
+			flags |= fstab.ReadOnly
+		}
 		if last = mountOn(t, e, r.target, typ, flags, data); last == nil {
 			w.Say(handler.Detail, fmt.Sprintf("mounted %s (%s) on %s", e.Devname(), typ, r.target))
 			return ueventd.Outcome{}, true
@@ -247,6 +251,9 @@ func (h *Handler) check(t *ueventd.Task, e *udevd.Entry, r request, typ string) 
 		return h.blocked(t, r, e, v.Text, v.Try), false
 	}
 }
+
+// ReadOnlyOption ends the options of a gate that wants a device mounted read-only.
+const ReadOnlyOption = ",ro"
 
 // pass asks the gates about a device that is to be mounted: it returns what is to
 // be waited for and why, or the options with those that they add.

@@ -122,13 +122,27 @@ type Btrfs struct {
 	Number       int // of this device, from 1
 	Size         int64
 	Seed         bool
+	// Spare is how many of several devices the filesystem can do without.
+	Spare int
+	// SeedUUID is that of the filesystem that this one grew from, whose one device
+	// is the first of its devices and has the data.
+	SeedUUID string
 }
 
 // btrfsSuper is where the first superblock is.
 const btrfsSuper = 64 << 10
 
+// Where the chunk tree of a filesystem on several devices is: its address, and its
+// place on each of them.
+const (
+	btrfsTree   = 0x1500000
+	btrfsTreeAt = 0x20000
+	btrfsNode   = 16384
+)
+
 // Pieces are the superblock (the kernel's include/uapi/linux/btrfs_tree.h),
-// little-endian, with its CRC-32C.
+// little-endian, with its CRC-32C, and of a filesystem on several devices the chunk
+// tree.
 func (f Btrfs) Pieces() []Piece {
 	b := make([]byte, 4096)
 	fs, dev := UUID(f.UUID), UUID(f.Device)
@@ -158,6 +172,97 @@ func (f Btrfs) Pieces() []Piece {
 	copy(item[66:], dev[:])
 	copy(item[82:], fs[:])
 	copy(b[0x12b:0x22b], f.Label)
+	pieces := []Piece{{btrfsSuper, b}}
+	if f.Devices > 1 {
+		// All have the tree; the data is spread as far as can be done without some.
+		system := f.chunk(2|f.copies(f.Devices-1), btrfsTreeAt, f.all())
+		if f.SeedUUID != "" {
+			system = f.chunk(2, btrfsTreeAt, []int{f.Number})
+		}
+		le.PutUint64(b[0x58:], btrfsTree)
+		le.PutUint64(b[0xa4:], 7)
+		key(b[0x32b:], 256, 0xe4, btrfsTree)
+		le.PutUint32(b[0xa0:], uint32(17+copy(b[0x32b+17:], system)))
+		pieces = append(pieces, Piece{btrfsTreeAt, f.tree(system)})
+	}
 	le.PutUint32(b, crc32.Checksum(b[32:], crc32.MakeTable(crc32.Castagnoli)))
-	return []Piece{{btrfsSuper, b}}
+	return pieces
+}
+
+// copies is the kind of a chunk that can do without so many devices: RAID0, or with
+// two, three or four copies.
+func (f Btrfs) copies(spare int) uint64 {
+	return [...]uint64{1 << 3, 1 << 4, 1 << 9, 1 << 10}[min(spare, 3)]
+}
+
+// all are the numbers of all devices.
+func (f Btrfs) all() []int {
+	var list []int
+	for i := range f.Devices {
+		list = append(list, i+1)
+	}
+	return list
+}
+
+// chunk is what is behind a chunk's key: one on these devices, in the same place.
+func (f Btrfs) chunk(kind, at uint64, on []int) []byte {
+	b := make([]byte, 48+32*len(on))
+	le.PutUint64(b, 8<<20)
+	le.PutUint64(b[8:], 2)
+	le.PutUint64(b[16:], 64<<10)
+	le.PutUint64(b[24:], kind)
+	le.PutUint16(b[44:], uint16(len(on)))
+	le.PutUint16(b[46:], 1)
+	for i, n := range on {
+		le.PutUint64(b[48+32*i:], uint64(n))
+		le.PutUint64(b[48+32*i+8:], at)
+	}
+	return b
+}
+
+// tree is the chunk tree, of one leaf: the devices, the chunk that it is in, and
+// one of data.
+func (f Btrfs) tree(system []byte) []byte {
+	b := make([]byte, btrfsNode)
+	fs := UUID(f.UUID)
+	copy(b[0x20:], fs[:])
+	le.PutUint64(b[0x30:], btrfsTree)
+	le.PutUint64(b[0x50:], 7)
+	le.PutUint64(b[0x58:], 3)
+	items, end := 0, len(b)-0x65
+	add := func(object uint64, kind byte, offset uint64, data []byte) {
+		end -= len(data)
+		item := b[0x65+25*items:]
+		key(item, object, kind, offset)
+		le.PutUint32(item[17:], uint32(end))
+		le.PutUint32(item[21:], uint32(len(data)))
+		copy(b[0x65+end:], data)
+		items++
+	}
+	for i := range f.Devices {
+		d := make([]byte, 98)
+		le.PutUint64(d, uint64(i+1))
+		copy(d[82:], fs[:])
+		if i == 0 && f.SeedUUID != "" {
+			seed := UUID(f.SeedUUID)
+			copy(d[82:], seed[:])
+		}
+		add(1, 0xd8, uint64(i+1), d)
+	}
+	add(256, 0xe4, btrfsTree, system)
+	data := f.chunk(1|f.copies(f.Spare), btrfsTreeAt+8<<20, f.all())
+	if f.SeedUUID != "" {
+		data = f.chunk(1, btrfsTreeAt+8<<20, []int{1})
+	}
+	add(256, 0xe4, btrfsTree+8<<20, data)
+	le.PutUint32(b[0x60:], uint32(items))
+	le.PutUint32(b, crc32.Checksum(b[32:], crc32.MakeTable(crc32.Castagnoli)))
+	return b
+}
+
+// key is the key of an item, in 17 bytes.
+func key(b []byte, object uint64, kind byte, offset uint64) {
+	le.PutUint64(b, object)
+	b[8] = kind
+	le.PutUint64(b[9:], offset)
 }

@@ -50,7 +50,7 @@ func (b *Bench) Close() { b.room.Close() }
 // is there until the next one.
 func (b *Bench) Boot(d *gen.Machine) *Result {
 	truth := d.Truth()
-	m := &sim.Machine{Cmdline: d.Cmdline(), Seed: d.Seed, Image: handler.Image{Version: "test", Full: d.Seed%2 == 0 || has(d, gen.Cached)}, Room: &b.room}
+	m := &sim.Machine{Cmdline: d.Cmdline(), Seed: d.Seed, Image: handler.Image{Version: "test", Full: d.Seed%2 == 0 || has(d, gen.Cached) || spread(d)}, Room: &b.room}
 	r := &Result{Machine: d, Truth: truth, Sim: m, Failed: -1}
 	t := &trial{d: d, truth: truth, r: r, sim: m, w: newWatch(len(d.Nodes)), rng: rand.New(rand.NewPCG(d.Seed, 3)),
 		seen: newSights(), wrong: map[string]int{}, fails: map[int]int{}}

@@ -266,7 +266,7 @@ func (b *built) btrfs(n *gen.Node) {
 	for i, id := range n.On {
 		on := b.disks[id]
 		fs := content.Btrfs{UUID: n.UUID, Device: content.UUIDText(uint64(n.ID)<<32|uint64(i), b.d.Seed+3), Label: n.Label,
-			Devices: len(n.On), Number: i + 1, Size: on.Size}
+			Devices: len(n.On), Number: i + 1, Size: on.Size, Spare: pool.Spare}
 		on.Put(fs.Pieces()...)
 		if on.FSType = "btrfs"; len(n.On) > 1 {
 			on.Pool = pool

@@ -14,6 +14,12 @@ func has(d *gen.Machine, k gen.Kind) bool {
 	return slices.ContainsFunc(d.Nodes, func(n gen.Node) bool { return n.Kind == k })
 }
 
+// spread says whether a machine has a btrfs on several devices, for which an image
+// has the full /init.
+func spread(d *gen.Machine) bool {
+	return slices.ContainsFunc(d.Nodes, func(n gen.Node) bool { return n.Kind == gen.Btrfs && len(n.On) > 1 })
+}
+
 // startsCached checks that nothing of bcache is started that is there twice.
 func (t *trial) startsCached(what string) {
 	for word := range strings.FieldsFuncSeq(what, func(r rune) bool { return strings.ContainsRune(" ()", r) }) {

@@ -63,6 +63,13 @@ var questions = []question{
 	{"dmsetup udev cookies", `dmsetup udevcookies`, false},
 	{"btrfs", `findmnt --real -n -r -t btrfs -o TARGET | while read -r m; do btrfs device stats $m; btrfs filesystem show $m | grep -v used; btrfs filesystem df $m | sed 's/,.*//'; done`, false},
 	{"bcache", `for b in /sys/block/bcache*/bcache; do [ -d $b ] && for f in state cache_mode dirty_data label running sequential_cutoff writeback_percent; do echo $f $(cat $b/$f); done; readlink $b/cache; readlink $b/dev; done; ls /sys/fs/bcache`, false},
+	{"multipath -ll", `command -v multipath >/dev/null && multipath -ll`, true},
+	// Who made a map, and what its daemon thinks of it and of its paths.
+	{"multipathd", `command -v multipathd >/dev/null && { multipathd show maps raw format '%n %w %d %N %Q %p %r %t'; multipathd show paths raw format '%w %i %d %t %o %T %C %p'; }`, false},
+	{"zpool status", `command -v zpool >/dev/null && zpool status -P`, true},
+	{"zpool list", `command -v zpool >/dev/null && zpool list -v -H -P | ` + sized, true},
+	{"zpool get", `command -v zpool >/dev/null && zpool get -H -p all | ` + settled, false},
+	{"zfs get", `command -v zfs >/dev/null && zfs get -H -p all | ` + settled, false},
 	{"mounts", `findmnt --real -n -l -o TARGET,SOURCE,FSTYPE,OPTIONS`, false},
 	{"swap", `swapon --show=NAME,TYPE,SIZE --noheadings; cat /sys/power/resume /sys/power/resume_offset`, false},
 	{"failed units", `systemctl --failed --plain --no-legend --no-pager`, false},
@@ -71,6 +78,14 @@ var questions = []question{
 	{"links", `find /dev -type l -not -path '/dev/char/*' -not -path '/dev/block/*' -printf '%p %l\n'`, false},
 	{"processes", `ps -e -o comm= | grep -E '^(mdadm|mdmon|dmeventd|lvm.*|systemd-crypts.*|multipathd)$'`, false},
 }
+
+// settled leaves out what ZFS says that no two boots of one disk share: what is
+// written to the root meanwhile, and the number that each import gets.
+const settled = `grep -vE '^\S+\s(free|allocated|used|available|referenced|usedby(dataset|children|snapshots)|written|logical(used|referenced)|(ref)?compressratio|capacity|load_guid|fragmentation)\s'`
+
+// sized leaves the name and the health of each line of zpool list, whose other
+// columns are sizes.
+const sized = `awk '{ health = "-"; for (i = 2; i <= NF; i++) if ($i ~ /^(ONLINE|DEGRADED|FAULTED|OFFLINE|UNAVAIL|REMOVED|AVAIL)$/) health = $i; print $1, health }'`
 
 // asked is what is answered, under the names of the questions.
 func asked() string {
