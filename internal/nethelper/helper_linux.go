@@ -7,6 +7,7 @@
 package nethelper
 
 import (
+	"io/fs"
 	"net/netip"
 	"time"
 
@@ -30,10 +31,19 @@ type Helper struct {
 	epoll  int
 	open   map[port]*packets
 	byFD   map[int]*packets
-	server netip.Addr // that was asked for a name
-	asked  int        // the socket of the last question for a name, -1 for none
+	asked  []asking // to name servers, the last one at the end
+	ended  int        // a file descriptor that can be read when the boot has ended
 	out    int        // file descriptor of the reports
 }
+
+// asking is a question to a name server: its socket, and whom it went to.
+type asking struct {
+	fd     int
+	server netip.Addr
+}
+
+// maxAsked bounds the questions that wait for an answer.
+const maxAsked = 16
 
 // port is what a packet socket is for.
 type port struct {
@@ -47,7 +57,7 @@ func Run(text string, out int) error {
 	conf, problems := netconf.Parse(netup.Params(text))
 	plan := netup.FromConfig(conf)
 	plan.Predictable = netup.Predictable(text)
-	h := &Helper{open: map[port]*packets{}, byFD: map[int]*packets{}, asked: -1, out: out}
+	h := &Helper{open: map[port]*packets{}, byFD: map[int]*packets{}, out: out}
 	for _, p := range problems {
 		kernel{h}.Say(netreport.Report{State: netreport.StateProblem}.With("text", p.String()))
 	}
@@ -64,6 +74,15 @@ func Run(text string, out int) error {
 	if err := h.watch(h.events.FD()); err != nil {
 		return err
 	}
+	if h.ended, err = whenEnded(); err != nil {
+		return err
+	}
+	if err := h.watch(h.ended); err != nil {
+		return err
+	}
+	// Where a link on the way takes smaller packets than its ends, and nobody says
+	// so, the kernel is to find out.
+	kernel{h}.Sysctl("net/ipv4/tcp_mtu_probing", "1")
 	h.core = netup.New(kernel{h}, plan, random)
 	// The events are listened to since before, so that no link falls between.
 	all, err := h.socket.All()
@@ -98,14 +117,18 @@ func (h *Helper) loop() error {
 			return fmt.Errorf("wait for events: %w", err)
 		}
 		for _, ev := range ready[:max(n, 0)] {
-			if int(ev.Fd) == h.events.FD() {
+			switch fd := int(ev.Fd); {
+			case fd == h.events.FD():
 				if err := h.kernelSaid(); err != nil {
 					return err
 				}
-			} else if int(ev.Fd) == h.asked {
-				h.answered()
-			} else if p := h.byFD[int(ev.Fd)]; p != nil {
-				h.received(p)
+			case fd == h.ended:
+				h.core.End()
+				return nil
+			case h.byFD[fd] != nil:
+				h.received(h.byFD[fd])
+			default:
+				h.answered(fd)
 			}
 		}
 		if t := now(); h.core.Next() <= t {
@@ -184,6 +207,25 @@ func (k kernel) DelAddress(link int, a netip.Prefix) error { return k.h.socket.D
 
 func (k kernel) AddRoute(r rtnl.Route) error { return k.h.socket.AddRoute(r) }
 
+func (k kernel) DelRoute(r rtnl.Route) error { return k.h.socket.DelRoute(r) }
+
+func (k kernel) Sysctl(name, value string) error {
+	return sysfile.WriteFile("/proc/sys/"+name, []byte(value), 0o644)
+}
+
+// WriteFile implements netup.Kernel. What the file had before is not lost half way.
+func (k kernel) WriteFile(name, text string, mode uint32) error {
+	for i := 1; i < len(name); i++ {
+		if name[i] == '/' {
+			if err := unix.Mkdir(name[:i], 0o755); err != nil && err != unix.EEXIST {
+				return fmt.Errorf("make %s: %w", name[:i], err)
+			}
+		}
+	}
+	return sysfile.WriteFile(name, []byte(text), fs.FileMode(mode))
+}
+
+// Open implements netup.Kernel.
 func (k kernel) Open(link int, kind netup.Kind) error {
 	p, err := openPackets(link, kind)
 	if err != nil {
@@ -221,13 +263,12 @@ func (k kernel) SendUDP(link string, from, to netip.AddrPort, payload []byte) er
 // that nobody can guess.
 func (k kernel) Ask(server netip.AddrPort, question []byte) error {
 	h := k.h
-	if h.asked >= 0 {
-		unix.Close(h.asked)
-		h.asked = -1
+	if len(h.asked) == maxAsked { // the oldest has no answer any more
+		h.forget(h.asked[0].fd)
 	}
 	domain, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(server.Port())})
 	if server.Addr().Is6() {
-		domain, to = unix.AF_INET6, &unix.SockaddrInet6{Addr: server.Addr().As16(), Port: int(server.Port())}
+		domain, to = unix.AF_INET6, &unix.SockaddrInet6{Addr: server.Addr().As16(), Port: int(server.Port()), ZoneId: h.index(server.Addr().Zone())}
 	} else {
 		to.(*unix.SockaddrInet4).Addr = server.Addr().As4()
 	}
@@ -244,23 +285,46 @@ func (k kernel) Ask(server netip.AddrPort, question []byte) error {
 		unix.Close(fd)
 		return fmt.Errorf("ask the name server %s: %w", server.Addr(), err)
 	}
-	h.asked, h.server = fd, server.Addr()
+	h.asked = append(h.asked, asking{fd, server.Addr()})
 	return nil
 }
 
-// answered takes in an answer of the name server that was asked last.
-func (h *Helper) answered() {
-	buf := make([]byte, 4096)
-	n, err := unix.Read(h.asked, buf)
-	if err == unix.EAGAIN || err == unix.EINTR {
+// index is the number of a link by its name, 0 if there is none.
+func (h *Helper) index(name string) uint32 {
+	if name == "" {
+		return 0
+	}
+	return h.core.Index(name)
+}
+
+// forget ends the wait for an answer.
+func (h *Helper) forget(fd int) {
+	for i, q := range h.asked {
+		if q.fd == fd {
+			unix.Close(fd)
+			h.asked = append(h.asked[:i:i], h.asked[i+1:]...)
+			return
+		}
+	}
+}
+
+// answered takes in an answer of a name server.
+func (h *Helper) answered(fd int) {
+	for _, q := range h.asked {
+		if q.fd != fd {
+			continue
+		}
+		buf := make([]byte, 4096)
+		n, err := unix.Read(fd, buf)
+		if err == unix.EAGAIN || err == unix.EINTR {
+			return
+		}
+		h.forget(fd) // where nobody listens, the next question goes elsewhere
+		if err == nil {
+			h.core.Answer(now(), q.server, buf[:n])
+		}
 		return
 	}
-	if err != nil { // nobody listens there: the next question goes elsewhere
-		unix.Close(h.asked)
-		h.asked = -1
-		return
-	}
-	h.core.Answer(now(), h.server, buf[:n])
 }
 
 func (k kernel) Resolver(text string) error {

@@ -10,7 +10,7 @@ import (
 // FromConfig is the plan of a command line. What no interface is said to do
 // where the network is needed gets its address by DHCP.
 func FromConfig(c *netconf.Config) *Plan {
-	p := &Plan{Config: c, Search: c.Domains, Nameservers: c.DNS, PeerDNS: c.PeerDNS, Carrier: c.Timeouts.Carrier, Lease: c.Timeouts.DHCP}
+	p := &Plan{Config: c, Search: c.Domains, Nameservers: c.DNS, PeerDNS: c.PeerDNS, Times: c.Timeouts, Retry: c.DHCP.Retry}
 	p.For = func(name string, hardware []byte) *Setup {
 		if c.Off {
 			return nil
@@ -43,7 +43,9 @@ func mac(hw []byte) netconf.MAC { return netconf.MAC(hardware(hw)) }
 func setupOf(c *netconf.Config, in *netconf.Interface, name string) *Setup {
 	m := in.Method
 	s := &Setup{HostName: in.HostName, MTU: uint32(max(in.MTU, 0)), DNS: in.DNS, Server: in.Server, VendorClass: c.DHCP.VendorClass, Any: in.Match.IsAny(),
-		DHCP: m&netconf.DHCP4 != 0, Auto6: m&netconf.SLAAC != 0 && m&netconf.DHCP4 == 0}
+		DHCP: m&netconf.DHCP4 != 0, Auto6: m&netconf.SLAAC != 0, DHCP6: m&netconf.DHCP6 != 0, Fallback6: m&netconf.Fallback6 != 0,
+		Link4: m&netconf.Link4 != 0, Link6: m&netconf.Link6 != 0, First: in.First,
+		Either: m&netconf.Either != 0 || m&netconf.Link4 != 0 && m&(netconf.Link6|netconf.DHCP4) != 0}
 	if s.HostName == "" {
 		s.HostName = c.HostName
 	}
@@ -66,15 +68,9 @@ func setupOf(c *netconf.Config, in *netconf.Interface, name string) *Setup {
 		}
 		s.Routes = append(s.Routes, Route{To: all, Gateway: g, OnLink: !inside(s.Addresses, g) && !s.Peer.IsValid()})
 	}
-	if m&(netconf.DHCP4|netconf.SLAAC|netconf.Static) == 0 {
-		switch {
-		case m&netconf.DHCP6 != 0:
-			s.Cannot = "DHCPv6"
-		case m&(netconf.Link4|netconf.Link6) != 0:
-			s.Cannot = "a link-local address"
-		case m&netconf.IBFT != 0:
-			s.Cannot = "the address of the firmware's iSCSI table"
-		}
+	if m&netconf.IBFT != 0 && m&^netconf.IBFT == 0 {
+		s.Cannot = "the address of the firmware's iSCSI table"
+		s.Why = "no table of the firmware speaks of this interface"
 	}
 	return s
 }

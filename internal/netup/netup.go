@@ -25,6 +25,9 @@ type Kind uint8
 const (
 	IPv4 Kind = iota // packets of IPv4 with UDP for the port of DHCP's client
 	ARP
+	Advertisement // ICMPv6: from routers, or to all of them
+	DHCP6         // payloads of UDP for the port of DHCPv6's client, or to all servers
+	kinds         // how many there are
 )
 
 // Frame is a packet on a link without its Ethernet header.
@@ -35,6 +38,9 @@ type Frame struct {
 	// Unsummed: UDP's checksum is to be filled in yet, by hardware that a
 	// virtual machine's packet never passes.
 	Unsummed bool
+	// From is whom a packet of IPv6 came from, Hops its hop limit.
+	From netip.Addr
+	Hops int
 }
 
 // Kernel is what the core may ask for. Errors are about one link each and make
@@ -49,6 +55,9 @@ type Kernel interface {
 	AddAddress(link int, a netip.Prefix, peer, broadcast netip.Addr, valid uint32) error
 	DelAddress(link int, a netip.Prefix) error
 	AddRoute(rtnl.Route) error
+	DelRoute(rtnl.Route) error
+	// Sysctl sets a number of the kernel: "net/ipv6/conf/eth0/accept_ra".
+	Sysctl(name, value string) error
 	// Open begins to take frames of a kind from a link, Close ends it.
 	Open(link int, kind Kind) error
 	Close(link int, kind Kind)
@@ -58,6 +67,8 @@ type Kernel interface {
 	SendUDP(link string, from, to netip.AddrPort, payload []byte) error
 	// Ask sends a question to a name server; the answer comes back by Answer.
 	Ask(server netip.AddrPort, question []byte) error
+	// WriteFile leaves a file for the real system, in /run.
+	WriteFile(name, text string, mode uint32) error
 	// Resolver replaces the list of name servers, Hostname the machine's name.
 	Resolver(text string) error
 	Hostname(name string) error
@@ -80,6 +91,7 @@ type Core struct {
 	named     bool    // the machine has its name
 	lookups   []*lookup
 	saidRoots []string // the last report of each root
+	several   bool     // there may be servers that only the root's own program knows of
 }
 
 // New prepares the core. rand gives random bits.
@@ -135,6 +147,10 @@ func (c *Core) Frame(now time.Duration, index int, f Frame) {
 		if a, ok := parseARP(f.Data); ok {
 			l.arp(a)
 		}
+	default:
+		if l.six != nil {
+			l.six.frame(f)
+		}
 	}
 }
 
@@ -178,6 +194,16 @@ func (c *Core) link(is *rtnl.Link) {
 	l.changed(is)
 }
 
+// Index is the number of a link, 0 if there is none of the name.
+func (c *Core) Index(name string) uint32 {
+	for _, l := range c.order {
+		if l.Name == name {
+			return uint32(l.Index)
+		}
+	}
+	return 0
+}
+
 // gone forgets a link.
 func (c *Core) gone(index int) {
 	l := c.links[index]
@@ -191,8 +217,9 @@ func (c *Core) gone(index int) {
 		}
 	}
 	c.unusable(l)
-	c.k.Close(index, IPv4)
-	c.k.Close(index, ARP)
+	for kind := range kinds {
+		c.k.Close(index, kind)
+	}
 	c.k.Say(netreport.Report{State: netreport.StateGone, Link: l.Name})
 }
 
@@ -213,6 +240,9 @@ func (c *Core) resolver() {
 	for _, l := range c.usable {
 		if search == nil && l.lease != nil && c.plan.PeerDNS {
 			search = l.lease.Search
+		}
+		if search == nil && l.six != nil && c.plan.PeerDNS {
+			search = l.six.search()
 		}
 	}
 	if len(servers) == 0 {

@@ -3,6 +3,7 @@ package netup
 import (
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"firstlight/internal/netconf"
 	"firstlight/internal/netreport"
@@ -46,7 +47,7 @@ func (c *Core) bootLink() *link {
 			}
 			continue
 		}
-		if l.lease != nil && l.lease.RootPath != "" {
+		if path, _ := l.rootPath(); path != "" {
 			return l
 		}
 		if first == nil {
@@ -63,17 +64,19 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 	}
 	r, source := *root, ""
 	if r.Kind == netconf.RootDHCP || r.Kind == netconf.RootNFS && r.FromDHCP {
-		if l.lease == nil {
+		path, from := l.rootPath()
+		switch {
+		case path != "":
+		case l.lease == nil && (l.six == nil || l.six.lease == nil):
 			return bad("its place is to come from a DHCP server, and "+l.Name+" has no lease", "name the server and the directory with root=nfs:SERVER:/DIRECTORY")
+		default:
+			return bad(from+" gave no path of a root", "let it give one (option 17; with IPv6 a URL, option 59), or name the root with root=nfs:SERVER:/DIRECTORY")
 		}
-		if l.lease.RootPath == "" {
-			return bad("the DHCP server "+l.lease.Server.String()+" gave no path of a root", "let it give one (option 17), or name the root with root=nfs:SERVER:/DIRECTORY")
-		}
-		got, err := netconf.ParseRootPath(l.lease.RootPath)
+		got, err := netconf.ParseRootPath(path)
 		if err != nil {
-			return bad("the path of the root that the DHCP server "+l.lease.Server.String()+" gave cannot be used: "+err.Error(), "correct option 17 of the DHCP server")
+			return bad("the path of the root that "+from+" gave cannot be used: "+err.Error(), "correct option 17 (with IPv6 option 59) of the DHCP server")
 		}
-		source = l.lease.RootPath
+		source = path
 		if r.Options != "" && got.Options != "" {
 			got.Options += ","
 		}
@@ -93,12 +96,18 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 		}
 		return bad("nothing says which server has "+r.Path, "name it: root=nfs:SERVER:"+r.Path)
 	}
+	if server = c.zoned(server, l); !c.reaches(server) {
+		return c.waiting(l, server)
+	}
 	var client netip.Addr
-	for _, a := range l.taken {
-		if a.Addr().Is4() == server.Is4() {
-			client = a.Addr()
+	for _, u := range append([]*link{l}, c.usable...) {
+		for _, a := range u.taken {
+			if !client.IsValid() && a.Addr().Is4() == server.Is4() && a.Addr().IsLinkLocalUnicast() == server.IsLinkLocalUnicast() {
+				client = a.Addr()
+			}
 		}
 	}
+	c.carry(server)
 	out := netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("kind", r.Kind.String()).With("server", server.String()).
 		With("name", nameOf(r.Server)).With("path", r.PathFor(client.String())).With("options", r.Options)
 	if client.IsValid() {
@@ -115,6 +124,7 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 // its secrets, its handler reads there.
 func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Report {
 	out := netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("kind", r.Kind.String()).With("source", source)
+	c.several = true
 	if r.Server == "" {
 		return out
 	}
@@ -122,7 +132,65 @@ func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Repo
 	if !server.IsValid() {
 		return out.With("text", why).With("try", "write the address of "+r.Server+" in its place, or name a server that knows it with nameserver=")
 	}
+	if server = c.zoned(server, l); !c.reaches(server) {
+		return c.waiting(l, server).With("kind", r.Kind.String()).With("source", source)
+	}
+	c.carry(server)
 	return out.With("server", server.String()).With("name", nameOf(r.Server))
+}
+
+// waiting says that no address of the server's family is there yet.
+func (c *Core) waiting(l *link, server netip.Addr) netreport.Report {
+	family := "IPv6"
+	if server.Is4() {
+		family = "IPv4"
+	}
+	return netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("text", "no link has an "+family+" address yet, from which "+server.String()+" could be reached")
+}
+
+// reaches says whether a link has an address of the server's family.
+func (c *Core) reaches(server netip.Addr) bool {
+	for _, l := range c.usable {
+		for _, a := range l.taken {
+			if a.Addr().Is4() == server.Is4() && (server.Is4() || a.Addr().IsLinkLocalUnicast() == server.IsLinkLocalUnicast()) {
+				return true
+			}
+		}
+		if server.IsLinkLocalUnicast() && l.six != nil && l.six.local.IsValid() {
+			return true
+		}
+	}
+	return false
+}
+
+// zoned says on which link a link-local address is: the one that is booted from.
+func (c *Core) zoned(server netip.Addr, l *link) netip.Addr {
+	if server.Is6() && server.IsLinkLocalUnicast() && server.Zone() == "" {
+		return server.WithZone(l.Name)
+	}
+	return server
+}
+
+// rootPath is where a DHCP server says that the root is, "" if none does, and
+// which server that is. DHCPv6 has a URL for it (RFC 5970).
+func (l *link) rootPath() (path, from string) {
+	if l.lease != nil {
+		from = "the DHCP server " + l.lease.Server.String()
+		path = l.lease.RootPath
+	}
+	if path != "" || l.six == nil || l.six.lease == nil {
+		return path, from
+	}
+	path = l.six.lease.BootURL
+	if path != "" || from == "" {
+		from = "the DHCPv6 server"
+	}
+	if rest, ok := strings.CutPrefix(path, "nfs://"); ok {
+		if host, dir, ok := strings.Cut(rest, "/"); ok {
+			path = "nfs:" + strings.TrimSuffix(host, ":") + ":/" + dir
+		}
+	}
+	return path, from
 }
 
 // serverOf is the server of an NFS root: the one that is named, else that of the

@@ -55,6 +55,7 @@ func (m *Machine) Start(_ string, p machine.Program) error {
 		n.lines = append(n.lines, r.String())
 		n.wake(m)
 	}
+	n.Write = func(name, text string) error { return m.WriteFile(name, []byte(text), 0o644) }
 	if !n.ended {
 		n.Start(string(p.Input))
 	}

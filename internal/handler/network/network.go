@@ -167,7 +167,6 @@ func (h *Handler) take(t *ueventd.Task, line string) {
 	if r.State == netreport.StateReady {
 		h.ready++
 		w.Progress()
-		h.hand(t, &r)
 		w.Say(handler.Detail, "network: "+r.Link+" has "+r.Get("addr"))
 	}
 	w.Sched.Notify(Topic)
@@ -204,21 +203,30 @@ func factOf(r *netreport.Report) goal.Fact {
 			}
 		}
 	case netreport.StateDHCP:
-		f.Text = "carrier since " + r.Get("since") + " s, DHCP: " + r.Get("text")
-		f.Try = "look whether a DHCP server serves the network at " + r.Link + ", or give it an address: ip=ADDRESS::GATEWAY:NETMASK::" + r.Link + ":none"
+		f.Text = "carrier since " + r.Get("since") + " s"
+		for _, p := range [...]struct{ name, what string }{{"text", "DHCP: "}, {"six", "IPv6: "}, {"local", ""}} {
+			if text := r.Get(p.name); text != "" {
+				f.Text += ", " + p.what + text
+			}
+		}
+		f.Try = "look whether a DHCP server or a router serves the network at " + r.Link + ", or give it an address: ip=ADDRESS::GATEWAY:NETMASK::" + r.Link + ":none"
 	case netreport.StateProbe:
 		f.Condition, f.Text = goal.Working, "asks whether another machine has "+r.Get("addr")
 	case netreport.StateConflict:
 		f.Condition = goal.Blocked
-		f.Text = r.Get("addr") + " is in use by another machine, " + r.Get("by")
-		f.Try = "give " + r.Link + " another address, or find the machine with the hardware address " + r.Get("by")
+		f.Text = r.Get("addr") + " is in use by another machine"
+		f.Try = "give " + r.Link + " another address, or find the other machine"
+		if by := r.Get("by"); by != "" {
+			f.Text += ", " + by
+			f.Try = "give " + r.Link + " another address, or find the machine with the hardware address " + by
+		}
 	case netreport.StateFailed:
 		f.Condition, f.Text = goal.Blocked, r.Get("text")
 	default:
 		f.Text = r.State
 	}
-	if r.Get("late") == "yes" {
-		f.Text += " (longer than rd.net.timeout allows)"
+	if limit := r.Get("late"); limit != "" {
+		f.Text += " (longer than rd.net.timeout." + limit + " allows)"
 	}
 	return f
 }

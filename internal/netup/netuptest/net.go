@@ -30,7 +30,8 @@ type Card struct {
 
 	index    int
 	up, wire bool
-	open     [2]bool
+	open     map[netup.Kind]bool
+	local    bool // has its link-local address
 }
 
 // Server is a DHCP server.
@@ -76,6 +77,17 @@ type Net struct {
 	Hosts            map[string]netip.Addr
 	Asked, LoseAsked int
 
+	// Router and Server6 are there where the network has IPv6. NoIPv6 is a kernel
+	// without.
+	Router  *Router
+	Server6 *Server6
+	NoIPv6  bool
+	// Sysctls are what the core set; Files what it left for the real system, which
+	// Write gets too.
+	Sysctls map[string]string
+	Files   map[string]string
+	Write   func(name, text string) error
+
 	due time.Duration // of the deadline that is scheduled
 }
 
@@ -85,13 +97,14 @@ var _ netup.Kernel = (*Net)(nil)
 func (n *Net) Start(text string) {
 	conf, problems := netconf.Parse(netup.Params(text))
 	n.Addresses, n.due = map[string][]netip.Prefix{}, netup.Never
+	n.Sysctls, n.Files = map[string]string{}, map[string]string{}
 	for _, p := range problems {
 		n.Say(netreport.Report{State: netreport.StateProblem}.With("text", p.String()))
 	}
 	seed := uint32(1)
 	n.Core = netup.New(n, netup.FromConfig(conf), func() uint32 { seed = seed*1664525 + 1013904223; return seed })
 	for i, c := range n.Cards {
-		c.index = i + 2
+		c.index, c.open = i+2, map[netup.Kind]bool{}
 		if c.Appears < 0 {
 			continue
 		}
@@ -158,12 +171,17 @@ func (n *Net) SetMTU(int, uint32) error { return nil }
 func (n *Net) SetUp(link int, up bool) error {
 	c := n.card(link)
 	c.up = up
+	if !up {
+		c.wire, c.local = false, false
+		n.Addresses[c.Name] = slices.DeleteFunc(n.Addresses[c.Name], func(a netip.Prefix) bool { return a.Addr().Is6() })
+	}
 	if !up || c.Carrier < 0 {
 		return nil
 	}
 	n.Schedule(n.Now()+c.Carrier, func() {
-		if !c.wire {
+		if c.up && !c.wire {
 			n.Pull(c, true)
+			n.linkLocal(c)
 		}
 	})
 	return nil
@@ -172,6 +190,9 @@ func (n *Net) SetUp(link int, up bool) error {
 // AddAddress implements netup.Kernel.
 func (n *Net) AddAddress(link int, a netip.Prefix, _, _ netip.Addr, _ uint32) error {
 	c := n.card(link)
+	if a.Addr().Is6() {
+		return n.add6(c, a)
+	}
 	if slices.Contains(n.Taken, a.Addr()) && !c.Apart {
 		return fmt.Errorf("%s is another machine's", a.Addr())
 	}
@@ -206,15 +227,19 @@ func (n *Net) Close(link int, kind netup.Kind) { n.card(link).open[kind] = false
 // Ask implements netup.Kernel: Hosts are what the name server knows.
 func (n *Net) Ask(server netip.AddrPort, question []byte) error {
 	n.Asked++
-	if n.Server == nil || server.Addr() != n.Server.Addr || n.Asked <= n.LoseAsked {
+	if !n.serves(server.Addr()) || n.Asked <= n.LoseAsked {
 		return nil
 	}
 	answer := slices.Clone(question)
 	answer[2], answer[3] = 0x81, 0x83 // no such name
 	for name, a := range n.Hosts {
-		if q, err := dns.Query(0, name, dns.A); err == nil && string(q[12:]) == string(question[12:]) {
+		typ := dns.A
+		if a.Is6() {
+			typ = dns.AAAA
+		}
+		if q, err := dns.Query(0, name, typ); err == nil && string(q[12:]) == string(question[12:]) {
 			answer[3], answer[7] = 0x80, 1
-			answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4)
+			answer = append(answer, 0xc0, 12, 0, byte(typ), 0, 1, 0, 0, 0, 60, 0, byte(len(a.AsSlice())))
 			answer = append(answer, a.AsSlice()...)
 		}
 	}
@@ -250,8 +275,15 @@ func (n *Net) Send(link int, f netup.Frame) error {
 	if !c.wire || c.Apart {
 		return nil
 	}
-	if f.Kind == netup.ARP {
+	switch f.Kind {
+	case netup.ARP:
 		n.arp(c, f.Data)
+		return nil
+	case netup.Advertisement:
+		n.solicited(c, f.Data)
+		return nil
+	case netup.DHCP6:
+		n.message6(c, f.Data)
 		return nil
 	}
 	_, to, payload, err := dhcp4.ParseFrame(f.Data, false)
