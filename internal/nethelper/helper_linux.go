@@ -32,8 +32,8 @@ type Helper struct {
 	open   map[port]*packets
 	byFD   map[int]*packets
 	asked  []asking // to name servers, the last one at the end
-	ended  int        // a file descriptor that can be read when the boot has ended
-	out    int        // file descriptor of the reports
+	ended  int      // a file descriptor that can be read when the boot has ended
+	out    int      // file descriptor of the reports
 }
 
 // asking is a question to a name server: its socket, and whom it went to.
@@ -55,11 +55,15 @@ type port struct {
 // to the file descriptor out. It returns an error alone.
 func Run(text string, out int) error {
 	conf, problems := netconf.Parse(netup.Params(text))
+	notes := netup.AddFirmware(conf, firmware())
 	plan := netup.FromConfig(conf)
 	plan.Predictable = netup.Predictable(text)
 	h := &Helper{open: map[port]*packets{}, byFD: map[int]*packets{}, out: out}
 	for _, p := range problems {
 		kernel{h}.Say(netreport.Report{State: netreport.StateProblem}.With("text", p.String()))
+	}
+	for _, text := range notes {
+		kernel{h}.Say(netreport.Report{State: netreport.StateNote}.With("text", text))
 	}
 	var err error
 	if h.events, err = rtnl.Listen(); err != nil {

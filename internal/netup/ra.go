@@ -2,6 +2,7 @@ package netup
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -129,12 +130,16 @@ func (x *ipv6) servers() []netip.Addr {
 	if x.router != nil {
 		list = append(list, x.router.Settings().DNS...)
 	}
-	for i, a := range list {
+	var out []netip.Addr
+	for _, a := range list {
 		if a.IsLinkLocalUnicast() {
-			list[i] = a.WithZone(x.l.Name)
+			a = a.WithZone(x.l.Name)
+		}
+		if !slices.Contains(out, a) {
+			out = append(out, a)
 		}
 	}
-	return list
+	return out
 }
 
 // search are the domains to search.

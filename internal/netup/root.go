@@ -7,6 +7,7 @@ import (
 
 	"firstlight/internal/netconf"
 	"firstlight/internal/netreport"
+	"firstlight/internal/rtnl"
 )
 
 // root reports where the roots on servers are, as far as the command line and
@@ -145,22 +146,57 @@ func (c *Core) waiting(l *link, server netip.Addr) netreport.Report {
 	if server.Is4() {
 		family = "IPv4"
 	}
+	for _, u := range c.usable {
+		for _, a := range u.taken {
+			if server.Is6() && a.Addr().Is6() && !a.Addr().IsLinkLocalUnicast() {
+				return netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("text", "no router is known by which "+server.String()+" could be reached").
+					With("try", "let a router advertise itself, or name it: ip=[ADDRESS]::[GATEWAY]:64::"+u.Name+":none")
+			}
+		}
+	}
 	return netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("text", "no link has an "+family+" address yet, from which "+server.String()+" could be reached")
 }
 
 // reaches says whether a link has an address of the server's family.
 func (c *Core) reaches(server netip.Addr) bool {
 	for _, l := range c.usable {
-		for _, a := range l.taken {
-			if a.Addr().Is4() == server.Is4() && (server.Is4() || a.Addr().IsLinkLocalUnicast() == server.IsLinkLocalUnicast()) {
+		switch {
+		case server.Is4():
+			for _, a := range l.taken {
+				if a.Addr().Is4() {
+					return true
+				}
+			}
+		case server.IsLinkLocalUnicast():
+			if l.Name == server.Zone() && l.six != nil && l.six.local.IsValid() {
 				return true
 			}
-		}
-		if server.IsLinkLocalUnicast() && l.six != nil && l.six.local.IsValid() {
+		case l.leads6(server):
 			return true
 		}
 	}
 	return false
+}
+
+// leads6 says whether the link has an address and a way to a server of IPv6:
+// DHCPv6 gives the one, and a router later the other.
+func (l *link) leads6(server netip.Addr) bool {
+	if l.six == nil || l.setup.Peer == server {
+		return l.setup.Peer == server
+	}
+	way, some := false, false
+	for _, a := range l.taken {
+		if a.Addr().Is6() && !a.Addr().IsLinkLocalUnicast() {
+			some = true
+			way = way || a.Masked().Contains(server)
+		}
+	}
+	for _, list := range [...][]rtnl.Route{l.set, l.six.routes} {
+		for _, r := range list {
+			way = way || r.To.Contains(server)
+		}
+	}
+	return some && way
 }
 
 // zoned says on which link a link-local address is: the one that is booted from.

@@ -48,8 +48,9 @@ type Server struct {
 	// Disk is a layout whose first partition or only disk is the root that is
 	// exported; nil is the tiny one.
 	Disk *disks.Layout
-	// Other commands are run at the end.
-	Other []serverplan.Command
+	// Before are commands that are run before the servers are started, Other those
+	// at the end.
+	Before, Other []serverplan.Command
 
 	// More programs of the host (with what they need), modules of its kernel,
 	// files by their path in the guest with their text, and files of this machine
@@ -299,6 +300,7 @@ func (s Server) commands() []serverplan.Command {
 	do("ip", "link", "set", "lo", "up")
 	do("ip", "address", "add", serverAddress+"/24", "dev", "eth0")
 	do("ip", "link", "set", "eth0", "up")
+	list = append(list, s.Before...)
 	late := func(after time.Duration) {
 		list[len(list)-1].After, list[len(list)-1].Ready = int(after.Milliseconds()), after > 0
 	}

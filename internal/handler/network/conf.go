@@ -27,6 +27,17 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 	return root, network
 }
 
+// asksFirmware says whether the firmware's iSCSI table is asked for.
+func asksFirmware(c *bootcmd.Config) bool {
+	for _, p := range c.Params {
+		switch name := strings.ReplaceAll(p.Name, "-", "_"); {
+		case name == "ip" && (p.Value == "ibft" || strings.HasSuffix(p.Value, ":ibft")), name == "rd.iscsi.ibft", name == "rd.iscsi.firmware", name == "iscsi_firmware":
+			return true
+		}
+	}
+	return false
+}
+
 // onNetwork says whether a root is one that a server has.
 func onNetwork(d devspec.Spec) bool {
 	if d.Kind != devspec.Other {

@@ -94,6 +94,11 @@ func (h *Handler) Start() {
 
 // run starts the helper and takes in what it says for as long as it runs.
 func (h *Handler) run(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
+	if asksFirmware(h.w.Config) {
+		// The kernel shows an iBFT that is none of ACPI's tables. Without the driver
+		// the helper says that there is none.
+		_ = h.w.LoadModules(t, "iscsi_ibft")
+	}
 	err := ueventd.Act(t, "start "+Program, func(m machine.Machine) error {
 		return m.Start(queue, machine.Program{Path: Program, Input: []byte(input(h.w.Config))})
 	})

@@ -82,6 +82,8 @@ type Net struct {
 	Router  *Router
 	Server6 *Server6
 	NoIPv6  bool
+	// Firmware is what the firmware left.
+	Firmware netup.Firmware
 	// Sysctls are what the core set; Files what it left for the real system, which
 	// Write gets too.
 	Sysctls map[string]string
@@ -96,6 +98,9 @@ var _ netup.Kernel = (*Net)(nil)
 // Start starts the core with the parameters that it is handed.
 func (n *Net) Start(text string) {
 	conf, problems := netconf.Parse(netup.Params(text))
+	for _, note := range netup.AddFirmware(conf, n.Firmware) {
+		n.Say(netreport.Report{State: netreport.StateNote}.With("text", note))
+	}
 	n.Addresses, n.due = map[string][]netip.Prefix{}, netup.Never
 	n.Sysctls, n.Files = map[string]string{}, map[string]string{}
 	for _, p := range problems {
