@@ -21,6 +21,7 @@ const (
 	StateFailed   = "failed"   // cannot go on; Text says why
 	StateGone     = "gone"     // the interface was taken away
 	StateUnused   = "unused"   // nothing asks for it
+	StateMissing  = "missing"  // the command line names it, and it is not there
 	// StateNote is about no state: Text is for the record.
 	StateNote = "note"
 	// StateProblem is about the command line: Text is what is wrong with it.

@@ -332,3 +332,12 @@ func FuzzFrame6(f *testing.F) {
 		}
 	})
 }
+
+func TestInterfaceThatIsNotThereIsSaid(t *testing.T) {
+	n, c, lines := network()
+	n.Start("ip=eth7:dhcp\nrd.net.timeout.iflink=2\nroot=dhcp\n")
+	c.run(5 * time.Second)
+	if !has(*lines, "2s missing eth7") || has(*lines, "missing eth0") {
+		t.Error(strings.Join(*lines, "\n"))
+	}
+}

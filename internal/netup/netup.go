@@ -91,17 +91,20 @@ type Core struct {
 	named     bool    // the machine has its name
 	lookups   []*lookup
 	saidRoots []string // the last report of each root
-	several   bool     // there may be servers that only the root's own program knows of
+	begun     bool
+	missingAt time.Duration // when links that are not there are reported
+	several   bool          // there may be servers that only the root's own program knows of
 }
 
 // New prepares the core. rand gives random bits.
 func New(k Kernel, plan *Plan, rand func() uint32) *Core {
-	return &Core{k: k, plan: plan, rand: rand, links: map[int]*link{}}
+	return &Core{k: k, plan: plan, rand: rand, links: map[int]*link{}, missingAt: Never}
 }
 
 // Event takes in what the kernel says of links and addresses.
 func (c *Core) Event(now time.Duration, ev rtnl.Event) {
 	c.now = now
+	c.begin()
 	switch {
 	case ev.Link != nil && ev.Gone:
 		c.gone(ev.Link.Index)
@@ -156,7 +159,7 @@ func (c *Core) Frame(now time.Duration, index int, f Frame) {
 
 // Next is when Deadline is to be called, Never if nothing is waited for.
 func (c *Core) Next() time.Duration {
-	at := Never
+	at := c.missingAt
 	for _, l := range c.lookups {
 		at = min(at, l.next)
 	}
@@ -171,6 +174,9 @@ func (c *Core) Deadline(now time.Duration) {
 	c.now = now
 	for _, l := range c.order {
 		l.deadline()
+	}
+	if c.missingAt <= now {
+		c.missing()
 	}
 	c.askAgain()
 }

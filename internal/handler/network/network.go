@@ -196,6 +196,9 @@ func factOf(r *netreport.Report) goal.Fact {
 		if s := r.Get("server"); s != "" {
 			f.Text += " from " + s
 		}
+	case netreport.StateMissing:
+		f.Text = "is not there"
+		f.Try = "look at its name (ip link shows those of the running system), and whether the image has its driver"
 	case netreport.StateUnused, netreport.StateDown:
 		f.Condition, f.Text = goal.LeftAlone, "nothing asks for it"
 	case netreport.StateLink:
