@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -104,13 +105,10 @@ func (m *Machine) mountNFS(mt machine.Mount) error {
 			version = v
 		}
 	}
-	reached := false
-	for _, c := range n.Cards {
-		reached = reached || len(n.Addresses[c.Name]) > 0 && !c.Apart
-	}
+	addr, _ := netip.ParseAddr(server)
 	i := slices.IndexFunc(n.NFS, func(s *NFS) bool { return s.Addr == server })
 	switch {
-	case !reached:
+	case !n.Reaches(addr):
 		return unix.ENETUNREACH
 	case i < 0:
 		m.sleep(3 * time.Second) // nobody answers who has the address

@@ -140,7 +140,7 @@ func (n *Net) Advertise(c *Card) {
 	if r.Hostile != nil {
 		b = r.Hostile(r.seen, b)
 	}
-	n.Schedule(n.Now()+wire, func() {
+	n.travel(wire, func() {
 		n.deliver(c, netup.Frame{Kind: netup.Advertisement, Data: b, From: r.Addr, Hops: 255})
 	})
 }
@@ -200,7 +200,7 @@ func (n *Net) message6(c *Card, payload []byte) {
 		answer = s.Hostile(s.n, answer)
 	}
 	from := netip.MustParseAddr("fe80::5")
-	n.Schedule(n.Now()+wire+s.Slow, func() { n.deliver(c, netup.Frame{Kind: netup.DHCP6, Data: answer, From: from}) })
+	n.travel(wire+s.Slow, func() { n.deliver(c, netup.Frame{Kind: netup.DHCP6, Data: answer, From: from}) })
 }
 
 // answer is what the server says, nil for nothing.
@@ -274,4 +274,20 @@ func (n *Net) Up() []string {
 		}
 	}
 	return list
+}
+
+// Reaches says whether a card has an address from which a server is reached.
+func (n *Net) Reaches(server netip.Addr) bool {
+	for _, c := range n.Cards {
+		switch {
+		case c.Apart:
+		case server.Is6() && server.IsLinkLocalUnicast():
+			if c.local && server.Zone() == c.Name {
+				return true
+			}
+		case slices.ContainsFunc(n.Addresses[c.Name], func(a netip.Prefix) bool { return a.Addr().Is4() == server.Is4() }):
+			return true
+		}
+	}
+	return false
 }

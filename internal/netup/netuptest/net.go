@@ -82,6 +82,9 @@ type Net struct {
 	Router  *Router
 	Server6 *Server6
 	NoIPv6  bool
+	// Noise is how a frame travels: when it arrives, beyond the usual time, once for
+	// each value; none is a frame that is lost. nil is a good wire.
+	Noise func() []time.Duration
 	// Firmware is what the firmware left.
 	Firmware netup.Firmware
 	// Sysctls are what the core set; Files what it left for the real system, which
@@ -248,7 +251,7 @@ func (n *Net) Ask(server netip.AddrPort, question []byte) error {
 			answer = append(answer, a.AsSlice()...)
 		}
 	}
-	n.Schedule(n.Now()+wire, func() {
+	n.travel(wire, func() {
 		n.Core.Answer(n.Now(), server.Addr(), answer)
 		n.settle()
 	})
@@ -280,22 +283,42 @@ func (n *Net) Send(link int, f netup.Frame) error {
 	if !c.wire || c.Apart {
 		return nil
 	}
+	if n.Noise != nil {
+		n.travel(0, func() { n.sent(c, f) })
+		return nil
+	}
+	n.sent(c, f)
+	return nil
+}
+
+// travel carries a frame.
+func (n *Net) travel(after time.Duration, f func()) {
+	if n.Noise == nil {
+		n.Schedule(n.Now()+after, f)
+		return
+	}
+	for _, d := range n.Noise() {
+		n.Schedule(n.Now()+after+d, f)
+	}
+}
+
+// sent is a frame that has come to the other end.
+func (n *Net) sent(c *Card, f netup.Frame) {
 	switch f.Kind {
 	case netup.ARP:
 		n.arp(c, f.Data)
-		return nil
 	case netup.Advertisement:
 		n.solicited(c, f.Data)
-		return nil
 	case netup.DHCP6:
 		n.message6(c, f.Data)
-		return nil
+	}
+	if f.Kind != netup.IPv4 {
+		return
 	}
 	_, to, payload, err := dhcp4.ParseFrame(f.Data, false)
 	if err == nil && to.Port() == dhcp4.ServerPort {
 		n.message(c, payload)
 	}
-	return nil
 }
 
 // SendUDP implements netup.Kernel.
@@ -326,7 +349,7 @@ func (n *Net) arp(c *Card, b []byte) {
 	copy(answer[8:], []byte{2, 0, 0, 0, 0, 0xee})
 	copy(answer[14:], b[24:28])
 	copy(answer[18:], b[8:18])
-	n.Schedule(n.Now()+wire, func() { n.deliver(c, netup.Frame{Kind: netup.ARP, Data: answer}) })
+	n.travel(wire, func() { n.deliver(c, netup.Frame{Kind: netup.ARP, Data: answer}) })
 }
 
 func (n *Net) deliver(c *Card, f netup.Frame) {
@@ -359,7 +382,7 @@ func (n *Net) message(c *Card, payload []byte) {
 		answer = s.Hostile(s.answers, answer)
 	}
 	frame := dhcp4.AppendFrame(nil, netip.AddrPortFrom(s.Addr, dhcp4.ServerPort), netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), dhcp4.ClientPort), answer)
-	n.Schedule(n.Now()+wire+s.Slow, func() { n.deliver(c, netup.Frame{Kind: netup.IPv4, Data: frame}) })
+	n.travel(wire+s.Slow, func() { n.deliver(c, netup.Frame{Kind: netup.IPv4, Data: frame}) })
 }
 
 // answer is what the server says, nil for nothing.
