@@ -3,7 +3,9 @@ package e2e
 import (
 	"encoding/binary"
 	"regexp"
+	"time"
 
+	"firstlight/test/disks"
 	"firstlight/test/guest/serverplan"
 	"firstlight/test/vm"
 )
@@ -53,7 +55,7 @@ func loseFirst() func(int, []byte) bool {
 // network6Scenarios are roots on a server that is reached by IPv6.
 func network6Scenarios() []Scenario {
 	const root, off = "[" + serverAddress6 + "]:" + exported, " rd.timeout=40 rd.emergency=poweroff"
-	card := []vm.NIC{{}}
+	card, debian := []vm.NIC{{}}, disks.DebianNFS("bookworm")
 	want := Want{Root: regexp.QuoteMeta(root) + " nfs4?", RootOptions: []string{"ro", "vers=4.2"}}
 	later := func(w Want) Want { w.Timers = true; return w }
 	net := func(name, args string, n Net, w Want) Scenario {
@@ -81,5 +83,38 @@ func network6Scenarios() []Scenario {
 			later(Want{NoBoot: true, Console: []Seen{see(`fd00:7::9\s+is\s+in\s+use\s+by\s+another\s+machine`)}}))),
 		full(net("nfs6-nobody", "ro root=dhcp6 ip=auto6"+off, Net{Server: Server{}},
 			later(Want{NoBoot: true, Console: []Seen{see(`enp0s1:\s+carrier\s+since\s+[0-9.]+\s+s,\s+IPv6:\s+no\s+router\s+has\s+answered`)}}))),
+		// The field's other programs: radvd leaves addresses to ISC's dhcpd.
+		full(net("nfs6-radvd-dhcpd", "ro root=dhcp6 ip=auto6", Net{Server: radvdAndDHCPD()}, want)),
+		// A lease with an MTU that neither the wire nor the server has.
+		full(net("nfs-mtu-too-large", "rw root=dhcp", Net{Lose: func(_ int, frame []byte) bool { return len(frame) > 1514 },
+			Server: Server{DHCP: []string{"--dhcp-option=option:root-path," + serverAddress + ":" + exported, "--dhcp-option=option:mtu,9000"}}},
+			Want{Root: serverAddress + ":" + exported + " nfs4?", RootOptions: []string{"rw", "vers=4.2"}})),
+		// A whole system, whose networkd takes the link over.
+		full(Scenario{Name: "bookworm-nfs6", For: nfsImage(), Append: "rw root=nfs:" + root + " ip=auto6", Memory: 1024, Net: &Net{NICs: card, Server: onDisk(serve6(slaac), &debian)},
+			Boots: []Boot{{Limit: 8 * time.Minute, Want: Want{Debian: true}}}}),
 	}
+}
+
+func onDisk(s Server, l *disks.Layout) Server {
+	s.Disk = l
+	return s
+}
+
+// radvdAndDHCPD are a router whose advertisements leave addresses to DHCPv6, and
+// the server for that.
+func radvdAndDHCPD() Server {
+	s := serve6()
+	s.DHCP, s.Programs = nil, []string{"radvd", "dhcpd"}
+	s.Files = map[string]string{
+		"/etc/radvd.conf": "interface eth0 {\n AdvSendAdvert on;\n AdvManagedFlag on;\n AdvOtherConfigFlag on;\n MinRtrAdvInterval 3;\n MaxRtrAdvInterval 4;\n" +
+			" prefix fd00:7::/64 { AdvOnLink on; AdvAutonomous off; };\n};\n",
+		"/etc/dhcpd6.conf": "option dhcp6.bootfile-url code 59 = string;\ndefault-lease-time 600;\nauthoritative;\nsubnet6 fd00:7::/64 {\n range6 fd00:7::50 fd00:7::60;\n" +
+			" option dhcp6.name-servers fd00:7::1;\n option dhcp6.bootfile-url \"nfs://[fd00:7::1]" + exported + "\";\n}\n",
+		"/tmp/dhcpd6.leases": "",
+	}
+	s.Other = []serverplan.Command{
+		{Argv: []string{"radvd", "-n", "-m", "stderr", "-C", "/etc/radvd.conf", "-p", "/run/radvd.pid"}, Stays: true},
+		{Argv: []string{"dhcpd", "-6", "-f", "-d", "-user", "root", "-group", "root", "-cf", "/etc/dhcpd6.conf", "-lf", "/tmp/dhcpd6.leases", "-pf", "/run/dhcpd6.pid", "eth0"}, Stays: true},
+	}
+	return s
 }
