@@ -247,19 +247,20 @@ func ipconfig(r *netreport.Report) string {
 func networkd(r *netreport.Report, d dynamic) string {
 	text := "# Made by Firstlight: the root was mounted over this link.\n[Match]\nMACAddress=" + r.Get("mac") + "\nName=" + r.Link +
 		"\n\n[Network]\nKeepConfiguration=yes\n"
-	word := func(a, b bool, both, first, second, none string) string {
-		switch {
-		case a && b:
-			return both
-		case a:
-			return first
-		case b:
-			return second
-		}
-		return none
+	switch {
+	case d.v4 && d.ra:
+		text += "DHCP=yes\n"
+	case d.v4:
+		text += "DHCP=ipv4\n"
+	case d.ra:
+		text += "DHCP=ipv6\n"
 	}
-	text += "DHCP=" + word(d.v4, d.v6 || d.ra, "yes", "ipv4", "ipv6", "no") + "\nIPv6AcceptRA=" + word(d.ra, false, "", "yes", "", "no") +
-		"\nLinkLocalAddressing=" + word(d.local4, true, "yes", "ipv4", "ipv6", "") + "\n"
+	if d.ra {
+		text += "IPv6AcceptRA=yes\n"
+	}
+	if d.local4 {
+		text += "LinkLocalAddressing=yes\n"
+	}
 	if d == (dynamic{}) {
 		for _, f := range r.Fields {
 			switch f.Name {

@@ -153,6 +153,22 @@ func TestWhatIPv6WaitsForIsSaid(t *testing.T) {
 	}
 }
 
+// Leases are renewed while the boot waits, and given up when nobody renews them.
+func TestAddressOfDHCPv6IsRenewed(t *testing.T) {
+	n, c, lines := network6()
+	n.Server6 = &netuptest.Server6{Pool: pool6, Life: 600}
+	n.Start("ip=dhcp6\nrd.neednet=1\n")
+	c.run(time.Hour)
+	if len(n.Addresses["eth0"]) != 1 || n.Sent < 12 || n.Sent > 20 || has(*lines, "lost") {
+		t.Errorf("%v, %d messages\n%s", n.Addresses, n.Sent, strings.Join(*lines, "\n"))
+	}
+	n.Server6 = nil
+	c.run(90 * time.Minute)
+	if len(n.Addresses["eth0"]) > 0 || !has(*lines, "note -", "lost") {
+		t.Errorf("%v\n%s", n.Addresses, strings.Join(*lines, "\n"))
+	}
+}
+
 func TestRootOfALeaseOfIPv6(t *testing.T) {
 	for url, want := range map[string]string{
 		"nfs://[fd00:7::1]/srv/root": "kind=nfs server=fd00:7::1 path=/srv/root", "nfs:[fd00:7::1]:/srv:vers=4.1": "path=/srv options=vers=4.1",
@@ -259,7 +275,7 @@ func TestFilesForTheRealSystem(t *testing.T) {
 	n.Start("ip=auto6\nroot=nfs:[fd00:7::1]:/srv\n")
 	c.run(2 * time.Second)
 	unit, conf := n.Files["/run/systemd/network/zzzz-firstlight-eth0.network"], n.Files["/run/net-eth0.conf"]
-	for _, want := range []string{"KeepConfiguration=yes", "DHCP=ipv6", "IPv6AcceptRA=yes", "LinkLocalAddressing=ipv6"} {
+	for _, want := range []string{"KeepConfiguration=yes", "DHCP=ipv6", "IPv6AcceptRA=yes", "DUIDType=link-layer"} {
 		if !strings.Contains(unit, want+"\n") {
 			t.Errorf("no %s in\n%s", want, unit)
 		}
