@@ -100,6 +100,11 @@ func (l *link) conflict(p netip.Prefix, by []byte) {
 	r := netreport.Report{State: netreport.StateConflict}.With("addr", p.Addr().String()).With("by", hardware(by))
 	if l.client != nil && l.lease != nil && l.lease.Addr == p {
 		l.lease = nil
+		if l.state == netreport.StateReady && l.complete() { // by IPv6
+			l.c.note(l.Name + ": another machine, " + hardware(by) + ", has the address " + p.Addr().String())
+			l.obey(l.client.Conflict(l.c.now))
+			return
+		}
 		l.state = netreport.StateConflict
 		l.report(r)
 		l.obey(l.client.Conflict(l.c.now))
@@ -147,6 +152,7 @@ func (l *link) configure(list []netip.Prefix) {
 	first := l.state != netreport.StateReady
 	l.state = netreport.StateReady
 	if first {
+		c.unusable(l) // once each
 		c.usable = append(c.usable, l)
 		c.only(l)
 	}

@@ -193,6 +193,7 @@ func (x *ipv6) conflict(h address6) {
 	r := netreport.Report{State: netreport.StateConflict}.With("addr", h.Addr().String())
 	switch {
 	case h.static:
+		l.c.unusable(l)
 		l.state, x.again = netreport.StateConflict, l.c.now+conflictPause
 		l.report(r)
 	case x.lease != nil && x.client != nil && x.leased(h.Addr()):

@@ -184,6 +184,20 @@ func TestRootOfALeaseOfIPv6(t *testing.T) {
 	}
 }
 
+// A lease that is another machine's takes nothing from a link that has an address
+// of IPv6.
+func TestConflictOfOneFamilyLeavesTheOther(t *testing.T) {
+	n, c, lines := network6()
+	n.Server = &netuptest.Server{Addr: serverAddr, Pool: pool, From: 2 * time.Second}
+	n.Taken = []netip.Addr{pool[0].Addr()}
+	n.Start("ip=dhcp\nrd.neednet=1\n")
+	c.run(40 * time.Second)
+	got := n.Addresses["eth0"]
+	if !has(*lines, "ready eth0") || has(*lines, "conflict eth0") || !slices.Contains(got, pool[1]) || !slices.Contains(got, made(n.Cards[0])) {
+		t.Errorf("%v\n%s", got, strings.Join(*lines, "\n"))
+	}
+}
+
 // The server's family decides: a root on an IPv4 server is not tried before there
 // is an address of IPv4.
 func TestRootWaitsForAnAddressOfItsServersFamily(t *testing.T) {
