@@ -2,10 +2,8 @@ package netup
 
 import (
 	"net/netip"
-	"strconv"
 	"strings"
 
-	"firstlight/internal/duid"
 	"firstlight/internal/netreport"
 )
 
@@ -129,7 +127,7 @@ func (l *link) hand() {
 	}
 	r := l.readyReport()
 	r.Link = l.Name
-	for _, f := range handed(&r, l.setup.dynamic(l.Address)) {
+	for _, f := range handed(&r, l.setup.dynamic()) {
 		if f.text == l.handed[f.name] {
 			continue
 		}
@@ -144,18 +142,11 @@ func (l *link) hand() {
 }
 
 // dynamic says by which protocols the real system gets the link's addresses.
-func (s *Setup) dynamic(hw []byte) dynamic {
-	d := dynamic{v4: s.DHCP, ra: s.Auto6 || s.DHCP6, v6: s.DHCP6 || s.Fallback6, local4: s.Link4, local6: s.Link6}
-	if d.ra {
-		d.iaid = duid.IAID(hw)
-	}
-	return d
+func (s *Setup) dynamic() dynamic {
+	return dynamic{v4: s.DHCP, ra: s.Auto6 || s.DHCP6, local4: s.Link4, local6: s.Link6}
 }
 
-type dynamic struct {
-	v4, ra, v6, local4, local6 bool
-	iaid                       uint32 // the number of the link for DHCPv6, 0 without
-}
+type dynamic struct{ v4, ra, local4, local6 bool }
 
 // file is one that the real system reads.
 type file struct {
@@ -247,16 +238,15 @@ func ipconfig(r *netreport.Report) string {
 func networkd(r *netreport.Report, d dynamic) string {
 	text := "# Made by Firstlight: the root was mounted over this link.\n[Match]\nMACAddress=" + r.Get("mac") + "\nName=" + r.Link +
 		"\n\n[Network]\nKeepConfiguration=yes\n"
-	switch {
-	case d.v4 && d.ra:
-		text += "DHCP=yes\n"
-	case d.v4:
+	if d.v4 {
 		text += "DHCP=ipv4\n"
-	case d.ra:
-		text += "DHCP=ipv6\n"
 	}
 	if d.ra {
 		text += "IPv6AcceptRA=yes\n"
+		_, dns := addresses(r, "dns")
+		for _, a := range dns {
+			text += "DNS=" + a + "\n"
+		}
 	}
 	if d.local4 {
 		text += "LinkLocalAddressing=yes\n"
@@ -278,10 +268,10 @@ func networkd(r *netreport.Report, d dynamic) string {
 		text += "\n[DHCPv4]\nClientIdentifier=mac\n"
 	}
 	if d.ra {
-		text += "\n[DHCPv6]\nDUIDType=link-layer\nIAID=" + strconv.FormatUint(uint64(d.iaid), 10) + "\n"
-		if d.v6 {
-			text += "WithoutRA=solicit\n"
-		}
+		// networkd takes an address of DHCPv6 away when it is stopped, whatever is to
+		// be kept: at the end of the real system the root would go before those who
+		// write to it. The address stays without.
+		text += "\n[IPv6AcceptRA]\nDHCPv6Client=no\n"
 	}
 	return text
 }

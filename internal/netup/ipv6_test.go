@@ -289,7 +289,7 @@ func TestFilesForTheRealSystem(t *testing.T) {
 	n.Start("ip=auto6\nroot=nfs:[fd00:7::1]:/srv\n")
 	c.run(2 * time.Second)
 	unit, conf := n.Files["/run/systemd/network/zzzz-firstlight-eth0.network"], n.Files["/run/net-eth0.conf"]
-	for _, want := range []string{"KeepConfiguration=yes", "DHCP=ipv6", "IPv6AcceptRA=yes", "DUIDType=link-layer"} {
+	for _, want := range []string{"KeepConfiguration=yes", "IPv6AcceptRA=yes", "DNS=fd00:7::1", "DHCPv6Client=no"} {
 		if !strings.Contains(unit, want+"\n") {
 			t.Errorf("no %s in\n%s", want, unit)
 		}
