@@ -75,7 +75,11 @@ func network6Scenarios() []Scenario {
 		// What comes first is enough, and version 3 has its mount protocol go by IPv6.
 		full(net("nfs6-either-family", "ro root=nfs:"+root+":vers=3 ip=dhcp", Net{Server: serve6(slaac)},
 			Want{Root: regexp.QuoteMeta(root) + " nfs", RootOptions: []string{"ro", "vers=3"}})),
-		full(net("nfs6-no-router", "ro root=dhcp6 ip=either6", Net{Server: Server{DHCP: []string{stateful, url}, Before: serve6().Before}}, want)),
+		// A router that has no prefix to make addresses of, and says nothing of DHCPv6.
+		full(net("nfs6-no-prefix", "ro root=dhcp6 ip=either6", Net{Server: radvdAndDHCPD("off")}, want)),
+		// An address alone leads nowhere: what is on the link, routers say.
+		full(net("nfs6-no-router", "ro root=dhcp6 ip=dhcp6"+off, Net{Server: Server{DHCP: []string{stateful, url}, Before: serve6().Before}},
+			later(Want{NoBoot: true, Console: []Seen{see(`no\s+router\s+is\s+known\s+by\s+which\s+fd00:7::1\s+could\s+be\s+reached`)}}))),
 		full(net("nfs6-first-packets-lost", "ro root=dhcp6 ip=dhcp6", Net{Lose: loseFirst(), Server: serve6(stateful, url)}, want)),
 		full(net("nfs6-static", "ro root=nfs:"+root+" ip=[fd00:7::9]:::64::enp0s1:none", Net{Server: Server{Before: serve6().Before}}, want)),
 		full(net("nfs6-address-taken", "ro root=nfs:"+root+" ip=[fd00:7::9]:::64::enp0s1:none"+off,
@@ -84,7 +88,7 @@ func network6Scenarios() []Scenario {
 		full(net("nfs6-nobody", "ro root=dhcp6 ip=auto6"+off, Net{Server: Server{}},
 			later(Want{NoBoot: true, Console: []Seen{see(`enp0s1:\s+carrier\s+since\s+[0-9.]+\s+s,\s+IPv6:\s+no\s+router\s+has\s+answered`)}}))),
 		// The field's other programs: radvd leaves addresses to ISC's dhcpd.
-		full(net("nfs6-radvd-dhcpd", "ro root=dhcp6 ip=auto6", Net{Server: radvdAndDHCPD()}, want)),
+		full(net("nfs6-radvd-dhcpd", "ro root=dhcp6 ip=auto6", Net{Server: radvdAndDHCPD("on")}, want)),
 		// A lease with an MTU that neither the wire nor the server has.
 		full(net("nfs-mtu-too-large", "rw root=dhcp", Net{Lose: func(_ int, frame []byte) bool { return len(frame) > 1514 },
 			Server: Server{DHCP: []string{"--dhcp-option=option:root-path," + serverAddress + ":" + exported, "--dhcp-option=option:mtu,9000"}}},
@@ -100,13 +104,13 @@ func onDisk(s Server, l *disks.Layout) Server {
 	return s
 }
 
-// radvdAndDHCPD are a router whose advertisements leave addresses to DHCPv6, and
-// the server for that.
-func radvdAndDHCPD() Server {
+// radvdAndDHCPD are a router whose advertisements leave addresses to DHCPv6, where
+// managed is on, and the server for that.
+func radvdAndDHCPD(managed string) Server {
 	s := serve6()
 	s.DHCP, s.Programs = nil, []string{"radvd", "dhcpd"}
 	s.Files = map[string]string{
-		"/etc/radvd.conf": "interface eth0 {\n AdvSendAdvert on;\n AdvManagedFlag on;\n AdvOtherConfigFlag on;\n MinRtrAdvInterval 3;\n MaxRtrAdvInterval 4;\n" +
+		"/etc/radvd.conf": "interface eth0 {\n AdvSendAdvert on;\n AdvManagedFlag " + managed + ";\n MinRtrAdvInterval 3;\n MaxRtrAdvInterval 4;\n" +
 			" prefix fd00:7::/64 { AdvOnLink on; AdvAutonomous off; };\n};\n",
 		"/etc/dhcpd6.conf": "option dhcp6.bootfile-url code 59 = string;\ndefault-lease-time 600;\nauthoritative;\nsubnet6 fd00:7::/64 {\n range6 fd00:7::50 fd00:7::60;\n" +
 			" option dhcp6.name-servers fd00:7::1;\n option dhcp6.bootfile-url \"nfs://[fd00:7::1]" + exported + "\";\n}\n",
