@@ -48,9 +48,13 @@ func (l *link) readyReport() netreport.Report {
 	}
 	gateways := l.setup.Routes
 	proto := "static"
-	if l.lease != nil {
+	lease := l.lease
+	if lease != nil && !contains(l.taken, lease.Addr) {
+		lease = nil // whose address is yet being asked for
+	}
+	if lease != nil {
 		proto = "dhcp"
-		for _, x := range l.lease.Routes {
+		for _, x := range lease.Routes {
 			gateways = append(gateways[:len(gateways):len(gateways)], Route{To: x.Dst, Gateway: x.Via})
 		}
 	} else if p := l.dynamic(); p != "" {
@@ -69,7 +73,7 @@ func (l *link) readyReport() netreport.Report {
 	for _, a := range l.setup.DNS {
 		r = r.With("dns", a.String())
 	}
-	if x := l.lease; x != nil {
+	if x := lease; x != nil {
 		r = r.With("server", x.Server.String()).With("hostname", x.HostName).With("domain", x.Domain).With("rootpath", x.RootPath).
 			With("bootfile", x.BootFile).With("tftp", x.TFTPServer)
 		for _, a := range x.DNS {
@@ -112,7 +116,7 @@ func (l *link) waitReport() netreport.Report {
 // dynamic is where the link's addresses come from, "" where they were written.
 func (l *link) dynamic() string {
 	switch s := l.setup; {
-	case l.lease != nil:
+	case l.lease != nil && contains(l.taken, l.lease.Addr):
 		return "dhcp"
 	case s.Auto6 && (l.six == nil || l.six.ready()):
 		return "auto6"
