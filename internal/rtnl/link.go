@@ -14,6 +14,7 @@ const (
 	attrMTU     = 4
 	attrMaster  = 10
 	attrInfo    = 18
+	attrPerm    = 54
 	attrKind    = 1 // within attrInfo
 )
 
@@ -22,15 +23,18 @@ const linkSize = 16
 
 // Link is one network interface.
 type Link struct {
-	Index    int
-	Type     uint16 // of the hardware, ARPHRD_*: 1 is Ethernet, 32 InfiniBand
-	Name     string
-	Address  []byte // of the hardware; six bytes of Ethernet
-	MTU      uint32 // bytes
-	Master   int    // index of the bond or bridge that it is in, 0 for none
-	Up       bool   // set up by an administrator
-	Carrier  bool   // there is somebody at the other end
-	Loopback bool
+	Index   int
+	Type    uint16 // of the hardware, ARPHRD_*: 1 is Ethernet, 32 InfiniBand
+	Name    string
+	Address []byte // of the hardware; six bytes of Ethernet
+	// Permanent is the address that the hardware has by itself, nil where that is
+	// not known (before Linux 5.6, and of what software makes).
+	Permanent []byte
+	MTU       uint32 // bytes
+	Master    int    // index of the bond or bridge that it is in, 0 for none
+	Up        bool   // set up by an administrator
+	Carrier   bool   // there is somebody at the other end
+	Loopback  bool
 	// Kind is what a link is that software makes ("bridge", "vlan", "dummy" …),
 	// "" for hardware.
 	Kind string
@@ -49,6 +53,10 @@ func parseLink(b []byte) (l Link, ok bool) {
 		case attrAddress:
 			if len(v) <= maxHardware {
 				l.Address = append([]byte(nil), v...)
+			}
+		case attrPerm:
+			if len(v) <= maxHardware {
+				l.Permanent = append([]byte(nil), v...)
 			}
 		case attrName:
 			l.Name = text(v)
