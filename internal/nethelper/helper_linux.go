@@ -176,6 +176,28 @@ func (k kernel) SetMTU(link int, mtu uint32) error { return k.h.socket.SetMTU(li
 
 func (k kernel) SetUp(link int, up bool) error { return k.h.socket.SetUp(link, up) }
 
+func (k kernel) MakeLink(n rtnl.NewLink) error { return k.h.socket.MakeLink(n) }
+
+func (k kernel) ChangeLink(link int, kind string, data []rtnl.Attr) error {
+	return k.h.socket.ChangeLink(link, kind, data)
+}
+
+func (k kernel) SetMaster(link, master int) error { return k.h.socket.SetMaster(link, master) }
+
+func (k kernel) SetWireGuard(link int, w *rtnl.WireGuard) error {
+	return k.h.socket.SetWireGuard(link, w)
+}
+
+// networkd is where files for systemd-networkd of the real system are left.
+const networkd = "/run/systemd/network"
+
+func (k kernel) Handover(name, text string) error {
+	if err := sysfile.MkdirAll(networkd, 0o755); err != nil {
+		return err
+	}
+	return sysfile.WriteFile(networkd+"/"+name, []byte(text), 0o644)
+}
+
 func (k kernel) AddAddress(link int, a netip.Prefix, peer, broadcast netip.Addr, valid uint32) error {
 	return k.h.socket.AddAddress(link, a, peer, broadcast, valid)
 }

@@ -32,6 +32,8 @@ const (
 type link struct {
 	c *Core
 	rtnl.Link
+	naming
+	membership
 	setup *Setup
 	state string
 	said  string // the last report, as a line
@@ -56,22 +58,11 @@ type link struct {
 
 // begin looks at a link for the first time.
 func (l *link) begin() {
-	c := l.c
 	l.probeAt, l.again, l.overdue = Never, Never, Never
-	want := ""
-	if c.plan.Rename != nil {
-		want = c.plan.Rename(l.Address)
-	}
-	if want == "" && c.plan.Predictable {
-		want = c.k.Name(l.Link)
-	}
-	if want != "" && want != l.Name && !l.Up && rtnl.ValidName(want) {
-		if err := c.k.SetName(l.Index, want); err != nil {
-			c.note("the name " + want + " for " + l.Name + ": " + err.Error())
-		} else {
-			c.note(l.Name + " is now " + want)
-			l.Name = want
-		}
+	l.original = l.Address
+	l.name()
+	if l.unnamed() {
+		return
 	}
 	l.choose()
 }
@@ -79,11 +70,11 @@ func (l *link) begin() {
 // choose finds what is asked for of the link and sets it up.
 func (l *link) choose() {
 	c := l.c
-	l.setup = c.plan.For(l.Name, l.Address)
-	if l.setup != nil && l.setup.Any && (l.Kind != "" || l.Type != ethernet && l.Type != infiniBand) {
-		l.setup = nil // what software makes is used when it is named
-	}
+	l.setup = c.setupFor(l)
 	if l.setup == nil {
+		if part, _ := c.partOf(l.Name); part != nil {
+			return // which see
+		}
 		l.report(netreport.Report{State: netreport.StateUnused}.With("mac", hardware(l.Address)))
 		return
 	}
@@ -125,13 +116,14 @@ func (l *link) choose() {
 
 // changed takes in what the kernel says of a link that is known.
 func (l *link) changed(is *rtnl.Link) {
+	is.Name = l.nameNow(is.Name)
 	renamed, carrier := l.Name != is.Name, l.Carrier
 	hardware := l.Address
 	l.Link = *is
 	if l.setup != nil && l.setup.Hardware != nil {
 		l.Address = hardware
 	}
-	if renamed && l.setup == nil {
+	if renamed && l.setup == nil && !l.unnamed() {
 		l.choose()
 		return
 	}
@@ -166,6 +158,9 @@ func (l *link) start() {
 		}
 		l.listen()
 		l.obey(l.client.Carrier(c.now, true))
+		if l.lease != nil && len(l.taken) == 0 && len(l.probing) == 0 { // the carrier went while it was probed
+			l.probe([]netip.Prefix{l.lease.Addr})
+		}
 	}
 	if len(l.setup.Addresses) > 0 && len(l.taken) == 0 {
 		l.probe(l.setup.Addresses)

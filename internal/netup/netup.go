@@ -40,6 +40,7 @@ type Frame struct {
 // Kernel is what the core may ask for. Errors are about one link each and make
 // it fail, not the others.
 type Kernel interface {
+	Maker
 	// Name is the predictable name of a link, "" where it keeps its own.
 	Name(rtnl.Link) string
 	SetName(link int, name string) error
@@ -80,11 +81,16 @@ type Core struct {
 	named     bool    // the machine has its name
 	lookups   []*lookup
 	saidRoots []string // the last report of each root
+	made      []*composed
 }
 
 // New prepares the core. rand gives random bits.
 func New(k Kernel, plan *Plan, rand func() uint32) *Core {
-	return &Core{k: k, plan: plan, rand: rand, links: map[int]*link{}}
+	c := &Core{k: k, plan: plan, rand: rand, links: map[int]*link{}}
+	for _, m := range plan.Made {
+		c.made = append(c.made, &composed{Made: m})
+	}
+	return c
 }
 
 // Event takes in what the kernel says of links and addresses.
@@ -93,8 +99,12 @@ func (c *Core) Event(now time.Duration, ev rtnl.Event) {
 	switch {
 	case ev.Link != nil && ev.Gone:
 		c.gone(ev.Link.Index)
+		c.names()
+		c.compose()
 	case ev.Link != nil:
 		c.link(ev.Link)
+		c.names()
+		c.compose()
 	case ev.Address != nil:
 		if l := c.links[ev.Address.Link]; l != nil {
 			l.address(ev.Address, ev.Gone)

@@ -29,6 +29,9 @@ type Net struct {
 	NICs   []vm.NIC // sockets are filled in
 	// Apart are cards whose wire leads to nobody.
 	Apart []int
+	// Cables are the server's cards, from 0, that the cards of the machine lead
+	// to; the server has as many. nil: all are on one wire, with its only one.
+	Cables []int
 	// Lose says which frames of the machine that boots are lost: n counts
 	// those that went before. nil loses none.
 	Lose func(n int, frame []byte) bool
@@ -78,6 +81,8 @@ type network struct {
 	peers  []string // QEMU's sockets, in the order of ports
 	lose   func(int, []byte) bool
 	apart  map[int]bool
+	wire   []int // of each port: the wire that it is on
+	cards  int   // ports of the server; those that follow are the machine's
 	sent   int
 	mu     sync.Mutex
 	done   sync.WaitGroup
@@ -90,15 +95,28 @@ func (n *Net) start(ctx context.Context, r *Runner, dir string) (w *network, nic
 	if err != nil {
 		return nil, nil, err
 	}
-	w = &network{lose: n.Lose, apart: map[int]bool{}}
-	for _, i := range n.Apart {
-		w.apart[i+1] = true
+	w = &network{lose: n.Lose, apart: map[int]bool{}, cards: 1}
+	var all []vm.NIC
+	if len(n.Cables) > 0 {
+		w.cards = slices.Max(n.Cables) + 1
 	}
-	all := append([]vm.NIC{{MAC: "52:54:00:07:00:01"}}, n.NICs...)
+	for i := range w.cards {
+		all, w.wire = append(all, vm.NIC{MAC: fmt.Sprintf("52:54:00:07:00:%02x", i+1)}), append(w.wire, i)
+	}
+	for _, i := range n.Apart {
+		w.apart[w.cards+i] = true
+	}
+	for i := range n.NICs {
+		wire := 0
+		if n.Cables != nil {
+			wire = n.Cables[i]
+		}
+		all, w.wire = append(all, n.NICs[i]), append(w.wire, wire)
+	}
 	for i := range all {
 		all[i].Local, all[i].Remote = filepath.Join(sockets, fmt.Sprintf("q%d", i)), filepath.Join(sockets, fmt.Sprintf("h%d", i))
 		if all[i].MAC == "" {
-			all[i].MAC = fmt.Sprintf("52:54:00:07:01:%02x", i)
+			all[i].MAC = fmt.Sprintf("52:54:00:07:01:%02x", i-w.cards+1)
 		}
 		c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: all[i].Remote, Net: "unixgram"})
 		if err != nil {
@@ -111,11 +129,11 @@ func (n *Net) start(ctx context.Context, r *Runner, dir string) (w *network, nic
 		w.done.Add(1)
 		go w.forward(i)
 	}
-	if err := w.startServer(ctx, n.Server, all[0], r, dir); err != nil {
+	if err := w.startServer(ctx, n.Server, all[:w.cards], r, dir); err != nil {
 		w.close()
 		return nil, nil, fmt.Errorf("the server: %w", err)
 	}
-	return w, all[1:], nil
+	return w, all[w.cards:], nil
 }
 
 // connect starts the scenario's network, if it has one, and connects the
@@ -144,11 +162,11 @@ func (w *network) forward(from int) {
 		if err != nil {
 			return // closed
 		}
-		if w.apart[from] || from > 0 && w.lost(buf[:n]) {
+		if w.apart[from] || from >= w.cards && w.lost(buf[:n]) {
 			continue
 		}
 		for i := range w.ports {
-			if i != from && !w.apart[i] {
+			if i != from && !w.apart[i] && w.wire[i] == w.wire[from] {
 				w.ports[i].WriteToUnix(buf[:n], &net.UnixAddr{Name: w.peers[i], Net: "unixgram"}) // who is not there hears nothing
 			}
 		}
@@ -178,7 +196,7 @@ func (w *network) close() {
 // servers are the programs of the server guest.
 var servers = []string{"ip", "dnsmasq", "rpcbind", "rpc.nfsd", "rpc.mountd", "exportfs"}
 
-func (w *network) startServer(ctx context.Context, s Server, nic vm.NIC, r *Runner, dir string) error {
+func (w *network) startServer(ctx context.Context, s Server, nics []vm.NIC, r *Runner, dir string) error {
 	k, err := debian.GetKernel(ctx, "bookworm")
 	if err != nil {
 		return err
@@ -196,7 +214,7 @@ func (w *network) startServer(ctx context.Context, s Server, nic vm.NIC, r *Runn
 		return err
 	}
 	w.server, err = vm.Run(ctx, vm.Machine{Kernel: kernel, Initrd: image, Append: "console=ttyS0 panic=-1 quiet no_timer_check", Memory: max(s.Memory, 512),
-		Disks: attached, NICs: []vm.NIC{nic}, Log: log})
+		Disks: attached, NICs: nics, Log: log})
 	if err != nil {
 		return err
 	}

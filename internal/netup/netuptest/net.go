@@ -6,6 +6,7 @@ package netuptest
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"slices"
 	"time"
@@ -28,9 +29,19 @@ type Card struct {
 	// Apart: nobody is on its wire.
 	Apart bool
 
+	// Leaves and Back are when the card is taken out, and put in again, 0 for
+	// never.
+	Leaves, Back time.Duration
+
 	index    int
 	up, wire bool
 	open     [2]bool
+	virtual  *virtual // of a link that software has made
+	master   *Card    // the bond or bridge that it is in
+	gone     bool
+	known    bool // the core was told of it
+	// original is the address that a card has without a bond.
+	original []byte
 }
 
 // Server is a DHCP server.
@@ -76,7 +87,13 @@ type Net struct {
 	Hosts            map[string]netip.Addr
 	Asked, LoseAsked int
 
-	due time.Duration // of the deadline that is scheduled
+	// Made are the links that were asked for, and Files what was left for
+	// networkd.
+	Made  []rtnl.NewLink
+	Files map[string]string
+
+	last int           // the highest index of a link
+	due  time.Duration // of the deadline that is scheduled
 }
 
 var _ netup.Kernel = (*Net)(nil)
@@ -95,14 +112,27 @@ func (n *Net) Start(text string) {
 		if c.Appears < 0 {
 			continue
 		}
+		c.original = c.MAC
 		n.Schedule(max(c.Appears, n.Now()), func() { n.tell(c) })
+		n.hotplug(c)
 	}
 	n.settle()
 }
 
 // tell says to the core how a card is.
 func (n *Net) tell(c *Card) {
-	n.Core.Event(n.Now(), rtnl.Event{Link: &rtnl.Link{Index: c.index, Type: 1, Name: c.Name, Address: c.MAC, MTU: 1500, Up: c.up, Carrier: c.wire}})
+	if c.gone {
+		return
+	}
+	l := &rtnl.Link{Index: c.index, Type: 1, Name: c.Name, Address: c.MAC, MTU: 1500, Up: c.up, Carrier: c.wire}
+	if c.master != nil {
+		l.Master = c.master.index
+	}
+	if c.virtual != nil {
+		l.Kind = c.virtual.kind
+	}
+	c.known = true
+	n.Core.Event(n.Now(), rtnl.Event{Link: l})
 	n.settle()
 }
 
@@ -130,6 +160,7 @@ func (n *Net) Pull(c *Card, carrier bool) {
 	c.wire = carrier
 	if c.up {
 		n.tell(c)
+		n.spread(c)
 	}
 }
 
@@ -145,11 +176,28 @@ func (n *Net) card(index int) *Card {
 // Name implements netup.Kernel: links keep their names.
 func (n *Net) Name(rtnl.Link) string { return "" }
 
-// SetName implements netup.Kernel.
-func (n *Net) SetName(link int, name string) error { n.card(link).Name = name; return nil }
+// SetName implements netup.Kernel. The new name comes as an event, too.
+func (n *Net) SetName(link int, name string) error {
+	for _, c := range n.Cards {
+		if c.Name == name && c.index != link && !c.gone && c.Appears >= 0 && c.Appears <= n.Now() {
+			return fmt.Errorf("%s: %w", name, fs.ErrExist)
+		}
+	}
+	c := n.card(link)
+	c.Name = name
+	n.Schedule(n.Now(), func() { n.tell(c) })
+	return nil
+}
 
 // SetHardware implements netup.Kernel.
-func (n *Net) SetHardware(link int, a []byte) error { n.card(link).MAC = slices.Clone(a); return nil }
+func (n *Net) SetHardware(link int, a []byte) error {
+	c := n.card(link)
+	c.MAC = slices.Clone(a)
+	if c.virtual != nil {
+		c.virtual.takes = false
+	}
+	return nil
+}
 
 // SetMTU implements netup.Kernel.
 func (n *Net) SetMTU(int, uint32) error { return nil }
@@ -158,6 +206,10 @@ func (n *Net) SetMTU(int, uint32) error { return nil }
 func (n *Net) SetUp(link int, up bool) error {
 	c := n.card(link)
 	c.up = up
+	if up && c.virtual != nil {
+		n.spread(c)
+		return nil
+	}
 	if !up || c.Carrier < 0 {
 		return nil
 	}
@@ -247,7 +299,7 @@ func (n *Net) Send(link int, f netup.Frame) error {
 	if !c.open[f.Kind] {
 		return errors.New("the link is not open for this")
 	}
-	if !c.wire || c.Apart {
+	if !n.reaches(c) {
 		return nil
 	}
 	if f.Kind == netup.ARP {
@@ -264,7 +316,7 @@ func (n *Net) Send(link int, f netup.Frame) error {
 // SendUDP implements netup.Kernel.
 func (n *Net) SendUDP(link string, _, _ netip.AddrPort, payload []byte) error {
 	for _, c := range n.Cards {
-		if c.Name == link && c.wire && !c.Apart {
+		if c.Name == link && n.reaches(c) {
 			n.message(c, payload)
 		}
 	}

@@ -1,0 +1,121 @@
+package netup
+
+import (
+	"errors"
+	"io/fs"
+
+	"firstlight/internal/rtnl"
+)
+
+// naming is how far a link is with its name.
+type naming struct {
+	// wants is the name that another link has yet; the link has one of its own
+	// making meanwhile, and had the name before.
+	wants, before string
+	// given are names that the link was given, of which the kernel has not told
+	// yet: what it tells until then is older.
+	given []string
+}
+
+// unnamed says whether the link waits for its name.
+func (n *naming) unnamed() bool { return n.wants != "" }
+
+// name gives a link the name that it is to have, as far as that can be done by
+// now. What software has made keeps its name: it has the address of its card.
+func (l *link) name() {
+	c := l.c
+	if l.Kind != "" || l.Up {
+		return
+	}
+	want := ""
+	if c.plan.Rename != nil {
+		want = c.plan.Rename(l.Address)
+	}
+	if want == "" && c.plan.Predictable {
+		want = c.k.Name(l.Link)
+	}
+	if want == "" || want == l.Name || !rtnl.ValidName(want) {
+		return
+	}
+	was := l.Name
+	err := l.rename(want)
+	switch {
+	case err == nil:
+		c.note(was + " is now " + want)
+	case errors.Is(err, fs.ErrExist):
+		// Who has it may be about to get another one. To let it have this link's,
+		// this one steps aside.
+		if err := l.rename("fl-rename" + decimal(l.Index)); err == nil {
+			l.wants, l.before = want, was
+		} else {
+			c.note("the name " + want + " for " + was + ": " + err.Error())
+		}
+	default:
+		c.note("the name " + want + " for " + was + ": " + err.Error())
+	}
+}
+
+func (l *link) rename(name string) error {
+	if err := l.c.k.SetName(l.Index, name); err != nil {
+		return err
+	}
+	l.Name, l.given = name, append(l.given, name)
+	return nil
+}
+
+// nameOf is the name of a link by what the kernel has told, which may be older
+// than what the link was given since.
+func (l *link) nameNow(told string) string {
+	for i, g := range l.given {
+		if g == told {
+			l.given = append([]string(nil), l.given[i+1:]...)
+			break
+		}
+	}
+	if len(l.given) > 0 {
+		return l.Name
+	}
+	return told
+}
+
+// names lets links have their names that waited for others to give them away.
+// Who has its final name and keeps it wins over who came later.
+func (c *Core) names() {
+	for again := true; again; {
+		again = false
+		for _, l := range c.order {
+			if !l.unnamed() {
+				continue
+			}
+			var holder *link
+			for _, x := range c.order {
+				if x != l && x.Name == l.wants {
+					holder = x
+				}
+			}
+			want := l.wants
+			if holder == nil {
+				err := l.rename(want)
+				if errors.Is(err, fs.ErrExist) {
+					continue // the kernel has not told of that link yet
+				}
+				if err == nil {
+					l.wants = ""
+					c.note(l.before + " is now " + want)
+					l.choose()
+					again = true
+					continue
+				}
+			}
+			// Whoever has the name keeps it.
+			l.wants = ""
+			text := "the name " + want + " for " + l.before + ": another link has it"
+			if err := l.rename(l.before); err != nil {
+				text += ", and its own is taken by now: it is " + l.Name
+			}
+			c.note(text)
+			l.choose()
+			again = true
+		}
+	}
+}

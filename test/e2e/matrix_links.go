@@ -1,0 +1,78 @@
+package e2e
+
+import (
+	"strings"
+
+	"firstlight/test/guest/serverplan"
+	"firstlight/test/vm"
+)
+
+// commands are commands of the server, one a line; "&" at the end is for one that
+// does not end.
+func commands(lines ...string) (list []serverplan.Command) {
+	for _, l := range lines {
+		l, stays := strings.CutSuffix(l, " &")
+		list = append(list, serverplan.Command{Argv: strings.Fields(l), Stays: stays})
+	}
+	return list
+}
+
+// leases is a DHCP server on a link of the server, which gives out addresses of a
+// network and says where the root is.
+func leases(link, network string) string {
+	return "dnsmasq --keep-in-foreground --pid-file= --user=root --group=root --port=0 --conf-file=/dev/null --interface=" + link +
+		" --no-ping --log-dhcp --log-facility=- --dhcp-leasefile=/tmp/leases-" + link + " --dhcp-authoritative --dhcp-range=" + network + "50," + network + "99,255.255.255.0,1h" +
+		" --dhcp-option=option:root-path," + network + "1:" + exported + " &"
+}
+
+// overLinks are roots that are reached by links made of others, and by links with
+// other names.
+func overLinks() []Scenario {
+	const nfs4 = " nfs4?"
+	root := func(network string) Want {
+		return Want{Root: strings.ReplaceAll(network, ".", `\.`) + "1:" + exported + nfs4, RootOptions: []string{"ro", "vers=4.2"}}
+	}
+	has := func(w Want, journal ...string) Want { w.Journal = journal; return w }
+	card, two := []vm.NIC{{}}, []vm.NIC{{}, {}}
+	net := func(name, args string, n Net, w Want, features ...string) Scenario {
+		if n.NICs == nil {
+			n.NICs = card
+		}
+		return Scenario{Name: name, For: nfsImage(), Features: features, Append: args, Net: &n, Boots: once(w)}
+	}
+	full := func(s Scenario) Scenario { s.Full = true; return s }
+	trixie := func(s Scenario) Scenario { s.Trixie = true; return s }
+
+	// The server has VLAN 5 with 10.8.0.1, and nobody gives out addresses without
+	// the tag.
+	vlan := Server{Modules: []string{"8021q"}, Other: commands("ip link add link eth0 name eth0.5 type vlan id 5",
+		"ip address add 10.8.0.1/24 dev eth0.5", "ip link set eth0.5 up", leases("eth0.5", "10.8.0."))}
+	plain := Server{Other: commands(leases("eth0", "10.7.0."))}
+	lacp := Server{Modules: []string{"bonding"}, Other: commands("ip link set eth0 down", "ip address flush dev eth0",
+		"ip link add bond9 type bond mode 802.3ad miimon 100 lacp_rate fast", "ip link set eth0 master bond9", "ip link set eth1 master bond9",
+		"ip address add 10.7.0.1/24 dev bond9", "ip link set bond9 up", leases("bond9", "10.7.0."))}
+	// Both tags, as a provider has them.
+	double := Server{Modules: []string{"8021q"}, Other: commands("ip link add link eth0 name outer type vlan id 100", "ip link set outer up",
+		"ip link add link outer name inner type vlan id 7", "ip address add 10.8.0.1/24 dev inner", "ip link set inner up", leases("inner", "10.8.0."))}
+	return []Scenario{
+		trixie(net("nfs-vlan", "ro root=dhcp vlan=enp0s1.5:enp0s1 ip=enp0s1.5:dhcp", Net{Server: vlan}, has(root("10.8.0."), `ready enp0s1\.5 `), "vlan")),
+		trixie(net("nfs-bond-dead-card", "ro root=dhcp bond=bond0:enp0s1,enp0s2:mode=active-backup ip=bond0:dhcp",
+			Net{NICs: []vm.NIC{{NoCarrier: true}, {}}, Apart: []int{0}, Server: plain}, has(root("10.7.0."), `ready bond0 `, `link enp0s1 part=bond0 carrier=no`), "bond")),
+
+		full(trixie(net("nfs-bond-lacp", "ro root=dhcp bond=bond0:enp0s1,enp0s2:mode=802.3ad,lacp_rate=fast,xmit_hash_policy=layer3+4,min_links=2:1400 ip=bond0:dhcp",
+			Net{NICs: two, Cables: []int{0, 1}, Server: lacp}, has(root("10.7.0."), `ready bond0 `), "bond"))),
+		full(net("nfs-bridge", "ro root=dhcp bridge=br0:enp0s1 ip=br0:dhcp", Net{Server: plain}, has(root("10.7.0."), `ready br0 `), "bridge")),
+		full(net("nfs-team", "ro root=dhcp team=team0:enp0s1,enp0s2:activebackup ip=dhcp", Net{NICs: two, Server: plain}, has(root("10.7.0."), `ready team0 `), "bond")),
+		full(trixie(net("nfs-bridge-vlan-bond", "ro root=dhcp ip=br0:dhcp bridge=br0:bond0.5 vlan=bond0.5:bond0 bond=bond0:enp0s1,enp0s2:mode=active-backup,primary=enp0s2",
+			Net{NICs: two, Server: vlan}, has(root("10.8.0."), `ready br0 `), "vlan", "bond", "bridge"))),
+		full(net("nfs-vlan-in-vlan", "ro root=dhcp vlan=outer100:enp0s1 vlan=inner7:outer100 ip=inner7:dhcp", Net{Server: double}, has(root("10.8.0."), `ready inner7 `), "vlan")),
+
+		// Names: the card that was booted from, and two cards whose names change places.
+		full(net("nfs-bootif", "ro root=dhcp BOOTIF=01-52-54-00-07-01-02 ip=dhcp", Net{NICs: two, Server: plain}, has(root("10.7.0."), `unused enp0s1 `, `ready enp0s2 `))),
+		full(net("nfs-ifname-swap", "ro root=dhcp net.ifnames=0 ifname=eth0:52:54:00:07:01:02 ifname=eth1:52:54:00:07:01:01 ip=eth0:dhcp",
+			Net{NICs: two, Apart: []int{0}, Server: plain}, has(root("10.7.0."), `ready eth0 mac=52:54:00:07:01:02 `))),
+
+		full(net("nfs-bond-missing", "ro root=dhcp bond=bond0:eth7,eth8:mode=1 ip=bond0:dhcp rd.timeout=40 rd.emergency=poweroff", Net{Server: plain},
+			Want{NoBoot: true, Console: []Seen{see(`bond0:\s+it\s+is\s+made\s+of\s+one\s+of\s+eth7,\s+eth8,\s+which\s+is\s+not\s+there`)}}, "bond")),
+	}
+}
