@@ -14,12 +14,10 @@ import (
 
 	"firstlight/internal/fmt"
 	"firstlight/internal/netconf"
-	"firstlight/internal/netid"
 	"firstlight/internal/netreport"
 	"firstlight/internal/netup"
 	"firstlight/internal/rtnl"
 	"firstlight/internal/sysfile"
-	"firstlight/internal/sysfs"
 )
 
 // Helper is the running program.
@@ -27,6 +25,7 @@ type Helper struct {
 	events *rtnl.Events
 	socket *rtnl.Socket
 	core   *netup.Core
+	files  *files
 	epoll  int
 	open   map[port]*packets
 	byFD   map[int]*packets
@@ -46,10 +45,12 @@ type port struct {
 func Run(text string, out int) error {
 	conf, problems := netconf.Parse(netup.Params(text))
 	plan := netup.FromConfig(conf)
-	plan.Predictable = netup.Predictable(text)
-	h := &Helper{open: map[port]*packets{}, byFD: map[int]*packets{}, asked: -1, out: out}
+	h := &Helper{files: readFiles(netup.Params(text)), open: map[port]*packets{}, byFD: map[int]*packets{}, asked: -1, out: out}
 	for _, p := range problems {
 		kernel{h}.Say(netreport.Report{State: netreport.StateProblem}.With("text", p.String()))
+	}
+	for _, p := range h.files.problems {
+		kernel{h}.Say(netreport.Report{State: netreport.StateProblem}.With("text", p))
 	}
 	var err error
 	if h.events, err = rtnl.Listen(); err != nil {
@@ -166,7 +167,10 @@ func (h *Helper) received(p *packets) {
 // kernel implements netup.Kernel.
 type kernel struct{ h *Helper }
 
-func (k kernel) Name(l rtnl.Link) string { return netid.Name(sysfs.Dir("/sys"), l.Name) }
+// Identify implements netup.Kernel.
+func (k kernel) Identify(l rtnl.Link) netup.Identity { return k.h.files.identify(l) }
+
+func (k kernel) SetAlias(link int, text string) error { return k.h.socket.SetAlias(link, text) }
 
 func (k kernel) SetName(link int, name string) error { return k.h.socket.SetName(link, name) }
 

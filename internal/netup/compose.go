@@ -18,6 +18,8 @@ type Made struct {
 	On      string
 	Members []string
 	Primary string
+	// LACP: a bond agrees with the other end on which members are used.
+	LACP    bool
 	MTU     uint32 // bytes; 0 is the kernel's choice
 	Address []byte // of the hardware; nil for the kernel's choice
 	Data    []rtnl.Attr
@@ -288,6 +290,7 @@ func (c *Core) join(m *composed, master, x *link) {
 				c.note(m.Name + ": the address of " + x.Name + ": " + err.Error())
 			}
 		}
+		x.keep()
 		if err := c.k.SetMaster(x.Index, master.Index); err != nil {
 			x.fail("it cannot be put into " + m.Name + ": " + err.Error())
 			return
@@ -310,7 +313,11 @@ func (c *Core) join(m *composed, master, x *link) {
 	}
 	r := netreport.Report{State: netreport.StateLink}.With("part", m.Name)
 	if x.Carrier {
-		x.report(r.With("carrier", "yes"))
+		r = r.With("carrier", "yes")
+		if m.LACP && !master.Carrier {
+			r = r.With("text", "but "+m.Name+" has none by it: the other end has not answered by LACP, or the card does not tell its speed")
+		}
+		x.report(r)
 	} else {
 		x.report(r.With("carrier", "no"))
 	}

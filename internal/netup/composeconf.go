@@ -54,6 +54,7 @@ func (m *Made) bond(options []netconf.Option) {
 	text := netdev(m.Name, "bond", m.MTU) + "\n[Bond]\n"
 	for _, o := range options {
 		watched = watched || (o.Name == "miimon" || o.Name == "arp_interval") && strings.Trim(o.Value, "0") != ""
+		m.LACP = m.LACP || o.Name == "mode" && (o.Value == "802.3ad" || o.Value == "4")
 		if o.Name == "primary" {
 			m.Primary = o.Value
 			continue

@@ -129,9 +129,9 @@ func Params(text string) []netconf.Param {
 
 // Predictable says whether links get predictable names: unless net.ifnames=0
 // says that they do not.
-func Predictable(text string) bool {
+func Predictable(params []netconf.Param) bool {
 	yes := true
-	for _, p := range Params(text) {
+	for _, p := range params {
 		if p.Name == "net.ifnames" {
 			yes = p.Value != "0"
 		}

@@ -99,6 +99,7 @@ func (l *link) choose() {
 			c.note(l.Name + ": MTU " + strconv.Itoa(int(s.MTU)) + ": " + err.Error())
 		}
 	}
+	l.keep()
 	if err := c.k.SetUp(l.Index, true); err != nil {
 		l.fail("it cannot be set up: " + err.Error())
 		return

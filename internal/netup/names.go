@@ -7,6 +7,52 @@ import (
 	"firstlight/internal/rtnl"
 )
 
+// Identity is what the machine's files say of a link.
+type Identity struct {
+	// Name is what it is to be called, "" where it keeps its name.
+	Name    string
+	Address []byte // of the hardware; nil as it is
+	Alias   string
+	MTU     uint32 // bytes; 0 as it is
+	// Random: its address was made up by the kernel, and udev of the real system
+	// would make up another one, except for one that was set.
+	Random bool
+}
+
+// furnish gives a link what the files say of it.
+func (l *link) furnish() {
+	c, id := l.c, l.id
+	if id.Address != nil && string(id.Address) != string(l.Address) && len(id.Address) == len(l.Address) {
+		if err := c.k.SetHardware(l.Index, id.Address); err != nil {
+			c.note(l.Name + ": the hardware address of its file: " + err.Error())
+		} else {
+			l.Address = id.Address
+		}
+	}
+	if id.MTU > 0 && id.MTU != l.MTU {
+		if err := c.k.SetMTU(l.Index, id.MTU); err != nil {
+			c.note(l.Name + ": MTU " + decimal(int(id.MTU)) + ": " + err.Error())
+		}
+	}
+	if id.Alias != "" {
+		if err := c.k.SetAlias(l.Index, id.Alias); err != nil {
+			c.note(l.Name + ": alias: " + err.Error())
+		}
+	}
+}
+
+// keep keeps udev of the real system from giving a link that is used another
+// address.
+func (l *link) keep() {
+	if !l.id.Random || l.Kind != "" || l.kept || l.setup != nil && l.setup.Hardware != nil {
+		return
+	}
+	l.kept = true
+	if err := l.c.k.SetHardware(l.Index, l.Address); err != nil {
+		l.c.note(l.Name + ": its address cannot be kept: " + err.Error())
+	}
+}
+
 // naming is how far a link is with its name.
 type naming struct {
 	// wants is the name that another link has yet; the link has one of its own
@@ -15,6 +61,8 @@ type naming struct {
 	// given are names that the link was given, of which the kernel has not told
 	// yet: what it tells until then is older.
 	given []string
+	id    Identity
+	kept  bool // the address is set
 }
 
 // unnamed says whether the link waits for its name.
@@ -31,9 +79,11 @@ func (l *link) name() {
 	if c.plan.Rename != nil {
 		want = c.plan.Rename(l.Address)
 	}
-	if want == "" && c.plan.Predictable {
-		want = c.k.Name(l.Link)
+	l.id = c.k.Identify(l.Link)
+	if want == "" {
+		want = l.id.Name
 	}
+	l.furnish()
 	if want == "" || want == l.Name || !rtnl.ValidName(want) {
 		return
 	}

@@ -41,8 +41,10 @@ type Frame struct {
 // it fail, not the others.
 type Kernel interface {
 	Maker
-	// Name is the predictable name of a link, "" where it keeps its own.
-	Name(rtnl.Link) string
+	// Identify says what a link is to be called, and what else the machine's files
+	// say of it.
+	Identify(rtnl.Link) Identity
+	SetAlias(link int, text string) error
 	SetName(link int, name string) error
 	SetHardware(link int, address []byte) error
 	SetMTU(link int, mtu uint32) error

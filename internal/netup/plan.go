@@ -16,8 +16,6 @@ type Plan struct {
 	// Rename is the name that the command line gives to a link by its hardware
 	// address, "" for none.
 	Rename func(hardware []byte) string
-	// Predictable: links get predictable names where nothing else is said.
-	Predictable bool
 	// Made are the links to make.
 	Made []Made
 	// Nameservers come before those of leases, which count with PeerDNS.

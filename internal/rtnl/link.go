@@ -13,6 +13,7 @@ const (
 	attrName    = 3
 	attrMTU     = 4
 	attrMaster  = 10
+	attrAlias   = 20
 	attrInfo    = 18
 	attrPerm    = 54
 	attrKind    = 1 // within attrInfo
@@ -134,5 +135,11 @@ func setName(index int, name string) *request {
 func setHardware(index int, address []byte) *request {
 	r := setLink(index, 0, 0)
 	r.attr(attrAddress, address)
+	return r
+}
+
+func setAlias(index int, text string) *request {
+	r := setLink(index, 0, 0)
+	r.attr(attrAlias, []byte(text))
 	return r
 }

@@ -177,6 +177,11 @@ func (s *Socket) SetHardware(index int, address []byte) error {
 	return s.do(setHardware(index, address), nil)
 }
 
+// SetAlias gives a link a text of up to 255 bytes for people.
+func (s *Socket) SetAlias(index int, text string) error {
+	return s.do(setAlias(index, text[:min(len(text), 255)]), nil)
+}
+
 // AddAddress gives a link an address for so many seconds, 0 for ever. One that
 // it has already gets the new time.
 func (s *Socket) AddAddress(index int, a netip.Prefix, peer, broadcast netip.Addr, valid uint32) error {

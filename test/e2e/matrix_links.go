@@ -41,6 +41,7 @@ func overLinks() []Scenario {
 		return Scenario{Name: name, For: nfsImage(), Features: features, Append: args, Net: &n, Boots: once(w)}
 	}
 	full := func(s Scenario) Scenario { s.Full = true; return s }
+	including := func(s Scenario, files ...Include) Scenario { s.Include = files; return s }
 	trixie := func(s Scenario) Scenario { s.Trixie = true; return s }
 
 	// The server has VLAN 5 with 10.8.0.1, and nobody gives out addresses without
@@ -48,7 +49,8 @@ func overLinks() []Scenario {
 	vlan := Server{Modules: []string{"8021q"}, Other: commands("ip link add link eth0 name eth0.5 type vlan id 5",
 		"ip address add 10.8.0.1/24 dev eth0.5", "ip link set eth0.5 up", leases("eth0.5", "10.8.0."))}
 	plain := Server{Other: commands(leases("eth0", "10.7.0."))}
-	lacp := Server{Modules: []string{"bonding"}, Other: commands("ip link set eth0 down", "ip address flush dev eth0",
+	// LACP needs cards with a speed, which virtio's have not.
+	lacp := Server{Model: "e1000e", Modules: []string{"bonding", "e1000e"}, Other: commands("ip link set eth0 down", "ip address flush dev eth0",
 		"ip link add bond9 type bond mode 802.3ad miimon 100 lacp_rate fast", "ip link set eth0 master bond9", "ip link set eth1 master bond9",
 		"ip address add 10.7.0.1/24 dev bond9", "ip link set bond9 up", leases("bond9", "10.7.0."))}
 	// Both tags, as a provider has them.
@@ -59,8 +61,8 @@ func overLinks() []Scenario {
 		trixie(net("nfs-bond-dead-card", "ro root=dhcp bond=bond0:enp0s1,enp0s2:mode=active-backup ip=bond0:dhcp",
 			Net{NICs: []vm.NIC{{NoCarrier: true}, {}}, Apart: []int{0}, Server: plain}, has(root("10.7.0."), `ready bond0 `, `link enp0s1 part=bond0 carrier=no`), "bond")),
 
-		full(trixie(net("nfs-bond-lacp", "ro root=dhcp bond=bond0:enp0s1,enp0s2:mode=802.3ad,lacp_rate=fast,xmit_hash_policy=layer3+4,min_links=2:1400 ip=bond0:dhcp",
-			Net{NICs: two, Cables: []int{0, 1}, Server: lacp}, has(root("10.7.0."), `ready bond0 `), "bond"))),
+		full(trixie(net("nfs-bond-lacp", "ro root=dhcp net.ifnames=0 bond=bond0:eth0,eth1:mode=802.3ad,lacp_rate=fast,xmit_hash_policy=layer3+4,min_links=2:1400 ip=bond0:dhcp",
+			Net{NICs: []vm.NIC{{Model: "e1000e"}, {Model: "e1000e"}}, Cables: []int{0, 1}, Server: lacp}, has(root("10.7.0."), `ready bond0 `), "bond"))),
 		full(net("nfs-bridge", "ro root=dhcp bridge=br0:enp0s1 ip=br0:dhcp", Net{Server: plain}, has(root("10.7.0."), `ready br0 `), "bridge")),
 		full(net("nfs-team", "ro root=dhcp team=team0:enp0s1,enp0s2:activebackup ip=dhcp", Net{NICs: two, Server: plain}, has(root("10.7.0."), `ready team0 `), "bond")),
 		full(trixie(net("nfs-bridge-vlan-bond", "ro root=dhcp ip=br0:dhcp bridge=br0:bond0.5 vlan=bond0.5:bond0 bond=bond0:enp0s1,enp0s2:mode=active-backup,primary=enp0s2",
@@ -69,6 +71,9 @@ func overLinks() []Scenario {
 
 		// Names: the card that was booted from, and two cards whose names change places.
 		full(net("nfs-bootif", "ro root=dhcp BOOTIF=01-52-54-00-07-01-02 ip=dhcp", Net{NICs: two, Server: plain}, has(root("10.7.0."), `unused enp0s1 `, `ready enp0s2 `))),
+		full(trixie(including(net("nfs-link-file", "ro root=dhcp ip=lan0:dhcp", Net{NICs: two, Server: plain},
+			has(root("10.7.0."), `ready lan0 mac=52:54:00:07:01:02 `, `enp0s2 is now lan0|eth. is now lan0`)),
+			Include{Path: "/etc/systemd/network/10-lan.link", Data: "[Match]\nPermanentMACAddress=52:54:00:07:01:02\nPath=pci-*\nDriver=virtio_net\n[Link]\nName=lan0\nMTUBytes=1400\n"}))),
 		full(net("nfs-ifname-swap", "ro root=dhcp net.ifnames=0 ifname=eth0:52:54:00:07:01:02 ifname=eth1:52:54:00:07:01:01 ip=eth0:dhcp",
 			Net{NICs: two, Apart: []int{0}, Server: plain}, has(root("10.7.0."), `ready eth0 mac=52:54:00:07:01:02 `))),
 

@@ -64,6 +64,8 @@ type Server struct {
 	Disks []string
 	// Memory is in MiB; 0 is 512.
 	Memory int
+	// Model is that of its cards, "" for virtio.
+	Model string
 	// NoNFS: no NFS server is started.
 	NoNFS bool
 }
@@ -101,7 +103,7 @@ func (n *Net) start(ctx context.Context, r *Runner, dir string) (w *network, nic
 		w.cards = slices.Max(n.Cables) + 1
 	}
 	for i := range w.cards {
-		all, w.wire = append(all, vm.NIC{MAC: fmt.Sprintf("52:54:00:07:00:%02x", i+1)}), append(w.wire, i)
+		all, w.wire = append(all, vm.NIC{Model: n.Server.Model, MAC: fmt.Sprintf("52:54:00:07:00:%02x", i+1)}), append(w.wire, i)
 	}
 	for _, i := range n.Apart {
 		w.apart[w.cards+i] = true

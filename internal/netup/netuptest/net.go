@@ -91,6 +91,8 @@ type Net struct {
 	// networkd.
 	Made  []rtnl.NewLink
 	Files map[string]string
+	// Identities are what the machine's files say of links, by their addresses.
+	Identities map[string]netup.Identity
 
 	last int           // the highest index of a link
 	due  time.Duration // of the deadline that is scheduled
@@ -173,8 +175,12 @@ func (n *Net) card(index int) *Card {
 	return &Card{}
 }
 
-// Name implements netup.Kernel: links keep their names.
-func (n *Net) Name(rtnl.Link) string { return "" }
+// Identify implements netup.Kernel: links keep their names, unless Identities says
+// otherwise.
+func (n *Net) Identify(l rtnl.Link) netup.Identity { return n.Identities[string(l.Address)] }
+
+// SetAlias implements netup.Kernel.
+func (n *Net) SetAlias(int, string) error { return nil }
 
 // SetName implements netup.Kernel. The new name comes as an event, too.
 func (n *Net) SetName(link int, name string) error {
