@@ -72,3 +72,16 @@ func FuzzLinks(f *testing.F) {
 		l.For(device("pci-0000:00:03.0", "x"))
 	})
 }
+
+func FuzzNetDev(f *testing.F) {
+	f.Add("[NetDev]\nName=wg0\nKind=wireguard\n[WireGuard]\nPrivateKey=YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=\n[WireGuardPeer]\nAllowedIPs=10.0.0.0/8\n", "[Match]\nName=eth0\n[Network]\nVLAN=a b\n")
+	f.Fuzz(func(t *testing.T, dev, net string) {
+		list, _ := ParseNetDevs([]File{{"x.netdev", dev}})
+		for _, d := range list {
+			if d.Name == "" || sections[d.Kind] == "" {
+				t.Fatalf("%+v", d)
+			}
+		}
+		ParseNetworks([]File{{"x.network", net}})
+	})
+}

@@ -57,6 +57,18 @@ func readFiles(params []netconf.Param) *files {
 	return f
 }
 
+// made adds the links that the files want to have made to those of the command
+// line.
+func (f *files) made(list []netup.Made) []netup.Made {
+	devs, bad := netfile.ParseNetDevs(netfile.Choose(f.all, ".netdev"))
+	nets, worse := netfile.ParseNetworks(netfile.Choose(f.all, ".network"))
+	list, more := netup.FromFiles(list, devs, nets, sysfile.ReadFile)
+	if len(devs) > 0 || len(bad) > 0 { // .network files alone are for the real system
+		f.problems = append(append(append(f.problems, bad...), worse...), more...)
+	}
+	return list
+}
+
 // read reads the files of a directory, and of those in it, as deep.
 func read(dir string, deep int) (list []netfile.File) {
 	entries, err := os.ReadDir(dir)

@@ -49,6 +49,7 @@ func Run(text string, out int) error {
 	for _, p := range problems {
 		kernel{h}.Say(netreport.Report{State: netreport.StateProblem}.With("text", p.String()))
 	}
+	plan.Made = h.files.made(plan.Made)
 	for _, p := range h.files.problems {
 		kernel{h}.Say(netreport.Report{State: netreport.StateProblem}.With("text", p))
 	}

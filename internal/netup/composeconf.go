@@ -63,9 +63,7 @@ func (m *Made) bond(options []netconf.Option) {
 			m.Cannot = "its option " + err.Error()
 			return
 		}
-		if key := bondKey(o.Name); key != "" {
-			text += key + "=" + o.Value + bondUnit(o.Name) + "\n"
-		}
+		text += bondLine(o)
 	}
 	if !watched {
 		d.Set("miimon", watchLinks)
@@ -83,28 +81,37 @@ func netdev(name, kind string, mtu uint32) string {
 	return text
 }
 
-// bondKey is the key of systemd.netdev(5) for an option of a bond, "" where it has
-// none with the same values.
-func bondKey(option string) string {
-	for _, k := range [...][2]string{
-		{"mode", "Mode"}, {"miimon", "MIIMonitorSec"}, {"updelay", "UpDelaySec"}, {"downdelay", "DownDelaySec"},
-		{"arp_interval", "ARPIntervalSec"}, {"lacp_rate", "LACPTransmitRate"}, {"xmit_hash_policy", "TransmitHashPolicy"},
-		{"min_links", "MinLinks"}, {"fail_over_mac", "FailOverMACPolicy"}, {"ad_select", "AdSelect"}, {"resend_igmp", "ResendIGMP"},
-		{"primary_reselect", "PrimaryReselectPolicy"}, {"packets_per_slave", "PacketsPerSlave"}, {"ad_actor_system", "AdActorSystem"},
-		{"ad_actor_sys_prio", "AdActorSystemPriority"}, {"ad_user_port_key", "AdUserPortKey"},
-	} {
-		if k[0] == option {
-			return k[1]
-		}
-	}
-	return ""
+// bondName is an option of a bond with its key in systemd.netdev(5); time says
+// that the key is a time, and the option a number of milliseconds.
+type bondName struct {
+	option, key string
+	time        bool
 }
 
-// bondUnit is the unit that the option's number has.
-func bondUnit(option string) string {
-	switch option {
-	case "miimon", "updelay", "downdelay", "arp_interval":
-		return "ms"
+func bondKeys() []bondName {
+	return []bondName{
+		{"mode", "Mode", false}, {"miimon", "MIIMonitorSec", true}, {"updelay", "UpDelaySec", true}, {"downdelay", "DownDelaySec", true},
+		{"arp_interval", "ARPIntervalSec", true}, {"arp_ip_target", "ARPIPTargets", false}, {"arp_validate", "ARPValidate", false},
+		{"arp_all_targets", "ARPAllTargets", false}, {"arp_missed_max", "ARPMissedMax", false}, {"lacp_rate", "LACPTransmitRate", false},
+		{"xmit_hash_policy", "TransmitHashPolicy", false}, {"min_links", "MinLinks", false}, {"fail_over_mac", "FailOverMACPolicy", false},
+		{"ad_select", "AdSelect", false}, {"resend_igmp", "ResendIGMP", false}, {"primary_reselect", "PrimaryReselectPolicy", false},
+		{"packets_per_slave", "PacketsPerSlave", false}, {"ad_actor_system", "AdActorSystem", false}, {"ad_actor_sys_prio", "AdActorSystemPriority", false},
+		{"ad_user_port_key", "AdUserPortKey", false}, {"all_slaves_active", "AllSlavesActive", false}, {"tlb_dynamic_lb", "DynamicTransmitLoadBalancing", false},
+		{"num_grat_arp", "GratuitousARP", false}, {"lp_interval", "LearnPacketIntervalSec", true}, {"peer_notif_delay", "PeerNotifyDelaySec", true},
+	}
+}
+
+// bondLine is the line of a file of systemd.netdev(5) for an option of a bond, ""
+// where it has none with the same values.
+func bondLine(o netconf.Option) string {
+	for _, k := range bondKeys() {
+		if k.option == o.Name && o.Name != "lp_interval" {
+			unit := ""
+			if k.time {
+				unit = "ms"
+			}
+			return k.key + "=" + o.Value + unit + "\n"
+		}
 	}
 	return ""
 }

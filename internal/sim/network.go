@@ -105,7 +105,7 @@ func (m *Machine) mountNFS(mt machine.Mount) error {
 	}
 	reached := false
 	for _, c := range n.Cards {
-		reached = reached || len(n.Addresses[c.Name]) > 0 && !c.Apart
+		reached = reached || len(n.Addresses[c.Name]) > 0 && n.Reaches(c.Name)
 	}
 	i := slices.IndexFunc(n.NFS, func(s *NFS) bool { return s.Addr == server })
 	switch {

@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"bytes"
+	"crypto/ecdh"
+	"encoding/base64"
 	"strings"
 
 	"firstlight/test/guest/serverplan"
@@ -56,6 +59,15 @@ func overLinks() []Scenario {
 	// Both tags, as a provider has them.
 	double := Server{Modules: []string{"8021q"}, Other: commands("ip link add link eth0 name outer type vlan id 100", "ip link set outer up",
 		"ip link add link outer name inner type vlan id 7", "ip address add 10.8.0.1/24 dev inner", "ip link set inner up", leases("inner", "10.8.0."))}
+	service := Server{Modules: []string{"8021q"}, Other: commands("ip link add link eth0 name service type vlan protocol 802.1ad id 7",
+		"ip address add 10.8.0.1/24 dev service", "ip link set service up", leases("service", "10.8.0."))}
+	here, there := wireGuardKey(1), wireGuardKey(2)
+	tunnel := Server{Modules: []string{"wireguard"}, Programs: []string{"wg"}, Files: map[string]string{"/etc/wg.key": there.private + "\n"},
+		Other: commands("ip link add wg0 type wireguard", "wg set wg0 private-key /etc/wg.key listen-port 51820 peer "+here.public+" allowed-ips 10.9.0.2/32",
+			"ip address add 10.9.0.1/24 dev wg0", "ip link set wg0 up")}
+	tunnelFiles := []Include{{Path: "/etc/systemd/network/wg0.key", Data: here.private + "\n"},
+		{Path: "/etc/systemd/network/wg0.netdev", Data: "[NetDev]\nName=wg0\nKind=wireguard\n[WireGuard]\nPrivateKeyFile=/etc/systemd/network/wg0.key\n" +
+			"[WireGuardPeer]\nPublicKey=" + there.public + "\nEndpoint=10.7.0.1:51820\nAllowedIPs=10.9.0.0/24\n"}}
 	return []Scenario{
 		trixie(net("nfs-vlan", "ro root=dhcp vlan=enp0s1.5:enp0s1 ip=enp0s1.5:dhcp", Net{Server: vlan}, has(root("10.8.0."), `ready enp0s1\.5 `), "vlan")),
 		trixie(net("nfs-bond-dead-card", "ro root=dhcp bond=bond0:enp0s1,enp0s2:mode=active-backup ip=bond0:dhcp",
@@ -73,11 +85,34 @@ func overLinks() []Scenario {
 		full(net("nfs-bootif", "ro root=dhcp BOOTIF=01-52-54-00-07-01-02 ip=dhcp", Net{NICs: two, Server: plain}, has(root("10.7.0."), `unused enp0s1 `, `ready enp0s2 `))),
 		full(trixie(including(net("nfs-link-file", "ro root=dhcp ip=lan0:dhcp", Net{NICs: two, Server: plain},
 			has(root("10.7.0."), `ready lan0 mac=52:54:00:07:01:02 `, `enp0s2 is now lan0|eth. is now lan0`)),
-			Include{Path: "/etc/systemd/network/10-lan.link", Data: "[Match]\nPermanentMACAddress=52:54:00:07:01:02\nPath=pci-*\nDriver=virtio_net\n[Link]\nName=lan0\nMTUBytes=1400\n"}))),
+			Include{Path: "/etc/systemd/network/10-lan.link", Data: "[Match]\nPermanentMACAddress=52:54:00:07:01:02\nPath=pci-*\nDriver=virtio_net\n[Link]\nName=lan0\nMTUBytes=1500\n"}))),
 		full(net("nfs-ifname-swap", "ro root=dhcp net.ifnames=0 ifname=eth0:52:54:00:07:01:02 ifname=eth1:52:54:00:07:01:01 ip=eth0:dhcp",
 			Net{NICs: two, Apart: []int{0}, Server: plain}, has(root("10.7.0."), `ready eth0 mac=52:54:00:07:01:02 `))),
+
+		// Links of files for networkd: a tunnel, whose key is in the image alone, and a
+		// link beside the card's own.
+		full(trixie(including(net("nfs-wireguard", "ro root=nfs:10.9.0.1:"+exported+" ip=10.7.0.9:::24::enp0s1:none ip=10.9.0.2:::24::wg0:none", Net{Server: tunnel},
+			has(root("10.9.0."), `ready wg0 `), "wireguard"), tunnelFiles...))),
+		full(including(net("nfs-macvlan", "ro root=dhcp ip=lan0:dhcp", Net{Server: plain}, has(root("10.7.0."), `ready lan0 mac=02:00:00:00:00:77 `), "macvlan"),
+			Include{Path: "/etc/systemd/network/lan0.netdev", Data: "[NetDev]\nName=lan0\nKind=macvlan\nMACAddress=02:00:00:00:00:77\n[MACVLAN]\nMode=bridge\n"},
+			Include{Path: "/etc/systemd/network/card.network", Data: "[Match]\nName=enp0s1\n[Network]\nMACVLAN=lan0\n"})),
+		full(including(net("nfs-vlan-802.1ad", "ro root=dhcp ip=service7:dhcp", Net{Server: service}, has(root("10.8.0."), `ready service7 `), "vlan", "netdev"),
+			Include{Path: "/etc/systemd/network/s.netdev", Data: "[NetDev]\nName=service7\nKind=vlan\n[VLAN]\nId=7\nProtocol=802.1ad\n"},
+			Include{Path: "/etc/systemd/network/card.network", Data: "[Match]\nName=enp0s1\n[Network]\nVLAN=service7\n"})),
 
 		full(net("nfs-bond-missing", "ro root=dhcp bond=bond0:eth7,eth8:mode=1 ip=bond0:dhcp rd.timeout=40 rd.emergency=poweroff", Net{Server: plain},
 			Want{NoBoot: true, Console: []Seen{see(`bond0:\s+it\s+is\s+made\s+of\s+one\s+of\s+eth7,\s+eth8,\s+which\s+is\s+not\s+there`)}}, "bond")),
 	}
+}
+
+// tunnelKeys are those of one end of a tunnel, as wg(8) writes them.
+type tunnelKeys struct{ private, public string }
+
+// wireGuardKey makes the same keys every time.
+func wireGuardKey(n byte) tunnelKeys {
+	k, err := ecdh.X25519().NewPrivateKey(bytes.Repeat([]byte{n}, 32))
+	if err != nil {
+		panic(err) // any 32 bytes are a key
+	}
+	return tunnelKeys{base64.StdEncoding.EncodeToString(k.Bytes()), base64.StdEncoding.EncodeToString(k.PublicKey().Bytes())}
 }

@@ -153,6 +153,16 @@ func (n *Net) under(c *Card) *Card {
 	return dead
 }
 
+// Reaches says whether the server is reached by a link, by its name.
+func (n *Net) Reaches(link string) bool {
+	for _, c := range n.Cards {
+		if c.Name == link && !c.gone {
+			return n.reaches(c)
+		}
+	}
+	return false
+}
+
 // reaches says whether frames of a link come to the server.
 func (n *Net) reaches(c *Card) bool {
 	u := n.under(c)
