@@ -85,7 +85,7 @@ func overLinks() []Scenario {
 		full(net("nfs-bootif", "ro root=dhcp BOOTIF=01-52-54-00-07-01-02 ip=dhcp", Net{NICs: two, Server: plain}, has(root("10.7.0."), `unused enp0s1 `, `ready enp0s2 `))),
 		full(trixie(including(net("nfs-link-file", "ro root=dhcp ip=lan0:dhcp", Net{NICs: two, Server: plain},
 			has(root("10.7.0."), `ready lan0 mac=52:54:00:07:01:02 `, `enp0s2 is now lan0|eth. is now lan0`)),
-			Include{Path: "/etc/systemd/network/10-lan.link", Data: "[Match]\nPermanentMACAddress=52:54:00:07:01:02\nPath=pci-*\nDriver=virtio_net\n[Link]\nName=lan0\nMTUBytes=1500\n"}))),
+			Include{Path: "/etc/systemd/network/10-lan.link", Data: "[Match]\nPermanentMACAddress=52:54:00:07:01:02\nPath=pci-*\nDriver=virtio_net\n[Link]\nName=lan0\nMTUBytes=1400\n"}))),
 		full(net("nfs-ifname-swap", "ro root=dhcp net.ifnames=0 ifname=eth0:52:54:00:07:01:02 ifname=eth1:52:54:00:07:01:01 ip=eth0:dhcp",
 			Net{NICs: two, Apart: []int{0}, Server: plain}, has(root("10.7.0."), `ready eth0 mac=52:54:00:07:01:02 `))),
 

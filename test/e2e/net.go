@@ -87,7 +87,10 @@ type network struct {
 	cards  int   // ports of the server; those that follow are the machine's
 	sent   int
 	mu     sync.Mutex
-	done   sync.WaitGroup
+	// queues hold the frames for each port: a card that takes nothing must not
+	// hold up the others.
+	queues        []chan []byte
+	senders, done sync.WaitGroup
 }
 
 // start starts the server and returns when it is ready. nics are those of the
@@ -127,9 +130,14 @@ func (n *Net) start(ctx context.Context, r *Runner, dir string) (w *network, nic
 		}
 		w.ports, w.peers = append(w.ports, c), append(w.peers, all[i].Local)
 	}
+	for range w.ports {
+		w.queues = append(w.queues, make(chan []byte, 1024))
+	}
 	for i := range w.ports {
-		w.done.Add(1)
+		w.senders.Add(1)
 		go w.forward(i)
+		w.done.Add(1)
+		go w.deliver(i)
 	}
 	if err := w.startServer(ctx, n.Server, all[:w.cards], r, dir); err != nil {
 		w.close()
@@ -157,7 +165,7 @@ func (s Scenario) connect(ctx context.Context, r *Runner, m *vm.Machine, dir str
 
 // forward carries what a card sends to all others.
 func (w *network) forward(from int) {
-	defer w.done.Done()
+	defer w.senders.Done()
 	buf := make([]byte, 64<<10)
 	for {
 		n, _, err := w.ports[from].ReadFromUnix(buf)
@@ -169,9 +177,20 @@ func (w *network) forward(from int) {
 		}
 		for i := range w.ports {
 			if i != from && !w.apart[i] && w.wire[i] == w.wire[from] {
-				w.ports[i].WriteToUnix(buf[:n], &net.UnixAddr{Name: w.peers[i], Net: "unixgram"}) // who is not there hears nothing
+				select {
+				case w.queues[i] <- slices.Clone(buf[:n]):
+				default: // a card that is not set up takes nothing out
+				}
 			}
 		}
+	}
+}
+
+// deliver hands the frames for a card to QEMU.
+func (w *network) deliver(to int) {
+	defer w.done.Done()
+	for frame := range w.queues[to] {
+		w.ports[to].WriteToUnix(frame, &net.UnixAddr{Name: w.peers[to], Net: "unixgram"}) // who is not there hears nothing
 	}
 }
 
@@ -188,6 +207,10 @@ func (w *network) close() {
 	}
 	for _, c := range w.ports {
 		c.Close()
+	}
+	w.senders.Wait()
+	for _, q := range w.queues {
+		close(q)
 	}
 	w.done.Wait()
 	if len(w.peers) > 0 {
