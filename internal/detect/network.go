@@ -28,6 +28,9 @@ func (d *detector) network(m mount, point string) error {
 			continue
 		}
 		found = true
+		if d.s.Sys.Exists(at + "/phy80211") {
+			d.fact("need:wifi", name+" is a radio, and in use")
+		}
 		d.hardware(dev, point+" over "+name)
 	}
 	if !found {

@@ -26,12 +26,14 @@ type Helper struct {
 	socket *rtnl.Socket
 	core   *netup.Core
 	files  *files
-	epoll  int
-	open   map[port]*packets
-	byFD   map[int]*packets
-	server netip.Addr // that was asked for a name
-	asked  int        // the socket of the last question for a name, -1 for none
-	out    int        // file descriptor of the reports
+	// supplicants let links in, by the descriptors that tell of their end.
+	supplicants map[int]supplicant
+	epoll       int
+	open        map[port]*packets
+	byFD        map[int]*packets
+	server      netip.Addr // that was asked for a name
+	asked       int        // the socket of the last question for a name, -1 for none
+	out         int        // file descriptor of the reports
 }
 
 // port is what a packet socket is for.
@@ -45,7 +47,7 @@ type port struct {
 func Run(text string, out int) error {
 	conf, problems := netconf.Parse(netup.Params(text))
 	plan := netup.FromConfig(conf)
-	h := &Helper{files: readFiles(netup.Params(text)), open: map[port]*packets{}, byFD: map[int]*packets{}, asked: -1, out: out}
+	h := &Helper{supplicants: map[int]supplicant{}, files: readFiles(netup.Params(text)), open: map[port]*packets{}, byFD: map[int]*packets{}, asked: -1, out: out}
 	for _, p := range problems {
 		kernel{h}.Say(netreport.Report{State: netreport.StateProblem}.With("text", p.String()))
 	}
@@ -106,6 +108,8 @@ func (h *Helper) loop() error {
 				}
 			} else if int(ev.Fd) == h.asked {
 				h.answered()
+			} else if _, ok := h.supplicants[int(ev.Fd)]; ok {
+				h.supplicantEnded(int(ev.Fd))
 			} else if p := h.byFD[int(ev.Fd)]; p != nil {
 				h.received(p)
 			}

@@ -287,7 +287,7 @@ func (l *link) tell() {
 	case l.state == netreport.StateReady && l.complete():
 		r = l.readyReport()
 	case !l.Carrier:
-		r = r.With("carrier", "no")
+		r = r.With("carrier", "no").With("by", l.by)
 		if l.late {
 			r = r.With("late", "yes")
 		}

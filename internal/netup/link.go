@@ -34,6 +34,7 @@ type link struct {
 	rtnl.Link
 	naming
 	membership
+	authentication
 	setup *Setup
 	state string
 	said  string // the last report, as a line
@@ -100,6 +101,9 @@ func (l *link) choose() {
 		}
 	}
 	l.keep()
+	if !l.authenticate() {
+		return
+	}
 	if err := c.k.SetUp(l.Index, true); err != nil {
 		l.fail("it cannot be set up: " + err.Error())
 		return

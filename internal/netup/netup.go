@@ -41,6 +41,7 @@ type Frame struct {
 // it fail, not the others.
 type Kernel interface {
 	Maker
+	Authenticator
 	// Identify says what a link is to be called, and what else the machine's files
 	// say of it.
 	Identify(rtnl.Link) Identity

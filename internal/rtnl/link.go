@@ -14,10 +14,15 @@ const (
 	attrMTU     = 4
 	attrMaster  = 10
 	attrAlias   = 20
+	attrState   = 16
 	attrInfo    = 18
 	attrPerm    = 54
 	attrKind    = 1 // within attrInfo
 )
+
+// stateDormant is IF_OPER_DORMANT: something above the link is not done with it, as
+// the authentication of 802.1X (RFC 2863, linux/if.h).
+const stateDormant = 5
 
 // linkSize is the size of struct ifinfomsg in bytes.
 const linkSize = 16
@@ -54,6 +59,11 @@ func parseLink(b []byte) (l Link, ok bool) {
 		case attrAddress:
 			if len(v) <= maxHardware {
 				l.Address = append([]byte(nil), v...)
+			}
+		case attrState:
+			// Somebody is at the other end, and does not let the link in yet.
+			if len(v) > 0 && v[0] == stateDormant {
+				l.Carrier = false
 			}
 		case attrPerm:
 			if len(v) <= maxHardware {

@@ -100,6 +100,11 @@ func overLinks() []Scenario {
 			Include{Path: "/etc/systemd/network/s.netdev", Data: "[NetDev]\nName=service7\nKind=vlan\n[VLAN]\nId=7\nProtocol=802.1ad\n"},
 			Include{Path: "/etc/systemd/network/card.network", Data: "[Match]\nName=enp0s1\n[Network]\nVLAN=service7\n"})),
 
+		// Over the air: the machine has two radios that hear each other alone, and is the
+		// access point too, on a bridge with the card.
+		full(trixie(wifi("nfs-wifi-wpa3", "wpa_key_mgmt=SAE\nieee80211w=2\nsae_password="+passphrase+"\n", "key_mgmt=SAE\nieee80211w=2\nsae_password=\""+passphrase+"\"\n", plain))),
+		full(wifi("nfs-wifi-wpa2", "wpa_key_mgmt=WPA-PSK\nwpa_passphrase="+passphrase+"\n", "key_mgmt=WPA-PSK\npsk=\""+passphrase+"\"\n", plain)),
+
 		full(net("nfs-bond-missing", "ro root=dhcp bond=bond0:eth7,eth8:mode=1 ip=bond0:dhcp rd.timeout=40 rd.emergency=poweroff", Net{Server: plain},
 			Want{NoBoot: true, Console: []Seen{see(`bond0:\s+it\s+is\s+made\s+of\s+one\s+of\s+eth7,\s+eth8,\s+which\s+is\s+not\s+there`)}}, "bond")),
 	}
@@ -115,4 +120,21 @@ func wireGuardKey(n byte) tunnelKeys {
 		panic(err) // any 32 bytes are a key
 	}
 	return tunnelKeys{base64.StdEncoding.EncodeToString(k.Bytes()), base64.StdEncoding.EncodeToString(k.PublicKey().Bytes())}
+}
+
+// passphrase is that of the Wi-Fi.
+const passphrase = "a word for the air"
+
+// wifi is a root that is reached by Wi-Fi. ap and station are what the access point
+// and the machine say of the keys.
+func wifi(name, ap, station string, s Server) Scenario {
+	// The access point is started by whoever starts wpa_supplicant, before it.
+	script := "#!/bin/sh\nip link set br0 up\n(exec -a @hostapd /usr/sbin/hostapd /etc/hostapd.conf) &\nexec -a @wpa_supplicant /usr/sbin/wpa_supplicant \"$@\"\n"
+	return Scenario{Name: name, For: &Target{FS: "nfs", Modules: []string{"virtio_net", "mac80211_hwsim"}, Programs: []string{"hostapd"}}, Features: []string{"wifi", "bridge", "shell"},
+		Append: "ro root=dhcp rd.driver.pre=mac80211_hwsim bridge=br0:enp0s1 ip=wlan1:dhcp", Memory: 768, Net: &Net{NICs: []vm.NIC{{}}, Server: s},
+		Include: []Include{
+			{Path: "/etc/hostapd.conf", Data: "interface=wlan0\nbridge=br0\ndriver=nl80211\nssid=firstlight\nhw_mode=g\nchannel=1\nwpa=2\nrsn_pairwise=CCMP\n" + ap},
+			{Path: "/etc/wpa_supplicant/wpa_supplicant-wlan1.conf", Data: "ctrl_interface=/run/wpa_supplicant\nnetwork={\nssid=\"firstlight\"\n" + station + "}\n"}},
+		Programs: []Include{{Path: "/usr/local/sbin/wpa_supplicant", Data: script}},
+		Boots:    once(Want{Root: `10\.7\.0\.1:` + exported + " nfs4?", RootOptions: []string{"ro", "vers=4.2"}, Journal: []string{`ready wlan1 `, `link wlan1 carrier=no by=wpa_supplicant`}})}
 }

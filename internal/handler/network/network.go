@@ -205,6 +205,9 @@ func factOf(r *netreport.Report) goal.Fact {
 		}
 		f.Text = "no carrier"
 		f.Try = "plug in the cable of " + r.Link + ", or look at the switch at its other end"
+		if by := r.Get("by"); by != "" {
+			f.Text, f.Try = "not let in yet by "+by, "look at the names and passwords in that file, whether the network is in reach, and at /run/firstlight-wpa-"+r.Link+".log"
+		}
 		if r.Get("carrier") == "yes" {
 			f.Text, f.Try = "has a carrier", ""
 			if text := r.Get("text"); text != "" {

@@ -78,6 +78,9 @@ func (n *Net) SetMaster(link, master int) error {
 	return nil
 }
 
+// Authenticate implements netup.Authenticator: cables need nothing.
+func (n *Net) Authenticate(rtnl.Link) (by string, ok bool, err error) { return n.LetIn, true, nil }
+
 // SetWireGuard implements netup.Maker.
 func (n *Net) SetWireGuard(link int, _ *rtnl.WireGuard) error {
 	if c := n.card(link); c.virtual == nil || c.virtual.kind != "wireguard" {

@@ -91,6 +91,8 @@ type Net struct {
 	// networkd.
 	Made  []rtnl.NewLink
 	Files map[string]string
+	// LetIn is what lets the links in, "" for nothing.
+	LetIn string
 	// Identities are what the machine's files say of links, by their addresses.
 	Identities map[string]netup.Identity
 
