@@ -254,7 +254,12 @@ func (l *link) send(p *dhcp4.Packet) {
 }
 
 // broadcast is the hardware address of all.
-func (l *link) broadcast() []byte { return everybody() }
+func (l *link) broadcast() []byte {
+	if l.Type == infiniBand {
+		return l.Link.Broadcast
+	}
+	return everybody()
+}
 
 // next is when the link wants its deadline.
 func (l *link) next() time.Duration {

@@ -10,6 +10,7 @@ const (
 // Attributes of a link (linux/if_link.h).
 const (
 	attrAddress = 1
+	attrAll     = 2 // IFLA_BROADCAST
 	attrName    = 3
 	attrMTU     = 4
 	attrMaster  = 10
@@ -33,6 +34,9 @@ type Link struct {
 	Type    uint16 // of the hardware, ARPHRD_*: 1 is Ethernet, 32 InfiniBand
 	Name    string
 	Address []byte // of the hardware; six bytes of Ethernet
+	// Broadcast is the address of all on the link: InfiniBand's depends on its
+	// partition.
+	Broadcast []byte
 	// Permanent is the address that the hardware has by itself, nil where that is
 	// not known (before Linux 5.6, and of what software makes).
 	Permanent []byte
@@ -68,6 +72,10 @@ func parseLink(b []byte) (l Link, ok bool) {
 		case attrPerm:
 			if len(v) <= maxHardware {
 				l.Permanent = append([]byte(nil), v...)
+			}
+		case attrAll:
+			if len(v) <= maxHardware {
+				l.Broadcast = append([]byte(nil), v...)
 			}
 		case attrName:
 			l.Name = text(v)
