@@ -5,7 +5,9 @@ import (
 	"crypto/ecdh"
 	"encoding/base64"
 	"strings"
+	"time"
 
+	"firstlight/test/disks"
 	"firstlight/test/guest/serverplan"
 	"firstlight/test/vm"
 )
@@ -51,6 +53,8 @@ func overLinks() []Scenario {
 	// the tag.
 	vlan := Server{Modules: []string{"8021q"}, Other: commands("ip link add link eth0 name eth0.5 type vlan id 5",
 		"ip address add 10.8.0.1/24 dev eth0.5", "ip link set eth0.5 up", leases("eth0.5", "10.8.0."))}
+	debian, whole := disks.DebianNFS("bookworm"), vlan
+	whole.Disk = &debian
 	plain := Server{Other: commands(leases("eth0", "10.7.0."))}
 	// LACP needs cards with a speed, which virtio's have not.
 	lacp := Server{Model: "e1000e", Modules: []string{"bonding", "e1000e"}, Other: commands("ip link set eth0 down", "ip address flush dev eth0",
@@ -80,6 +84,10 @@ func overLinks() []Scenario {
 		full(trixie(net("nfs-bridge-vlan-bond", "ro root=dhcp ip=br0:dhcp bridge=br0:bond0.5 vlan=bond0.5:bond0 bond=bond0:enp0s1,enp0s2:mode=active-backup,primary=enp0s2",
 			Net{NICs: two, Server: vlan}, has(root("10.8.0."), `ready br0 `), "vlan", "bond", "bridge"))),
 		full(net("nfs-vlan-in-vlan", "ro root=dhcp vlan=outer100:enp0s1 vlan=inner7:outer100 ip=inner7:dhcp", Net{Server: double}, has(root("10.8.0."), `ready inner7 `), "vlan")),
+
+		// A whole system, whose networkd and udev find the bond and the VLAN as they are.
+		full(Scenario{Name: "bookworm-nfs-vlan-bond", For: nfsImage(), Features: []string{"vlan", "bond"}, Append: "rw root=dhcp vlan=bond0.5:bond0 bond=bond0:enp0s1,enp0s2:mode=active-backup ip=bond0.5:dhcp",
+			Memory: 1024, Net: &Net{NICs: two, Server: whole}, Boots: []Boot{{Limit: 8 * time.Minute, Want: Want{Debian: true}}}}),
 
 		// Names: the card that was booted from, and two cards whose names change places.
 		full(net("nfs-bootif", "ro root=dhcp BOOTIF=01-52-54-00-07-01-02 ip=dhcp", Net{NICs: two, Server: plain}, has(root("10.7.0."), `unused enp0s1 `, `ready enp0s2 `))),
