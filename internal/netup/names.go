@@ -44,10 +44,10 @@ func (l *link) furnish() {
 // keep keeps udev of the real system from giving a link that is used another
 // address.
 func (l *link) keep() {
-	if !l.id.Random || l.Kind != "" || l.kept || l.setup != nil && l.setup.Hardware != nil {
+	if !l.id.Random || l.Kind != "" || l.fixed || l.setup != nil && l.setup.Hardware != nil {
 		return
 	}
-	l.kept = true
+	l.fixed = true
 	if err := l.c.k.SetHardware(l.Index, l.Address); err != nil {
 		l.c.note(l.Name + ": its address cannot be kept: " + err.Error())
 	}
@@ -62,7 +62,7 @@ type naming struct {
 	// yet: what it tells until then is older.
 	given []string
 	id    Identity
-	kept  bool // the address is set
+	fixed bool // the address is set
 }
 
 // unnamed says whether the link waits for its name.
