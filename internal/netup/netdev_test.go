@@ -12,8 +12,8 @@ import (
 
 const key = "YAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 
-// made are the links that files ask for.
-func made(t *testing.T, files map[string]string) ([]netup.Made, []string) {
+// linksOf are the links that files ask for.
+func linksOf(t *testing.T, files map[string]string) ([]netup.Made, []string) {
 	t.Helper()
 	var all []netfile.File
 	for name, text := range files {
@@ -31,7 +31,7 @@ func made(t *testing.T, files map[string]string) ([]netup.Made, []string) {
 }
 
 func TestLinksOfNetworkdsFiles(t *testing.T) {
-	list, problems := made(t, map[string]string{
+	list, problems := linksOf(t, map[string]string{
 		"10-bond.netdev":   "[NetDev]\nName=bond0\nKind=bond\nMTUBytes=9000\n[Bond]\nMode=active-backup\nMIIMonitorSec=0.5s\nPrimaryReselectPolicy=better\n",
 		"20-vlan.netdev":   "[NetDev]\nName=service\nKind=vlan\n[VLAN]\nId=7\nProtocol=802.1ad\n",
 		"30-ib.netdev":     "[NetDev]\nName=ib0.8001\nKind=ipoib\n[IPoIB]\nPartitionKey=0x1\nMode=connected\n",
@@ -69,7 +69,7 @@ func TestFilesThatCannotBeUsedSayWhy(t *testing.T) {
 		"[NetDev]\nName=a\nKind=wireguard\n[WireGuard]\nPrivateKey=" + key + "\n[WireGuardPeer]\n": "no PublicKey=",
 		"[NetDev]\nName=a\nKind=ipoib\n[IPoIB]\nPartitionKey=0x8000\n":                             "PartitionKey=0x8000",
 	} {
-		list, problems := made(t, map[string]string{"x.netdev": file})
+		list, problems := linksOf(t, map[string]string{"x.netdev": file})
 		for _, m := range list {
 			problems = append(problems, m.Cannot)
 		}
