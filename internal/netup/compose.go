@@ -52,6 +52,7 @@ type composed struct {
 	on      int  // index of the link on which that was
 	ready   bool // it has got what only a link that is there can get
 	primary bool // its primary member is known to it
+	raised  bool // it was set up, though nothing is asked for of it
 	said    string
 }
 
@@ -198,7 +199,7 @@ func (c *Core) make(m *composed) {
 			on = l
 		}
 	}
-	m.ready, m.primary = false, false
+	m.ready, m.primary, m.raised = false, false, false
 	if on == nil && len(missing) > 0 {
 		m.asked = false
 		need := missing[0]
@@ -259,10 +260,9 @@ func (c *Core) fill(m *composed, l *link) {
 	}
 	if l.setup == nil {
 		l.choose()
-		if part, _ := c.partOf(l.Name); part != nil && l.setup == nil && !l.Up && l.Master == 0 {
-			if part.On == l.Name { // a member is set up when it is put into its master
-				c.raise(l)
-			}
+		if _, member := c.partOf(l.Name); !member && l.setup == nil && !l.Up && !m.raised { // a member is set up by its master
+			m.raised = true
+			c.raise(l)
 		}
 	}
 	if p := c.byName(m.Primary); p != nil && p.Master == l.Index && !m.primary {

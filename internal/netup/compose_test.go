@@ -76,6 +76,16 @@ func TestBridgeHasTheAddressOfItsPort(t *testing.T) {
 	}
 }
 
+// A bond or bridge without an address is set up all the same.
+func TestLinkThatNobodyAsksForIsSetUp(t *testing.T) {
+	n, c, lines := network()
+	n.Start("ip=eth5:dhcp\nbridge=br0:eth0\n")
+	c.run(time.Second)
+	if !has(*lines, "unused br0") || !n.IsUp("br0") || !n.IsUp("eth0") {
+		t.Error(strings.Join(*lines, "\n"))
+	}
+}
+
 func TestHardwareAddressOfIP(t *testing.T) {
 	for args, want := range map[string]string{
 		"ip=bond0:dhcp::52:54:00:00:00:09\nbond=bond0:eth0": "\x52\x54\x00\x00\x00\x09", // a bond has none of its own

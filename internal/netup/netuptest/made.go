@@ -98,6 +98,11 @@ func (n *Net) Handover(name, text string) error {
 	return nil
 }
 
+// IsUp says whether a link was set up.
+func (n *Net) IsUp(link string) bool {
+	return slices.ContainsFunc(n.Cards, func(c *Card) bool { return c.Name == link && c.up })
+}
+
 // spread lets the links that stand on a card have their carrier, or lose it.
 func (n *Net) spread(c *Card) {
 	for _, v := range slices.Clone(n.Cards) {
