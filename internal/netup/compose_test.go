@@ -172,3 +172,23 @@ func TestStacksOfLinksComeUpInAnyOrder(t *testing.T) {
 		}
 	}
 }
+
+// A link that has to be let in says by whom it waits, and what that said when it
+// has ended.
+func TestLinkThatIsLetIn(t *testing.T) {
+	n, c, lines := network(&netuptest.Card{Carrier: 2 * time.Second})
+	n.LetIn = "wpa_supplicant with /etc/x.conf"
+	n.Start("ip=eth0:dhcp\n")
+	c.run(time.Second)
+	if !has(*lines, "link eth0 carrier=no", `by=wpa_supplicant\x20with\x20/etc/x.conf`) {
+		t.Error(strings.Join(*lines, "\n"))
+	}
+	c.run(4 * time.Second)
+	if len(n.Addresses["eth0"]) != 1 {
+		t.Error(strings.Join(*lines, "\n"))
+	}
+	n.Core.Unauthenticated(5*time.Second, 2, "Failed to initialize driver")
+	if !has(*lines, "failed eth0", `has\x20ended:\x20Failed\x20to\x20initialize`) {
+		t.Error(strings.Join(*lines, "\n"))
+	}
+}
