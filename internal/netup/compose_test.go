@@ -116,7 +116,15 @@ func TestNamesAreExchanged(t *testing.T) {
 			t.Errorf("%v\n%s", n.Addresses, strings.Join(*lines, "\n"))
 		}
 	}
-	n, c, lines := network(&netuptest.Card{}, &netuptest.Card{})
+	// The name is another's, which no event tells of.
+	n, c, lines := network(&netuptest.Card{})
+	n.Reserved = "lan0"
+	n.Start("ifname=lan0:02:00:00:00:01:00\nip=eth0:dhcp\n")
+	c.run(3 * time.Second)
+	if n.Cards[0].Name != "eth0" || len(n.Addresses["eth0"]) != 1 {
+		t.Errorf("%v\n%s", n.Addresses, strings.Join(*lines, "\n"))
+	}
+	n, c, lines = network(&netuptest.Card{}, &netuptest.Card{})
 	n.Start("ifname=eth1:02:00:00:00:01:00\nip=eth0:dhcp\n")
 	c.run(3 * time.Second)
 	if n.Cards[0].Name != "eth0" || len(n.Addresses["eth0"]) != 1 || !has(*lines, "note", `another\x20link\x20has\x20it`) {

@@ -273,6 +273,13 @@ func (l *link) next() time.Duration {
 // deadline does what is due.
 func (l *link) deadline() {
 	now := l.c.now
+	if l.unnamed() {
+		if l.overdue <= now {
+			l.giveBack()
+			l.c.compose()
+		}
+		return
+	}
 	if l.client != nil && l.client.Next() <= now {
 		l.obey(l.client.Deadline(now))
 	}

@@ -3,6 +3,7 @@ package netup
 import (
 	"errors"
 	"io/fs"
+	"time"
 
 	"firstlight/internal/rtnl"
 )
@@ -97,6 +98,7 @@ func (l *link) name() {
 		// this one steps aside.
 		if err := l.rename("fl-rename" + decimal(l.Index)); err == nil {
 			l.wants, l.before = want, was
+			l.overdue = c.now + renameWait // what has the name may be no link that is told of
 		} else {
 			c.note("the name " + want + " for " + was + ": " + err.Error())
 		}
@@ -150,22 +152,29 @@ func (c *Core) names() {
 					continue // the kernel has not told of that link yet
 				}
 				if err == nil {
-					l.wants = ""
+					l.wants, l.overdue = "", Never
 					c.note(l.before + " is now " + want)
 					l.choose()
 					again = true
 					continue
 				}
 			}
-			// Whoever has the name keeps it.
-			l.wants = ""
-			text := "the name " + want + " for " + l.before + ": another link has it"
-			if err := l.rename(l.before); err != nil {
-				text += ", and its own is taken by now: it is " + l.Name
-			}
-			c.note(text)
-			l.choose()
+			l.giveBack() // whoever has the name keeps it
 			again = true
 		}
 	}
+}
+
+// renameWait is how long a link waits for a name that another one has.
+const renameWait = 2 * time.Second
+
+// giveBack lets a link that has waited for a name have its own again.
+func (l *link) giveBack() {
+	text := "the name " + l.wants + " for " + l.before + ": another link has it"
+	l.wants, l.overdue = "", Never
+	if err := l.rename(l.before); err != nil {
+		text += ", and its own is taken by now: it is " + l.Name
+	}
+	l.c.note(text)
+	l.choose()
 }

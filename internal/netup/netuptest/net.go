@@ -93,6 +93,8 @@ type Net struct {
 	Files map[string]string
 	// LetIn is what lets the links in, "" for nothing.
 	LetIn string
+	// Reserved is a name that no link can get.
+	Reserved string
 	// Identities are what the machine's files say of links, by their addresses.
 	Identities map[string]netup.Identity
 
@@ -186,6 +188,9 @@ func (n *Net) SetAlias(int, string) error { return nil }
 
 // SetName implements netup.Kernel. The new name comes as an event, too.
 func (n *Net) SetName(link int, name string) error {
+	if name == n.Reserved && name != "" {
+		return fmt.Errorf("%s: %w", name, fs.ErrExist)
+	}
 	for _, c := range n.Cards {
 		if c.Name == name && c.index != link && !c.gone && c.Appears >= 0 && c.Appears <= n.Now() {
 			return fmt.Errorf("%s: %w", name, fs.ErrExist)
