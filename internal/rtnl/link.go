@@ -14,6 +14,7 @@ const (
 	attrName    = 3
 	attrMTU     = 4
 	attrMaster  = 10
+	attrRadio   = 11 // IFLA_WIRELESS
 	attrAlias   = 20
 	attrState   = 16
 	attrInfo    = 18
@@ -73,6 +74,8 @@ func parseLink(b []byte) (l Link, ok bool) {
 			if len(v) <= maxHardware {
 				l.Permanent = append([]byte(nil), v...)
 			}
+		case attrRadio: // a message about the air, which says of the link not even its address
+			return l, false
 		case attrAll:
 			if len(v) <= maxHardware {
 				l.Broadcast = append([]byte(nil), v...)

@@ -191,3 +191,29 @@ func TestTunnelIsToldItsPeers(t *testing.T) {
 		t.Errorf("%d parts", seen)
 	}
 }
+
+// What a radio's driver tells of the air comes as a message about the link that
+// has nothing of the link in it, and must not be taken for how it is.
+func TestMessagesAboutTheAirAreNoneAboutTheLink(t *testing.T) {
+	r := newRequest(typeNewLink, 0)
+	r.fixed(0, 0, 1, 0)
+	r.u32fixed(3)
+	r.u32fixed(flagUp | flagLowerUp)
+	r.u32fixed(0)
+	r.attr(attrName, []byte("wlan0\x00"))
+	r.attr(attrRadio, make([]byte, 24))
+	if got := Parse(r.bytes(1)); len(got) != 0 {
+		t.Errorf("%+v", got[0].Link)
+	}
+	// And a radio that is not let in yet has no carrier.
+	r = newRequest(typeNewLink, 0)
+	r.fixed(0, 0, 1, 0)
+	r.u32fixed(3)
+	r.u32fixed(flagUp | flagLowerUp)
+	r.u32fixed(0)
+	r.attr(attrName, []byte("wlan0\x00"))
+	r.attr(attrState, []byte{stateDormant})
+	if got := Parse(r.bytes(1)); len(got) != 1 || got[0].Link.Carrier {
+		t.Error("a dormant link has a carrier")
+	}
+}
