@@ -11,7 +11,7 @@ import (
 // reported; a later part of Firstlight that takes one up moves it to the
 // table.
 var areas = [...]struct{ area, names string }{
-	{"the network", "vlan bond team bridge netconsole rd.noverifyssl proxy"},
+	{"the network", "netconsole rd.noverifyssl proxy"},
 	{"NFS", "rd.nfs.domain"},
 	{"network filesystems", "cifsuser cifspass sshfsroot sshfsopts"},
 	{"iSCSI", "rd.iscsi.initiator rd.iscsi.target.name rd.iscsi.target.ip rd.iscsi.target.port" +
@@ -78,7 +78,7 @@ const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashim
 	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent"
 
 // ofNetwork are what internal/handler/network and its program read.
-const ofNetwork = " ip nfsaddrs ifname rd.route route bootdev BOOTIF rd.bootif ksdevice nameserver dns domain nodns rd.peerdns peerdns" +
+const ofNetwork = " ip nfsaddrs ifname vlan bond team bridge rd.route route bootdev BOOTIF rd.bootif ksdevice nameserver dns domain nodns rd.peerdns peerdns" +
 	" rd.neednet rd.net.timeout.dhcp rd.net.timeout.carrier rd.net.dhcp.vendor-class rd.net.dhcp.client-id gateway netmask mtu" +
 	" iptimeout nfsroot nfsopts netroot rd.net.timeout.ipv6dad rd.net.timeout.ipv6auto rd.net.timeout.iflink rd.net.timeout.ifup rd.net.timeout.route" +
 	" rd.net.dhcp.retry"

@@ -15,12 +15,10 @@ import (
 
 	"firstlight/internal/fmt"
 	"firstlight/internal/netconf"
-	"firstlight/internal/netid"
 	"firstlight/internal/netreport"
 	"firstlight/internal/netup"
 	"firstlight/internal/rtnl"
 	"firstlight/internal/sysfile"
-	"firstlight/internal/sysfs"
 )
 
 // Helper is the running program.
@@ -28,12 +26,15 @@ type Helper struct {
 	events *rtnl.Events
 	socket *rtnl.Socket
 	core   *netup.Core
-	epoll  int
-	open   map[port]*packets
-	byFD   map[int]*packets
-	asked  []asking // to name servers, the last one at the end
-	ended  int      // a file descriptor that can be read when the boot has ended
-	out    int      // file descriptor of the reports
+	files  *files
+	// supplicants let links in, by the descriptors that tell of their end.
+	supplicants map[int]supplicant
+	epoll       int
+	open        map[port]*packets
+	byFD        map[int]*packets
+	asked       []asking // to name servers, the last one at the end
+	ended       int      // a file descriptor that can be read when the boot has ended
+	out         int      // file descriptor of the reports
 }
 
 // asking is a question to a name server: its socket, and whom it went to.
@@ -57,13 +58,16 @@ func Run(text string, out int) error {
 	conf, problems := netconf.Parse(netup.Params(text))
 	notes := netup.AddFirmware(conf, firmware())
 	plan := netup.FromConfig(conf)
-	plan.Predictable = netup.Predictable(text)
-	h := &Helper{open: map[port]*packets{}, byFD: map[int]*packets{}, out: out}
+	h := &Helper{supplicants: map[int]supplicant{}, files: readFiles(netup.Params(text)), open: map[port]*packets{}, byFD: map[int]*packets{}, out: out}
 	for _, p := range problems {
 		kernel{h}.Say(netreport.Report{State: netreport.StateProblem}.With("text", p.String()))
 	}
 	for _, text := range notes {
 		kernel{h}.Say(netreport.Report{State: netreport.StateNote}.With("text", text))
+	}
+	plan.Made = h.files.made(plan.Made)
+	for _, p := range h.files.problems {
+		kernel{h}.Say(netreport.Report{State: netreport.StateProblem}.With("text", p))
 	}
 	var err error
 	if h.events, err = rtnl.Listen(); err != nil {
@@ -131,6 +135,8 @@ func (h *Helper) loop() error {
 				return nil
 			case h.byFD[fd] != nil:
 				h.received(h.byFD[fd])
+			case h.supplicants[fd].pid > 0:
+				h.supplicantEnded(fd)
 			default:
 				h.answered(fd)
 			}
@@ -193,7 +199,10 @@ func (h *Helper) received(p *packets) {
 // kernel implements netup.Kernel.
 type kernel struct{ h *Helper }
 
-func (k kernel) Name(l rtnl.Link) string { return netid.Name(sysfs.Dir("/sys"), l.Name) }
+// Identify implements netup.Kernel.
+func (k kernel) Identify(l rtnl.Link) netup.Identity { return k.h.files.identify(l) }
+
+func (k kernel) SetAlias(link int, text string) error { return k.h.socket.SetAlias(link, text) }
 
 func (k kernel) SetName(link int, name string) error { return k.h.socket.SetName(link, name) }
 
@@ -202,6 +211,28 @@ func (k kernel) SetHardware(link int, a []byte) error { return k.h.socket.SetHar
 func (k kernel) SetMTU(link int, mtu uint32) error { return k.h.socket.SetMTU(link, mtu) }
 
 func (k kernel) SetUp(link int, up bool) error { return k.h.socket.SetUp(link, up) }
+
+func (k kernel) MakeLink(n rtnl.NewLink) error { return k.h.socket.MakeLink(n) }
+
+func (k kernel) ChangeLink(link int, kind string, data []rtnl.Attr) error {
+	return k.h.socket.ChangeLink(link, kind, data)
+}
+
+func (k kernel) SetMaster(link, master int) error { return k.h.socket.SetMaster(link, master) }
+
+func (k kernel) SetWireGuard(link int, w *rtnl.WireGuard) error {
+	return k.h.socket.SetWireGuard(link, w)
+}
+
+// networkd is where files for systemd-networkd of the real system are left.
+const networkd = "/run/systemd/network"
+
+func (k kernel) Handover(name, text string) error {
+	if err := sysfile.MkdirAll(networkd, 0o755); err != nil {
+		return err
+	}
+	return sysfile.WriteFile(networkd+"/"+name, []byte(text), 0o644)
+}
 
 func (k kernel) AddAddress(link int, a netip.Prefix, peer, broadcast netip.Addr, valid uint32) error {
 	return k.h.socket.AddAddress(link, a, peer, broadcast, valid)

@@ -102,11 +102,34 @@ func (p *packets) send(f netup.Frame) error {
 	}
 	to := &unix.SockaddrLinklayer{Protocol: network(protocols[p.kind]), Ifindex: p.link, Halen: uint8(len(f.Peer))}
 	if len(f.Peer) > len(to.Addr) {
-		return fmt.Errorf("send to a hardware address of %d bytes: %w", len(f.Peer), unix.EINVAL)
+		return p.sendFar(f)
 	}
 	copy(to.Addr[:], f.Peer)
 	if err := unix.Sendto(p.fd, f.Data, 0, to); err != nil {
 		return fmt.Errorf("send a packet: %w", err)
+	}
+	return nil
+}
+
+// sendFar sends a frame to a hardware address that is longer than struct
+// sockaddr_ll has place for, as InfiniBand's of 20 bytes: the kernel takes what
+// stands behind it (packet(7)).
+func (p *packets) sendFar(f netup.Frame) error {
+	var to struct {
+		unix.RawSockaddrLinklayer
+		more [24]byte
+	}
+	const at = unsafe.Offsetof(unix.RawSockaddrLinklayer{}.Addr)
+	if len(f.Peer) > len(to.Addr)+len(to.more) || len(f.Data) == 0 {
+		return fmt.Errorf("send to a hardware address of %d bytes: %w", len(f.Peer), unix.EINVAL)
+	}
+	to.Family, to.Protocol, to.Ifindex, to.Halen = unix.AF_PACKET, network(protocols[p.kind]), int32(p.link), uint8(len(f.Peer))
+	copy(to.Addr[:], f.Peer)
+	copy(to.more[:], f.Peer[len(to.Addr):])
+	_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(p.fd), uintptr(unsafe.Pointer(&f.Data[0])), uintptr(len(f.Data)), 0,
+		uintptr(unsafe.Pointer(&to)), at+uintptr(len(f.Peer)))
+	if errno != 0 {
+		return fmt.Errorf("send a packet: %w", errno)
 	}
 	return nil
 }

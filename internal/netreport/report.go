@@ -19,6 +19,7 @@ const (
 	StateReady    = "ready"    // has its addresses
 	StateConflict = "conflict" // somebody has the address
 	StateFailed   = "failed"   // cannot go on; Text says why
+	StateWaits    = "waits"    // is to be made, and Text says what is missing for that
 	StateGone     = "gone"     // the interface was taken away
 	StateUnused   = "unused"   // nothing asks for it
 	StateMissing  = "missing"  // the command line names it, and it is not there

@@ -1,9 +1,12 @@
 package netup
 
 import (
+	"strconv"
+
 	"firstlight/internal/ibft"
 	"firstlight/internal/nbft"
 	"firstlight/internal/netconf"
+	"firstlight/internal/rtnl"
 )
 
 // Firmware is what the firmware left of its own boot from the network: ACPI's
@@ -40,12 +43,32 @@ func AddFirmware(c *netconf.Config, f Firmware) (notes []string) {
 			c.AddNBFT(t)
 		}
 	}
-	for i := range c.Interfaces {
-		if in := &c.Interfaces[i]; in.VLAN != 0 {
-			notes = append(notes, in.By[0]+" is in a VLAN, which has to be named on the command line: vlan=NAME.NUMBER:NAME and ip=NAME.NUMBER:ibft")
+	return notes
+}
+
+// firmwareVLANs makes the VLANs of a card that the firmware's tables have: the
+// command line can name the link that a VLAN is on, a table knows only its
+// address.
+func (c *Core) firmwareVLANs(l *link) {
+	conf := c.plan.Config
+	if conf == nil || conf.Off {
+		return
+	}
+	for i := range conf.Interfaces {
+		in := &conf.Interfaces[i]
+		if in.VLAN == 0 || in.Match.MAC == "" || in.Match.MAC != mac(l.original) || l.Kind != "" {
+			continue
+		}
+		name := l.Name + "." + strconv.Itoa(int(in.VLAN))
+		if !rtnl.ValidName(name) {
+			name = "vlan" + strconv.Itoa(int(in.VLAN))
+		}
+		made := madeFrom(netconf.Link{Kind: netconf.VLAN, Name: name, Members: []string{l.Name}, ID: in.VLAN})
+		in.Match, in.VLAN = netconf.Match{Name: name}, 0
+		if c.composed(name) == nil {
+			c.made = append(c.made, &composed{Made: made})
 		}
 	}
-	return notes
 }
 
 // ibft is the table of ACPI, else what the kernel shows; nil for none.

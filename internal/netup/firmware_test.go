@@ -66,9 +66,21 @@ func TestLinkOfTheFirmwaresTable(t *testing.T) {
 	}
 }
 
+// A VLAN of the table is made on the card that has the address.
+func TestVLANOfTheFirmwaresTable(t *testing.T) {
+	n, c, lines := network(&netuptest.Card{}, &netuptest.Card{})
+	table := written()
+	table["ethernet0/vlan"] = "5"
+	n.Firmware.IBFT = table
+	n.Start("ip=ibft\nrd.neednet=1\n")
+	c.run(2 * time.Second)
+	if len(n.Made) != 1 || n.Made[0].Name != "eth1.5" || n.Made[0].Kind != "vlan" ||
+		!slices.Equal(n.Addresses["eth1.5"], []netip.Prefix{netip.MustParsePrefix("10.0.0.9/24")}) || len(n.Addresses["eth1"]) > 0 {
+		t.Errorf("%v %v\n%s", n.Made, n.Addresses, strings.Join(*lines, "\n"))
+	}
+}
+
 func TestTablesThatCannotBeUsedAreSaid(t *testing.T) {
-	vlan := written()
-	vlan["ethernet0/vlan"] = "5"
 	for _, x := range []struct {
 		f    netup.Firmware
 		want string
@@ -76,7 +88,6 @@ func TestTablesThatCannotBeUsedAreSaid(t *testing.T) {
 		{netup.Firmware{}, "the\\x20firmware\\x20has\\x20no\\x20iSCSI\\x20table"},
 		{netup.Firmware{Tables: map[string][]byte{"iBFT": []byte("iBFT and no more of it")}}, "iSCSI\\x20table\\x20cannot\\x20be\\x20used:\\x20iBFT\\x20is\\x20too\\x20short"},
 		{netup.Firmware{IBFT: written(), Tables: map[string][]byte{"NBFT": []byte("NBFT")}}, "NVMe\\x20table\\x20NBFT\\x20cannot\\x20be\\x20used"},
-		{netup.Firmware{IBFT: vlan}, "is\\x20in\\x20a\\x20VLAN"},
 	} {
 		n, c, lines := network(&netuptest.Card{}, &netuptest.Card{})
 		n.Firmware = x.f

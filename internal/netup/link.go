@@ -33,6 +33,9 @@ const (
 type link struct {
 	c *Core
 	rtnl.Link
+	naming
+	membership
+	authentication
 	setup *Setup
 	state string
 	said  string // the last report, as a line
@@ -63,23 +66,11 @@ type link struct {
 
 // begin looks at a link for the first time.
 func (l *link) begin() {
-	c := l.c
 	l.probeAt, l.again, l.overdue = Never, Never, Never
-	l.found = l.Up
-	want := ""
-	if c.plan.Rename != nil {
-		want = c.plan.Rename(l.Address)
-	}
-	if want == "" && c.plan.Predictable {
-		want = c.k.Name(l.Link)
-	}
-	if want != "" && want != l.Name && !l.Up && rtnl.ValidName(want) {
-		if err := c.k.SetName(l.Index, want); err != nil {
-			c.note("the name " + want + " for " + l.Name + ": " + err.Error())
-		} else {
-			c.note(l.Name + " is now " + want)
-			l.Name = want
-		}
+	l.found, l.original = l.Up, l.Address
+	l.name()
+	if l.unnamed() {
+		return
 	}
 	l.choose()
 }
@@ -87,11 +78,12 @@ func (l *link) begin() {
 // choose finds what is asked for of the link and sets it up.
 func (l *link) choose() {
 	c := l.c
-	l.setup = c.plan.For(l.Name, l.Address)
-	if l.setup != nil && l.setup.Any && (l.Kind != "" || l.Type != ethernet && l.Type != infiniBand) {
-		l.setup = nil // what software makes is used when it is named
-	}
+	c.firmwareVLANs(l)
+	l.setup = c.setupFor(l)
 	if l.setup == nil {
+		if part, _ := c.partOf(l.Name); part != nil {
+			return // which see
+		}
 		l.report(netreport.Report{State: netreport.StateUnused}.With("mac", hardware(l.Address)))
 		return
 	}
@@ -125,6 +117,10 @@ func (l *link) choose() {
 		l.fail(l.six.none)
 		return
 	}
+	l.keep()
+	if !l.authenticate() {
+		return
+	}
 	if err := c.k.SetUp(l.Index, true); err != nil {
 		l.fail("it cannot be set up: " + err.Error())
 		return
@@ -140,13 +136,14 @@ func (l *link) choose() {
 
 // changed takes in what the kernel says of a link that is known.
 func (l *link) changed(is *rtnl.Link) {
+	is.Name = l.nameNow(is.Name)
 	renamed, carrier := l.Name != is.Name, l.Carrier
 	hardware := l.Address
 	l.Link = *is
 	if l.setup != nil && l.setup.Hardware != nil {
 		l.Address = hardware
 	}
-	if renamed && l.setup == nil {
+	if renamed && l.setup == nil && !l.unnamed() {
 		l.choose()
 		return
 	}
@@ -179,6 +176,9 @@ func (l *link) start() {
 		}
 		l.listen()
 		l.obey(l.client.Carrier(c.now, true))
+		if l.lease != nil && len(l.taken) == 0 && len(l.probing) == 0 { // the carrier went while it was probed
+			l.probe([]netip.Prefix{l.lease.Addr})
+		}
 	}
 	if list := l.missing(); len(list) > 0 {
 		l.probe(list)
@@ -273,7 +273,12 @@ func (l *link) send(p *dhcp4.Packet) {
 }
 
 // broadcast is the hardware address of all.
-func (l *link) broadcast() []byte { return everybody() }
+func (l *link) broadcast() []byte {
+	if l.Type == infiniBand {
+		return l.Link.Broadcast
+	}
+	return everybody()
+}
 
 // next is when the link wants its deadline.
 func (l *link) next() time.Duration {
@@ -293,6 +298,13 @@ func (l *link) next() time.Duration {
 // deadline does what is due.
 func (l *link) deadline() {
 	now := l.c.now
+	if l.unnamed() {
+		if l.overdue <= now {
+			l.giveBack()
+			l.c.compose()
+		}
+		return
+	}
 	if l.client != nil && l.client.Next() <= now {
 		l.obey(l.client.Deadline(now))
 		l.link4()

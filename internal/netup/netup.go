@@ -46,8 +46,12 @@ type Frame struct {
 // Kernel is what the core may ask for. Errors are about one link each and make
 // it fail, not the others.
 type Kernel interface {
-	// Name is the predictable name of a link, "" where it keeps its own.
-	Name(rtnl.Link) string
+	Maker
+	Authenticator
+	// Identify says what a link is to be called, and what else the machine's files
+	// say of it.
+	Identify(rtnl.Link) Identity
+	SetAlias(link int, text string) error
 	SetName(link int, name string) error
 	SetHardware(link int, address []byte) error
 	SetMTU(link int, mtu uint32) error
@@ -91,6 +95,7 @@ type Core struct {
 	named     bool    // the machine has its name
 	lookups   []*lookup
 	saidRoots []string // the last report of each root
+	made      []*composed
 	begun     bool
 	missingAt time.Duration // when links that are not there are reported
 	several   bool          // there may be servers that only the root's own program knows of
@@ -98,7 +103,11 @@ type Core struct {
 
 // New prepares the core. rand gives random bits.
 func New(k Kernel, plan *Plan, rand func() uint32) *Core {
-	return &Core{k: k, plan: plan, rand: rand, links: map[int]*link{}, missingAt: Never}
+	c := &Core{k: k, plan: plan, rand: rand, links: map[int]*link{}, missingAt: Never}
+	for _, m := range plan.Made {
+		c.made = append(c.made, &composed{Made: m})
+	}
+	return c
 }
 
 // Event takes in what the kernel says of links and addresses.
@@ -108,8 +117,12 @@ func (c *Core) Event(now time.Duration, ev rtnl.Event) {
 	switch {
 	case ev.Link != nil && ev.Gone:
 		c.gone(ev.Link.Index)
+		c.names()
+		c.compose()
 	case ev.Link != nil:
 		c.link(ev.Link)
+		c.names()
+		c.compose()
 	case ev.Address != nil:
 		if l := c.links[ev.Address.Link]; l != nil {
 			l.address(ev.Address, ev.Gone)

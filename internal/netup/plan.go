@@ -15,8 +15,8 @@ type Plan struct {
 	// Rename is the name that the command line gives to a link by its hardware
 	// address, "" for none.
 	Rename func(hardware []byte) string
-	// Predictable: links get predictable names where nothing else is said.
-	Predictable bool
+	// Made are the links to make.
+	Made []Made
 	// Nameservers come before those of leases, which count with PeerDNS.
 	Nameservers []netip.Addr
 	PeerDNS     bool
@@ -54,6 +54,8 @@ type Setup struct {
 	Server    netip.Addr // that an NFS root without one is on
 	// Any: it is asked for of any link, and not of this one by its name.
 	Any bool
+	// ByHardware: it is asked for of the link with an address.
+	ByHardware bool
 	// Cannot is what is asked for and not supported yet, "" for nothing.
 	Cannot string
 	// Why is why it cannot be had, "" where it is not supported yet.

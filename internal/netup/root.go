@@ -43,7 +43,7 @@ func (c *Core) bootLink() *link {
 	boot := c.plan.Config.Boot
 	for _, l := range c.usable {
 		if !boot.IsAny() {
-			if boot.Name == l.Name || boot.MAC != "" && boot.MAC == mac(l.Address) {
+			if c.isBoot(l) {
 				return l
 			}
 			continue

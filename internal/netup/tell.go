@@ -21,7 +21,7 @@ func (l *link) tell() {
 	case l.state == netreport.StateReady && l.complete():
 		r = l.readyReport()
 	case !l.Carrier:
-		r = r.With("carrier", "no")
+		r = r.With("carrier", "no").With("by", l.by)
 		r = r.With("late", l.late)
 	case len(l.probing) > 0:
 		r = netreport.Report{State: netreport.StateProbe}.With("addr", l.probing[0].Addr().String())

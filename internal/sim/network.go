@@ -108,7 +108,7 @@ func (m *Machine) mountNFS(mt machine.Mount) error {
 	addr, _ := netip.ParseAddr(server)
 	i := slices.IndexFunc(n.NFS, func(s *NFS) bool { return s.Addr == server })
 	switch {
-	case !n.Reaches(addr):
+	case !n.Leads(addr):
 		return unix.ENETUNREACH
 	case i < 0:
 		m.sleep(3 * time.Second) // nobody answers who has the address

@@ -94,10 +94,10 @@ func (h *Handler) Start() {
 
 // run starts the helper and takes in what it says for as long as it runs.
 func (h *Handler) run(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
-	if asksFirmware(h.w.Config) {
-		// The kernel shows an iBFT that is none of ACPI's tables. Without the driver
-		// the helper says that there is none.
-		_ = h.w.LoadModules(t, "iscsi_ibft")
+	for _, name := range drivers(h.w.Config) {
+		if err := h.w.LoadModules(t, name); err != nil { // the link says that it cannot be made
+			h.w.Say(handler.Detail, "network: "+err.Error())
+		}
 	}
 	err := ueventd.Act(t, "start "+Program, func(m machine.Machine) error {
 		return m.Start(queue, machine.Program{Path: Program, Input: []byte(input(h.w.Config))})
@@ -202,8 +202,14 @@ func factOf(r *netreport.Report) goal.Fact {
 	case netreport.StateUnused, netreport.StateDown:
 		f.Condition, f.Text = goal.LeftAlone, "nothing asks for it"
 	case netreport.StateLink:
+		if part := r.Get("part"); part != "" {
+			f.Subject += ", part of " + part
+		}
 		f.Text = "no carrier"
 		f.Try = "plug in the cable of " + r.Link + ", or look at the switch at its other end"
+		if by := r.Get("by"); by != "" {
+			f.Text, f.Try = "not let in yet by "+by, "look at the names and passwords in that file, whether the network is in reach, and at /run/firstlight-wpa-"+r.Link+".log"
+		}
 		if r.Get("carrier") == "yes" {
 			f.Text, f.Try = "has a carrier", ""
 			if text := r.Get("text"); text != "" {
@@ -218,6 +224,8 @@ func factOf(r *netreport.Report) goal.Fact {
 			}
 		}
 		f.Try = "look whether a DHCP server or a router serves the network at " + r.Link + ", or give it an address: ip=ADDRESS::GATEWAY:NETMASK::" + r.Link + ":none"
+	case netreport.StateWaits:
+		f.Text, f.Try = r.Get("text"), r.Get("try")
 	case netreport.StateProbe:
 		f.Condition, f.Text = goal.Working, "asks whether another machine has "+r.Get("addr")
 	case netreport.StateConflict:

@@ -91,7 +91,7 @@ func LocalOf(mac []byte) netip.Addr {
 // whose number the core did not touch has none, so that networks without IPv6
 // are as they were.
 func (n *Net) linkLocal(c *Card) {
-	if n.NoIPv6 || c.local || n.Sysctls["net/ipv6/conf/"+c.Name+"/accept_ra"] == "" {
+	if n.NoIPv6 || c.local || !c.up || !c.wire || c.gone || n.Sysctls["net/ipv6/conf/"+c.Name+"/accept_ra"] == "" {
 		return
 	}
 	c.local = true
@@ -276,11 +276,11 @@ func (n *Net) Up() []string {
 	return list
 }
 
-// Reaches says whether a card has an address from which a server is reached.
-func (n *Net) Reaches(server netip.Addr) bool {
+// Leads says whether a card has an address from which a server is reached.
+func (n *Net) Leads(server netip.Addr) bool {
 	for _, c := range n.Cards {
 		switch {
-		case c.Apart:
+		case !n.reaches(c):
 		case server.Is6() && server.IsLinkLocalUnicast():
 			if c.local && server.Zone() == c.Name {
 				return true

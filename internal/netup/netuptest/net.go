@@ -6,6 +6,7 @@ package netuptest
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"slices"
 	"time"
@@ -28,10 +29,20 @@ type Card struct {
 	// Apart: nobody is on its wire.
 	Apart bool
 
+	// Leaves and Back are when the card is taken out, and put in again, 0 for
+	// never.
+	Leaves, Back time.Duration
+
 	index    int
 	up, wire bool
 	open     map[netup.Kind]bool
-	local    bool // has its link-local address
+	local    bool     // has its link-local address
+	virtual  *virtual // of a link that software has made
+	master   *Card    // the bond or bridge that it is in
+	gone     bool
+	known    bool // the core was told of it
+	// original is the address that a card has without a bond.
+	original []byte
 }
 
 // Server is a DHCP server.
@@ -87,13 +98,22 @@ type Net struct {
 	Noise func() []time.Duration
 	// Firmware is what the firmware left.
 	Firmware netup.Firmware
-	// Sysctls are what the core set; Files what it left for the real system, which
-	// Write gets too.
+	// Made are the links that were asked for.
+	Made []rtnl.NewLink
+	// Sysctls are what the core set; Files what it left for the real system, by path
+	// or by the name of a file for networkd, which Write gets too.
 	Sysctls map[string]string
 	Files   map[string]string
 	Write   func(name, text string) error
+	// LetIn is what lets the links in, "" for nothing.
+	LetIn string
+	// Reserved is a name that no link can get.
+	Reserved string
+	// Identities are what the machine's files say of links, by their addresses.
+	Identities map[string]netup.Identity
 
-	due time.Duration // of the deadline that is scheduled
+	last int           // the highest index of a link
+	due  time.Duration // of the deadline that is scheduled
 }
 
 var _ netup.Kernel = (*Net)(nil)
@@ -112,18 +132,32 @@ func (n *Net) Start(text string) {
 	seed := uint32(1)
 	n.Core = netup.New(n, netup.FromConfig(conf), func() uint32 { seed = seed*1664525 + 1013904223; return seed })
 	for i, c := range n.Cards {
-		c.index, c.open = i+2, map[netup.Kind]bool{}
+		c.index = i + 2
 		if c.Appears < 0 {
 			continue
 		}
+		c.original = c.MAC
 		n.Schedule(max(c.Appears, n.Now()), func() { n.tell(c) })
+		n.hotplug(c)
 	}
 	n.settle()
 }
 
 // tell says to the core how a card is.
 func (n *Net) tell(c *Card) {
-	n.Core.Event(n.Now(), rtnl.Event{Link: &rtnl.Link{Index: c.index, Type: 1, Name: c.Name, Address: c.MAC, MTU: 1500, Up: c.up, Carrier: c.wire}})
+	if c.gone {
+		return
+	}
+	l := &rtnl.Link{Index: c.index, Type: 1, Name: c.Name, Address: c.MAC, MTU: 1500, Up: c.up, Carrier: c.wire}
+	if c.master != nil {
+		l.Master = c.master.index
+	}
+	if c.virtual != nil {
+		l.Kind = c.virtual.kind
+	}
+	c.known = true
+	n.Core.Event(n.Now(), rtnl.Event{Link: l})
+	n.linkLocal(c)
 	n.settle()
 }
 
@@ -151,6 +185,7 @@ func (n *Net) Pull(c *Card, carrier bool) {
 	c.wire = carrier
 	if c.up {
 		n.tell(c)
+		n.spread(c)
 	}
 }
 
@@ -163,14 +198,38 @@ func (n *Net) card(index int) *Card {
 	return &Card{}
 }
 
-// Name implements netup.Kernel: links keep their names.
-func (n *Net) Name(rtnl.Link) string { return "" }
+// Identify implements netup.Kernel: links keep their names, unless Identities says
+// otherwise.
+func (n *Net) Identify(l rtnl.Link) netup.Identity { return n.Identities[string(l.Address)] }
 
-// SetName implements netup.Kernel.
-func (n *Net) SetName(link int, name string) error { n.card(link).Name = name; return nil }
+// SetAlias implements netup.Kernel.
+func (n *Net) SetAlias(int, string) error { return nil }
+
+// SetName implements netup.Kernel. The new name comes as an event, too.
+func (n *Net) SetName(link int, name string) error {
+	if name == n.Reserved && name != "" {
+		return fmt.Errorf("%s: %w", name, fs.ErrExist)
+	}
+	for _, c := range n.Cards {
+		if c.Name == name && c.index != link && !c.gone && c.Appears >= 0 && c.Appears <= n.Now() {
+			return fmt.Errorf("%s: %w", name, fs.ErrExist)
+		}
+	}
+	c := n.card(link)
+	c.Name = name
+	n.Schedule(n.Now(), func() { n.tell(c) })
+	return nil
+}
 
 // SetHardware implements netup.Kernel.
-func (n *Net) SetHardware(link int, a []byte) error { n.card(link).MAC = slices.Clone(a); return nil }
+func (n *Net) SetHardware(link int, a []byte) error {
+	c := n.card(link)
+	c.MAC = slices.Clone(a)
+	if c.virtual != nil {
+		c.virtual.takes = false
+	}
+	return nil
+}
 
 // SetMTU implements netup.Kernel.
 func (n *Net) SetMTU(int, uint32) error { return nil }
@@ -183,13 +242,16 @@ func (n *Net) SetUp(link int, up bool) error {
 		c.wire, c.local = false, false
 		n.Addresses[c.Name] = slices.DeleteFunc(n.Addresses[c.Name], func(a netip.Prefix) bool { return a.Addr().Is6() })
 	}
+	if up && c.virtual != nil {
+		n.spread(c)
+		return nil
+	}
 	if !up || c.Carrier < 0 {
 		return nil
 	}
 	n.Schedule(n.Now()+c.Carrier, func() {
 		if c.up && !c.wire {
 			n.Pull(c, true)
-			n.linkLocal(c)
 		}
 	})
 	return nil
@@ -227,10 +289,17 @@ func (n *Net) AddRoute(r rtnl.Route) error {
 }
 
 // Open implements netup.Kernel.
-func (n *Net) Open(link int, kind netup.Kind) error { n.card(link).open[kind] = true; return nil }
+func (n *Net) Open(link int, kind netup.Kind) error {
+	c := n.card(link)
+	if c.open == nil {
+		c.open = map[netup.Kind]bool{}
+	}
+	c.open[kind] = true
+	return nil
+}
 
 // Close implements netup.Kernel.
-func (n *Net) Close(link int, kind netup.Kind) { n.card(link).open[kind] = false }
+func (n *Net) Close(link int, kind netup.Kind) { delete(n.card(link).open, kind) }
 
 // Ask implements netup.Kernel: Hosts are what the name server knows.
 func (n *Net) Ask(server netip.AddrPort, question []byte) error {
@@ -280,7 +349,7 @@ func (n *Net) Send(link int, f netup.Frame) error {
 	if !c.open[f.Kind] {
 		return errors.New("the link is not open for this")
 	}
-	if !c.wire || c.Apart {
+	if !n.reaches(c) {
 		return nil
 	}
 	if n.Noise != nil {
@@ -324,7 +393,7 @@ func (n *Net) sent(c *Card, f netup.Frame) {
 // SendUDP implements netup.Kernel.
 func (n *Net) SendUDP(link string, _, _ netip.AddrPort, payload []byte) error {
 	for _, c := range n.Cards {
-		if c.Name == link && c.wire && !c.Apart {
+		if c.Name == link && n.reaches(c) {
 			n.message(c, payload)
 		}
 	}
