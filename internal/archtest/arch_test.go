@@ -24,7 +24,7 @@ var core = []string{
 	"journal", "inputs", "postmortem", "bootcmd", "devspec", "fstab", "crypttab", "timespan", "machine", "device",
 	"netup", "netreport", "netid", "nfs", "dns", "nbd", "nbdup", "nvmf", "nvmfup",
 	"blkid", "blkread", "blktext", "bootsector", "parttable", "luksfmt", "luksfmt/", "lvmmeta", "mdsuper", "md", "kmod",
-	"dhcp4", "dhcp6", "duid", "ibft", "ipv4ll", "nbft", "netconf", "ra",
+	"acpitable", "dhcp4", "dhcp6", "duid", "ibft", "ipv4ll", "nbft", "netconf", "ra",
 }
 
 // exceptions are what a core package may import or call although the rule

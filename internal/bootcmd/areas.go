@@ -12,8 +12,7 @@ import (
 // table. What follows an '@' is the feature of an image that has it: without
 // the feature that is reported, and with it a handler reads the parameter.
 var areas = [...]struct{ area, names string }{
-	{"the network", "vlan bond team bridge rd.net.timeout.route rd.net.timeout.ipv6dad rd.net.timeout.ipv6auto" +
-		" rd.net.timeout.iflink rd.net.timeout.ifup rd.net.dhcp.retry netconsole rd.noverifyssl proxy"},
+	{"the network", "netconsole rd.noverifyssl proxy"},
 	{"NFS", "rd.nfs.domain"},
 	{"network filesystems", "sshfsroot sshfsopts"},
 	{"iSCSI", "rd.iscsi.initiator rd.iscsi.target.name rd.iscsi.target.ip rd.iscsi.target.port" +
@@ -74,11 +73,12 @@ const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashim
 	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent todisk live_media_offset plainroot exposedroot skipunion"
 
 // ofNetwork are what internal/handler/network and its program read.
-const ofNetwork = " ip nfsaddrs ifname rd.route route bootdev BOOTIF rd.bootif ksdevice nameserver dns domain nodns rd.peerdns peerdns" +
+const ofNetwork = " ip nfsaddrs ifname vlan bond team bridge rd.route route bootdev BOOTIF rd.bootif ksdevice nameserver dns domain nodns rd.peerdns peerdns" +
 	" rd.neednet rd.net.timeout.dhcp rd.net.timeout.carrier rd.net.dhcp.vendor-class rd.net.dhcp.client-id gateway netmask mtu" +
 	" iptimeout nfsroot nfsopts netroot cifsuser cifspass nbdroot nbddev nbdport rd.nonvmf rd.nvmf.nonbft rd.nvmf.nostatic rd.nvmf.hostnqn rd.nvmf.hostid" +
 	" rd.nvmf.discover rd.nvmf.connect rd.nvmf.nonvmf nvmf.hostnqn nvmf.hostid nvmf.discover nvmf.connect nvmf.nonvmf nvmf.nonbft nvmf.nostatic" +
-	" nvmf_hostnqn nvmf_hostid nvmf_nonvmf nvmf_nostatic nvmf_nonbft nvmf_connect nvmf_discover"
+	" nvmf_hostnqn nvmf_hostid nvmf_nonvmf nvmf_nostatic nvmf_nonbft nvmf_connect nvmf_discover rd.net.timeout.ipv6dad rd.net.timeout.ipv6auto rd.net.timeout.iflink rd.net.timeout.ifup rd.net.timeout.route" +
+	" rd.net.dhcp.retry"
 
 // lookupArea says what a known parameter that is not supported is about.
 func lookupArea(name string) (area string, ok bool) {

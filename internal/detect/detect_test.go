@@ -321,6 +321,31 @@ func TestDisksOfServers(t *testing.T) {
 	}
 }
 
+// What the root's way is made of is in the image too, where it is in use.
+func TestRootOnAServerNeedsItsLinks(t *testing.T) {
+	n, err := Needs(machine(t, card("eth0", "2", "up")+`
+		sys/class/net/bond0/operstate: up
+		sys/class/net/bond0/uevent: DEVTYPE=bond
+		sys/class/net/bond0.5/operstate: up
+		sys/class/net/bond0.5/uevent: DEVTYPE=vlan
+		sys/class/net/docker0/operstate: down
+		sys/class/net/docker0/uevent: DEVTYPE=bridge
+		sys/class/net/wg0/operstate: unknown
+		sys/class/net/wg0/uevent: DEVTYPE=wireguard
+		proc/self/mountinfo: 22 1 0:30 / / rw - nfs4 server:/srv rw,addr=10.0.0.1
+	`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var facts []string
+	for _, f := range n.Facts {
+		facts = append(facts, f.Name)
+	}
+	if !slices.Equal(facts, []string{"fstype:nfs4", "need:network", "need:bond", "need:vlan", "need:wireguard"}) {
+		t.Errorf("facts %q", facts)
+	}
+}
+
 func TestUndecided(t *testing.T) {
 	for _, desc := range []string{
 		"proc/self/mountinfo: 22 1 0:30 / / rw - overlay overlay rw",

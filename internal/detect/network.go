@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -77,19 +78,34 @@ func (d *detector) cards(point, source string) error {
 		at := "/class/net/" + name
 		dev, err := d.s.Sys.Resolve(at + "/device")
 		if err != nil {
-			if d.s.Sys.Exists(at+"/bonding") || d.s.Sys.Exists(at+"/bridge") {
-				d.note("%s is made of other links, which Firstlight does not make yet", name)
-			}
+			d.madeLink(name, at)
 			continue // the loopback, and links that are made of others
 		}
 		if state, _ := d.s.Sys.Read(at + "/operstate"); state == "down" {
 			continue
 		}
 		found = true
+		if d.s.Sys.Exists(at + "/phy80211") {
+			d.fact("need:wifi", name+" is a radio, and in use")
+		}
 		d.hardware(dev, point+" over "+name)
 	}
 	if !found {
 		return fmt.Errorf("detect: %s is on %s, and no network card is in use: %w", point, source, ErrUndecided)
 	}
 	return nil
+}
+
+// madeLink takes what a link that software has made needs, if it is in use.
+func (d *detector) madeLink(name, at string) {
+	if state, _ := d.s.Sys.Read(at + "/operstate"); state == "down" {
+		return
+	}
+	event, _ := d.s.Sys.Read(at + "/uevent")
+	for line := range strings.Lines(event) {
+		kind, ok := strings.CutPrefix(strings.TrimSpace(line), "DEVTYPE=")
+		if ok && slices.Contains([]string{"vlan", "bond", "bridge", "wireguard", "macvlan", "ipvlan", "dummy"}, kind) {
+			d.fact("need:"+kind, name+" is one, and in use")
+		}
+	}
 }

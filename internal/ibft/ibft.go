@@ -9,8 +9,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
-	"unicode/utf8"
 
+	"firstlight/internal/acpitable"
 	"firstlight/internal/fmt"
 )
 
@@ -46,7 +46,7 @@ type Table struct {
 	NICs      []NIC
 	Targets   []Target
 	// Notes are what could not be used, each for a person.
-	Notes []string
+	Notes acpitable.Notes
 }
 
 // NIC is an interface that the firmware used.
@@ -82,38 +82,14 @@ type Target struct {
 	User, Secret, InUser, InSecret string
 }
 
-var (
-	errShort     = errors.New("iBFT is too short")
-	errSignature = errors.New("not an iBFT")
-	errLength    = errors.New("iBFT: its length is not that of the table")
-	errRevision  = errors.New("iBFT: an unknown revision")
-	errChecksum  = errors.New("iBFT: the checksum is wrong")
-	errControl   = errors.New("iBFT: no control structure")
-)
+var errControl = errors.New("iBFT: no control structure")
 
 // Parse reads a table. An error means that nothing of it can be used; a
 // structure that cannot be used is left out, with a note.
 func Parse(b []byte) (*Table, error) {
-	if len(b) < headerLen+lenControl {
-		return nil, errShort
-	}
-	if string(b[:4]) != "iBFT" {
-		return nil, errSignature
-	}
-	n := int64(binary.LittleEndian.Uint32(b[4:]))
-	if n < headerLen+lenControl || n > int64(len(b)) || n > maxTable {
-		return nil, errLength
-	}
-	b = b[:n]
-	if b[8] != 1 {
-		return nil, errRevision
-	}
-	var sum byte
-	for _, c := range b {
-		sum += c
-	}
-	if sum != 0 {
-		return nil, errChecksum
+	b, err := acpitable.Body(b, "iBFT", headerLen+lenControl, maxTable, 1)
+	if err != nil {
+		return nil, err
 	}
 	control := structure(b, headerLen, idControl, lenControl)
 	if control == nil {
@@ -138,11 +114,7 @@ func structure(b []byte, at int, id byte, least int) []byte {
 	return b[at : at+n]
 }
 
-func (t *Table) note(format string, args ...any) {
-	if len(t.Notes) < maxEach {
-		t.Notes = append(t.Notes, fmt.Sprintf(format, args...))
-	}
-}
+func (t *Table) note(format string, args ...any) { t.Notes.Add(maxEach, format, args...) }
 
 // entry reads the structure at an offset, 0 for none.
 func (t *Table) entry(b []byte, at int) {
@@ -192,19 +164,19 @@ func (t *Table) nic(b, s []byte) (err error) {
 	n := NIC{
 		Index: s[4], Boot: s[5]&flagBoot != 0, DefaultRoute: s[5]&flagRoute != 0,
 		MAC: [6]byte(s[90:]), VLAN: binary.LittleEndian.Uint16(s[88:]) & 0xfff,
-		DHCP: s[23] == originDHCP, Gateway: addr(s[24:]), DHCPServer: addr(s[72:]),
+		DHCP: s[23] == originDHCP, Gateway: acpitable.Addr(s[24:]), DHCPServer: acpitable.Addr(s[72:]),
 		PCI: binary.LittleEndian.Uint16(s[96:]),
 	}
 	if n.MAC == [6]byte{} {
 		return errors.New("no hardware address")
 	}
-	if a := addr(s[6:]); a.IsValid() {
+	if a := acpitable.Addr(s[6:]); a.IsValid() {
 		if n.Addr = netip.PrefixFrom(a, int(s[22])); !n.Addr.IsValid() || s[22] == 0 {
 			return fmt.Errorf("%s has no network of %d bits", a, s[22])
 		}
 	}
 	for _, at := range [...]int{40, 56} {
-		if a := addr(s[at:]); a.IsValid() {
+		if a := acpitable.Addr(s[at:]); a.IsValid() {
 			n.DNS = append(n.DNS, a)
 		}
 	}
@@ -221,7 +193,7 @@ func (t *Table) target(b, s []byte) (err error) {
 	}
 	x := Target{
 		Index: s[4], Boot: s[5]&flagBoot != 0, NIC: s[33], LUN: binary.BigEndian.Uint64(s[24:]),
-		Addr: netip.AddrPortFrom(addr(s[6:]), binary.LittleEndian.Uint16(s[22:])),
+		Addr: netip.AddrPortFrom(acpitable.Addr(s[6:]), binary.LittleEndian.Uint16(s[22:])),
 	}
 	if !x.Addr.IsValid() || x.Addr.Port() == 0 {
 		return errors.New("no address or no port")
@@ -241,19 +213,10 @@ func (t *Table) target(b, s []byte) (err error) {
 	return nil
 }
 
-// addr reads an address; the zero Addr for none.
-func addr(b []byte) netip.Addr {
-	a := netip.AddrFrom16([16]byte(b[:16])).Unmap()
-	if a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() {
-		return netip.Addr{}
-	}
-	return a
-}
-
-var errText = errors.New("a text behind the end of the table, too long, or with what cannot be seen")
+var errText = errors.New("a text behind the end of the table, or too long")
 
 // text reads a text that a length and an offset from the beginning of the table
-// describe. Some firmwares count the NUL behind it.
+// describe.
 func text(b, ref []byte) (string, error) {
 	n, at := int(binary.LittleEndian.Uint16(ref)), int(binary.LittleEndian.Uint16(ref[2:]))
 	if n == 0 {
@@ -262,17 +225,5 @@ func text(b, ref []byte) (string, error) {
 	if at < headerLen || at+n > len(b) || n > maxText {
 		return "", errText
 	}
-	v := b[at : at+n]
-	for len(v) > 0 && v[len(v)-1] == 0 {
-		v = v[:len(v)-1]
-	}
-	if !utf8.Valid(v) {
-		return "", errText
-	}
-	for _, r := range string(v) {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return "", errText
-		}
-	}
-	return string(v), nil
+	return acpitable.Text(b[at:at+n], maxText)
 }

@@ -11,8 +11,8 @@ import (
 	"errors"
 	"net/netip"
 	"strconv"
-	"unicode/utf8"
 
+	"firstlight/internal/acpitable"
 	"firstlight/internal/fmt"
 )
 
@@ -45,7 +45,7 @@ type Table struct {
 	Namespaces  []Namespace
 	Discoveries []Discovery
 	// Notes are what could not be used, each for a person.
-	Notes []string
+	Notes acpitable.Notes
 }
 
 // Host is how the firmware named the machine.
@@ -115,13 +115,8 @@ type Discovery struct {
 }
 
 var (
-	errShort     = errors.New("NBFT is too short")
-	errSignature = errors.New("not an NBFT")
-	errLength    = errors.New("NBFT: its length is not that of the table")
-	errRevision  = errors.New("NBFT: an unknown revision")
-	errChecksum  = errors.New("NBFT: the checksum is wrong")
-	errHeap      = errors.New("NBFT: the heap goes beyond the table")
-	errControl   = errors.New("NBFT: no control descriptor")
+	errHeap    = errors.New("NBFT: the heap goes beyond the table")
+	errControl = errors.New("NBFT: no control descriptor")
 )
 
 // reader is a table that is read.
@@ -134,29 +129,12 @@ type reader struct {
 // Parse reads a table. An error means that nothing of it can be used; a
 // descriptor that cannot be used is left out, with a note.
 func Parse(b []byte) (*Table, error) {
-	if len(b) < lenHeader+lenControl {
-		return nil, errShort
-	}
-	if string(b[:4]) != "NBFT" {
-		return nil, errSignature
-	}
-	n := int64(binary.LittleEndian.Uint32(b[4:]))
-	if n < lenHeader+lenControl || n > int64(len(b)) || n > maxTable {
-		return nil, errLength
-	}
-	b = b[:n]
-	if b[8] != 1 {
-		return nil, errRevision
-	}
-	var sum byte
-	for _, c := range b {
-		sum += c
-	}
-	if sum != 0 {
-		return nil, errChecksum
+	b, err := acpitable.Body(b, "NBFT", lenHeader+lenControl, maxTable, 1)
+	if err != nil {
+		return nil, err
 	}
 	at, size := int64(binary.LittleEndian.Uint32(b[36:])), int64(binary.LittleEndian.Uint32(b[40:]))
-	if at > n || size > n-at {
+	if n := int64(len(b)); at > n || size > n-at {
 		return nil, errHeap
 	}
 	r := &reader{t: &Table{}, b: b, heap: int(at), stop: int(at + size)}
@@ -174,11 +152,7 @@ func Parse(b []byte) (*Table, error) {
 	return r.t, nil
 }
 
-func (r *reader) note(format string, args ...any) {
-	if len(r.t.Notes) < maxEach {
-		r.t.Notes = append(r.t.Notes, fmt.Sprintf(format, args...))
-	}
-}
+func (r *reader) note(format string, args ...any) { r.t.Notes.Add(maxEach, format, args...) }
 
 // list reads the descriptors that an offset, a length, a version and a number
 // describe.
@@ -207,7 +181,6 @@ func (r *reader) list(ref []byte, what string, id byte, least int, read func([]b
 
 var (
 	errObject = errors.New("it refers to what is not in the heap")
-	errText   = errors.New("a text is too long, or has what cannot be seen")
 	errNQN    = errors.New("its name is not an NQN")
 	errTCP    = errors.New("it is not of NVMe over TCP")
 )
@@ -230,18 +203,7 @@ func (r *reader) text(ref []byte) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for len(v) > 0 && v[len(v)-1] == 0 {
-		v = v[:len(v)-1]
-	}
-	if len(v) > maxText || !utf8.Valid(v) {
-		return "", errText
-	}
-	for _, c := range string(v) {
-		if c < ' ' || c >= 0x7f && c < 0xa0 {
-			return "", errText
-		}
-	}
-	return string(v), nil
+	return acpitable.Text(v, maxText)
 }
 
 // nqn is a text that is a qualified name.
@@ -301,23 +263,23 @@ func (r *reader) hfi(d []byte) error {
 		Index: d[1], DefaultRoute: x[6]&2 != 0,
 		PCI: binary.LittleEndian.Uint32(x[7:]), MAC: [6]byte(x[11:]), VLAN: binary.LittleEndian.Uint16(x[17:]) & 0xfff,
 		DHCP: x[19] == originDHCP, Router: x[19] == originRouter,
-		Gateway: addr(x[37:]), Metric: binary.LittleEndian.Uint16(x[54:]),
+		Gateway: acpitable.Addr(x[37:]), Metric: binary.LittleEndian.Uint16(x[54:]),
 	}
 	if h.MAC == [6]byte{} {
 		return errors.New("no hardware address")
 	}
-	if a := addr(x[20:]); a.IsValid() {
+	if a := acpitable.Addr(x[20:]); a.IsValid() {
 		if h.Addr = netip.PrefixFrom(a, int(x[36])); !h.Addr.IsValid() || x[36] == 0 {
 			return fmt.Errorf("%s has no network of %d bits", a, x[36])
 		}
 	}
 	for _, at := range [...]int{56, 72} {
-		if a := addr(x[at:]); a.IsValid() {
+		if a := acpitable.Addr(x[at:]); a.IsValid() {
 			h.DNS = append(h.DNS, a)
 		}
 	}
 	if x[6]&4 != 0 {
-		h.DHCPServer = addr(x[88:])
+		h.DHCPServer = acpitable.Addr(x[88:])
 	}
 	if h.HostName, err = r.text(x[104:]); err != nil {
 		return err
@@ -370,10 +332,10 @@ func (r *reader) namespace(d []byte) (err error) {
 		return err
 	}
 	p, err := strconv.ParseUint(port, 10, 16)
-	if len(a) < 16 || err != nil || p == 0 || !addr(a).IsValid() {
+	if len(a) < 16 || err != nil || p == 0 || !acpitable.Addr(a).IsValid() {
 		return errors.New("no address or no port")
 	}
-	n.Addr = netip.AddrPortFrom(addr(a), uint16(p))
+	n.Addr = netip.AddrPortFrom(acpitable.Addr(a), uint16(p))
 	if n.NQN, err = r.nqn(d[54:]); err != nil {
 		return err
 	}
@@ -420,13 +382,4 @@ func (r *reader) extended(ref []byte, index uint16) string {
 		r.note("namespace %d: the path of its root: %v", index, err)
 	}
 	return s
-}
-
-// addr reads an address; the zero Addr for none.
-func addr(b []byte) netip.Addr {
-	a := netip.AddrFrom16([16]byte(b[:16])).Unmap()
-	if a.IsUnspecified() || a.IsMulticast() || a.IsLoopback() {
-		return netip.Addr{}
-	}
-	return a
 }

@@ -238,6 +238,7 @@ func (c *Config) For(name string, mac MAC) *Interface {
 	var anyOne *Interface
 	for i := range c.Interfaces {
 		switch in := &c.Interfaces[i]; {
+		case in.VLAN != 0: // which is another interface
 		case in.Match.Name != "" && in.Match.Name == name, in.Match.MAC != "" && in.Match.MAC == mac:
 			return in
 		case in.Match.IsAny():

@@ -165,7 +165,8 @@ func ParseRootPath(text string) (Root, error) {
 func server(s string) (name, rest string, err error) {
 	if t, ok := strings.CutPrefix(s, "["); ok {
 		name, rest, ok = strings.Cut(t, "]")
-		if a, valid := address(name); !ok || !valid || !a.Is6() {
+		host, zone, zoned := strings.Cut(name, "%") // fe80::1%eth0
+		if a, valid := address(host); !ok || !valid || !a.Is6() || zoned && (!a.IsLinkLocalUnicast() || !validInterface(zone)) {
 			return "", "", fmt.Errorf("%q is not an IPv6 address between brackets", s)
 		}
 		if rest, ok = strings.CutPrefix(rest, ":"); !ok && rest != "" {

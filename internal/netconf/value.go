@@ -114,6 +114,19 @@ func ParseMAC(s string) (MAC, bool) {
 	return MAC(b), true
 }
 
+// Bytes is the address in bytes, nil for none.
+func (m MAC) Bytes() []byte {
+	var out []byte
+	for w := range strings.SplitSeq(string(m), ":") {
+		n, err := strconv.ParseUint(w, 16, 8)
+		if err != nil {
+			return nil
+		}
+		out = append(out, byte(n))
+	}
+	return out
+}
+
 // validInterface says whether the kernel takes the name (net/core/dev.c,
 // dev_valid_name), and no one who reads a file with it is surprised.
 func validInterface(s string) bool {

@@ -7,21 +7,18 @@
 package nethelper
 
 import (
+	"io/fs"
 	"net/netip"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/fmt"
-	"firstlight/internal/nbft"
 	"firstlight/internal/netconf"
-	"firstlight/internal/netid"
 	"firstlight/internal/netreport"
 	"firstlight/internal/netup"
 	"firstlight/internal/rtnl"
 	"firstlight/internal/sysfile"
-	"firstlight/internal/sysfs"
 )
 
 // Helper is the running program.
@@ -29,13 +26,25 @@ type Helper struct {
 	events *rtnl.Events
 	socket *rtnl.Socket
 	core   *netup.Core
-	epoll  int
-	open   map[port]*packets
-	byFD   map[int]*packets
-	server netip.Addr // that was asked for a name
-	asked  int        // the socket of the last question for a name, -1 for none
-	out    int        // file descriptor of the reports
+	files  *files
+	// supplicants let links in, by the descriptors that tell of their end.
+	supplicants map[int]supplicant
+	epoll       int
+	open        map[port]*packets
+	byFD        map[int]*packets
+	asked       []asking // to name servers, the last one at the end
+	ended       int      // a file descriptor that can be read when the boot has ended
+	out         int      // file descriptor of the reports
 }
+
+// asking is a question to a name server: its socket, and whom it went to.
+type asking struct {
+	fd     int
+	server netip.Addr
+}
+
+// maxAsked bounds the questions that wait for an answer.
+const maxAsked = 16
 
 // port is what a packet socket is for.
 type port struct {
@@ -47,12 +56,18 @@ type port struct {
 // to the file descriptor out. It returns an error alone.
 func Run(text string, out int) error {
 	conf, problems := netconf.Parse(netup.Params(text))
-	firmware(conf)
+	notes := netup.AddFirmware(conf, firmware())
 	plan := netup.FromConfig(conf)
-	plan.Predictable = netup.Predictable(text)
-	h := &Helper{open: map[port]*packets{}, byFD: map[int]*packets{}, asked: -1, out: out}
+	h := &Helper{supplicants: map[int]supplicant{}, files: readFiles(netup.Params(text)), open: map[port]*packets{}, byFD: map[int]*packets{}, out: out}
 	for _, p := range problems {
 		kernel{h}.Say(netreport.Report{State: netreport.StateProblem}.With("text", p.String()))
+	}
+	for _, text := range notes {
+		kernel{h}.Say(netreport.Report{State: netreport.StateNote}.With("text", text))
+	}
+	plan.Made = h.files.made(plan.Made)
+	for _, p := range h.files.problems {
+		kernel{h}.Say(netreport.Report{State: netreport.StateProblem}.With("text", p))
 	}
 	var err error
 	if h.events, err = rtnl.Listen(); err != nil {
@@ -67,6 +82,15 @@ func Run(text string, out int) error {
 	if err := h.watch(h.events.FD()); err != nil {
 		return err
 	}
+	if h.ended, err = whenEnded(); err != nil {
+		return err
+	}
+	if err := h.watch(h.ended); err != nil {
+		return err
+	}
+	// Where a link on the way takes smaller packets than its ends, and nobody says
+	// so, the kernel is to find out.
+	kernel{h}.Sysctl("net/ipv4/tcp_mtu_probing", "1")
 	h.core = netup.New(kernel{h}, plan, random)
 	// The events are listened to since before, so that no link falls between.
 	all, err := h.socket.All()
@@ -77,25 +101,6 @@ func Run(text string, out int) error {
 		h.core.Event(now(), ev)
 	}
 	return h.loop()
-}
-
-// firmware adds what the firmware's table says of the interfaces that it reached
-// NVMe over TCP by. A table that cannot be used is the business of who connects.
-func firmware(conf *netconf.Config) {
-	dir := sysfs.Dir("/sys/firmware/acpi/tables")
-	names, _ := dir.List("")
-	for _, name := range names {
-		if !strings.HasPrefix(name, "NBFT") {
-			continue
-		}
-		b, err := sysfile.ReadFile("/sys/firmware/acpi/tables/" + name)
-		if err != nil {
-			continue
-		}
-		if t, err := nbft.Parse(b); err == nil {
-			conf.AddNBFT(t)
-		}
-	}
 }
 
 // now is the time since the machine was started, which no one can set.
@@ -120,14 +125,20 @@ func (h *Helper) loop() error {
 			return fmt.Errorf("wait for events: %w", err)
 		}
 		for _, ev := range ready[:max(n, 0)] {
-			if int(ev.Fd) == h.events.FD() {
+			switch fd := int(ev.Fd); {
+			case fd == h.events.FD():
 				if err := h.kernelSaid(); err != nil {
 					return err
 				}
-			} else if int(ev.Fd) == h.asked {
-				h.answered()
-			} else if p := h.byFD[int(ev.Fd)]; p != nil {
-				h.received(p)
+			case fd == h.ended:
+				h.core.End()
+				return nil
+			case h.byFD[fd] != nil:
+				h.received(h.byFD[fd])
+			case h.supplicants[fd].pid > 0:
+				h.supplicantEnded(fd)
+			default:
+				h.answered(fd)
 			}
 		}
 		if t := now(); h.core.Next() <= t {
@@ -188,7 +199,10 @@ func (h *Helper) received(p *packets) {
 // kernel implements netup.Kernel.
 type kernel struct{ h *Helper }
 
-func (k kernel) Name(l rtnl.Link) string { return netid.Name(sysfs.Dir("/sys"), l.Name) }
+// Identify implements netup.Kernel.
+func (k kernel) Identify(l rtnl.Link) netup.Identity { return k.h.files.identify(l) }
+
+func (k kernel) SetAlias(link int, text string) error { return k.h.socket.SetAlias(link, text) }
 
 func (k kernel) SetName(link int, name string) error { return k.h.socket.SetName(link, name) }
 
@@ -198,6 +212,28 @@ func (k kernel) SetMTU(link int, mtu uint32) error { return k.h.socket.SetMTU(li
 
 func (k kernel) SetUp(link int, up bool) error { return k.h.socket.SetUp(link, up) }
 
+func (k kernel) MakeLink(n rtnl.NewLink) error { return k.h.socket.MakeLink(n) }
+
+func (k kernel) ChangeLink(link int, kind string, data []rtnl.Attr) error {
+	return k.h.socket.ChangeLink(link, kind, data)
+}
+
+func (k kernel) SetMaster(link, master int) error { return k.h.socket.SetMaster(link, master) }
+
+func (k kernel) SetWireGuard(link int, w *rtnl.WireGuard) error {
+	return k.h.socket.SetWireGuard(link, w)
+}
+
+// networkd is where files for systemd-networkd of the real system are left.
+const networkd = "/run/systemd/network"
+
+func (k kernel) Handover(name, text string) error {
+	if err := sysfile.MkdirAll(networkd, 0o755); err != nil {
+		return err
+	}
+	return sysfile.WriteFile(networkd+"/"+name, []byte(text), 0o644)
+}
+
 func (k kernel) AddAddress(link int, a netip.Prefix, peer, broadcast netip.Addr, valid uint32) error {
 	return k.h.socket.AddAddress(link, a, peer, broadcast, valid)
 }
@@ -206,6 +242,25 @@ func (k kernel) DelAddress(link int, a netip.Prefix) error { return k.h.socket.D
 
 func (k kernel) AddRoute(r rtnl.Route) error { return k.h.socket.AddRoute(r) }
 
+func (k kernel) DelRoute(r rtnl.Route) error { return k.h.socket.DelRoute(r) }
+
+func (k kernel) Sysctl(name, value string) error {
+	return sysfile.WriteFile("/proc/sys/"+name, []byte(value), 0o644)
+}
+
+// WriteFile implements netup.Kernel. What the file had before is not lost half way.
+func (k kernel) WriteFile(name, text string, mode uint32) error {
+	for i := 1; i < len(name); i++ {
+		if name[i] == '/' {
+			if err := unix.Mkdir(name[:i], 0o755); err != nil && err != unix.EEXIST {
+				return fmt.Errorf("make %s: %w", name[:i], err)
+			}
+		}
+	}
+	return sysfile.WriteFile(name, []byte(text), fs.FileMode(mode))
+}
+
+// Open implements netup.Kernel.
 func (k kernel) Open(link int, kind netup.Kind) error {
 	p, err := openPackets(link, kind)
 	if err != nil {
@@ -243,13 +298,12 @@ func (k kernel) SendUDP(link string, from, to netip.AddrPort, payload []byte) er
 // that nobody can guess.
 func (k kernel) Ask(server netip.AddrPort, question []byte) error {
 	h := k.h
-	if h.asked >= 0 {
-		unix.Close(h.asked)
-		h.asked = -1
+	if len(h.asked) == maxAsked { // the oldest has no answer any more
+		h.forget(h.asked[0].fd)
 	}
 	domain, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{Port: int(server.Port())})
 	if server.Addr().Is6() {
-		domain, to = unix.AF_INET6, &unix.SockaddrInet6{Addr: server.Addr().As16(), Port: int(server.Port())}
+		domain, to = unix.AF_INET6, &unix.SockaddrInet6{Addr: server.Addr().As16(), Port: int(server.Port()), ZoneId: h.index(server.Addr().Zone())}
 	} else {
 		to.(*unix.SockaddrInet4).Addr = server.Addr().As4()
 	}
@@ -266,23 +320,46 @@ func (k kernel) Ask(server netip.AddrPort, question []byte) error {
 		unix.Close(fd)
 		return fmt.Errorf("ask the name server %s: %w", server.Addr(), err)
 	}
-	h.asked, h.server = fd, server.Addr()
+	h.asked = append(h.asked, asking{fd, server.Addr()})
 	return nil
 }
 
-// answered takes in an answer of the name server that was asked last.
-func (h *Helper) answered() {
-	buf := make([]byte, 4096)
-	n, err := unix.Read(h.asked, buf)
-	if err == unix.EAGAIN || err == unix.EINTR {
+// index is the number of a link by its name, 0 if there is none.
+func (h *Helper) index(name string) uint32 {
+	if name == "" {
+		return 0
+	}
+	return h.core.Index(name)
+}
+
+// forget ends the wait for an answer.
+func (h *Helper) forget(fd int) {
+	for i, q := range h.asked {
+		if q.fd == fd {
+			unix.Close(fd)
+			h.asked = append(h.asked[:i:i], h.asked[i+1:]...)
+			return
+		}
+	}
+}
+
+// answered takes in an answer of a name server.
+func (h *Helper) answered(fd int) {
+	for _, q := range h.asked {
+		if q.fd != fd {
+			continue
+		}
+		buf := make([]byte, 4096)
+		n, err := unix.Read(fd, buf)
+		if err == unix.EAGAIN || err == unix.EINTR {
+			return
+		}
+		h.forget(fd) // where nobody listens, the next question goes elsewhere
+		if err == nil {
+			h.core.Answer(now(), q.server, buf[:n])
+		}
 		return
 	}
-	if err != nil { // nobody listens there: the next question goes elsewhere
-		unix.Close(h.asked)
-		h.asked = -1
-		return
-	}
-	h.core.Answer(now(), h.server, buf[:n])
 }
 
 func (k kernel) Resolver(text string) error {

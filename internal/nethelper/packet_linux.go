@@ -41,6 +41,9 @@ func network(v uint16) uint16 { return v<<8 | v>>8 }
 
 // openPackets opens a packet socket. It takes nothing before its filter is set.
 func openPackets(link int, kind netup.Kind) (*packets, error) {
+	if kind == netup.Advertisement || kind == netup.DHCP6 {
+		return open6(link, kind)
+	}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open a packet socket: %w", err)
@@ -73,13 +76,19 @@ func (p *packets) read() (f netup.Frame, ok bool) {
 		return f, false
 	}
 	f = netup.Frame{Kind: p.kind, Data: buf[:n]}
-	if a, ok := from.(*unix.SockaddrLinklayer); ok {
+	switch a := from.(type) {
+	case *unix.SockaddrLinklayer:
 		f.Peer = append([]byte(nil), a.Addr[:min(int(a.Halen), len(a.Addr))]...)
+	case *unix.SockaddrInet6:
+		f.From = netip.AddrFrom16(a.Addr)
 	}
 	if ms, err := unix.ParseSocketControlMessage(oob[:oobn]); err == nil {
 		for _, m := range ms {
 			if m.Header.Level == unix.SOL_PACKET && m.Header.Type == unix.PACKET_AUXDATA && len(m.Data) >= 4 {
 				f.Unsummed = binary.NativeEndian.Uint32(m.Data)&unix.TP_STATUS_CSUMNOTREADY != 0
+			}
+			if m.Header.Level == unix.IPPROTO_IPV6 && m.Header.Type == unix.IPV6_HOPLIMIT && len(m.Data) >= 4 {
+				f.Hops = int(binary.NativeEndian.Uint32(m.Data))
 			}
 		}
 	}
@@ -88,13 +97,39 @@ func (p *packets) read() (f netup.Frame, ok bool) {
 
 // send sends a frame to a hardware address.
 func (p *packets) send(f netup.Frame) error {
+	if p.kind == netup.Advertisement || p.kind == netup.DHCP6 {
+		return p.send6(f)
+	}
 	to := &unix.SockaddrLinklayer{Protocol: network(protocols[p.kind]), Ifindex: p.link, Halen: uint8(len(f.Peer))}
 	if len(f.Peer) > len(to.Addr) {
-		return fmt.Errorf("send to a hardware address of %d bytes: %w", len(f.Peer), unix.EINVAL)
+		return p.sendFar(f)
 	}
 	copy(to.Addr[:], f.Peer)
 	if err := unix.Sendto(p.fd, f.Data, 0, to); err != nil {
 		return fmt.Errorf("send a packet: %w", err)
+	}
+	return nil
+}
+
+// sendFar sends a frame to a hardware address that is longer than struct
+// sockaddr_ll has place for, as InfiniBand's of 20 bytes: the kernel takes what
+// stands behind it (packet(7)).
+func (p *packets) sendFar(f netup.Frame) error {
+	var to struct {
+		unix.RawSockaddrLinklayer
+		more [24]byte
+	}
+	const at = unsafe.Offsetof(unix.RawSockaddrLinklayer{}.Addr)
+	if len(f.Peer) > len(to.Addr)+len(to.more) || len(f.Data) == 0 {
+		return fmt.Errorf("send to a hardware address of %d bytes: %w", len(f.Peer), unix.EINVAL)
+	}
+	to.Family, to.Protocol, to.Ifindex, to.Halen = unix.AF_PACKET, network(protocols[p.kind]), int32(p.link), uint8(len(f.Peer))
+	copy(to.Addr[:], f.Peer)
+	copy(to.more[:], f.Peer[len(to.Addr):])
+	_, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(p.fd), uintptr(unsafe.Pointer(&f.Data[0])), uintptr(len(f.Data)), 0,
+		uintptr(unsafe.Pointer(&to)), at+uintptr(len(f.Peer)))
+	if errno != 0 {
+		return fmt.Errorf("send a packet: %w", errno)
 	}
 	return nil
 }

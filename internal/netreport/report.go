@@ -19,8 +19,10 @@ const (
 	StateReady    = "ready"    // has its addresses
 	StateConflict = "conflict" // somebody has the address
 	StateFailed   = "failed"   // cannot go on; Text says why
+	StateWaits    = "waits"    // is to be made, and Text says what is missing for that
 	StateGone     = "gone"     // the interface was taken away
 	StateUnused   = "unused"   // nothing asks for it
+	StateMissing  = "missing"  // the command line names it, and it is not there
 	// StateNote is about no state: Text is for the record.
 	StateNote = "note"
 	// StateProblem is about the command line: Text is what is wrong with it.

@@ -9,7 +9,6 @@ import (
 	"firstlight/internal/dhcp4"
 	"firstlight/internal/netreport"
 	"firstlight/internal/rtnl"
-	"firstlight/internal/timespan"
 )
 
 // probe asks whether anybody has the addresses that the link is to get. Where
@@ -18,16 +17,22 @@ func (l *link) probe(list []netip.Prefix) {
 	l.probing = nil
 	var free []netip.Prefix
 	for _, a := range list {
-		if a.Addr().Is4() && l.Type == ethernet && !l.setup.Peer.IsValid() {
+		switch {
+		case a.Addr().Is6() && l.six != nil:
+			l.six.add(a, true)
+		case a.Addr().Is4() && l.Type == ethernet && !l.setup.Peer.IsValid():
 			l.probing = append(l.probing, a)
-		} else {
+		default:
 			free = append(free, a)
 		}
 	}
 	if len(free) > 0 {
 		l.configure(free)
 	}
-	if len(l.probing) == 0 || !l.openFor(ARP) {
+	if len(l.probing) == 0 {
+		return
+	}
+	if !l.openFor(ARP) {
 		l.configure(l.probing)
 		l.probing = nil
 		return
@@ -40,8 +45,8 @@ func (l *link) probe(list []netip.Prefix) {
 func (l *link) probeStep() {
 	if l.probing == nil { // the pause after a conflict is over
 		l.probeAt = Never
-		if l.Carrier && len(l.taken) == 0 { // until the answer it is a conflict still
-			l.probe(l.setup.Addresses)
+		if list := l.missing(); l.Carrier && len(list) > 0 { // until the answer it is a conflict still
+			l.probe(list)
 		}
 		return
 	}
@@ -76,6 +81,7 @@ func (l *link) arp(a arp) {
 	if string(a.Sender[:]) == string(l.Address) {
 		return
 	}
+	l.heard4(a)
 	for _, p := range l.probing {
 		has := a.SenderAddr == p.Addr()
 		asks := a.Op == arpRequest && a.SenderAddr == zero && a.TargetAddr == p.Addr()
@@ -94,6 +100,11 @@ func (l *link) conflict(p netip.Prefix, by []byte) {
 	r := netreport.Report{State: netreport.StateConflict}.With("addr", p.Addr().String()).With("by", hardware(by))
 	if l.client != nil && l.lease != nil && l.lease.Addr == p {
 		l.lease = nil
+		if l.state == netreport.StateReady && l.complete() { // by IPv6
+			l.c.note(l.Name + ": another machine, " + hardware(by) + ", has the address " + p.Addr().String())
+			l.obey(l.client.Conflict(l.c.now))
+			return
+		}
 		l.state = netreport.StateConflict
 		l.report(r)
 		l.obey(l.client.Conflict(l.c.now))
@@ -127,7 +138,7 @@ func (l *link) configure(list []netip.Prefix) {
 	if !l.complete() {
 		return
 	}
-	if lease := l.lease; lease != nil {
+	if lease := l.lease; lease != nil && contains(list, lease.Addr) {
 		if lease.MTU > 0 && s.MTU == 0 && uint32(lease.MTU) != l.MTU {
 			if err := c.k.SetMTU(l.Index, uint32(lease.MTU)); err != nil {
 				c.note(l.Name + ": MTU " + strconv.Itoa(lease.MTU) + ": " + err.Error())
@@ -141,7 +152,9 @@ func (l *link) configure(list []netip.Prefix) {
 	first := l.state != netreport.StateReady
 	l.state = netreport.StateReady
 	if first {
+		c.unusable(l) // once each
 		c.usable = append(c.usable, l)
+		c.only(l)
 	}
 	c.resolver()
 	name := s.HostName
@@ -150,6 +163,7 @@ func (l *link) configure(list []netip.Prefix) {
 	}
 	c.hostname(name)
 	l.tell()
+	l.hand()
 	c.root()
 	if first {
 		l.announce()
@@ -167,13 +181,52 @@ func (l *link) take(a netip.Prefix) {
 	l.taken = append(l.taken, a)
 }
 
+// missing are the addresses of the command line that the link has not yet.
+func (l *link) missing() []netip.Prefix {
+	var list []netip.Prefix
+	for _, a := range l.setup.Addresses {
+		if !contains(l.taken, a) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// untake forgets an address of the link.
+func (l *link) untake(a netip.Addr) {
+	for i, t := range l.taken {
+		if t.Addr() == a {
+			l.taken = append(l.taken[:i:i], l.taken[i+1:]...)
+			return
+		}
+	}
+}
+
 // complete says whether the link has all that is asked for.
 func (l *link) complete() bool {
 	s := l.setup
-	if s.DHCP && l.lease == nil || s.Auto6 && !l.has6 || len(l.probing) > 0 {
+	if s == nil {
 		return false
 	}
-	return len(l.taken) >= len(s.Addresses)
+	for _, a := range s.Addresses {
+		if !contains(l.taken, a) {
+			return false
+		}
+	}
+	var some, all = false, true
+	need := func(asked, has bool) {
+		if asked {
+			some, all = some || has, all && has
+		}
+	}
+	need(s.DHCP, l.lease != nil && contains(l.taken, l.lease.Addr))
+	need(s.Auto6 || s.DHCP6, l.six != nil && l.six.ready())
+	need(s.Link6, l.six != nil && l.six.local.IsValid())
+	need(s.Link4, l.local != nil && l.local.Addr().IsValid())
+	if s.Either {
+		return some
+	}
+	return all
 }
 
 // routes sets the routes of the lease and of the command line. A link that came
@@ -200,8 +253,18 @@ func (l *link) routes() {
 		}
 	}
 	for _, r := range list {
-		err := l.c.k.AddRoute(rtnl.Route{Link: l.Index, To: r.To, Gateway: r.Gateway, OnLink: r.OnLink, Metric: metric})
-		if err != nil {
+		metric := metric
+		if metric > 0 && r.To.Addr().Is6() {
+			metric += metric6 - 1
+		}
+		route := rtnl.Route{Link: l.Index, To: r.To, Gateway: r.Gateway, OnLink: r.OnLink, Metric: metric}
+		if hasRoute(l.set, route) {
+			continue
+		}
+		err := l.c.k.AddRoute(route)
+		if err == nil {
+			l.set = append(l.set, route)
+		} else {
 			to := r.To.String()
 			if r.Gateway.IsValid() {
 				to += " by " + r.Gateway.String()
@@ -223,11 +286,11 @@ func (l *link) announce() {
 	}
 }
 
-// release takes the link's addresses away.
+// release takes the link's leased address away.
 func (l *link) release() {
 	var kept []netip.Prefix
 	for _, a := range l.taken {
-		if contains(l.setup.Addresses, a) {
+		if contains(l.setup.Addresses, a) || a.Addr().Is6() {
 			kept = append(kept, a)
 			continue
 		}
@@ -235,8 +298,13 @@ func (l *link) release() {
 			l.c.note(l.Name + ": " + err.Error())
 		}
 	}
-	l.taken = kept
-	if l.state == netreport.StateReady {
+	l.taken, l.set = kept, nil // routes go with their addresses
+	l.less()
+}
+
+// less notes that something went: the link may not be usable any more.
+func (l *link) less() {
+	if l.state == netreport.StateReady && !l.complete() {
 		l.state = netreport.StateDHCP
 		l.c.unusable(l)
 	}
@@ -275,85 +343,6 @@ func mask(bits int) netip.Addr {
 func (l *link) fail(text string) {
 	l.state = netreport.StateFailed
 	l.report(netreport.Report{State: netreport.StateFailed}.With("text", text))
-}
-
-// tell reports the state of the link where it is another than before.
-func (l *link) tell() {
-	if l.setup == nil || l.state == netreport.StateFailed || l.paused() {
-		return
-	}
-	r := netreport.Report{State: netreport.StateLink}
-	switch {
-	case l.state == netreport.StateReady && l.complete():
-		r = l.readyReport()
-	case !l.Carrier:
-		r = r.With("carrier", "no")
-		if l.late {
-			r = r.With("late", "yes")
-		}
-	case len(l.probing) > 0:
-		r = netreport.Report{State: netreport.StateProbe}.With("addr", l.probing[0].Addr().String())
-	case l.client != nil && l.lease == nil:
-		r = netreport.Report{State: netreport.StateDHCP}.With("text", l.client.Explain()).With("since", tenths(l.carrier)).With("sent", strconv.Itoa(l.requests))
-		if l.late {
-			r = r.With("late", "yes")
-		}
-	case l.setup.Auto6 && !l.has6:
-		r = r.With("carrier", "yes").With("text", "no IPv6 address yet")
-	default:
-		r = r.With("carrier", "yes")
-	}
-	l.report(r)
-}
-
-// readyReport is all that the boot may want to know of a link that can be used.
-func (l *link) readyReport() netreport.Report {
-	r := netreport.Report{State: netreport.StateReady}.With("mac", hardware(l.Address)).With("index", strconv.Itoa(l.Index))
-	first := true
-	for _, a := range l.taken {
-		r = r.With("addr", a.String())
-		if a.Addr().Is4() && first {
-			first = false
-			r = r.With("netmask", mask(a.Bits()).String()).With("broadcast", last(a).String())
-		}
-	}
-	gateways := l.setup.Routes
-	proto := "static"
-	if l.lease != nil {
-		proto = "dhcp"
-		for _, x := range l.lease.Routes {
-			gateways = append(gateways[:len(gateways):len(gateways)], Route{To: x.Dst, Gateway: x.Via})
-		}
-	} else if l.setup.Auto6 {
-		proto = "auto6"
-	}
-	r = r.With("proto", proto)
-	for _, g := range gateways {
-		if g.To.Bits() == 0 && g.Gateway.IsValid() {
-			r = r.With("gateway", g.Gateway.String())
-			break
-		}
-	}
-	for _, a := range l.setup.DNS {
-		r = r.With("dns", a.String())
-	}
-	if x := l.lease; x != nil {
-		r = r.With("server", x.Server.String()).With("hostname", x.HostName).With("domain", x.Domain).With("rootpath", x.RootPath).
-			With("bootfile", x.BootFile).With("tftp", x.TFTPServer)
-		for _, a := range x.DNS {
-			r = r.With("dns", a.String())
-		}
-		if x.NextServer.IsValid() {
-			r = r.With("nextserver", x.NextServer.String())
-		}
-		if len(x.Search) > 0 {
-			r = r.With("search", strings.Join(x.Search, " "))
-		}
-		if x.Lifetime < timespan.Forever {
-			r = r.With("lifetime", strconv.Itoa(int(x.Lifetime/time.Second)))
-		}
-	}
-	return r
 }
 
 // report says it, unless that was the last thing said of the link.

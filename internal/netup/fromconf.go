@@ -10,7 +10,8 @@ import (
 // FromConfig is the plan of a command line. What no interface is said to do
 // where the network is needed gets its address by DHCP.
 func FromConfig(c *netconf.Config) *Plan {
-	p := &Plan{Config: c, Search: c.Domains, Nameservers: c.DNS, PeerDNS: c.PeerDNS, Carrier: c.Timeouts.Carrier, Lease: c.Timeouts.DHCP}
+	p := &Plan{Config: c, Search: c.Domains, Nameservers: c.DNS, PeerDNS: c.PeerDNS, Times: c.Timeouts, Retry: c.DHCP.Retry}
+	p.Made = madeOf(c)
 	p.For = func(name string, hardware []byte) *Setup {
 		if c.Off {
 			return nil
@@ -19,7 +20,9 @@ func FromConfig(c *netconf.Config) *Plan {
 		if in == nil {
 			return nil
 		}
-		return setupOf(c, in, name)
+		s := setupOf(c, in, name)
+		s.Hardware = cloned(c, in, name, hardware)
+		return s
 	}
 	p.Rename = func(hardware []byte) string {
 		m := mac(hardware)
@@ -36,14 +39,36 @@ func FromConfig(c *netconf.Config) *Plan {
 	return p
 }
 
+// cloned is the hardware address that an interface is to get, nil for none: that
+// which stands behind its name, if it is one that no card has from its maker
+// (the second bit of the first byte), or the interface has none of its own.
+// Another one is that of the card that is to have the name.
+func cloned(c *netconf.Config, in *netconf.Interface, name string, is []byte) []byte {
+	hw := in.MAC.Bytes()
+	if in.Match.Name != name || len(hw) != len(is) || string(hw) == string(is) {
+		return nil
+	}
+	for i := range c.Links {
+		if c.Links[i].Name == name {
+			return hw
+		}
+	}
+	if hw[0]&2 != 0 && hw[0]&1 == 0 {
+		return hw
+	}
+	return nil
+}
+
 // mac is a hardware address in netconf's spelling.
 func mac(hw []byte) netconf.MAC { return netconf.MAC(hardware(hw)) }
 
 // setupOf is what an interface is to get.
 func setupOf(c *netconf.Config, in *netconf.Interface, name string) *Setup {
 	m := in.Method
-	s := &Setup{HostName: in.HostName, MTU: uint32(max(in.MTU, 0)), DNS: in.DNS, Server: in.Server, VendorClass: c.DHCP.VendorClass, Any: in.Match.IsAny(),
-		DHCP: m&netconf.DHCP4 != 0, Auto6: m&netconf.SLAAC != 0 && m&netconf.DHCP4 == 0}
+	s := &Setup{HostName: in.HostName, MTU: uint32(max(in.MTU, 0)), DNS: in.DNS, Server: in.Server, VendorClass: c.DHCP.VendorClass, Any: in.Match.IsAny(), ByHardware: in.Match.MAC != "",
+		DHCP: m&netconf.DHCP4 != 0, Auto6: m&netconf.SLAAC != 0, DHCP6: m&netconf.DHCP6 != 0, Fallback6: m&netconf.Fallback6 != 0,
+		Link4: m&netconf.Link4 != 0, Link6: m&netconf.Link6 != 0, First: in.First,
+		Either: m&netconf.Either != 0 || m&netconf.Link4 != 0 && m&(netconf.Link6|netconf.DHCP4) != 0}
 	if s.HostName == "" {
 		s.HostName = c.HostName
 	}
@@ -66,15 +91,9 @@ func setupOf(c *netconf.Config, in *netconf.Interface, name string) *Setup {
 		}
 		s.Routes = append(s.Routes, Route{To: all, Gateway: g, OnLink: !inside(s.Addresses, g) && !s.Peer.IsValid()})
 	}
-	if m&(netconf.DHCP4|netconf.SLAAC|netconf.Static) == 0 {
-		switch {
-		case m&netconf.DHCP6 != 0:
-			s.Cannot = "DHCPv6"
-		case m&(netconf.Link4|netconf.Link6) != 0:
-			s.Cannot = "a link-local address"
-		case m&netconf.IBFT != 0:
-			s.Cannot = "the address of the firmware's iSCSI table"
-		}
+	if m&netconf.IBFT != 0 && m&^netconf.IBFT == 0 {
+		s.Cannot = "the address of the firmware's iSCSI table"
+		s.Why = "no table of the firmware speaks of this interface"
 	}
 	return s
 }
@@ -106,9 +125,9 @@ func Params(text string) []netconf.Param {
 
 // Predictable says whether links get predictable names: unless net.ifnames=0
 // says that they do not.
-func Predictable(text string) bool {
+func Predictable(params []netconf.Param) bool {
 	yes := true
-	for _, p := range Params(text) {
+	for _, p := range params {
 		if p.Name == "net.ifnames" {
 			yes = p.Value != "0"
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"firstlight/internal/dhcp4"
+	"firstlight/internal/ipv4ll"
 	"firstlight/internal/netreport"
 	"firstlight/internal/rtnl"
 )
@@ -32,6 +33,9 @@ const (
 type link struct {
 	c *Core
 	rtnl.Link
+	naming
+	membership
+	authentication
 	setup *Setup
 	state string
 	said  string // the last report, as a line
@@ -40,38 +44,33 @@ type link struct {
 	upAt   time.Duration // when
 	client *dhcp4.Client
 	lease  *dhcp4.Lease
-	taken  []netip.Prefix // addresses that it was given
+	taken  []netip.Prefix // addresses that it has
+	set    []rtnl.Route   // routes that were set
 
 	probing  []netip.Prefix // addresses that are being asked for
 	sent     int            // probes so far
 	probeAt  time.Duration  // of the next step; Never while nothing is asked
 	again    time.Duration  // when the announcement is repeated
 	overdue  time.Duration  // when what is missing is reported
-	late     bool           // it was
-	has6     bool           // has an IPv6 address that can be used
-	open     [2]bool        // takes frames, by kind
+	late     string         // the time limit that has passed, "" for none
+	limit    string         // the one that overdue is of
+	six      *ipv6          // nil where nothing of IPv6 is asked for
+	local    *ipv4ll.Client // nil where no link-local address of IPv4 is chosen
+	open     [kinds]bool    // takes frames, by kind
 	requests int
-	carrier  time.Duration // since when there is one
+	carrier  time.Duration     // since when there is one
+	found    bool              // it was set up already when it was found
+	carries  bool              // the root is reached over it
+	handed   map[string]string // the files that were left for the real system
 }
 
 // begin looks at a link for the first time.
 func (l *link) begin() {
-	c := l.c
 	l.probeAt, l.again, l.overdue = Never, Never, Never
-	want := ""
-	if c.plan.Rename != nil {
-		want = c.plan.Rename(l.Address)
-	}
-	if want == "" && c.plan.Predictable {
-		want = c.k.Name(l.Link)
-	}
-	if want != "" && want != l.Name && !l.Up && rtnl.ValidName(want) {
-		if err := c.k.SetName(l.Index, want); err != nil {
-			c.note("the name " + want + " for " + l.Name + ": " + err.Error())
-		} else {
-			c.note(l.Name + " is now " + want)
-			l.Name = want
-		}
+	l.found, l.original = l.Up, l.Address
+	l.name()
+	if l.unnamed() {
+		return
 	}
 	l.choose()
 }
@@ -79,17 +78,22 @@ func (l *link) begin() {
 // choose finds what is asked for of the link and sets it up.
 func (l *link) choose() {
 	c := l.c
-	l.setup = c.plan.For(l.Name, l.Address)
-	if l.setup != nil && l.setup.Any && (l.Kind != "" || l.Type != ethernet && l.Type != infiniBand) {
-		l.setup = nil // what software makes is used when it is named
-	}
+	c.firmwareVLANs(l)
+	l.setup = c.setupFor(l)
 	if l.setup == nil {
+		if part, _ := c.partOf(l.Name); part != nil {
+			return // which see
+		}
 		l.report(netreport.Report{State: netreport.StateUnused}.With("mac", hardware(l.Address)))
 		return
 	}
 	s := l.setup
 	if s.Cannot != "" {
-		l.fail(s.Cannot + " is asked for, which is not supported yet")
+		text := s.Cannot + " is asked for, which is not supported yet"
+		if s.Why != "" {
+			text = s.Cannot + " is asked for, and " + s.Why
+		}
+		l.fail(text)
 		return
 	}
 	if s.DHCP && l.Type != ethernet && l.Type != infiniBand {
@@ -108,14 +112,21 @@ func (l *link) choose() {
 			c.note(l.Name + ": MTU " + strconv.Itoa(int(s.MTU)) + ": " + err.Error())
 		}
 	}
+	l.prepare6()
+	if l.six != nil && l.six.none != "" && !s.Either {
+		l.fail(l.six.none)
+		return
+	}
+	l.keep()
+	if !l.authenticate() {
+		return
+	}
 	if err := c.k.SetUp(l.Index, true); err != nil {
 		l.fail("it cannot be set up: " + err.Error())
 		return
 	}
 	l.up, l.upAt = true, c.now
-	if c.plan.Carrier > 0 {
-		l.overdue = c.now + c.plan.Carrier
-	}
+	l.within("carrier", c.plan.Times.Carrier)
 	if l.Carrier {
 		l.start()
 		return
@@ -125,13 +136,14 @@ func (l *link) choose() {
 
 // changed takes in what the kernel says of a link that is known.
 func (l *link) changed(is *rtnl.Link) {
+	is.Name = l.nameNow(is.Name)
 	renamed, carrier := l.Name != is.Name, l.Carrier
 	hardware := l.Address
 	l.Link = *is
 	if l.setup != nil && l.setup.Hardware != nil {
 		l.Address = hardware
 	}
-	if renamed && l.setup == nil {
+	if renamed && l.setup == nil && !l.unnamed() {
 		l.choose()
 		return
 	}
@@ -146,30 +158,33 @@ func (l *link) changed(is *rtnl.Link) {
 	if l.client != nil {
 		l.obey(l.client.Carrier(l.c.now, false))
 	}
+	l.stop4()
+	l.carrier6()
 	l.overdue = Never
-	if l.c.plan.Carrier > 0 {
-		l.overdue = l.c.now + l.c.plan.Carrier
-	}
+	l.within("carrier", l.c.plan.Times.Carrier)
 	l.tell()
 }
 
 // start begins to configure a link that has a carrier.
 func (l *link) start() {
 	c := l.c
-	l.overdue, l.late, l.carrier = Never, false, c.now
-	if c.plan.Lease > 0 && l.setup.DHCP && l.lease == nil {
-		l.overdue = c.now + c.plan.Lease
-	}
+	l.overdue, l.late, l.carrier = Never, "", c.now
+	l.limits()
 	if l.setup.DHCP {
 		if l.client == nil {
 			l.client = c.client(l)
 		}
 		l.listen()
 		l.obey(l.client.Carrier(c.now, true))
+		if l.lease != nil && len(l.taken) == 0 && len(l.probing) == 0 { // the carrier went while it was probed
+			l.probe([]netip.Prefix{l.lease.Addr})
+		}
 	}
-	if len(l.setup.Addresses) > 0 && len(l.taken) == 0 {
-		l.probe(l.setup.Addresses)
+	if list := l.missing(); len(list) > 0 {
+		l.probe(list)
 	}
+	l.link4()
+	l.carrier6()
 	l.tell()
 }
 
@@ -189,6 +204,9 @@ func (l *link) openFor(kind Kind) bool {
 }
 
 func (l *link) closeFor(kind Kind) {
+	if kind == ARP && l.local != nil {
+		return // whose address it is has to be heard as long as it is ours
+	}
 	if l.open[kind] {
 		l.open[kind] = false
 		l.c.k.Close(l.Index, kind)
@@ -214,6 +232,7 @@ func (l *link) obey(out dhcp4.Output) {
 	case dhcp4.Acquired:
 		l.lease = out.Lease
 		l.overdue = Never
+		l.stop4()
 		l.probe([]netip.Prefix{out.Lease.Addr})
 	case dhcp4.Renewed:
 		l.lease = out.Lease
@@ -254,7 +273,12 @@ func (l *link) send(p *dhcp4.Packet) {
 }
 
 // broadcast is the hardware address of all.
-func (l *link) broadcast() []byte { return everybody() }
+func (l *link) broadcast() []byte {
+	if l.Type == infiniBand {
+		return l.Link.Broadcast
+	}
+	return everybody()
+}
 
 // next is when the link wants its deadline.
 func (l *link) next() time.Duration {
@@ -262,14 +286,34 @@ func (l *link) next() time.Duration {
 	if l.client != nil {
 		at = min(at, l.client.Next())
 	}
+	if l.local != nil {
+		at = min(at, l.local.Next())
+	}
+	if l.six != nil {
+		at = min(at, l.six.next())
+	}
 	return at
 }
 
 // deadline does what is due.
 func (l *link) deadline() {
 	now := l.c.now
+	if l.unnamed() {
+		if l.overdue <= now {
+			l.giveBack()
+			l.c.compose()
+		}
+		return
+	}
 	if l.client != nil && l.client.Next() <= now {
 		l.obey(l.client.Deadline(now))
+		l.link4()
+	}
+	if l.local != nil && l.local.Next() <= now {
+		l.obey4(l.local.Deadline(now))
+	}
+	if l.six != nil {
+		l.six.deadline()
 	}
 	if l.probeAt <= now {
 		l.probeStep()
@@ -280,23 +324,14 @@ func (l *link) deadline() {
 		l.closeFor(ARP)
 	}
 	if l.overdue <= now {
-		l.overdue, l.late = Never, true
+		l.overdue, l.late = Never, l.limit
 	}
 	l.tell()
 }
 
 // address takes in an address of the link.
 func (l *link) address(a *rtnl.Address, gone bool) {
-	if l.setup == nil || !a.Prefix.Addr().Is6() || a.Scope != 0 {
-		return
+	if l.six != nil && a.Prefix.Addr().Is6() {
+		l.six.address(a, gone)
 	}
-	if a.Failed {
-		l.c.note(l.Name + ": another machine has the address " + a.Prefix.Addr().String())
-		return
-	}
-	l.has6 = !gone && !a.Tentative
-	if l.state != netreport.StateReady && l.complete() {
-		l.configure(nil)
-	}
-	l.tell()
 }

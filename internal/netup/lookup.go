@@ -18,6 +18,8 @@ const (
 type lookup struct {
 	name     string
 	question []byte
+	typ      dns.Type // of the last question
+	other    bool     // the server says that there is none of typ, and the other sort is asked for
 	tries    int
 	next     time.Duration // of the next question, Never once there is an answer
 	addr     netip.Addr
@@ -55,7 +57,15 @@ func (c *Core) ask(l *lookup) {
 		l.why = "no name server is known that could say which address " + l.name + " has"
 		return
 	}
-	q, err := dns.Query(uint16(c.rand()), l.name, dns.A)
+	switch v4, v6 := c.families(); {
+	case l.other:
+		l.typ = dns.A + dns.AAAA - l.typ
+	case v6 && !v4:
+		l.typ = dns.AAAA
+	default:
+		l.typ = dns.A
+	}
+	q, err := dns.Query(uint16(c.rand()), l.name, l.typ)
 	if err != nil {
 		l.why = l.name + ": " + err.Error()
 		return
@@ -88,12 +98,32 @@ func (l *lookup) answer(c *Core, from netip.Addr, b []byte) {
 	list, err := dns.Parse(b, l.question)
 	switch {
 	case errors.Is(err, dns.ErrOther):
+	case errors.Is(err, dns.ErrNone) && !l.other && c.both():
+		l.other = true
+		c.ask(l)
 	case err != nil:
+		l.other = false
 		l.why = "the name server " + from.String() + " does not know the address of " + l.name + ": " + err.Error()
 	default:
 		l.addr, l.next = list[0], Never
 		c.note(l.name + " is " + l.addr.String())
 	}
+}
+
+// families are those of the addresses that can be used.
+func (c *Core) families() (v4, v6 bool) {
+	for _, l := range c.usable {
+		for _, a := range l.taken {
+			v4 = v4 || a.Addr().Is4()
+			v6 = v6 || a.Addr().Is6() && !a.Addr().IsLinkLocalUnicast()
+		}
+	}
+	return v4, v6
+}
+
+func (c *Core) both() bool {
+	v4, v6 := c.families()
+	return v4 && v6
 }
 
 // askAgain repeats the questions that are due.
@@ -135,6 +165,11 @@ func (c *Core) servers() []netip.Addr {
 		}
 		if l.lease != nil && c.plan.PeerDNS {
 			for _, a := range l.lease.DNS {
+				add(a)
+			}
+		}
+		if l.six != nil && c.plan.PeerDNS {
+			for _, a := range l.six.servers() {
 				add(a)
 			}
 		}

@@ -25,6 +25,9 @@ type Kind uint8
 const (
 	IPv4 Kind = iota // packets of IPv4 with UDP for the port of DHCP's client
 	ARP
+	Advertisement // ICMPv6: from routers, or to all of them
+	DHCP6         // payloads of UDP for the port of DHCPv6's client, or to all servers
+	kinds         // how many there are
 )
 
 // Frame is a packet on a link without its Ethernet header.
@@ -35,13 +38,20 @@ type Frame struct {
 	// Unsummed: UDP's checksum is to be filled in yet, by hardware that a
 	// virtual machine's packet never passes.
 	Unsummed bool
+	// From is whom a packet of IPv6 came from, Hops its hop limit.
+	From netip.Addr
+	Hops int
 }
 
 // Kernel is what the core may ask for. Errors are about one link each and make
 // it fail, not the others.
 type Kernel interface {
-	// Name is the predictable name of a link, "" where it keeps its own.
-	Name(rtnl.Link) string
+	Maker
+	Authenticator
+	// Identify says what a link is to be called, and what else the machine's files
+	// say of it.
+	Identify(rtnl.Link) Identity
+	SetAlias(link int, text string) error
 	SetName(link int, name string) error
 	SetHardware(link int, address []byte) error
 	SetMTU(link int, mtu uint32) error
@@ -49,6 +59,9 @@ type Kernel interface {
 	AddAddress(link int, a netip.Prefix, peer, broadcast netip.Addr, valid uint32) error
 	DelAddress(link int, a netip.Prefix) error
 	AddRoute(rtnl.Route) error
+	DelRoute(rtnl.Route) error
+	// Sysctl sets a number of the kernel: "net/ipv6/conf/eth0/accept_ra".
+	Sysctl(name, value string) error
 	// Open begins to take frames of a kind from a link, Close ends it.
 	Open(link int, kind Kind) error
 	Close(link int, kind Kind)
@@ -58,6 +71,8 @@ type Kernel interface {
 	SendUDP(link string, from, to netip.AddrPort, payload []byte) error
 	// Ask sends a question to a name server; the answer comes back by Answer.
 	Ask(server netip.AddrPort, question []byte) error
+	// WriteFile leaves a file for the real system, in /run.
+	WriteFile(name, text string, mode uint32) error
 	// Resolver replaces the list of name servers, Hostname the machine's name.
 	Resolver(text string) error
 	Hostname(name string) error
@@ -80,21 +95,34 @@ type Core struct {
 	named     bool    // the machine has its name
 	lookups   []*lookup
 	saidRoots []string // the last report of each root
+	made      []*composed
+	begun     bool
+	missingAt time.Duration // when links that are not there are reported
+	several   bool          // there may be servers that only the root's own program knows of
 }
 
 // New prepares the core. rand gives random bits.
 func New(k Kernel, plan *Plan, rand func() uint32) *Core {
-	return &Core{k: k, plan: plan, rand: rand, links: map[int]*link{}}
+	c := &Core{k: k, plan: plan, rand: rand, links: map[int]*link{}, missingAt: Never}
+	for _, m := range plan.Made {
+		c.made = append(c.made, &composed{Made: m})
+	}
+	return c
 }
 
 // Event takes in what the kernel says of links and addresses.
 func (c *Core) Event(now time.Duration, ev rtnl.Event) {
 	c.now = now
+	c.begin()
 	switch {
 	case ev.Link != nil && ev.Gone:
 		c.gone(ev.Link.Index)
+		c.names()
+		c.compose()
 	case ev.Link != nil:
 		c.link(ev.Link)
+		c.names()
+		c.compose()
 	case ev.Address != nil:
 		if l := c.links[ev.Address.Link]; l != nil {
 			l.address(ev.Address, ev.Gone)
@@ -135,12 +163,16 @@ func (c *Core) Frame(now time.Duration, index int, f Frame) {
 		if a, ok := parseARP(f.Data); ok {
 			l.arp(a)
 		}
+	default:
+		if l.six != nil {
+			l.six.frame(f)
+		}
 	}
 }
 
 // Next is when Deadline is to be called, Never if nothing is waited for.
 func (c *Core) Next() time.Duration {
-	at := Never
+	at := c.missingAt
 	for _, l := range c.lookups {
 		at = min(at, l.next)
 	}
@@ -155,6 +187,9 @@ func (c *Core) Deadline(now time.Duration) {
 	c.now = now
 	for _, l := range c.order {
 		l.deadline()
+	}
+	if c.missingAt <= now {
+		c.missing()
 	}
 	c.askAgain()
 }
@@ -178,6 +213,16 @@ func (c *Core) link(is *rtnl.Link) {
 	l.changed(is)
 }
 
+// Index is the number of a link, 0 if there is none of the name.
+func (c *Core) Index(name string) uint32 {
+	for _, l := range c.order {
+		if l.Name == name {
+			return uint32(l.Index)
+		}
+	}
+	return 0
+}
+
 // gone forgets a link.
 func (c *Core) gone(index int) {
 	l := c.links[index]
@@ -191,8 +236,9 @@ func (c *Core) gone(index int) {
 		}
 	}
 	c.unusable(l)
-	c.k.Close(index, IPv4)
-	c.k.Close(index, ARP)
+	for kind := range kinds {
+		c.k.Close(index, kind)
+	}
 	c.k.Say(netreport.Report{State: netreport.StateGone, Link: l.Name})
 }
 
@@ -213,6 +259,9 @@ func (c *Core) resolver() {
 	for _, l := range c.usable {
 		if search == nil && l.lease != nil && c.plan.PeerDNS {
 			search = l.lease.Search
+		}
+		if search == nil && l.six != nil && c.plan.PeerDNS {
+			search = l.six.search()
 		}
 	}
 	if len(servers) == 0 {

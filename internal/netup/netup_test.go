@@ -237,12 +237,6 @@ func TestRoutesAndNamesOfTheCommandLine(t *testing.T) {
 	if len(n.Routes) != 2 || n.Routes[1].Gateway != netip.MustParseAddr("10.0.0.2") || n.Resolv != "nameserver 10.0.0.3\nnameserver 10.0.0.1\n" {
 		t.Errorf("%v %q\n%s", n.Routes, n.Resolv, strings.Join(*lines, "\n"))
 	}
-	n, c, lines = network()
-	n.Start("ip=eth0:dhcp6\nroot=nfs:10.0.0.1:/x\n")
-	c.run(time.Second)
-	if !has(*lines, "failed eth0", "DHCPv6") {
-		t.Error(strings.Join(*lines, "\n"))
-	}
 }
 
 func TestServerIsLookedUp(t *testing.T) {

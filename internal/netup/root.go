@@ -3,9 +3,11 @@ package netup
 import (
 	"net/netip"
 	"strconv"
+	"strings"
 
 	"firstlight/internal/netconf"
 	"firstlight/internal/netreport"
+	"firstlight/internal/rtnl"
 )
 
 // root reports where the roots on servers are, as far as the command line and
@@ -41,12 +43,12 @@ func (c *Core) bootLink() *link {
 	boot := c.plan.Config.Boot
 	for _, l := range c.usable {
 		if !boot.IsAny() {
-			if boot.Name == l.Name || boot.MAC != "" && boot.MAC == mac(l.Address) {
+			if c.isBoot(l) {
 				return l
 			}
 			continue
 		}
-		if l.lease != nil && l.lease.RootPath != "" {
+		if path, _ := l.rootPath(); path != "" {
 			return l
 		}
 		if first == nil {
@@ -63,17 +65,19 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 	}
 	r, source := *root, ""
 	if r.Kind == netconf.RootDHCP || r.Kind == netconf.RootNFS && r.FromDHCP {
-		if l.lease == nil {
+		path, from := l.rootPath()
+		switch {
+		case path != "":
+		case l.lease == nil && (l.six == nil || l.six.lease == nil):
 			return bad("its place is to come from a DHCP server, and "+l.Name+" has no lease", "name the server and the directory with root=nfs:SERVER:/DIRECTORY")
+		default:
+			return bad(from+" gave no path of a root", "let it give one (option 17; with IPv6 a URL, option 59), or name the root with root=nfs:SERVER:/DIRECTORY")
 		}
-		if l.lease.RootPath == "" {
-			return bad("the DHCP server "+l.lease.Server.String()+" gave no path of a root", "let it give one (option 17), or name the root with root=nfs:SERVER:/DIRECTORY")
-		}
-		got, err := root.ParseLease(l.lease.RootPath)
+		got, err := root.ParseLease(path)
 		if err != nil {
-			return bad("the path of the root that the DHCP server "+l.lease.Server.String()+" gave cannot be used: "+err.Error(), "correct option 17 of the DHCP server")
+			return bad("the path of the root that "+from+" gave cannot be used: "+err.Error(), "correct option 17 (with IPv6 option 59) of the DHCP server")
 		}
-		source = l.lease.RootPath
+		source = path
 		if r.Options != "" && got.Options != "" {
 			got.Options += ","
 		}
@@ -93,12 +97,18 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 		}
 		return bad("nothing says which server has "+r.Path, "name it: root=nfs:SERVER:"+r.Path)
 	}
+	if server = c.zoned(server, l); !c.reaches(server) {
+		return c.waiting(l, server)
+	}
 	var client netip.Addr
-	for _, a := range l.taken {
-		if a.Addr().Is4() == server.Is4() {
-			client = a.Addr()
+	for _, u := range append([]*link{l}, c.usable...) {
+		for _, a := range u.taken {
+			if !client.IsValid() && a.Addr().Is4() == server.Is4() && a.Addr().IsLinkLocalUnicast() == server.IsLinkLocalUnicast() {
+				client = a.Addr()
+			}
 		}
 	}
+	c.carry(server)
 	out := netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("kind", r.Kind.String()).With("server", server.String()).
 		With("name", nameOf(r.Server)).With("path", r.PathFor(client.String())).With("options", r.Options)
 	if client.IsValid() {
@@ -115,6 +125,7 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 // its secrets, its handler reads there.
 func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Report {
 	out := netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("kind", r.Kind.String()).With("source", source)
+	c.several = true
 	if r.Server == "" && r.Kind != netconf.RootNBD {
 		return out
 	}
@@ -125,7 +136,100 @@ func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Repo
 		}
 		return out.With("text", why).With("try", "write the address of "+r.Server+" in its place, or name a server that knows it with nameserver=")
 	}
+	if server = c.zoned(server, l); !c.reaches(server) {
+		return c.waiting(l, server).With("kind", r.Kind.String()).With("source", source)
+	}
+	c.carry(server)
 	return out.With("server", server.String()).With("name", nameOf(r.Server))
+}
+
+// waiting says that no address of the server's family is there yet.
+func (c *Core) waiting(l *link, server netip.Addr) netreport.Report {
+	family := "IPv6"
+	if server.Is4() {
+		family = "IPv4"
+	}
+	for _, u := range c.usable {
+		for _, a := range u.taken {
+			if server.Is6() && a.Addr().Is6() && !a.Addr().IsLinkLocalUnicast() {
+				return netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("text", "no router is known by which "+server.String()+" could be reached").
+					With("try", "let a router advertise itself, or name it: ip=[ADDRESS]::[GATEWAY]:64::"+u.Name+":none")
+			}
+		}
+	}
+	return netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("text", "no link has an "+family+" address yet, from which "+server.String()+" could be reached")
+}
+
+// reaches says whether a link has an address of the server's family.
+func (c *Core) reaches(server netip.Addr) bool {
+	for _, l := range c.usable {
+		switch {
+		case server.Is4():
+			for _, a := range l.taken {
+				if a.Addr().Is4() {
+					return true
+				}
+			}
+		case server.IsLinkLocalUnicast():
+			if l.Name == server.Zone() && l.six != nil && l.six.local.IsValid() {
+				return true
+			}
+		case l.leads6(server):
+			return true
+		}
+	}
+	return false
+}
+
+// leads6 says whether the link has an address and a way to a server of IPv6:
+// DHCPv6 gives the one, and a router later the other.
+func (l *link) leads6(server netip.Addr) bool {
+	if l.six == nil || l.setup.Peer == server {
+		return l.setup.Peer == server
+	}
+	way, some := false, false
+	for _, a := range l.taken {
+		if a.Addr().Is6() && !a.Addr().IsLinkLocalUnicast() {
+			some = true
+			way = way || a.Masked().Contains(server)
+		}
+	}
+	for _, list := range [...][]rtnl.Route{l.set, l.six.routes} {
+		for _, r := range list {
+			way = way || r.To.Contains(server)
+		}
+	}
+	return some && way
+}
+
+// zoned says on which link a link-local address is: the one that is booted from.
+func (c *Core) zoned(server netip.Addr, l *link) netip.Addr {
+	if server.Is6() && server.IsLinkLocalUnicast() && server.Zone() == "" {
+		return server.WithZone(l.Name)
+	}
+	return server
+}
+
+// rootPath is where a DHCP server says that the root is, "" if none does, and
+// which server that is. DHCPv6 has a URL for it (RFC 5970).
+func (l *link) rootPath() (path, from string) {
+	if l.lease != nil {
+		from = "the DHCP server " + l.lease.Server.String()
+		path = l.lease.RootPath
+	}
+	if path != "" || l.six == nil || l.six.lease == nil {
+		return path, from
+	}
+	path = l.six.lease.BootURL
+	if path != "" || from == "" {
+		from = "the DHCPv6 server"
+	}
+	if rest, ok := strings.CutPrefix(path, "nfs://"); ok {
+		if host, dir, ok := strings.Cut(rest, "/"); ok {
+			path = "nfs:" + strings.TrimSuffix(host, ":") + ":/" + dir
+		}
+	}
+	return path, from
 }
 
 // serverOf is the server of an NFS root: the one that is named, else that of the

@@ -83,7 +83,7 @@ func (s Source) Tries(client string) ([]Try, error) {
 			data = append(data, "clientaddr="+client) // where the server calls back
 		}
 		if v == "3" {
-			data = append(data, three(rest)...)
+			data = append(data, three(rest, strings.Contains(s.Server, ":"))...)
 		}
 		data = append(data, rest...)
 		t.Data = strings.Join(data, ",")
@@ -100,8 +100,12 @@ func address(s string) bool {
 
 // three are the defaults of version 3: there is no daemon for locks in an
 // initramfs, and the mount protocol goes the way of the rest.
-func three(given []string) []string {
+func three(given []string, six bool) []string {
 	var out []string
+	tcp := "tcp"
+	if six { // the kernel takes the protocol's name for the family too
+		tcp = "tcp6"
+	}
 	has := func(names ...string) bool {
 		for _, g := range given {
 			name, _, _ := strings.Cut(g, "=")
@@ -117,9 +121,9 @@ func three(given []string) []string {
 		out = append(out, "nolock")
 	}
 	if !has("proto", "udp", "tcp") {
-		out = append(out, "proto=tcp")
+		out = append(out, "proto="+tcp)
 		if !has("mountproto") {
-			out = append(out, "mountproto=tcp")
+			out = append(out, "mountproto="+tcp)
 		}
 	}
 	return out

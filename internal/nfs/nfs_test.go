@@ -48,6 +48,10 @@ func TestWhatTheKernelIsTold(t *testing.T) {
 	if err != nil || six[0].Source != "[fd00::1]:/srv" {
 		t.Errorf("%+v, %v", six, err)
 	}
+	six, err = Source{Server: "fe80::1%eth0", Path: "/srv", Options: "vers=3"}.Tries("")
+	if err != nil || six[0].Source != "[fe80::1%eth0]:/srv" || six[0].Data != "vers=3,addr=fe80::1%eth0,nolock,proto=tcp6,mountproto=tcp6" {
+		t.Errorf("%+v, %v", six, err)
+	}
 }
 
 func FuzzTries(f *testing.F) {

@@ -10,27 +10,41 @@ const (
 // Attributes of a link (linux/if_link.h).
 const (
 	attrAddress = 1
+	attrAll     = 2 // IFLA_BROADCAST
 	attrName    = 3
 	attrMTU     = 4
 	attrMaster  = 10
+	attrAlias   = 20
+	attrState   = 16
 	attrInfo    = 18
+	attrPerm    = 54
 	attrKind    = 1 // within attrInfo
 )
+
+// stateDormant is IF_OPER_DORMANT: something above the link is not done with it, as
+// the authentication of 802.1X (RFC 2863, linux/if.h).
+const stateDormant = 5
 
 // linkSize is the size of struct ifinfomsg in bytes.
 const linkSize = 16
 
 // Link is one network interface.
 type Link struct {
-	Index    int
-	Type     uint16 // of the hardware, ARPHRD_*: 1 is Ethernet, 32 InfiniBand
-	Name     string
-	Address  []byte // of the hardware; six bytes of Ethernet
-	MTU      uint32 // bytes
-	Master   int    // index of the bond or bridge that it is in, 0 for none
-	Up       bool   // set up by an administrator
-	Carrier  bool   // there is somebody at the other end
-	Loopback bool
+	Index   int
+	Type    uint16 // of the hardware, ARPHRD_*: 1 is Ethernet, 32 InfiniBand
+	Name    string
+	Address []byte // of the hardware; six bytes of Ethernet
+	// Broadcast is the address of all on the link: InfiniBand's depends on its
+	// partition.
+	Broadcast []byte
+	// Permanent is the address that the hardware has by itself, nil where that is
+	// not known (before Linux 5.6, and of what software makes).
+	Permanent []byte
+	MTU       uint32 // bytes
+	Master    int    // index of the bond or bridge that it is in, 0 for none
+	Up        bool   // set up by an administrator
+	Carrier   bool   // there is somebody at the other end
+	Loopback  bool
 	// Kind is what a link is that software makes ("bridge", "vlan", "dummy" …),
 	// "" for hardware.
 	Kind string
@@ -49,6 +63,19 @@ func parseLink(b []byte) (l Link, ok bool) {
 		case attrAddress:
 			if len(v) <= maxHardware {
 				l.Address = append([]byte(nil), v...)
+			}
+		case attrState:
+			// Somebody is at the other end, and does not let the link in yet.
+			if len(v) > 0 && v[0] == stateDormant {
+				l.Carrier = false
+			}
+		case attrPerm:
+			if len(v) <= maxHardware {
+				l.Permanent = append([]byte(nil), v...)
+			}
+		case attrAll:
+			if len(v) <= maxHardware {
+				l.Broadcast = append([]byte(nil), v...)
 			}
 		case attrName:
 			l.Name = text(v)
@@ -126,5 +153,11 @@ func setName(index int, name string) *request {
 func setHardware(index int, address []byte) *request {
 	r := setLink(index, 0, 0)
 	r.attr(attrAddress, address)
+	return r
+}
+
+func setAlias(index int, text string) *request {
+	r := setLink(index, 0, 0)
+	r.attr(attrAlias, []byte(text))
 	return r
 }

@@ -45,9 +45,9 @@ const headerSize = 16
 
 // message is one netlink message: header and what follows it.
 type message struct {
-	typ  uint16
-	seq  uint32
-	body []byte
+	typ, flags uint16
+	seq        uint32
+	body       []byte
 }
 
 // messages yields the messages of what was received in one go. It ends at the
@@ -59,7 +59,7 @@ func messages(b []byte) iter.Seq[message] {
 			if n < headerSize || uint64(n) > uint64(len(b)) {
 				return
 			}
-			m := message{typ: native.Uint16(b[4:]), seq: native.Uint32(b[8:]), body: b[headerSize:n]}
+			m := message{typ: native.Uint16(b[4:]), flags: native.Uint16(b[6:]), seq: native.Uint32(b[8:]), body: b[headerSize:n]}
 			if !yield(m) {
 				return
 			}
@@ -124,6 +124,34 @@ func (r *request) bytes(seq uint32) []byte {
 	native.PutUint32(r.b, uint32(len(r.b)))
 	native.PutUint32(r.b[8:], seq)
 	return r.b
+}
+
+// Flags of an answer, and the attribute with what is wrong in words
+// (linux/netlink.h, NLM_F_CAPPED, NLM_F_ACK_TLVS, NLMSGERR_ATTR_MSG).
+const (
+	flagCapped  = 0x100
+	flagAckTLVs = 0x200
+	attrMessage = 1
+)
+
+// explanation is what the kernel says in words of a request that it refused, ""
+// if it says nothing.
+func explanation(m message) string {
+	if m.flags&flagAckTLVs == 0 || len(m.body) < 4+headerSize {
+		return ""
+	}
+	skip := 4 + headerSize // the error, and the header of what was refused
+	if m.flags&flagCapped == 0 {
+		if n := native.Uint32(m.body[4:]); n >= headerSize && uint64(n) < uint64(len(m.body)) {
+			skip = 4 + align(int(n))
+		}
+	}
+	for typ, v := range attributes(m.body, skip) {
+		if typ == attrMessage {
+			return text(v[:min(len(v), 200)])
+		}
+	}
+	return ""
 }
 
 // Event is something that the kernel has said: exactly one field is set.

@@ -22,7 +22,7 @@ type Events struct{ fd int }
 
 // Listen opens one.
 func Listen() (*Events, error) {
-	fd, err := open(groups, unix.SOCK_NONBLOCK)
+	fd, err := open(unix.NETLINK_ROUTE, groups, unix.SOCK_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("listen for events of the network: %w", err)
 	}
@@ -57,8 +57,8 @@ func kernel(from unix.Sockaddr) bool {
 	return ok && a.Pid == 0
 }
 
-func open(groups uint32, flags int) (int, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|flags, unix.NETLINK_ROUTE)
+func open(protocol int, groups uint32, flags int) (int, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|flags, protocol)
 	if err != nil {
 		return -1, err
 	}
@@ -77,10 +77,17 @@ type Socket struct {
 
 // Open opens one.
 func Open() (*Socket, error) {
-	fd, err := open(0, 0)
+	return openSocket(unix.NETLINK_ROUTE)
+}
+
+func openSocket(protocol int) (*Socket, error) {
+	fd, err := open(protocol, 0, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open a socket to the network's kernel side: %w", err)
 	}
+	// Kernels since 4.12 say in words what is wrong.
+	unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1)
+	unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_EXT_ACK, 1)
 	return &Socket{fd: fd}, nil
 }
 
@@ -120,10 +127,14 @@ func (s *Socket) do(r *request, each func([]byte)) error {
 				if len(m.body) < 4 {
 					return unix.EBADMSG
 				}
-				if e := -int32(native.Uint32(m.body)); e != 0 {
-					return unix.Errno(e)
+				e := unix.Errno(-int32(native.Uint32(m.body)))
+				if e == 0 {
+					return nil
 				}
-				return nil
+				if why := explanation(m); why != "" {
+					return fmt.Errorf("%w (%s)", e, why)
+				}
+				return e
 			}
 		}
 		if each != nil {
@@ -166,6 +177,11 @@ func (s *Socket) SetHardware(index int, address []byte) error {
 	return s.do(setHardware(index, address), nil)
 }
 
+// SetAlias gives a link a text of up to 255 bytes for people.
+func (s *Socket) SetAlias(index int, text string) error {
+	return s.do(setAlias(index, text[:min(len(text), 255)]), nil)
+}
+
 // AddAddress gives a link an address for so many seconds, 0 for ever. One that
 // it has already gets the new time.
 func (s *Socket) AddAddress(index int, a netip.Prefix, peer, broadcast netip.Addr, valid uint32) error {
@@ -185,3 +201,33 @@ func (s *Socket) AddRoute(r Route) error {
 
 // DelRoute removes a route.
 func (s *Socket) DelRoute(r Route) error { return s.do(route(typeDelRoute, 0, r), nil) }
+
+// MakeLink makes a link. One of the same name is an error.
+func (s *Socket) MakeLink(n NewLink) error {
+	if !ValidName(n.Name) {
+		return fmt.Errorf("%q cannot be the name of an interface", n.Name)
+	}
+	return s.do(makeLink(n), nil)
+}
+
+// ChangeLink changes attributes of a link that software has made.
+func (s *Socket) ChangeLink(index int, kind string, data []Attr) error {
+	return s.do(changeLink(index, kind, data), nil)
+}
+
+// SetMaster puts a link into a bond or a bridge; master 0 takes it out.
+func (s *Socket) SetMaster(index, master int) error { return s.do(setMaster(index, master), nil) }
+
+// SetWireGuard gives a WireGuard link its key and its peers.
+func (s *Socket) SetWireGuard(index int, w *WireGuard) error {
+	g, err := openSocket(unix.NETLINK_GENERIC)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	var family uint16
+	if err := g.do(getFamily("wireguard"), func(b []byte) { family = familyID(b) }); err != nil {
+		return fmt.Errorf("ask for WireGuard: %w", err)
+	}
+	return g.do(wireGuard(family, index, w), nil)
+}

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -65,6 +66,7 @@ func (m *Machine) Start(name string, p machine.Program) error {
 		n.lines = append(n.lines, r.String())
 		n.wake(m)
 	}
+	n.Write = func(name, text string) error { return m.WriteFile(name, []byte(text), 0o644) }
 	if !n.ended {
 		n.Start(string(p.Input))
 	}
@@ -113,13 +115,10 @@ func (m *Machine) mountNFS(mt machine.Mount) error {
 			version = v
 		}
 	}
-	reached := false
-	for _, c := range n.Cards {
-		reached = reached || len(n.Addresses[c.Name]) > 0 && !c.Apart
-	}
+	addr, _ := netip.ParseAddr(server)
 	i := slices.IndexFunc(n.NFS, func(s *NFS) bool { return s.Addr == server })
 	switch {
-	case !reached:
+	case !n.Leads(addr):
 		return unix.ENETUNREACH
 	case i < 0:
 		m.sleep(3 * time.Second) // nobody answers who has the address

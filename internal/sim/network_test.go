@@ -89,7 +89,7 @@ func TestRootIsHandedOverWithItsLease(t *testing.T) {
 		}
 	}
 	unit, err := m.ReadFile("/run/systemd/network/zzzz-firstlight-eth0.network", 1<<16)
-	if err != nil || !strings.Contains(string(unit), "KeepConfiguration=yes\nDHCP=ipv4\n") {
+	if err != nil || !strings.Contains(string(unit), "KeepConfiguration=yes\nDHCP=ipv4\nIPv6AcceptRA=yes\n") {
 		t.Errorf("%v\n%s", err, unit)
 	}
 }

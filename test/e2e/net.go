@@ -31,6 +31,9 @@ type Net struct {
 	Apart []int
 	// Table is an ACPI table that the machine's firmware has; nil is none.
 	Table []byte
+	// Cables are the server's cards, from 0, that the cards of the machine lead
+	// to; the server has as many. nil: all are on one wire, with its only one.
+	Cables []int
 	// Lose says which frames of the machine that boots are lost: n counts
 	// those that went before. nil loses none.
 	Lose func(n int, frame []byte) bool
@@ -50,8 +53,9 @@ type Server struct {
 	// Disk is a layout whose first partition or only disk is the root that is
 	// exported; nil is the tiny one.
 	Disk *disks.Layout
-	// Other commands are run at the end.
-	Other []serverplan.Command
+	// Before are commands that are run before the servers are started, Other those
+	// at the end.
+	Before, Other []serverplan.Command
 
 	// More programs of the host (with what they need), modules of its kernel,
 	// files by their path in the guest with their text, and files of this machine
@@ -66,6 +70,8 @@ type Server struct {
 	Exports []disks.Layout
 	// Memory is in MiB; 0 is 512.
 	Memory int
+	// Model is that of its cards, "" for virtio.
+	Model string
 	// NoNFS: no NFS server is started.
 	NoNFS bool
 }
@@ -83,9 +89,14 @@ type network struct {
 	peers  []string // QEMU's sockets, in the order of ports
 	lose   func(int, []byte) bool
 	apart  map[int]bool
+	wire   []int // of each port: the wire that it is on
+	cards  int   // ports of the server; those that follow are the machine's
 	sent   int
 	mu     sync.Mutex
-	done   sync.WaitGroup
+	// queues hold the frames for each port: a card that takes nothing must not
+	// hold up the others.
+	queues        []chan []byte
+	senders, done sync.WaitGroup
 }
 
 // start starts the server and returns when it is ready. nics are those of the
@@ -95,15 +106,28 @@ func (n *Net) start(ctx context.Context, r *Runner, dir string) (w *network, nic
 	if err != nil {
 		return nil, nil, err
 	}
-	w = &network{lose: n.Lose, apart: map[int]bool{}}
-	for _, i := range n.Apart {
-		w.apart[i+1] = true
+	w = &network{lose: n.Lose, apart: map[int]bool{}, cards: 1}
+	var all []vm.NIC
+	if len(n.Cables) > 0 {
+		w.cards = slices.Max(n.Cables) + 1
 	}
-	all := append([]vm.NIC{{MAC: "52:54:00:07:00:01"}}, n.NICs...)
+	for i := range w.cards {
+		all, w.wire = append(all, vm.NIC{Model: n.Server.Model, MAC: fmt.Sprintf("52:54:00:07:00:%02x", i+1)}), append(w.wire, i)
+	}
+	for _, i := range n.Apart {
+		w.apart[w.cards+i] = true
+	}
+	for i := range n.NICs {
+		wire := 0
+		if n.Cables != nil {
+			wire = n.Cables[i]
+		}
+		all, w.wire = append(all, n.NICs[i]), append(w.wire, wire)
+	}
 	for i := range all {
 		all[i].Local, all[i].Remote = filepath.Join(sockets, fmt.Sprintf("q%d", i)), filepath.Join(sockets, fmt.Sprintf("h%d", i))
 		if all[i].MAC == "" {
-			all[i].MAC = fmt.Sprintf("52:54:00:07:01:%02x", i)
+			all[i].MAC = fmt.Sprintf("52:54:00:07:01:%02x", i-w.cards+1)
 		}
 		c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: all[i].Remote, Net: "unixgram"})
 		if err != nil {
@@ -112,15 +136,20 @@ func (n *Net) start(ctx context.Context, r *Runner, dir string) (w *network, nic
 		}
 		w.ports, w.peers = append(w.ports, c), append(w.peers, all[i].Local)
 	}
-	for i := range w.ports {
-		w.done.Add(1)
-		go w.forward(i)
+	for range w.ports {
+		w.queues = append(w.queues, make(chan []byte, 1024))
 	}
-	if err := w.startServer(ctx, n.Server, all[0], r, dir); err != nil {
+	for i := range w.ports {
+		w.senders.Add(1)
+		go w.forward(i)
+		w.done.Add(1)
+		go w.deliver(i)
+	}
+	if err := w.startServer(ctx, n.Server, all[:w.cards], r, dir); err != nil {
 		w.close()
 		return nil, nil, fmt.Errorf("the server: %w", err)
 	}
-	return w, all[1:], nil
+	return w, all[w.cards:], nil
 }
 
 // connect starts the scenario's network, if it has one, and connects the
@@ -149,21 +178,32 @@ func (s Scenario) connect(ctx context.Context, r *Runner, m *vm.Machine, dir str
 
 // forward carries what a card sends to all others.
 func (w *network) forward(from int) {
-	defer w.done.Done()
+	defer w.senders.Done()
 	buf := make([]byte, 64<<10)
 	for {
 		n, _, err := w.ports[from].ReadFromUnix(buf)
 		if err != nil {
 			return // closed
 		}
-		if w.apart[from] || from > 0 && w.lost(buf[:n]) {
+		if w.apart[from] || from >= w.cards && w.lost(buf[:n]) {
 			continue
 		}
 		for i := range w.ports {
-			if i != from && !w.apart[i] {
-				w.ports[i].WriteToUnix(buf[:n], &net.UnixAddr{Name: w.peers[i], Net: "unixgram"}) // who is not there hears nothing
+			if i != from && !w.apart[i] && w.wire[i] == w.wire[from] {
+				select {
+				case w.queues[i] <- slices.Clone(buf[:n]):
+				default: // a card that is not set up takes nothing out
+				}
 			}
 		}
+	}
+}
+
+// deliver hands the frames for a card to QEMU.
+func (w *network) deliver(to int) {
+	defer w.done.Done()
+	for frame := range w.queues[to] {
+		w.ports[to].WriteToUnix(frame, &net.UnixAddr{Name: w.peers[to], Net: "unixgram"}) // who is not there hears nothing
 	}
 }
 
@@ -181,6 +221,10 @@ func (w *network) close() {
 	for _, c := range w.ports {
 		c.Close()
 	}
+	w.senders.Wait()
+	for _, q := range w.queues {
+		close(q)
+	}
 	w.done.Wait()
 	if len(w.peers) > 0 {
 		os.RemoveAll(filepath.Dir(w.peers[0]))
@@ -190,7 +234,7 @@ func (w *network) close() {
 // servers are the programs of the server guest.
 var servers = []string{"ip", "dnsmasq", "rpcbind", "rpc.nfsd", "rpc.mountd", "exportfs"}
 
-func (w *network) startServer(ctx context.Context, s Server, nic vm.NIC, r *Runner, dir string) error {
+func (w *network) startServer(ctx context.Context, s Server, nics []vm.NIC, r *Runner, dir string) error {
 	k, err := debian.GetKernel(ctx, "bookworm")
 	if err != nil {
 		return err
@@ -208,7 +252,7 @@ func (w *network) startServer(ctx context.Context, s Server, nic vm.NIC, r *Runn
 		return err
 	}
 	w.server, err = vm.Run(ctx, vm.Machine{Kernel: kernel, Initrd: image, Append: "console=ttyS0 panic=-1 quiet no_timer_check", Memory: max(s.Memory, 512),
-		Disks: attached, NICs: []vm.NIC{nic}, Log: log})
+		Disks: attached, NICs: nics, Log: log})
 	if err != nil {
 		return err
 	}
@@ -321,6 +365,7 @@ func (s Server) commands() []serverplan.Command {
 	do("ip", "link", "set", "lo", "up")
 	do("ip", "address", "add", serverAddress+"/24", "dev", "eth0")
 	do("ip", "link", "set", "eth0", "up")
+	list = append(list, s.Before...)
 	late := func(after time.Duration) {
 		list[len(list)-1].After, list[len(list)-1].Ready = int(after.Milliseconds()), after > 0
 	}

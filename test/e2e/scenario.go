@@ -138,8 +138,8 @@ type Target struct {
 	Layers []string
 	Needs  []string
 	Omit   []string // modules that are left out
-	// Modules are taken besides.
-	Modules []string
+	// Modules and Programs are taken besides.
+	Modules, Programs []string
 	// Keymap and Font are the text console's.
 	Keymap, Font string
 }
@@ -151,7 +151,7 @@ func small(fs string, layers ...string) *Target { return &Target{FS: fs, Layers:
 func (t Target) config(b vm.Bus) string {
 	bus := map[vm.Bus]string{"": "virtio_blk", vm.VirtioBlk: "virtio_blk", vm.VirtioSCSI: "virtio_scsi", vm.NVMe: "nvme",
 		vm.AHCI: "ahci", vm.USB: "usb-storage"}[b]
-	return fmt.Sprintf("compression = \"zstd:3\"\nomit_modules = %s\nmodules = %s\n[root]\nbus = %q\nfstype = %q\nlayers = %s\nneeds = %s\n[console]\nkeymap = %q\nfont = %q\n", list(t.Omit), list(t.Modules), bus, t.FS, list(t.Layers), list(t.Needs), t.Keymap, t.Font)
+	return fmt.Sprintf("compression = \"zstd:3\"\nomit_modules = %s\nmodules = %s\nprograms = %s\n[root]\nbus = %q\nfstype = %q\nlayers = %s\nneeds = %s\n[console]\nkeymap = %q\nfont = %q\n", list(t.Omit), list(t.Modules), list(t.Programs), bus, t.FS, list(t.Layers), list(t.Needs), t.Keymap, t.Font)
 }
 
 // How a machine ends, in QEMU's words.

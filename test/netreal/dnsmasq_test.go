@@ -44,7 +44,7 @@ func inNamespace(t *testing.T, programs ...string) bool {
 		t.Skip("network namespaces and servers in them, which not every place allows: make test-full")
 	}
 	testtool.Need(t, append(programs, "ip", "unshare")...)
-	cmd := exec.Command("unshare", "-n", os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd := exec.Command("unshare", "-n", "-m", os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
 	cmd.Env = append(os.Environ(), inside+"=1", "PATH="+os.Getenv("PATH")+":/usr/sbin:/sbin")
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)

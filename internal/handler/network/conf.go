@@ -1,6 +1,7 @@
 package network
 
 import (
+	"slices"
 	"strings"
 
 	"firstlight/internal/bootcmd"
@@ -29,6 +30,17 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 		}
 	}
 	return root, network
+}
+
+// asksFirmware says whether the firmware's iSCSI table is asked for.
+func asksFirmware(c *bootcmd.Config) bool {
+	for _, p := range c.Params {
+		switch name := strings.ReplaceAll(p.Name, "-", "_"); {
+		case name == "ip" && (p.Value == "ibft" || strings.HasSuffix(p.Value, ":ibft")), name == "rd.iscsi.ibft", name == "rd.iscsi.firmware", name == "iscsi_firmware":
+			return true
+		}
+	}
+	return false
 }
 
 // onNetwork says whether a root is one that a server has.
@@ -60,4 +72,29 @@ func Input(c *bootcmd.Config) string {
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// drivers are the modules of the links that the command line wants to have made.
+// The kernel would ask for them by a program that no image has.
+func drivers(c *bootcmd.Config) (list []string) {
+	if asksFirmware(c) {
+		// The kernel shows an iBFT that is none of ACPI's tables, and its interface may
+		// be in a VLAN.
+		list = append(list, "iscsi_ibft", "8021q")
+	}
+	for _, p := range c.Params {
+		module := ""
+		switch p.Name {
+		case "vlan":
+			module = "8021q"
+		case "bond", "team":
+			module = "bonding"
+		case "bridge":
+			module = "bridge"
+		}
+		if module != "" && !slices.Contains(list, module) {
+			list = append(list, module)
+		}
+	}
+	return list
 }

@@ -98,6 +98,11 @@ func (h *Handler) Start() {
 
 // run starts the helper and takes in what it says for as long as it runs.
 func (h *Handler) run(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
+	for _, name := range drivers(h.w.Config) {
+		if err := h.w.LoadModules(t, name); err != nil { // the link says that it cannot be made
+			h.w.Say(handler.Detail, "network: "+err.Error())
+		}
+	}
 	err := ueventd.Act(t, "start "+Program, func(m machine.Machine) error {
 		return m.Start(queue, machine.Program{Path: Program, Input: []byte(Input(h.w.Config))})
 	})
@@ -171,7 +176,6 @@ func (h *Handler) take(t *ueventd.Task, line string) {
 	if r.State == netreport.StateReady {
 		h.ready++
 		w.Progress()
-		h.hand(t, &r)
 		w.Say(handler.Detail, "network: "+r.Link+" has "+r.Get("addr"))
 	}
 	w.Sched.Notify(Topic)
@@ -196,11 +200,20 @@ func factOf(r *netreport.Report) goal.Fact {
 		if s := r.Get("server"); s != "" {
 			f.Text += " from " + s
 		}
+	case netreport.StateMissing:
+		f.Text = "is not there"
+		f.Try = "look at its name (ip link shows those of the running system), and whether the image has its driver"
 	case netreport.StateUnused, netreport.StateDown:
 		f.Condition, f.Text = goal.LeftAlone, "nothing asks for it"
 	case netreport.StateLink:
+		if part := r.Get("part"); part != "" {
+			f.Subject += ", part of " + part
+		}
 		f.Text = "no carrier"
 		f.Try = "plug in the cable of " + r.Link + ", or look at the switch at its other end"
+		if by := r.Get("by"); by != "" {
+			f.Text, f.Try = "not let in yet by "+by, "look at the names and passwords in that file, whether the network is in reach, and at /run/firstlight-wpa-"+r.Link+".log"
+		}
 		if r.Get("carrier") == "yes" {
 			f.Text, f.Try = "has a carrier", ""
 			if text := r.Get("text"); text != "" {
@@ -208,21 +221,32 @@ func factOf(r *netreport.Report) goal.Fact {
 			}
 		}
 	case netreport.StateDHCP:
-		f.Text = "carrier since " + r.Get("since") + " s, DHCP: " + r.Get("text")
-		f.Try = "look whether a DHCP server serves the network at " + r.Link + ", or give it an address: ip=ADDRESS::GATEWAY:NETMASK::" + r.Link + ":none"
+		f.Text = "carrier since " + r.Get("since") + " s"
+		for _, p := range [...]struct{ name, what string }{{"text", "DHCP: "}, {"six", "IPv6: "}, {"local", ""}} {
+			if text := r.Get(p.name); text != "" {
+				f.Text += ", " + p.what + text
+			}
+		}
+		f.Try = "look whether a DHCP server or a router serves the network at " + r.Link + ", or give it an address: ip=ADDRESS::GATEWAY:NETMASK::" + r.Link + ":none"
+	case netreport.StateWaits:
+		f.Text, f.Try = r.Get("text"), r.Get("try")
 	case netreport.StateProbe:
 		f.Condition, f.Text = goal.Working, "asks whether another machine has "+r.Get("addr")
 	case netreport.StateConflict:
 		f.Condition = goal.Blocked
-		f.Text = r.Get("addr") + " is in use by another machine, " + r.Get("by")
-		f.Try = "give " + r.Link + " another address, or find the machine with the hardware address " + r.Get("by")
+		f.Text = r.Get("addr") + " is in use by another machine"
+		f.Try = "give " + r.Link + " another address, or find the other machine"
+		if by := r.Get("by"); by != "" {
+			f.Text += ", " + by
+			f.Try = "give " + r.Link + " another address, or find the machine with the hardware address " + by
+		}
 	case netreport.StateFailed:
 		f.Condition, f.Text = goal.Blocked, r.Get("text")
 	default:
 		f.Text = r.State
 	}
-	if r.Get("late") == "yes" {
-		f.Text += " (longer than rd.net.timeout allows)"
+	if limit := r.Get("late"); limit != "" {
+		f.Text += " (longer than rd.net.timeout." + limit + " allows)"
 	}
 	return f
 }

@@ -6,6 +6,7 @@ package netuptest
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"slices"
 	"time"
@@ -28,9 +29,20 @@ type Card struct {
 	// Apart: nobody is on its wire.
 	Apart bool
 
+	// Leaves and Back are when the card is taken out, and put in again, 0 for
+	// never.
+	Leaves, Back time.Duration
+
 	index    int
 	up, wire bool
-	open     [2]bool
+	open     map[netup.Kind]bool
+	local    bool     // has its link-local address
+	virtual  *virtual // of a link that software has made
+	master   *Card    // the bond or bridge that it is in
+	gone     bool
+	known    bool // the core was told of it
+	// original is the address that a card has without a bond.
+	original []byte
 }
 
 // Server is a DHCP server.
@@ -76,7 +88,32 @@ type Net struct {
 	Hosts            map[string]netip.Addr
 	Asked, LoseAsked int
 
-	due time.Duration // of the deadline that is scheduled
+	// Router and Server6 are there where the network has IPv6. NoIPv6 is a kernel
+	// without.
+	Router  *Router
+	Server6 *Server6
+	NoIPv6  bool
+	// Noise is how a frame travels: when it arrives, beyond the usual time, once for
+	// each value; none is a frame that is lost. nil is a good wire.
+	Noise func() []time.Duration
+	// Firmware is what the firmware left.
+	Firmware netup.Firmware
+	// Made are the links that were asked for.
+	Made []rtnl.NewLink
+	// Sysctls are what the core set; Files what it left for the real system, by path
+	// or by the name of a file for networkd, which Write gets too.
+	Sysctls map[string]string
+	Files   map[string]string
+	Write   func(name, text string) error
+	// LetIn is what lets the links in, "" for nothing.
+	LetIn string
+	// Reserved is a name that no link can get.
+	Reserved string
+	// Identities are what the machine's files say of links, by their addresses.
+	Identities map[string]netup.Identity
+
+	last int           // the highest index of a link
+	due  time.Duration // of the deadline that is scheduled
 }
 
 var _ netup.Kernel = (*Net)(nil)
@@ -84,7 +121,11 @@ var _ netup.Kernel = (*Net)(nil)
 // Start starts the core with the parameters that it is handed.
 func (n *Net) Start(text string) {
 	conf, problems := netconf.Parse(netup.Params(text))
+	for _, note := range netup.AddFirmware(conf, n.Firmware) {
+		n.Say(netreport.Report{State: netreport.StateNote}.With("text", note))
+	}
 	n.Addresses, n.due = map[string][]netip.Prefix{}, netup.Never
+	n.Sysctls, n.Files = map[string]string{}, map[string]string{}
 	for _, p := range problems {
 		n.Say(netreport.Report{State: netreport.StateProblem}.With("text", p.String()))
 	}
@@ -95,14 +136,28 @@ func (n *Net) Start(text string) {
 		if c.Appears < 0 {
 			continue
 		}
+		c.original = c.MAC
 		n.Schedule(max(c.Appears, n.Now()), func() { n.tell(c) })
+		n.hotplug(c)
 	}
 	n.settle()
 }
 
 // tell says to the core how a card is.
 func (n *Net) tell(c *Card) {
-	n.Core.Event(n.Now(), rtnl.Event{Link: &rtnl.Link{Index: c.index, Type: 1, Name: c.Name, Address: c.MAC, MTU: 1500, Up: c.up, Carrier: c.wire}})
+	if c.gone {
+		return
+	}
+	l := &rtnl.Link{Index: c.index, Type: 1, Name: c.Name, Address: c.MAC, MTU: 1500, Up: c.up, Carrier: c.wire}
+	if c.master != nil {
+		l.Master = c.master.index
+	}
+	if c.virtual != nil {
+		l.Kind = c.virtual.kind
+	}
+	c.known = true
+	n.Core.Event(n.Now(), rtnl.Event{Link: l})
+	n.linkLocal(c)
 	n.settle()
 }
 
@@ -130,6 +185,7 @@ func (n *Net) Pull(c *Card, carrier bool) {
 	c.wire = carrier
 	if c.up {
 		n.tell(c)
+		n.spread(c)
 	}
 }
 
@@ -142,14 +198,38 @@ func (n *Net) card(index int) *Card {
 	return &Card{}
 }
 
-// Name implements netup.Kernel: links keep their names.
-func (n *Net) Name(rtnl.Link) string { return "" }
+// Identify implements netup.Kernel: links keep their names, unless Identities says
+// otherwise.
+func (n *Net) Identify(l rtnl.Link) netup.Identity { return n.Identities[string(l.Address)] }
 
-// SetName implements netup.Kernel.
-func (n *Net) SetName(link int, name string) error { n.card(link).Name = name; return nil }
+// SetAlias implements netup.Kernel.
+func (n *Net) SetAlias(int, string) error { return nil }
+
+// SetName implements netup.Kernel. The new name comes as an event, too.
+func (n *Net) SetName(link int, name string) error {
+	if name == n.Reserved && name != "" {
+		return fmt.Errorf("%s: %w", name, fs.ErrExist)
+	}
+	for _, c := range n.Cards {
+		if c.Name == name && c.index != link && !c.gone && c.Appears >= 0 && c.Appears <= n.Now() {
+			return fmt.Errorf("%s: %w", name, fs.ErrExist)
+		}
+	}
+	c := n.card(link)
+	c.Name = name
+	n.Schedule(n.Now(), func() { n.tell(c) })
+	return nil
+}
 
 // SetHardware implements netup.Kernel.
-func (n *Net) SetHardware(link int, a []byte) error { n.card(link).MAC = slices.Clone(a); return nil }
+func (n *Net) SetHardware(link int, a []byte) error {
+	c := n.card(link)
+	c.MAC = slices.Clone(a)
+	if c.virtual != nil {
+		c.virtual.takes = false
+	}
+	return nil
+}
 
 // SetMTU implements netup.Kernel.
 func (n *Net) SetMTU(int, uint32) error { return nil }
@@ -158,11 +238,19 @@ func (n *Net) SetMTU(int, uint32) error { return nil }
 func (n *Net) SetUp(link int, up bool) error {
 	c := n.card(link)
 	c.up = up
+	if !up {
+		c.wire, c.local = false, false
+		n.Addresses[c.Name] = slices.DeleteFunc(n.Addresses[c.Name], func(a netip.Prefix) bool { return a.Addr().Is6() })
+	}
+	if up && c.virtual != nil {
+		n.spread(c)
+		return nil
+	}
 	if !up || c.Carrier < 0 {
 		return nil
 	}
 	n.Schedule(n.Now()+c.Carrier, func() {
-		if !c.wire {
+		if c.up && !c.wire {
 			n.Pull(c, true)
 		}
 	})
@@ -172,6 +260,9 @@ func (n *Net) SetUp(link int, up bool) error {
 // AddAddress implements netup.Kernel.
 func (n *Net) AddAddress(link int, a netip.Prefix, _, _ netip.Addr, _ uint32) error {
 	c := n.card(link)
+	if a.Addr().Is6() {
+		return n.add6(c, a)
+	}
 	if slices.Contains(n.Taken, a.Addr()) && !c.Apart {
 		return fmt.Errorf("%s is another machine's", a.Addr())
 	}
@@ -198,27 +289,38 @@ func (n *Net) AddRoute(r rtnl.Route) error {
 }
 
 // Open implements netup.Kernel.
-func (n *Net) Open(link int, kind netup.Kind) error { n.card(link).open[kind] = true; return nil }
+func (n *Net) Open(link int, kind netup.Kind) error {
+	c := n.card(link)
+	if c.open == nil {
+		c.open = map[netup.Kind]bool{}
+	}
+	c.open[kind] = true
+	return nil
+}
 
 // Close implements netup.Kernel.
-func (n *Net) Close(link int, kind netup.Kind) { n.card(link).open[kind] = false }
+func (n *Net) Close(link int, kind netup.Kind) { delete(n.card(link).open, kind) }
 
 // Ask implements netup.Kernel: Hosts are what the name server knows.
 func (n *Net) Ask(server netip.AddrPort, question []byte) error {
 	n.Asked++
-	if n.Server == nil || server.Addr() != n.Server.Addr || n.Asked <= n.LoseAsked {
+	if !n.serves(server.Addr()) || n.Asked <= n.LoseAsked {
 		return nil
 	}
 	answer := slices.Clone(question)
 	answer[2], answer[3] = 0x81, 0x83 // no such name
 	for name, a := range n.Hosts {
-		if q, err := dns.Query(0, name, dns.A); err == nil && string(q[12:]) == string(question[12:]) {
+		typ := dns.A
+		if a.Is6() {
+			typ = dns.AAAA
+		}
+		if q, err := dns.Query(0, name, typ); err == nil && string(q[12:]) == string(question[12:]) {
 			answer[3], answer[7] = 0x80, 1
-			answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4)
+			answer = append(answer, 0xc0, 12, 0, byte(typ), 0, 1, 0, 0, 0, 60, 0, byte(len(a.AsSlice())))
 			answer = append(answer, a.AsSlice()...)
 		}
 	}
-	n.Schedule(n.Now()+wire, func() {
+	n.travel(wire, func() {
 		n.Core.Answer(n.Now(), server.Addr(), answer)
 		n.settle()
 	})
@@ -247,24 +349,51 @@ func (n *Net) Send(link int, f netup.Frame) error {
 	if !c.open[f.Kind] {
 		return errors.New("the link is not open for this")
 	}
-	if !c.wire || c.Apart {
+	if !n.reaches(c) {
 		return nil
 	}
-	if f.Kind == netup.ARP {
-		n.arp(c, f.Data)
+	if n.Noise != nil {
+		n.travel(0, func() { n.sent(c, f) })
 		return nil
+	}
+	n.sent(c, f)
+	return nil
+}
+
+// travel carries a frame.
+func (n *Net) travel(after time.Duration, f func()) {
+	if n.Noise == nil {
+		n.Schedule(n.Now()+after, f)
+		return
+	}
+	for _, d := range n.Noise() {
+		n.Schedule(n.Now()+after+d, f)
+	}
+}
+
+// sent is a frame that has come to the other end.
+func (n *Net) sent(c *Card, f netup.Frame) {
+	switch f.Kind {
+	case netup.ARP:
+		n.arp(c, f.Data)
+	case netup.Advertisement:
+		n.solicited(c, f.Data)
+	case netup.DHCP6:
+		n.message6(c, f.Data)
+	}
+	if f.Kind != netup.IPv4 {
+		return
 	}
 	_, to, payload, err := dhcp4.ParseFrame(f.Data, false)
 	if err == nil && to.Port() == dhcp4.ServerPort {
 		n.message(c, payload)
 	}
-	return nil
 }
 
 // SendUDP implements netup.Kernel.
 func (n *Net) SendUDP(link string, _, _ netip.AddrPort, payload []byte) error {
 	for _, c := range n.Cards {
-		if c.Name == link && c.wire && !c.Apart {
+		if c.Name == link && n.reaches(c) {
 			n.message(c, payload)
 		}
 	}
@@ -289,7 +418,7 @@ func (n *Net) arp(c *Card, b []byte) {
 	copy(answer[8:], []byte{2, 0, 0, 0, 0, 0xee})
 	copy(answer[14:], b[24:28])
 	copy(answer[18:], b[8:18])
-	n.Schedule(n.Now()+wire, func() { n.deliver(c, netup.Frame{Kind: netup.ARP, Data: answer}) })
+	n.travel(wire, func() { n.deliver(c, netup.Frame{Kind: netup.ARP, Data: answer}) })
 }
 
 func (n *Net) deliver(c *Card, f netup.Frame) {
@@ -322,7 +451,7 @@ func (n *Net) message(c *Card, payload []byte) {
 		answer = s.Hostile(s.answers, answer)
 	}
 	frame := dhcp4.AppendFrame(nil, netip.AddrPortFrom(s.Addr, dhcp4.ServerPort), netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), dhcp4.ClientPort), answer)
-	n.Schedule(n.Now()+wire+s.Slow, func() { n.deliver(c, netup.Frame{Kind: netup.IPv4, Data: frame}) })
+	n.travel(wire+s.Slow, func() { n.deliver(c, netup.Frame{Kind: netup.IPv4, Data: frame}) })
 }
 
 // answer is what the server says, nil for nothing.

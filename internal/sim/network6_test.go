@@ -1,0 +1,229 @@
+package sim_test
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"firstlight/internal/handler"
+	"firstlight/internal/netup/netuptest"
+	"firstlight/internal/sim"
+)
+
+// source6 is the root of the tests' server by IPv6.
+const source6 = "[fd00:7::1]:/srv/root"
+
+// onNetwork6 is a machine whose root a server has that is reached by IPv6.
+func onNetwork6(cmdline string, cards ...*netuptest.Card) *sim.Machine {
+	m := onNetwork(cmdline, cards...)
+	n := m.Network
+	n.NFS[0].Addr, n.Server = "fd00:7::1", nil
+	n.Router = &netuptest.Router{Addr: netip.MustParseAddr("fe80::1"), Prefixes: []netip.Prefix{netip.MustParsePrefix("fd00:7::/64")}, DNS: []netip.Addr{netip.MustParseAddr("fd00:7::1")}}
+	n.Server6 = &netuptest.Server6{BootURL: "nfs://[fd00:7::1]/srv/root", DNS: n.Router.DNS}
+	for i := range 20 {
+		n.Server6.Pool = append(n.Server6.Pool, netip.AddrFrom16([16]byte{0xfd, 0, 0, 7, 15: byte(0x50 + i)}))
+	}
+	n.Hosts = map[string]netip.Addr{"nfs.example": netip.MustParseAddr("fd00:7::1")}
+	return m
+}
+
+// ways6 are command lines that lead to the root by IPv6.
+var ways6 = []string{
+	"ip=auto6 root=nfs:" + source6, "ip=dhcp6 root=dhcp6", "ip=either6 root=nfs:" + source6, "ip=dhcp root=nfs:" + source6, "root=nfs:" + source6,
+	"ip=auto6 root=nfs:nfs.example:/srv/root", "ip=dhcp root=nfs:nfs.example:/srv/root", "ip=[fd00:7::9]:::64::eth0:none root=nfs:" + source6,
+}
+
+func TestRootsOnServersOfIPv6(t *testing.T) {
+	for _, way := range ways6 {
+		m := onNetwork6("ro " + way)
+		m.Record = true
+		boot(t, m)
+		onServer(t, m, "vers=4.2,addr=fd00:7::1 0x1")
+		replays(t, m)
+		if s := m.Core.Stats(); s.Fired != 0 {
+			t.Errorf("%s: %d deadlines passed", way, s.Fired)
+		}
+	}
+}
+
+// The root's server is on the link itself, by its link-local address.
+func TestRootOnAServerOfTheLink(t *testing.T) {
+	m := onNetwork6("ro ip=link6 root=nfs:[fe80::1]:/srv/root")
+	m.Network.NFS[0].Addr = "fe80::1%eth0"
+	boot(t, m)
+	onServer(t, m, "[fe80::1%eth0]:/srv/root")
+}
+
+func TestNetworkOfIPv6ThatDoesNotComeIsExplained(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		make  func(m *sim.Machine)
+		lines []string
+	}{
+		{"no router", func(m *sim.Machine) { m.Network.Router, m.Network.Server6 = nil, nil }, []string{"eth0: carrier since 0.", "IPv6: no router has answered", "a router serves the network at eth0"}},
+		{"no DHCPv6 server", func(m *sim.Machine) {
+			m.Network.Server6, m.Network.Router.Managed, m.Network.Router.Prefixes = nil, true, nil
+		}, []string{"the router leaves addresses to DHCPv6; DHCPv6: no answer after"}},
+		{"no prefix", func(m *sim.Machine) { m.Network.Router.Prefixes = nil }, []string{"the router gives no prefix for addresses"}},
+		{"no IPv6", func(m *sim.Machine) { m.Network.NoIPv6 = true }, []string{"the kernel has no IPv6"}},
+		{"another machine's", func(m *sim.Machine) { m.Network.Taken = []netip.Addr{netuptest.LocalOf(m.Network.Cards[0].MAC)} }, []string{"another machine has its link-local address"}},
+	} {
+		m := onNetwork6("rd.emergency=poweroff ip=auto6 root=nfs:" + source6)
+		c.make(m)
+		boot(t, m)
+		if m.Started != nil {
+			t.Errorf("%s: started", c.name)
+		}
+		text := strings.Join(strings.Fields(m.SaidText()), " ")
+		for _, l := range c.lines {
+			if !strings.Contains(text, l) {
+				t.Errorf("%s: no %q in\n%s", c.name, l, m.SaidText())
+			}
+		}
+	}
+}
+
+// A family of networks of both families with noise on the wire: frames are lost,
+// doubled and late, so that they overtake each other; routers and servers are
+// late, slow, lossy or hostile, and addresses are others'. Each boot ends with the
+// root of the server, or says why not.
+func TestManyNoisyNetworks(t *testing.T) {
+	seeds := 500
+	if n, err := strconv.Atoi(os.Getenv("FIRSTLIGHT_SEEDS")); err == nil {
+		seeds = min(n, 10000)
+	}
+	if testing.Short() {
+		seeds = 100
+	}
+	started, able := 0, 0
+	for seed := range uint64(seeds) {
+		rng := rand.New(rand.NewPCG(seed, 11))
+		m, source, can := noisyNetwork(rng)
+		m.Seed, m.Record = seed, seed%20 == 0
+		if err := m.Boot(10 * time.Minute); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		text := m.SaidText()
+		switch {
+		case m.Started != nil:
+			started++
+		case m.Stopped == "":
+			t.Fatalf("seed %d: neither started nor stopped\n%s", seed, text)
+		case !strings.Contains(text, "a root from a server"):
+			t.Fatalf("seed %d: not explained\n%s", seed, text)
+		case can == always:
+			t.Fatalf("seed %d: not started\n%s\n%s", seed, text, m.Journal)
+		}
+		if can == never && m.Started != nil {
+			t.Fatalf("seed %d: started without a way to the server", seed)
+		}
+		if can != never {
+			able++
+		}
+		if p := m.Core.Stats().Panics; p != 0 {
+			t.Fatalf("seed %d: %d panics\n%s", seed, p, m.Journal)
+		}
+		for _, mt := range m.Mounts {
+			if mt.Target == handler.SysRoot && !slices.Contains(source, mt.Source) {
+				t.Fatalf("seed %d: mounted %+v", seed, mt)
+			}
+		}
+		if m.Record {
+			replays(t, m)
+		}
+		m.Close()
+	}
+	t.Logf("%d of %d started, %d could", started, seeds, able)
+	if started < able*9/10 || started == seeds {
+		t.Errorf("%d of %d started, %d could: the family shows nothing", started, seeds, able)
+	}
+}
+
+// What a noisy network lets a boot do.
+const (
+	never = iota
+	perhaps
+	always
+)
+
+// noisyNetwork is a machine on a random network with noise, where its root may be
+// mounted from, and whether it can be.
+func noisyNetwork(rng *rand.Rand) (m *sim.Machine, source []string, can int) {
+	span := func(most time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(most))) }
+	oneIn := func(n int) bool { return rng.IntN(n) == 0 }
+	cards := []*netuptest.Card{{Carrier: span(3 * time.Second)}}
+	for range rng.IntN(3) {
+		c := &netuptest.Card{Appears: span(3 * time.Second), Carrier: span(5 * time.Second), Apart: oneIn(3)}
+		if oneIn(3) {
+			c.Carrier = -1
+		}
+		cards = append(cards, c)
+	}
+	way := rng.IntN(len(ways6) + 2)
+	const quiet = "rd.emergency=poweroff "
+	if way >= len(ways6) { // IPv4, with the same noise
+		m = onNetwork(quiet+[]string{"root=dhcp", "ip=single-dhcp root=dhcp"}[rng.IntN(2)], cards...)
+		source = []string{"10.0.0.1:/srv/root"}
+		if strings.Contains(m.Cmdline, "single") {
+			can = perhaps // the first that has a lease is the only one
+		}
+	} else {
+		m = onNetwork6(quiet+ways6[way], cards...)
+		source = []string{source6, "nfs.example:/srv/root"}
+	}
+	n := m.Network
+	can = perhaps
+	loss, doubled, late := rng.IntN(25), rng.IntN(20), 1+span(time.Second/2)
+	if oneIn(4) {
+		loss = 0
+		can = always
+	}
+	n.Noise = func() []time.Duration {
+		if rng.IntN(100) < loss {
+			return nil
+		}
+		list := []time.Duration{span(late)}
+		if rng.IntN(100) < doubled {
+			list = append(list, span(late))
+		}
+		return list
+	}
+	spoil := func(_ int, b []byte) []byte {
+		b = slices.Clone(b)
+		b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
+		return b
+	}
+	if n.Router == nil {
+		if oneIn(8) {
+			n.Server.Hostile, can = spoil, perhaps
+		}
+		if oneIn(20) {
+			n.Server, can = nil, never
+		}
+		return m, source, can
+	}
+	n.Router.Managed, n.Router.Other = oneIn(3), oneIn(3)
+	switch rng.IntN(10) {
+	case 0:
+		n.Router.From, n.Server6.From = span(15*time.Second), span(15*time.Second)
+	case 1:
+		n.Router.Lose, n.Server6.Lose = rng.IntN(3), rng.IntN(3)
+	case 2:
+		n.Server6.Slow = span(2 * time.Second)
+	case 3:
+		n.Taken = []netip.Addr{n.Server6.Pool[0]}
+	case 4:
+		n.Router.Hostile, n.Server6.Hostile, can = spoil, spoil, perhaps
+	case 5:
+		if strings.Contains(ways6[way], "none") {
+			break
+		}
+		n.Router, n.Server6, can = nil, nil, never
+	}
+	return m, source, can
+}
