@@ -144,5 +144,5 @@ func wifi(name, ap, station string, s Server) Scenario {
 			{Path: "/etc/hostapd.conf", Data: "interface=wlan0\nbridge=br0\ndriver=nl80211\nssid=firstlight\nhw_mode=g\nchannel=1\nwpa=2\nrsn_pairwise=CCMP\n" + ap},
 			{Path: "/etc/wpa_supplicant/wpa_supplicant-wlan1.conf", Data: "ctrl_interface=/run/wpa_supplicant\nnetwork={\nssid=\"firstlight\"\n" + station + "}\n"}},
 		Programs: []Include{{Path: "/usr/local/sbin/wpa_supplicant", Data: script}},
-		Boots:    once(Want{Root: `10\.7\.0\.1:` + exported + " nfs4?", RootOptions: []string{"ro", "vers=4.2"}, Journal: []string{`ready wlan1 `, `link wlan1 carrier=no by=wpa_supplicant`}})}
+		Boots:    once(Want{Root: `10\.7\.0\.1:` + exported + " nfs4?", RootOptions: []string{"ro", "vers=4.2"}, Daemons: []string{`@wpa_supplicant -i wlan1 .*`, `@hostapd .*`}, Journal: []string{`ready wlan1 `, `link wlan1 carrier=no by=wpa_supplicant`}})}
 }
