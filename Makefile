@@ -58,6 +58,14 @@ endif
 # feature which needs it.
 HELPERS = network
 
+# What speaks TLS has most of its size from the standard library: it is built as
+# /init is, but with no cryptography inlined.
+HELPERS_TLS = fetch
+SMALL_TLS   = net/netip io bufio encoding/asn1 encoding/binary net/url internal/cpu internal/oserror internal/race internal/runtime/cgroup \
+	crypto/cipher crypto/internal/fips140/drbg crypto/internal/fips140/aes/gcm crypto/x509/pkix
+GOFLAGS_TLS = -gcflags='all=-l -d=variablemakethreshold=0' $(foreach p,$(filter-out firstlight/%,$(SHORT)) $(SMALL_TLS),-gcflags='$(p)=$(INLINED)') \
+	-ldflags '-s -w -funcalign=1'
+
 # ARCHS are further architectures that images can be built for, by Go's names.
 ARCHS ?= arm64 riscv64
 
@@ -67,6 +75,7 @@ build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
 	GOEXPERIMENT=$(GOEXPERIMENT_INIT) CGO_ENABLED=0 go build -trimpath $(GOFLAGS_INIT) -buildvcs=false -o bin/ ./cmd/init ./cmd/init-full
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/ $(addprefix ./cmd/,$(HELPERS))
+	GOEXPERIMENT=$(GOEXPERIMENT_INIT) CGO_ENABLED=0 go build -trimpath $(GOFLAGS_TLS) -buildvcs=false -o bin/ $(addprefix ./cmd/,$(HELPERS_TLS))
 	rm -rf bin/packed
 	bin/firstlight pack-init bin/init
 	bin/firstlight pack-init bin/init-full

@@ -12,7 +12,7 @@ import (
 // table.
 var areas = [...]struct{ area, names string }{
 	{"the network", "vlan bond team bridge rd.net.timeout.route rd.net.timeout.ipv6dad rd.net.timeout.ipv6auto" +
-		" rd.net.timeout.iflink rd.net.timeout.ifup rd.net.dhcp.retry netconsole rd.noverifyssl proxy"},
+		" rd.net.timeout.iflink rd.net.timeout.ifup rd.net.dhcp.retry netconsole"},
 	{"NFS", "rd.nfs.domain"},
 	{"network filesystems", "cifsuser cifspass sshfsroot sshfsopts"},
 	{"iSCSI", "rd.iscsi.initiator rd.iscsi.target.name rd.iscsi.target.ip rd.iscsi.target.port" +
@@ -76,7 +76,8 @@ const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. 
 const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.check rd.writable.fsimg rd.minmem iso_scan/filename" +
 	" rd.firstlight.sha256 live_media live_media_path toram findiso liveimg live_dir live_ram" +
 	" rd.live.overlay.size rd.live.overlay.thin rd.live.overlay.nouserconfirmprompt fromiso isofrom module layerfs_path live_media_timeout ignore_uuid overlay_size persistence persistence_label persistence_media" +
-	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent"
+	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent" +
+	" rd.firstlight.unverified rd.noverifyssl proxy fetch httpfs ftpfs url netboot archiso_http_srv archisobasedir"
 
 // ofNetwork are what internal/handler/network and its program read.
 const ofNetwork = " ip nfsaddrs ifname rd.route route bootdev BOOTIF rd.bootif ksdevice nameserver dns domain nodns rd.peerdns peerdns" +

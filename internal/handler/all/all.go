@@ -10,6 +10,7 @@ import (
 	"firstlight/internal/handler/bcachefs"
 	"firstlight/internal/handler/btrfs"
 	"firstlight/internal/handler/discover"
+	"firstlight/internal/handler/fetch"
 	"firstlight/internal/handler/fsckfile"
 	"firstlight/internal/handler/hibernate"
 	"firstlight/internal/handler/hostdir"
@@ -55,7 +56,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return multipath.New(w).Start },
 		func(w *handler.World) func() { return verity.New(w).Start },
 		func(w *handler.World) func() { return integrity.New(w).Start },
-		func(w *handler.World) func() { return network.New(w).Start },
+		networked,
 		func(w *handler.World) func() { return zfs.New(w).Start },
 		func(w *handler.World) func() { return hostdir.New(w).Start },
 		func(w *handler.World) func() { return mend.New(w).Start },
@@ -63,6 +64,13 @@ func Handlers() []boot.Register {
 		all = append(all, full(r))
 	}
 	return all
+}
+
+// networked is the network, with what makes a root of what servers have.
+func networked(w *handler.World) func() {
+	h := network.New(w)
+	h.Provide("url", fetch.New(w).Provide)
+	return h.Start
 }
 
 // arrays and encrypted are handlers that can make again what was taken down.

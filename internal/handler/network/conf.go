@@ -5,7 +5,16 @@ import (
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
+	"firstlight/internal/handler"
 )
+
+// urlOf is the image that a server has, "" for none. It is for the helper alone.
+func urlOf(w *handler.World) string {
+	if w.Fetch == nil {
+		return ""
+	}
+	return w.Fetch.URL
+}
 
 // wanted says whether the command line wants a root on the network, or the
 // network for another reason. What exactly it says of the network the helper
@@ -20,6 +29,8 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 			root = root || c.Root.Device.IsZero()
 		case "boot":
 			root = root || p.Value == "nfs"
+		case "netboot":
+			root = root || p.Value == "nfs" || !p.HasValue
 		case "rd.neednet":
 			network = !p.HasValue || p.Value == "1" || p.Value == "yes" || p.Value == "on" || p.Value == "true" || p.Value == "y"
 		}
@@ -42,9 +53,17 @@ func onNetwork(d devspec.Spec) bool {
 	return false
 }
 
-// input is what the helper is told: every parameter, one a line.
-func input(c *bootcmd.Config) string {
+// input is what the helper is told: every parameter, one a line, and where the
+// image is if a parameter says it that is none of the network's.
+func input(c *bootcmd.Config, url string) string {
 	var b strings.Builder
+	said := url == ""
+	for _, p := range c.Params {
+		said = said || (p.Name == "root" || p.Name == "netroot") && strings.HasSuffix(strings.Trim(p.Value, `"`), url)
+	}
+	if !said {
+		b.WriteString("netroot=" + url + "\n")
+	}
 	for _, p := range c.Params {
 		if strings.Contains(p.Name+p.Value, "\n") {
 			continue
