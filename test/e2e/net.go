@@ -63,6 +63,14 @@ type Server struct {
 	Memory int
 	// NoNFS: no NFS server is started.
 	NoNFS bool
+	// Built are programs of this module, by package, that are in /bin.
+	Built []string
+	// Packed are files with a whole root in them, by the path that they get: how
+	// they are packed (disks.Packed). sumOf and the path in the command line is the
+	// SHA-256 of one. Signed are those that have a signature by signingKey beside
+	// them.
+	Packed map[string]string
+	Signed []string
 }
 
 // serverAddress is that of the server.
@@ -85,7 +93,7 @@ type network struct {
 
 // start starts the server and returns when it is ready. nics are those of the
 // machine that boots.
-func (n *Net) start(ctx context.Context, r *Runner, dir string) (w *network, nics []vm.NIC, err error) {
+func (n *Net) start(ctx context.Context, r *Runner, dir string, sums map[string]string) (w *network, nics []vm.NIC, err error) {
 	sockets, err := os.MkdirTemp("", "flnet") // the paths of sockets are short
 	if err != nil {
 		return nil, nil, err
@@ -111,7 +119,7 @@ func (n *Net) start(ctx context.Context, r *Runner, dir string) (w *network, nic
 		w.done.Add(1)
 		go w.forward(i)
 	}
-	if err := w.startServer(ctx, n.Server, all[0], r, dir); err != nil {
+	if err := w.startServer(ctx, n.Server, all[0], r, dir, sums); err != nil {
 		w.close()
 		return nil, nil, fmt.Errorf("the server: %w", err)
 	}
@@ -127,11 +135,15 @@ func (s Scenario) connect(ctx context.Context, r *Runner, m *vm.Machine, dir str
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	w, nics, err := s.Net.start(ctx, r, dir)
+	sums := map[string]string{}
+	w, nics, err := s.Net.start(ctx, r, dir, sums)
 	if err != nil {
 		return nil, err
 	}
 	m.NICs = nics
+	for file, sum := range sums {
+		m.Append = strings.ReplaceAll(m.Append, sumOf+file, sum)
+	}
 	return w, nil
 }
 
@@ -178,12 +190,12 @@ func (w *network) close() {
 // servers are the programs of the server guest.
 var servers = []string{"ip", "dnsmasq", "rpcbind", "rpc.nfsd", "rpc.mountd", "exportfs"}
 
-func (w *network) startServer(ctx context.Context, s Server, nic vm.NIC, r *Runner, dir string) error {
+func (w *network) startServer(ctx context.Context, s Server, nic vm.NIC, r *Runner, dir string, sums map[string]string) error {
 	k, err := debian.GetKernel(ctx, "bookworm")
 	if err != nil {
 		return err
 	}
-	image, attached, err := s.image(ctx, k, r, dir)
+	image, attached, err := s.image(ctx, k, r, dir, sums)
 	if err != nil {
 		return err
 	}
@@ -216,7 +228,7 @@ func (w *network) startServer(ctx context.Context, s Server, nic vm.NIC, r *Runn
 }
 
 // image makes the server's initramfs.
-func (s Server) image(ctx context.Context, k debian.Kernel, r *Runner, dir string) (string, []vm.Disk, error) {
+func (s Server) image(ctx context.Context, k debian.Kernel, r *Runner, dir string, sums map[string]string) (string, []vm.Disk, error) {
 	m := initrd.New()
 	if err := m.Program(ctx, append(slices.Clone(servers), s.Programs...)...); err != nil {
 		return "", nil, err
@@ -271,6 +283,9 @@ func (s Server) image(ctx context.Context, k debian.Kernel, r *Runner, dir strin
 		if err := m.Copy(s.Copies[to], strings.TrimPrefix(to, "/"), 0o644); err != nil {
 			return "", nil, err
 		}
+	}
+	if err := s.served(ctx, m, dir, sums); err != nil {
+		return "", nil, err
 	}
 	p.Commands = s.commands()
 	init, err := host.GoBuild(ctx, "./test/guest/server", dir)

@@ -1,8 +1,6 @@
 package fetchplan
 
 import (
-	"errors"
-	"net/netip"
 	"path"
 	"strconv"
 	"strings"
@@ -21,12 +19,20 @@ type URL struct {
 	Path string
 }
 
-var (
-	errURL  = errors.New("not a URL such as https://server/root.squashfs")
-	errHost = errors.New("the URL has no server, or one that cannot be")
+// wrong is an error of a URL. It is a constant, and package net/netip is not used
+// here, so that a program that has no use for this package has nothing of it.
+type wrong string
+
+// Error implements error.
+func (w wrong) Error() string { return string(w) }
+
+const (
+	errURL  = wrong("not a URL such as https://server/root.squashfs")
+	errHost = wrong("the URL has no server, or one that cannot be")
+	errPort = wrong("the URL has a port that is none")
 )
 
-// ports are those of the schemes.
+// portOf is the port of a scheme, 0 for none that is known.
 func portOf(scheme string) uint16 {
 	switch scheme {
 	case "http":
@@ -79,8 +85,7 @@ func (u *URL) setHost(s string) error {
 		if name, port, ok = strings.Cut(t, "]"); !ok {
 			return errHost
 		}
-		a, err := netip.ParseAddr(name)
-		if err != nil || !a.Is6() || a.Zone() != "" {
+		if strings.Count(name, ":") < 2 || strings.Trim(name, "0123456789abcdefABCDEF:.") != "" || len(name) > 45 {
 			return errHost
 		}
 		if port, has = strings.CutPrefix(port, ":"); !has && port != "" {
@@ -96,7 +101,7 @@ func (u *URL) setHost(s string) error {
 	if port != "" {
 		n, err := strconv.ParseUint(port, 10, 16)
 		if err != nil || n == 0 {
-			return errors.New("the URL has a port that is none")
+			return errPort
 		}
 		u.Port = uint16(n)
 	}
