@@ -45,6 +45,9 @@ func (s *NFS) away(now time.Duration) bool {
 // Start implements machine.Programs: the helper for the network, if the machine
 // has one.
 func (m *Machine) Start(_ string, p machine.Program) error {
+	if p.Path == fetchProgram && m.Web != nil {
+		return m.startFetch(p)
+	}
 	n := m.Network
 	if n == nil || p.Path != networkProgram {
 		return fmt.Errorf("execute %s: %w", p.Path, fs.ErrNotExist)
@@ -71,6 +74,9 @@ func (n *Network) wake(m *Machine) {
 
 // Listen implements machine.Programs.
 func (m *Machine) Listen(name string) (machine.Said, error) {
+	if name == "fetch" {
+		return m.listenFetch()
+	}
 	n := m.Network
 	if n == nil {
 		return machine.Said{}, fmt.Errorf("%s was not started", name)
