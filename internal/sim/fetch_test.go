@@ -164,3 +164,28 @@ func TestTheSumsOfTheImage(t *testing.T) {
 		t.Errorf("not started; it said:\n%s", m.SaidText())
 	}
 }
+
+// The medium may be a directory of an NFS server.
+func TestALiveMediumOnNFS(t *testing.T) {
+	for _, c := range []struct{ cmdline, file, medium, lower string }{
+		{"root=nfs:10.0.0.1:/srv/root rd.live.image", "/LiveOS/squashfs.img", "/run/initramfs/live", "/run/rootfsbase"},
+		{"boot=live netboot=nfs nfsroot=10.0.0.1:/srv/root", "/live/filesystem.squashfs", "/run/live/medium", "/run/live/rootfs/filesystem.squashfs"},
+		{"boot=casper netboot=nfs nfsroot=10.0.0.1:/srv/root ip=dhcp", "/casper/filesystem.squashfs", "/run/live/medium", "/run/live/rootfs/filesystem.squashfs"},
+		{"boot=live netboot nfsroot=10.0.0.1:/srv/root toram", "/live/filesystem.squashfs", "", "/run/live/rootfs/filesystem.squashfs"},
+	} {
+		t.Run(c.cmdline, func(t *testing.T) {
+			m, inside := onWeb("ro " + c.cmdline)
+			m.Network.NFS[0].Files = map[string]string{c.file: "image"}
+			boot(t, m)
+			if m.Started == nil {
+				t.Fatalf("not started; it said:\n%s\n%s", m.SaidText(), m.Journal)
+			}
+			if d := m.Below(c.lower); d != inside && c.medium != "" || d == nil {
+				t.Errorf("the root below is not on %s: %+v", c.lower, m.Mounts)
+			}
+			if c.medium != "" && m.Mounted(c.medium) == nil {
+				t.Errorf("the medium is not on %s: %+v", c.medium, m.Mounts)
+			}
+		})
+	}
+}
