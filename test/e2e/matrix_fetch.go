@@ -50,7 +50,7 @@ func withPublic(key *ecdsa.PrivateKey) *ecdsa.PrivateKey {
 // fetched are roots in images that a server has by HTTP, HTTPS and TFTP.
 func fetched() []Scenario {
 	const (
-		www    = "/srv/www"
+		www    = netbootDir
 		image  = www + "/root.sfs"
 		iso    = www + "/live.iso"
 		off    = " rd.timeout=60 rd.emergency=poweroff"
@@ -93,11 +93,19 @@ func fetched() []Scenario {
 	leased := server()
 	leased.DHCP = []string{"--dhcp-option=option:root-path," + url + "/root.sfs"}
 
+	// A card's ROM gets a script by TFTP, and kernel and initramfs by HTTP.
+	pxe := server()
+	pxe.DHCP, pxe.Signed = []string{"--enable-tftp", "--tftp-root=" + www, "--dhcp-boot=boot.ipxe"}, []string{image}
+	pxe.Memory = 768
+	rom := with(fetch("netboot-ipxe", "ro root=live:"+url+"/root.sfs ip=dhcp", pxe, root), key)
+	rom.Packed, rom.Net.Netboot, rom.Net.NICs = true, true, []vm.NIC{{Boots: true}}
+
 	return []Scenario{
+		full(rom),
 		trixie(fetch("http-squashfs", "ro root=live:"+url+"/root.sfs"+by+image, busybox, root)),
 		// The server goes in the middle and comes again: the rest is asked for.
-		fetch("http-resumed", "ro root="+url+"/root.sfs"+by+image, server("-cut", "2000000", "-away", "3s"),
-			func() Want { w := later(root); w.Journal = []string{`"offset":"[1-9][0-9]{6,}"`}; return w }()),
+		fetch("http-resumed", "ro root="+url+"/root.sfs"+by+image, server("-cut", "500000", "-away", "3s"),
+			func() Want { w := later(root); w.Journal = []string{`\tfetch\t.*asks.*\toffset=[1-9][0-9]{4,}`}; return w }()),
 		fetch("http-wrong-sum", "ro root=live:"+url+"/root.sfs rd.firstlight.sha256="+strings.Repeat("ab", 32)+off, server(),
 			Want{NoBoot: true, Console: []Seen{see(`is\s+not\s+the\s+image\s+that\s+rd\.firstlight\.sha256=`)}}),
 

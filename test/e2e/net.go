@@ -32,7 +32,13 @@ type Net struct {
 	// Lose says which frames of the machine that boots are lost: n counts
 	// those that went before. nil loses none.
 	Lose func(n int, frame []byte) bool
+	// Netboot: the firmware fetches the kernel, the initramfs and the command line
+	// too, from netbootDir of the server, as its boot.ipxe says.
+	Netboot bool
 }
+
+// netbootDir is the directory of the server with what a firmware fetches.
+const netbootDir = "/www"
 
 // Server is what the second machine offers. It is 10.7.0.1, and gives out
 // 10.7.0.50 and those that follow.
@@ -135,8 +141,14 @@ func (s Scenario) connect(ctx context.Context, r *Runner, m *vm.Machine, dir str
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	sums := map[string]string{}
-	w, nics, err := s.Net.start(ctx, r, dir, sums)
+	sums, wire := map[string]string{}, *s.Net
+	if wire.Netboot {
+		wire.Server.Copies = map[string]string{netbootDir + "/vmlinuz": m.Kernel, netbootDir + "/initrd.img": m.Initrd}
+		wire.Server.Files = map[string]string{netbootDir + "/boot.ipxe": "#!ipxe\nkernel http://" + serverAddress + "/vmlinuz initrd=initrd.img " + m.Append +
+			"\ninitrd http://" + serverAddress + "/initrd.img\nboot\n"}
+		m.Kernel, m.Initrd, m.Append = "", "", ""
+	}
+	w, nics, err := wire.start(ctx, r, dir, sums)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 func main() {
-	dir := flag.String("dir", "/srv/www", "directory that is served")
+	dir := flag.String("dir", "/www", "directory that is served")
 	listen := flag.String("listen", ":80", "address")
 	cert := flag.String("cert", "", "PEM file with certificate and key: HTTPS")
 	cut := flag.Int64("cut", 0, "bytes after which the first connection is broken off, and the server goes away")
