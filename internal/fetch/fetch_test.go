@@ -122,6 +122,16 @@ func TestAChangedFileIsFetchedAnew(t *testing.T) {
 	}
 }
 
+// Of a file without a name nobody can tell whether the rest belongs to it.
+func TestAFileWithoutANameIsFetchedAnew(t *testing.T) {
+	s := NewSession(mustURL(t, "http://s/root.sfs"), 1000)
+	s.Head(head(t, "HTTP/1.1 200 OK", "Content-Length: 100"))
+	s.Took(40)
+	if s.Pause(); s.Offset != 0 {
+		t.Error("the rest is asked for, from", s.Offset)
+	}
+}
+
 func TestRedirections(t *testing.T) {
 	s := NewSession(mustURL(t, "https://u:secret@s/a/root.sfs"), 1000)
 	if step, err := s.Head(head(t, "HTTP/1.1 302 F", "Location: ../b/root.sfs?x=1")); step != Follow || err != nil || s.URL.String() != "https://s/b/root.sfs?x=1" || s.URL.Password != "secret" {

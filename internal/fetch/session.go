@@ -206,8 +206,13 @@ func (s *Session) Ended() error {
 const lastPause = 8 * time.Second
 
 // Pause is how long to wait before it is tried again: at first not long, since
-// what comes next may be all that was missing.
+// what comes next may be all that was missing. Where the server gave no name to
+// what has come, it is asked for from the beginning: the rest might be another
+// file's.
 func (s *Session) Pause() time.Duration {
+	if s.Validator == "" && s.Offset > 0 {
+		s.Reset()
+	}
 	d := min(500*time.Millisecond<<min(s.tries, 8), lastPause)
 	s.tries++
 	return d

@@ -268,9 +268,12 @@ func (h *Helper) reset() error {
 func (h *Helper) fetch(s *fetch.Session, to sink, progress bool) error {
 	for {
 		h.say(fetchplan.StateAsking, "text", "asks "+s.URL.Authority()+" for "+s.URL.File(), "offset", decimal(s.Offset))
-		before := s.Offset
 		done, err := h.attempt(s, to, progress)
-		if s.Offset < before || s.Offset == 0 && before > 0 {
+		var pause time.Duration
+		if err != nil && fetch.Final(err) == nil {
+			pause = s.Pause()
+		}
+		if s.Offset == 0 { // it is asked for anew
 			if err := to.reset(); err != nil {
 				return err
 			}
@@ -283,7 +286,6 @@ func (h *Helper) fetch(s *fetch.Session, to sink, progress bool) error {
 		case fetch.Final(err) != nil:
 			return err
 		}
-		pause := s.Pause()
 		h.say(fetchplan.StateTrouble, "text", err.Error(), "done", decimal(s.Offset))
 		time.Sleep(pause)
 	}

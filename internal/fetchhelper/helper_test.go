@@ -137,6 +137,26 @@ func TestBreaks(t *testing.T) {
 	}
 }
 
+// A server that always sends everything, and breaks off earlier the second time.
+func TestBreaksOfAServerWithoutRanges(t *testing.T) {
+	b, n := content(), 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "3145745")
+		w.Header().Set("ETag", `"v1"`)
+		n++
+		if n < 3 {
+			w.Write(b[:(3-n)<<20])
+			w.(http.Flusher).Flush()
+			panic(http.ErrAbortHandler)
+		}
+		w.Write(b)
+	}))
+	defer s.Close()
+	if g := get(t, "", fetchplan.Plan{URL: s.URL + "/root.sfs", Sum: sumOf(b)}); g.last.State != fetchplan.StateFetched || n != 3 {
+		t.Error(g.last, n)
+	}
+}
+
 func TestRedirectionsAndProxies(t *testing.T) {
 	b := content()
 	s := serve(t, b, "v1")

@@ -36,8 +36,9 @@ type Web struct {
 	Other   string
 	// NoRanges: it always sends everything. Moved are redirections. Silent
 	// says no size.
-	NoRanges, Silent bool
-	Moved            map[string]string
+	// Nameless: files have neither an ETag nor a date.
+	NoRanges, Silent, Nameless bool
+	Moved                      map[string]string
 	// Asked are the offsets that it was asked for.
 	Asked []int64
 
@@ -132,10 +133,10 @@ func (d *download) trouble(err error) {
 		d.refuse(err)
 		return
 	}
+	pause := d.ses.Pause()
 	if d.ses.Offset == 0 {
 		d.parts = nil
 	}
-	pause := d.ses.Pause()
 	d.say(fetchplan.StateTrouble, "text", err.Error(), "done", strconv.FormatInt(d.ses.Offset, 10))
 	d.later(pause, d.ask)
 }
@@ -169,12 +170,15 @@ func (d *download) answer() {
 	content, ok := s.content(url, d.m.now)
 	tag := "\"" + content + "\""
 	h := fetch.Head{Code: 200, Reason: "OK", Length: s.Size, Start: -1, Total: -1, ETag: tag}
+	if s.Nameless {
+		h.ETag = ""
+	}
 	switch {
 	case s.Moved[url] != "":
 		h = fetch.Head{Code: 302, Location: s.Moved[url], Start: -1, Total: -1}
 	case !ok:
 		h = fetch.Head{Code: 404, Reason: "Not Found", Start: -1, Total: -1}
-	case d.ses.Offset > 0 && !s.NoRanges && d.ses.Validator == tag:
+	case d.ses.Offset > 0 && !s.NoRanges && (s.Nameless || d.ses.Validator == tag):
 		h.Code, h.Start, h.Total, h.Length = 206, d.ses.Offset, s.Size, s.Size-d.ses.Offset
 	}
 	if s.Silent && h.Code == 200 {

@@ -122,7 +122,7 @@ func TestManyBadWebServers(t *testing.T) {
 		m, inside := onWeb(fmt.Sprintf("root=live:%s rd.firstlight.sha256=%s rd.timeout=90 rd.emergency=poweroff", imageURL, imageSum))
 		m.Seed = seed
 		w := m.Web
-		w.NoRanges, w.Silent = r.IntN(4) == 0, r.IntN(6) == 0
+		w.NoRanges, w.Silent, w.Nameless = r.IntN(4) == 0, r.IntN(6) == 0, r.IntN(6) == 0
 		w.Rate = 1<<20 + r.Int64N(100<<20)
 		for range r.IntN(4) {
 			from := time.Duration(r.Int64N(int64(30 * time.Second)))

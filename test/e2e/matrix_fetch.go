@@ -105,7 +105,11 @@ func fetched() []Scenario {
 		trixie(fetch("http-squashfs", "ro root=live:"+url+"/root.sfs"+by+image, busybox, root)),
 		// The server goes in the middle and comes again: the rest is asked for.
 		fetch("http-resumed", "ro root="+url+"/root.sfs"+by+image, server("-cut", "500000", "-away", "3s"),
-			func() Want { w := later(root); w.Journal = []string{`\tfetch\t.*asks.*\toffset=[1-9][0-9]{4,}`}; return w }()),
+			func() Want {
+				w := later(root)
+				w.Journal = []string{`\tfetch\t.*asks.*\toffset=[1-9][0-9]{4,}`}
+				return w
+			}()),
 		fetch("http-wrong-sum", "ro root=live:"+url+"/root.sfs rd.firstlight.sha256="+strings.Repeat("ab", 32)+off, server(),
 			Want{NoBoot: true, Console: []Seen{see(`is\s+not\s+the\s+image\s+that\s+rd\.firstlight\.sha256=`)}}),
 
