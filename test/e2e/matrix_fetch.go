@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"firstlight/test/disks"
 	"firstlight/test/guest/serverplan"
 	"firstlight/test/vm"
 )
@@ -66,7 +67,8 @@ func fetched() []Scenario {
 			Other: []serverplan.Command{{Argv: append([]string{"httpd"}, argv...), Stays: true}}}
 	}
 	fetch := func(name, args string, s Server, w Want) Scenario {
-		return Scenario{Name: name, For: fetchImage(), Features: []string{"http-root"}, Append: args, Memory: 768,
+		// A disk is always there, so that it shows that it is not the root.
+		return Scenario{Name: name, For: fetchImage(), Features: []string{"http-root"}, Layouts: on(disks.LiveDisc), Append: args, Memory: 768, Unchanged: true,
 			Net: &Net{NICs: []vm.NIC{{}}, Server: s}, Boots: once(w)}
 	}
 	full := func(s Scenario) Scenario { s.Full = true; return s }
