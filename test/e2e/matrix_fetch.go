@@ -1,8 +1,7 @@
 package e2e
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
+	"crypto/ed25519"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -21,31 +20,23 @@ func fetchImage() *Target {
 	return &Target{FS: "squashfs", Layers: []string{"live"}, Modules: []string{"virtio_net"}}
 }
 
-// authority is a certificate for the server, and its key, as PEM; it is its own
-// authority. It is made from a fixed key, so that the image's is the server's.
+// authority is a certificate for the server, and with its key, as PEM; it is its
+// own authority.
 func authority() (cert, both string) {
-	key := &ecdsa.PrivateKey{D: big.NewInt(0).SetBytes([]byte("firstlight's key of a test's TLS"))}
-	key.Curve = elliptic.P256()
-	key.D.Mod(key.D, key.Curve.Params().N)
-	der, err := x509.MarshalECPrivateKey(withPublic(key))
-	if err != nil {
-		panic(err)
-	}
+	key := ed25519.NewKeyFromSeed([]byte("firstlight's key of a test's TLS"))
 	t := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "server of the tests"}, IPAddresses: []net.IP{net.ParseIP(serverAddress)},
 		NotBefore: time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), NotAfter: time.Date(2120, 1, 1, 0, 0, 0, 0, time.UTC), IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
-	b, err := x509.CreateCertificate(nil, t, t, &key.PublicKey, key)
+	b, err := x509.CreateCertificate(nil, t, t, key.Public(), key)
+	if err != nil {
+		panic(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		panic(err)
 	}
 	cert = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b}))
-	return cert, cert + string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
-}
-
-// withPublic fills in the public half of a key.
-func withPublic(key *ecdsa.PrivateKey) *ecdsa.PrivateKey {
-	key.X, key.Y = key.Curve.ScalarBaseMult(key.D.Bytes())
-	return key
+	return cert, cert + string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 // fetched are roots in images that a server has by HTTP, HTTPS and TFTP.

@@ -68,9 +68,9 @@ func Handlers() []boot.Register {
 
 // networked is the network, with what makes a root of what servers have.
 func networked(w *handler.World) func() {
-	h := network.New(w)
-	h.Provide("url", fetch.New(w).Provide)
-	return h.Start
+	h, images := network.New(w), fetch.New(w)
+	h.Provide("url", images.Provide)
+	return func() { h.Start(); images.Start() }
 }
 
 // arrays and encrypted are handlers that can make again what was taken down.

@@ -50,6 +50,18 @@ func New(w *handler.World) *Handler {
 	return h
 }
 
+// Start says what is waited for before the network is up.
+func (h *Handler) Start() {
+	w := h.w
+	if w.Fetch == nil {
+		return
+	}
+	if g := w.Goals.Get(mount.RootGoal); g != nil {
+		g.Want = "a root in an image from a server (" + w.Fetch.By + ")"
+	}
+	w.SetFact(mount.RootGoal, goal.Fact{Subject: h.subject(), Condition: goal.Incomplete, Text: "needs the network, which is not up yet"})
+}
+
 // Provide is a network.Provider for roots that are URLs.
 func (h *Handler) Provide(t *ueventd.Task, r *netreport.Report) {
 	w := h.w
