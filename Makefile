@@ -86,7 +86,8 @@ foreign:
 	set -e; for a in $(ARCHS); do mkdir -p bin/$$a; \
 	  export GOARCH=$$a CGO_ENABLED=0; \
 	  GOEXPERIMENT=$(GOEXPERIMENT_INIT) go build -trimpath $(subst -E firstlight/internal/entry.start,,$(GOFLAGS_INIT)) -buildvcs=false -o bin/$$a/ ./cmd/init ./cmd/init-full; \
-	  go build $(GOFLAGS_BUILD) -o bin/$$a/ $(addprefix ./cmd/,$(HELPERS)); done
+	  go build $(GOFLAGS_BUILD) -o bin/$$a/ $(addprefix ./cmd/,$(HELPERS)); \
+	  GOEXPERIMENT=$(GOEXPERIMENT_INIT) go build -trimpath $(GOFLAGS_TLS) -buildvcs=false -o bin/$$a/ $(addprefix ./cmd/,$(HELPERS_TLS)); done
 
 # apt is asked for what is missing and for nothing else. Servers among the packages
 # are for virtual machines: none is started here.
