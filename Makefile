@@ -49,7 +49,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2 \
 	f2fs-tools exfatprogs ntfs-3g genisoimage isomd5sum udftools parted bcache-tools drbd-utils nilfs-tools jfsutils reiserfsprogs genromfs \
 	nfs-kernel-server nbd-server dnsmasq-base iproute2 isc-dhcp-server radvd tcplay kbd console-setup util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf \
-	systemd-boot-efi sbsigntool mtools wireguard-tools wpasupplicant hostapd iw
+	systemd-boot-efi sbsigntool mtools wireguard-tools wpasupplicant hostapd iw minisign
 
 ifeq ($(FIRSTLIGHT_FULL),1)
 PACKAGES += qemu-system-arm qemu-system-misc
@@ -58,8 +58,14 @@ endif
 # HELPERS are programs that handlers start, each in the images alone that have a
 # feature which needs it.
 HELPERS = network nbd nvmf
-# LARGE are those that are as large as TLS is, and are made smaller like /init.
-LARGE = nbd-tls
+
+# What speaks TLS has most of its size from the standard library: it is built as
+# /init is, but with no cryptography inlined.
+HELPERS_TLS = fetch nbd-tls
+SMALL_TLS   = net/netip io bufio encoding/asn1 encoding/binary net/url internal/cpu internal/oserror internal/race internal/runtime/cgroup \
+	crypto/cipher crypto/internal/fips140/drbg crypto/internal/fips140/aes/gcm crypto/x509/pkix
+GOFLAGS_TLS = -gcflags='all=-l -d=variablemakethreshold=0' $(foreach p,$(filter-out firstlight/%,$(SHORT)) $(SMALL_TLS),-gcflags='$(p)=$(INLINED)') \
+	-ldflags '-s -w -funcalign=1'
 
 # ARCHS are further architectures that images can be built for, by Go's names.
 ARCHS ?= arm64 riscv64
@@ -70,7 +76,7 @@ build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
 	GOEXPERIMENT=$(GOEXPERIMENT_INIT) CGO_ENABLED=0 go build -trimpath $(GOFLAGS_INIT) -buildvcs=false -o bin/ ./cmd/init ./cmd/init-full
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/ $(addprefix ./cmd/,$(HELPERS))
-	CGO_ENABLED=0 go build -trimpath -gcflags='all=-l -d=variablemakethreshold=0' -ldflags '-s -w -funcalign=1' -buildvcs=false -o bin/ $(addprefix ./cmd/,$(LARGE))
+	GOEXPERIMENT=$(GOEXPERIMENT_INIT) CGO_ENABLED=0 go build -trimpath $(GOFLAGS_TLS) -buildvcs=false -o bin/ $(addprefix ./cmd/,$(HELPERS_TLS))
 	rm -rf bin/packed
 	bin/firstlight pack-init bin/init
 	bin/firstlight pack-init bin/init-full
@@ -81,7 +87,8 @@ foreign:
 	set -e; for a in $(ARCHS); do mkdir -p bin/$$a; \
 	  export GOARCH=$$a CGO_ENABLED=0; \
 	  GOEXPERIMENT=$(GOEXPERIMENT_INIT) go build -trimpath $(subst -E firstlight/internal/entry.start,,$(GOFLAGS_INIT)) -buildvcs=false -o bin/$$a/ ./cmd/init ./cmd/init-full; \
-	  go build $(GOFLAGS_BUILD) -o bin/$$a/ $(addprefix ./cmd/,$(HELPERS) $(LARGE)); done
+	  go build $(GOFLAGS_BUILD) -o bin/$$a/ $(addprefix ./cmd/,$(HELPERS)); \
+	  GOEXPERIMENT=$(GOEXPERIMENT_INIT) go build -trimpath $(GOFLAGS_TLS) -buildvcs=false -o bin/$$a/ $(addprefix ./cmd/,$(HELPERS_TLS)); done
 
 # apt is asked for what is missing and for nothing else. Servers among the packages
 # are for virtual machines: none is started here.

@@ -12,7 +12,7 @@ import (
 // table. What follows an '@' is the feature of an image that has it: without
 // the feature that is reported, and with it a handler reads the parameter.
 var areas = [...]struct{ area, names string }{
-	{"the network", "netconsole rd.noverifyssl proxy"},
+	{"the network", "netconsole"},
 	{"NFS", "rd.nfs.domain"},
 	{"network filesystems", "sshfsroot sshfsopts"},
 	{"iSCSI", "rd.iscsi.initiator rd.iscsi.target.name rd.iscsi.target.ip rd.iscsi.target.port" +
@@ -70,7 +70,8 @@ const elsewhere = " rd.plymouth plymouth. splash nosplash vga vconsole. locale. 
 const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashimg rd.live.ram rd.live.check rd.writable.fsimg rd.minmem iso_scan/filename" +
 	" rd.firstlight.sha256 live_media live_media_path toram findiso liveimg live_dir live_ram" +
 	" rd.live.overlay.size rd.live.overlay.thin rd.live.overlay.nouserconfirmprompt fromiso isofrom module layerfs_path live_media_timeout ignore_uuid overlay_size persistence persistence_label persistence_media" +
-	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent todisk live_media_offset plainroot exposedroot skipunion"
+	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent todisk live_media_offset plainroot exposedroot skipunion" +
+	" rd.firstlight.unverified rd.noverifyssl proxy fetch httpfs ftpfs url netboot archiso_http_srv archisobasedir"
 
 // ofNetwork are what internal/handler/network and its program read.
 const ofNetwork = " ip nfsaddrs ifname vlan bond team bridge rd.route route bootdev BOOTIF rd.bootif ksdevice nameserver dns domain nodns rd.peerdns peerdns" +

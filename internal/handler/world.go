@@ -154,6 +154,11 @@ type World struct {
 	// NoBase: nothing is named, and OnLoop is called with nothing mounted yet.
 	Medium, NoBase bool
 
+	// Fetch is the image that the root is in where a server has it, and ImageAt
+	// makes one of it that only a lease names, by its URL; nil: this /init cannot.
+	Fetch   *Fetch
+	ImageAt func(url string)
+
 	// Makers make again what was taken down because its disk had gone away: a
 	// device by its name in the device mapper, or the kernel's of an array, and
 	// its UUID in the device mapper, "" for an array.

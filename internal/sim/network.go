@@ -53,6 +53,9 @@ func (s *NFS) away(now time.Duration) bool {
 // Start implements machine.Programs: the helper for the network, if the machine
 // has one.
 func (m *Machine) Start(name string, p machine.Program) error {
+	if p.Path == fetchProgram && m.Web != nil {
+		return m.startFetch(p)
+	}
 	if m.startRemote(name, p) {
 		return nil
 	}
@@ -83,6 +86,9 @@ func (n *Network) wake(m *Machine) {
 
 // Listen implements machine.Programs.
 func (m *Machine) Listen(name string) (machine.Said, error) {
+	if name == "fetch" {
+		return m.listenFetch()
+	}
 	n := m.Network
 	if n == nil || name != "network" {
 		return m.listenTo(name)

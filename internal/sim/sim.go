@@ -98,6 +98,9 @@ type Machine struct {
 	Shares map[string]*Share
 	// Network are the machine's cards and who serves on the wire; nil is none.
 	Network *Network
+	// Web are the servers that images can be fetched from; nil: the image has no
+	// helper for it.
+	Web *Web
 	// Wrap returns what operations see instead of the machine, which it is
 	// given: to watch them, or to disturb them. It is called once, by Boot.
 	Wrap func(machine.Machine) machine.Machine

@@ -139,6 +139,19 @@ func Packed(ctx context.Context, format, file string) error {
 		argv = []string{"mksquashfs", dir, file, "-noappend", "-quiet", "-no-progress"}
 	case "tar.zst":
 		argv = []string{"tar", "-C", dir, "--zstd", "-cf", file, "."}
+	case "iso":
+		disc, err := os.MkdirTemp(filepath.Dir(file), "disc")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(disc)
+		if err := os.Mkdir(filepath.Join(disc, "LiveOS"), 0o755); err != nil {
+			return err
+		}
+		if _, err := host.Run(ctx, "mksquashfs", dir, filepath.Join(disc, "LiveOS/squashfs.img"), "-noappend", "-quiet", "-no-progress"); err != nil {
+			return err
+		}
+		argv = []string{"genisoimage", "-quiet", "-R", "-V", "LIVE", "-o", file, disc}
 	default:
 		return fmt.Errorf("no way to pack a root as %q", strings.ToUpper(format))
 	}

@@ -37,7 +37,13 @@ type Net struct {
 	// Lose says which frames of the machine that boots are lost: n counts
 	// those that went before. nil loses none.
 	Lose func(n int, frame []byte) bool
+	// Netboot: the firmware fetches the kernel, the initramfs and the command line
+	// too, from netbootDir of the server, as its boot.ipxe says.
+	Netboot bool
 }
+
+// netbootDir is the directory of the server with what a firmware fetches.
+const netbootDir = "/www"
 
 // Server is what the second machine offers. It is 10.7.0.1, and gives out
 // 10.7.0.50 and those that follow.
@@ -74,6 +80,14 @@ type Server struct {
 	Model string
 	// NoNFS: no NFS server is started.
 	NoNFS bool
+	// Built are programs of this module, by package, that are in /bin.
+	Built []string
+	// Packed are files with a whole root in them, by the path that they get: how
+	// they are packed (disks.Packed). sumOf and the path in the command line is the
+	// SHA-256 of one. Signed are those that have a signature by signingKey beside
+	// them.
+	Packed map[string]string
+	Signed []string
 }
 
 // serverAddress is that of the server.
@@ -101,7 +115,7 @@ type network struct {
 
 // start starts the server and returns when it is ready. nics are those of the
 // machine that boots.
-func (n *Net) start(ctx context.Context, r *Runner, dir string) (w *network, nics []vm.NIC, err error) {
+func (n *Net) start(ctx context.Context, r *Runner, dir string, sums map[string]string) (w *network, nics []vm.NIC, err error) {
 	sockets, err := os.MkdirTemp("", "flnet") // the paths of sockets are short
 	if err != nil {
 		return nil, nil, err
@@ -145,7 +159,7 @@ func (n *Net) start(ctx context.Context, r *Runner, dir string) (w *network, nic
 		w.done.Add(1)
 		go w.deliver(i)
 	}
-	if err := w.startServer(ctx, n.Server, all[:w.cards], r, dir); err != nil {
+	if err := w.startServer(ctx, n.Server, all[:w.cards], r, dir, sums); err != nil {
 		w.close()
 		return nil, nil, fmt.Errorf("the server: %w", err)
 	}
@@ -161,7 +175,14 @@ func (s Scenario) connect(ctx context.Context, r *Runner, m *vm.Machine, dir str
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	w, nics, err := s.Net.start(ctx, r, dir)
+	sums, wire := map[string]string{}, *s.Net
+	if wire.Netboot {
+		wire.Server.Copies = map[string]string{netbootDir + "/vmlinuz": m.Kernel, netbootDir + "/initrd.img": m.Initrd}
+		wire.Server.Files = map[string]string{netbootDir + "/boot.ipxe": "#!ipxe\nkernel http://" + serverAddress + "/vmlinuz initrd=initrd.img " + m.Append +
+			"\ninitrd http://" + serverAddress + "/initrd.img\nboot\n"}
+		m.Kernel, m.Initrd, m.Append = "", "", ""
+	}
+	w, nics, err := wire.start(ctx, r, dir, sums)
 	if err != nil {
 		return nil, err
 	}
@@ -172,6 +193,9 @@ func (s Scenario) connect(ctx context.Context, r *Runner, m *vm.Machine, dir str
 			w.close()
 			return nil, err
 		}
+	}
+	for file, sum := range sums {
+		m.Append = strings.ReplaceAll(m.Append, sumOf+file, sum)
 	}
 	return w, nil
 }
@@ -234,12 +258,12 @@ func (w *network) close() {
 // servers are the programs of the server guest.
 var servers = []string{"ip", "dnsmasq", "rpcbind", "rpc.nfsd", "rpc.mountd", "exportfs"}
 
-func (w *network) startServer(ctx context.Context, s Server, nics []vm.NIC, r *Runner, dir string) error {
+func (w *network) startServer(ctx context.Context, s Server, nics []vm.NIC, r *Runner, dir string, sums map[string]string) error {
 	k, err := debian.GetKernel(ctx, "bookworm")
 	if err != nil {
 		return err
 	}
-	image, attached, err := s.image(ctx, k, r, dir)
+	image, attached, err := s.image(ctx, k, r, dir, sums)
 	if err != nil {
 		return err
 	}
@@ -272,7 +296,7 @@ func (w *network) startServer(ctx context.Context, s Server, nics []vm.NIC, r *R
 }
 
 // image makes the server's initramfs.
-func (s Server) image(ctx context.Context, k debian.Kernel, r *Runner, dir string) (string, []vm.Disk, error) {
+func (s Server) image(ctx context.Context, k debian.Kernel, r *Runner, dir string, sums map[string]string) (string, []vm.Disk, error) {
 	m := initrd.New()
 	if err := m.Program(ctx, append(slices.Clone(servers), s.Programs...)...); err != nil {
 		return "", nil, err
@@ -337,6 +361,9 @@ func (s Server) image(ctx context.Context, k debian.Kernel, r *Runner, dir strin
 		if err := m.Copy(s.Copies[to], strings.TrimPrefix(to, "/"), 0o644); err != nil {
 			return "", nil, err
 		}
+	}
+	if err := s.served(ctx, m, dir, sums); err != nil {
+		return "", nil, err
 	}
 	p.Commands = s.commands()
 	init, err := host.GoBuild(ctx, "./test/guest/server", dir)

@@ -31,9 +31,13 @@ func mountTime(records []journal.Record) int64 {
 	return 0
 }
 
-// inMemory says whether the root is on a disk of memory, which leaves no record.
+// inMemory says whether the root is on a disk of memory, which leaves no record,
+// or in a file in memory that came from a server.
 func inMemory(records []journal.Record) bool {
 	return slices.ContainsFunc(records, func(r journal.Record) bool {
+		if r.Kind == "do" && r.Text == "mount memory on /run/initramfs/fetched" {
+			return true
+		}
 		return r.Kind == "do" && firstMount.MatchString(r.Text) && (strings.HasPrefix(r.Text, "mount /dev/ram") || strings.HasPrefix(r.Text, "mount /dev/zram"))
 	})
 }

@@ -15,6 +15,8 @@ type NIC struct {
 	Local, Remote string
 	// NoCarrier: its cable is not plugged in when the machine starts.
 	NoCarrier bool
+	// Boots: the firmware starts what this card's ROM (iPXE) fetches.
+	Boots bool
 }
 
 func nicID(i int) string { return fmt.Sprintf("nic%d", i) }
@@ -26,8 +28,12 @@ func nicArgs(nics []NIC) []string {
 		if model == "" {
 			model = "virtio-net-pci"
 		}
+		rom := "romfile="
+		if n.Boots {
+			rom = "bootindex=0"
+		}
 		a = append(a, "-netdev", fmt.Sprintf("dgram,id=net%d,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s", i, n.Local, n.Remote),
-			"-device", fmt.Sprintf("%s,id=%s,netdev=net%d,mac=%s,romfile=", model, nicID(i), i, n.MAC))
+			"-device", fmt.Sprintf("%s,id=%s,netdev=net%d,mac=%s,%s", model, nicID(i), i, n.MAC, rom))
 	}
 	return a
 }

@@ -13,6 +13,7 @@ import (
 	"firstlight/internal/handler/dirroot"
 	"firstlight/internal/handler/discover"
 	"firstlight/internal/handler/fallback"
+	"firstlight/internal/handler/fetch"
 	"firstlight/internal/handler/fsckfile"
 	"firstlight/internal/handler/hibernate"
 	"firstlight/internal/handler/hostdir"
@@ -94,8 +95,9 @@ func networks(w *handler.World) func() {
 	h := network.New(w)
 	cifs.New(w, h)
 	nbd.New(w, h)
-	fabrics := nvmf.New(w, h)
-	return func() { h.Start(); fabrics.Start() }
+	fabrics, images := nvmf.New(w, h), fetch.New(w)
+	h.Provide("url", images.Provide)
+	return func() { h.Start(); fabrics.Start(); images.Start() }
 }
 
 // spread is for what lies on several devices.

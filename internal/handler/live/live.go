@@ -1,5 +1,5 @@
 // Package live makes a root out of an image: one that is a file in the
-// initramfs, or one on a medium (an optical disc, a stick, an ISO file on a
+// initramfs or was fetched from a server, or one on a medium (an optical disc, a stick, an ISO file on a
 // disk), as dracut (root=live:), Debian's live-boot (boot=live) and casper lay
 // them out. An image is a filesystem, which is mounted and covered by an
 // overlay, on a copy in memory if that is asked for, or a tar archive, which is
@@ -72,9 +72,20 @@ func (i image) String() string { return path.Join(i.root, i.file) }
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w, done: map[string]bool{}, scanned: map[string]bool{}}
 	var ok bool
-	if h.o, ok = read(w.Config); !ok {
-		return h
+	if h.o, ok = read(w.Config, ""); ok {
+		h.take()
+	} else if w.Image.Full {
+		w.ImageAt = func(url string) {
+			h.o, _ = read(w.Config, url)
+			h.take()
+		}
 	}
+	return h
+}
+
+// take makes the image the root.
+func (h *Handler) take() {
+	w := h.w
 	w.OnLoop, w.Medium = h.next, true
 	r, l := &w.Config.Root, &w.Config.Loop
 	// What is said of the root is said of the innermost filesystem.
@@ -90,12 +101,17 @@ func New(w *handler.World) *Handler {
 		}
 	}
 	// Until the medium is found, no device is it.
-	r.Device, w.NoBase = devspec.Spec{Kind: devspec.Other, Scheme: "live", Value: h.o.by}, h.o.file != ""
+	w.NoBase = h.o.file != ""
+	if !h.o.server {
+		r.Device = devspec.Spec{Kind: devspec.Other, Scheme: "live", Value: h.o.by}
+	}
 	if h.o.device.IsDevice() && h.o.offset == 0 {
 		r.Device = h.o.device
 	}
+	if h.o.url != "" {
+		w.Fetch = h.o.fetch()
+	}
 	w.Sched.Route(queue, h.begin)
-	return h
 }
 
 // queue is that of the search for a medium.
@@ -133,8 +149,11 @@ func (h *Handler) begin(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	switch {
 	case o.wrong != "":
 		w.SetFact(mount.RootGoal, goal.Fact{Subject: o.by, Condition: goal.Blocked, Text: o.wrong, Try: "correct the command line"})
+	case o.server: // the network's handler mounts the medium
 	case o.file != "":
-		w.DropFact(mount.RootGoal)
+		if o.url == "" {
+			w.DropFact(mount.RootGoal)
+		}
 		w.Sched.Push(ueventd.Event{Queue: filter.Root, Kind: filter.Add})
 	case o.offset != 0:
 		return h.shift(t)
@@ -161,6 +180,9 @@ func (h *Handler) next(t *ueventd.Task) (devspec.Spec, ueventd.Outcome, bool) {
 	if cover := h.w.Cover; cover != nil && !h.done["cover"] { // all handlers are there now
 		h.done["cover"] = true
 		h.w.Cover = func(t *ueventd.Task) (ueventd.Outcome, bool) { return h.cover(t, cover) }
+	}
+	if f := h.w.Fetch; f != nil && !f.Done {
+		return devspec.Spec{}, ueventd.WaitFor("the image is fetched", handler.TopicFetched), false
 	}
 	if h.image == nil && h.levels == 0 && h.o.file != "" {
 		h.image = &image{"/", h.o.file}

@@ -9,6 +9,7 @@ import (
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
+	"firstlight/internal/handler"
 )
 
 // dialect is whose names of parameters, directories and files are meant.
@@ -29,6 +30,11 @@ type options struct {
 	// the medium, and is zero where any that has the image is meant.
 	file   string
 	device devspec.Spec
+	// url is where a server has the image, with secrets; file is what it becomes.
+	// server: the network's handler mounts the medium.
+	url    string
+	server bool
+	get    handler.Fetch
 	// iso is a file on some disk, which is the medium; isoOn names that disk,
 	// and is zero for any.
 	iso   string
@@ -112,15 +118,20 @@ func (g given) on(name string) bool {
 }
 
 // read returns what the command line says of an image; ok is false where it
-// asks for none.
-func read(cfg *bootcmd.Config) (o options, ok bool) {
+// asks for none. leased is the URL that a lease gives, "" for none.
+func read(cfg *bootcmd.Config, leased string) (o options, ok bool) {
 	g := given{}
 	for _, p := range cfg.Params {
 		g[strings.ReplaceAll(p.Name, "-", "_")] = p.Value
 	}
 	root, boot := cfg.Root.Device, g["boot"]
 	named := strings.TrimPrefix(strings.Trim(g["root"], `"`), "live:")
+	onServer := root.Kind == devspec.Other && (root.Scheme == "nfs" || root.Scheme == "nfs4")
 	switch {
+	case leased != "":
+		boot, named = "", leased
+	case root.Kind == devspec.Other && isURL(root.Scheme), g["archiso_http_srv"] != "":
+		boot = ""
 	case boot == "live" || boot == "casper":
 	case root.Kind == devspec.Other && root.Scheme == "live", g.on("rd.live.image"), g.on("liveimg"):
 		boot = ""
@@ -143,7 +154,7 @@ func read(cfg *bootcmd.Config) (o options, ok bool) {
 	case "casper":
 		o.dialect, o.by, o.dir, o.images = casper, "boot=casper", "/casper", []string{"filesystem.squashfs"}
 	default:
-		o.by, o.dir, o.images = "root=live:"+named, "/LiveOS", []string{"squashfs.img", "rootfs.img", "ext3fs.img"}
+		o.by, o.dir, o.images = "root=live:"+public(named), "/LiveOS", []string{"squashfs.img", "rootfs.img", "ext3fs.img"}
 		if v := alias("rd.live.dir", "live_dir"); v != "" {
 			o.dir = v
 		}
@@ -160,8 +171,16 @@ func read(cfg *bootcmd.Config) (o options, ok bool) {
 			}
 			o.size = strconv.FormatUint(n, 10) + "m"
 		}
-		o.medium(named)
+		if o.server = onServer && leased == ""; o.server {
+			o.by = "root=" + root.String()
+		} else if srv := g["archiso_http_srv"]; srv != "" && leased == "" {
+			o.by = "archiso_http_srv="
+			o.setURL(archiso(srv, g["archisobasedir"]))
+		} else {
+			o.medium(named)
+		}
 	}
+	o.fromServer(g)
 	if o.dialect != dracut {
 		o.ram = g.on("toram")
 		if v := g["live_media_path"]; v != "" {
@@ -304,6 +323,9 @@ func (o *options) medium(text string) {
 		return
 	case strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "/dev/"):
 		o.file = path.Clean(text)
+		return
+	case isURL(schemeOf(text)):
+		o.setURL(text)
 		return
 	case strings.HasPrefix(text, "CDLABEL="):
 		text = text[len("CD"):]

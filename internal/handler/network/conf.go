@@ -6,7 +6,16 @@ import (
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
+	"firstlight/internal/handler"
 )
+
+// urlOf is the image that a server has, "" for none. It is for the helper alone.
+func urlOf(w *handler.World) string {
+	if w.Fetch == nil {
+		return ""
+	}
+	return w.Fetch.URL
+}
 
 // wanted says whether the command line wants a root on the network, or the
 // network for another reason. What exactly it says of the network the helper
@@ -25,6 +34,8 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 			root = root || p.Value == "nfs"
 		case "rd.nvmf.connect", "rd.nvmf.discover", "nvmf.connect", "nvmf.discover", "nvmf_connect", "nvmf_discover":
 			network = network || strings.HasPrefix(p.Value, "tcp,") || strings.HasPrefix(p.Value, "rdma,")
+		case "netboot":
+			root = root || p.Value == "nfs" || !p.HasValue
 		case "rd.neednet":
 			network = network || !p.HasValue || p.Value == "1" || p.Value == "yes" || p.Value == "on" || p.Value == "true" || p.Value == "y"
 		}
@@ -58,9 +69,17 @@ func onNetwork(d devspec.Spec) bool {
 	return false
 }
 
-// Input is what the helpers are told: every parameter, one a line.
-func Input(c *bootcmd.Config) string {
+// Input is what the helpers are told: every parameter, one a line, and where the
+// image is if a parameter says it that is none of the network's.
+func Input(c *bootcmd.Config, url string) string {
 	var b strings.Builder
+	said := url == ""
+	for _, p := range c.Params {
+		said = said || (p.Name == "root" || p.Name == "netroot") && strings.HasSuffix(strings.Trim(p.Value, `"`), url)
+	}
+	if !said {
+		b.WriteString("netroot=" + url + "\n")
+	}
 	for _, p := range c.Params {
 		if strings.Contains(p.Name+p.Value, "\n") {
 			continue

@@ -67,11 +67,12 @@ func New(w *handler.World) *Handler {
 	h := &Handler{w: w, links: map[string]*netreport.Report{}}
 	h.isRoot, h.needed = wanted(w.Config)
 	h.needed = h.needed || w.Image.Has("nvmf") // the firmware's table may say that it is
+	h.isRoot = h.isRoot || w.Fetch != nil
 	if !h.isRoot && !h.needed {
 		return h
 	}
 	w.Sched.Route(queue, h.run)
-	if h.mounts = h.isRoot && !w.Config.Root.Device.IsDevice(); h.mounts {
+	if h.mounts = h.isRoot && w.Fetch == nil && !w.Config.Root.Device.IsDevice(); h.mounts {
 		w.MountRoot = h.mountRoot
 	}
 	return h
@@ -104,7 +105,7 @@ func (h *Handler) run(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 		}
 	}
 	err := ueventd.Act(t, "start "+Program, func(m machine.Machine) error {
-		return m.Start(queue, machine.Program{Path: Program, Input: []byte(Input(h.w.Config))})
+		return m.Start(queue, machine.Program{Path: Program, Input: []byte(Input(h.w.Config, urlOf(h.w)))})
 	})
 	if err != nil {
 		return h.gone("the helper program for the network cannot be started: " + err.Error())

@@ -94,5 +94,5 @@ func (h *Handler) run(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 		}
 	}
 	h.w.DropFact(queue)
-	return h.helper.Run(t, network.Input(h.w.Config))
+	return h.helper.Run(t, network.Input(h.w.Config, ""))
 }
