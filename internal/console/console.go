@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/fmt"
+	"firstlight/internal/lineedit"
 	"firstlight/internal/machine"
 )
 
@@ -32,6 +33,11 @@ type Console struct {
 	// Prepare, where it is set, is called before each question and before a
 	// terminal is lent: somebody is about to type.
 	Prepare func()
+
+	places Place  // nil for none
+	answer []byte // what was answered at a place; nil: nothing
+	by     string // where the question that stands was answered, "" for nowhere
+	from   Place  // the place at which the last question was answered, nil for a terminal
 }
 
 // tty is one terminal.
@@ -39,7 +45,7 @@ type tty struct {
 	name string
 	fd   int
 	old  *unix.Termios // what it was before the question; nil: not asked there
-	edit editor
+	edit lineedit.Editor
 	// stuck: it took nothing for writePatience the last time. Until it takes
 	// something again what it does not take at once is lost.
 	stuck bool
@@ -80,7 +86,7 @@ func (c *Console) Restore() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, t := range c.ttys {
-		t.edit.wipe()
+		t.edit.Wipe()
 		t.cooked()
 	}
 }
@@ -101,6 +107,9 @@ func (c *Console) Print(text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\r\n") + "\r\n"
+	if c.places != nil {
+		c.places.Print(text)
+	}
 	for _, t := range c.ttys {
 		if c.asking == nil || t.old == nil {
 			t.write(out)
@@ -111,7 +120,7 @@ func (c *Console) Print(text string) {
 }
 
 // line is a question as it stands on a terminal.
-func (t *tty) line(p *machine.Prompt) string { return p.Text + ": " + t.edit.shown() }
+func (t *tty) line(p *machine.Prompt) string { return p.Text + ": " + t.edit.Shown() }
 
 // writePatience bounds how long a terminal that takes nothing (a serial line
 // with flow control and nobody at its end) holds up the rest.
@@ -219,19 +228,21 @@ func (c *Console) begin(p *machine.Prompt) error {
 	usable := 0
 	var last error
 	for _, t := range c.ttys {
-		// Room for the longest line at once: growing would leave copies behind.
 		if err := t.raw(); err != nil {
 			last = err
 			continue
 		}
-		t.edit = editor{line: make([]byte, 0, MaxLine), show: p.Echo, silent: p.Silent}
+		t.edit = lineedit.New(p.Echo, p.Silent)
 		usable++
 		t.write(t.line(p))
 	}
-	if usable == 0 {
+	if usable == 0 && c.places == nil {
 		return errors.Join(machine.ErrNoConsole, last)
 	}
-	c.asking = p
+	c.asking, c.answer, c.by, c.from = p, nil, "", nil
+	if c.places != nil {
+		c.places.Ask(p)
+	}
 	return nil
 }
 
@@ -241,11 +252,17 @@ func (c *Console) end(id string) {
 	defer c.mu.Unlock()
 	delete(c.waiting, id)
 	for _, t := range c.ttys {
-		t.edit.wipe()
+		t.edit.Wipe()
 		if c.asking != nil && t.old != nil {
+			if c.by != "" && c.by != t.name {
+				t.write(" [answered at " + c.by + "]")
+			}
 			t.write("\r\n")
 		}
 		t.cooked()
+	}
+	if c.asking != nil && c.places != nil {
+		c.places.End(id, c.by)
 	}
 	c.asking = nil
 }
@@ -281,8 +298,11 @@ func (c *Console) read(p *machine.Prompt) ([]byte, error) {
 			unix.Read(c.wake[0], buf)
 		}
 		c.mu.Lock()
-		dismissed := !c.waiting[p.ID]
+		dismissed, answer, places := !c.waiting[p.ID], c.answer, c.places
 		c.mu.Unlock()
+		if answer != nil {
+			return answer, nil
+		}
 		if dismissed {
 			return nil, machine.ErrDismissed
 		}
@@ -307,23 +327,27 @@ func (c *Console) read(p *machine.Prompt) ([]byte, error) {
 				continue
 			}
 			switch c.key(t, buf[0]) {
-			case entered:
-				return append([]byte(nil), t.edit.line...), nil
-			case cancelled:
-				return nil, machine.ErrCancelled
+			case lineedit.Entered:
+				if c.answered(t.name) {
+					return append([]byte(nil), t.edit.Line...), nil
+				}
+			case lineedit.Cancelled:
+				if c.answered(t.name) {
+					return nil, machine.ErrCancelled
+				}
 			}
 		}
-		if alive == 0 {
+		if alive == 0 && places == nil {
 			return nil, machine.ErrNoConsole
 		}
 	}
 }
 
 // key gives a byte to the terminal's editor and shows what it changes.
-func (c *Console) key(t *tty, b byte) verdict {
+func (c *Console) key(t *tty, b byte) lineedit.Verdict {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v, echo := t.edit.key(b)
+	v, echo := t.edit.Key(b)
 	if echo != "" {
 		t.write(echo)
 	}

@@ -165,6 +165,9 @@ type Program struct {
 	// the bytes 1 and 2 is only for a person to see.
 	Shown bool
 	Input []byte // wiped by the caller
+	// Asks makes a program that stays one more place at which questions are asked:
+	// it has a socket for that (package askwire).
+	Asks bool
 }
 
 // Exit is how a program ended.
@@ -194,7 +197,14 @@ type Said struct {
 	Lines []string // whole lines, without their ends
 	Ended bool     // it has ended: nothing more will come
 	Code  int      // how, as in Exit
+	// Opens says that it has found what opens something, which Secret is: a line
+	// that begins with SecretMark, and is hexadecimal from there on.
+	Opens  bool
+	Secret []byte `inputs:"-"` // wiped by whoever has asked
 }
+
+// SecretMark begins a line of a program that stays which is for no record.
+const SecretMark = 1
 
 // Prompt is a question to a person.
 type Prompt struct {
