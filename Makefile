@@ -48,7 +48,8 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	e2fsprogs xfsprogs btrfs-progs dosfstools squashfs-tools erofs-utils \
 	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2 \
 	f2fs-tools exfatprogs ntfs-3g genisoimage isomd5sum udftools parted bcache-tools drbd-utils nilfs-tools jfsutils reiserfsprogs genromfs \
-	nfs-kernel-server dnsmasq-base iproute2 isc-dhcp-server radvd tcplay kbd console-setup util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf
+	nfs-kernel-server dnsmasq-base iproute2 isc-dhcp-server radvd tcplay kbd console-setup util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf \
+	openssh-client
 
 ifeq ($(FIRSTLIGHT_FULL),1)
 PACKAGES += qemu-system-arm qemu-system-misc
@@ -57,6 +58,8 @@ endif
 # HELPERS are programs that handlers start, each in the images alone that have a
 # feature which needs it.
 HELPERS = network
+# LEAN are those that would be too large with inlined and aligned functions.
+LEAN = ssh
 
 # ARCHS are further architectures that images can be built for, by Go's names.
 ARCHS ?= arm64 riscv64
@@ -67,6 +70,7 @@ build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
 	GOEXPERIMENT=$(GOEXPERIMENT_INIT) CGO_ENABLED=0 go build -trimpath $(GOFLAGS_INIT) -buildvcs=false -o bin/ ./cmd/init ./cmd/init-full
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/ $(addprefix ./cmd/,$(HELPERS))
+	CGO_ENABLED=0 go build -trimpath -gcflags=all=-l -ldflags '-s -w -funcalign=1' -buildvcs=false -o bin/ $(addprefix ./cmd/,$(LEAN))
 	rm -rf bin/packed
 	bin/firstlight pack-init bin/init
 	bin/firstlight pack-init bin/init-full

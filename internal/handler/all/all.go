@@ -26,6 +26,7 @@ import (
 	"firstlight/internal/handler/multipath"
 	"firstlight/internal/handler/network"
 	"firstlight/internal/handler/overlay"
+	"firstlight/internal/handler/remote"
 	"firstlight/internal/handler/resume"
 	"firstlight/internal/handler/verity"
 	"firstlight/internal/handler/zfs"
@@ -56,6 +57,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return verity.New(w).Start },
 		func(w *handler.World) func() { return integrity.New(w).Start },
 		func(w *handler.World) func() { return network.New(w).Start },
+		func(w *handler.World) func() { return remote.New(w).Start },
 		func(w *handler.World) func() { return zfs.New(w).Start },
 		func(w *handler.World) func() { return hostdir.New(w).Start },
 		func(w *handler.World) func() { return mend.New(w).Start },

@@ -42,10 +42,14 @@ func onNetwork(d devspec.Spec) bool {
 	return false
 }
 
-// input is what the helper is told: every parameter, one a line.
-func input(c *bootcmd.Config) string {
+// input is what the helper is told: every parameter, one a line, and that the
+// network is wanted where the image is for being reached.
+func (h *Handler) input() string {
 	var b strings.Builder
-	for _, p := range c.Params {
+	if h.implied {
+		b.WriteString("rd.neednet=1\n")
+	}
+	for _, p := range h.w.Config.Params {
 		if strings.Contains(p.Name+p.Value, "\n") {
 			continue
 		}

@@ -36,6 +36,7 @@ const (
 type Handler struct {
 	w              *handler.World
 	isRoot, needed bool
+	implied        bool                         // by what the image has, and not by the command line
 	links          map[string]*netreport.Report // the last report of each
 	root           *netreport.Report            // where the root is, nil while that is not known
 	ready          int                          // links that can be used
@@ -63,6 +64,8 @@ func (h *Handler) Provide(kind string, p Provider) {
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w, links: map[string]*netreport.Report{}}
 	h.isRoot, h.needed = wanted(w.Config)
+	h.implied = !h.isRoot && !h.needed && (w.Image.Has("ssh") || w.Image.Has("clevis"))
+	h.needed = h.needed || h.implied
 	if !h.isRoot && !h.needed {
 		return h
 	}
@@ -95,7 +98,7 @@ func (h *Handler) Start() {
 // run starts the helper and takes in what it says for as long as it runs.
 func (h *Handler) run(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 	err := ueventd.Act(t, "start "+Program, func(m machine.Machine) error {
-		return m.Start(queue, machine.Program{Path: Program, Input: []byte(input(h.w.Config))})
+		return m.Start(queue, machine.Program{Path: Program, Input: []byte(h.input())})
 	})
 	if err != nil {
 		return h.gone("the helper program for the network cannot be started: " + err.Error())
