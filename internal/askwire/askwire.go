@@ -11,6 +11,14 @@ import (
 // FD is the file descriptor at which a helper has the socket.
 const FD = 3
 
+// SecretMark begins a line of a helper's output which is for no record: what opens
+// something, in hexadecimal.
+const SecretMark = 1
+
+// ShellPrompt is the ID of the question whether somebody wants the emergency shell,
+// and of that for its password.
+const ShellPrompt = "emergency"
+
 // Kind is what a message is.
 type Kind byte
 

@@ -122,6 +122,7 @@ func TestSSHIsInAnImageOnlyWhenConfigured(t *testing.T) {
 		o := options(t, config)
 		o.ModulesDir = filepath.Join(string(o.Sysroot), "lib/modules", o.Kernel)
 		o.Sysroot = sysroot.Root(sshRoot(t))
+		o.InitFull = o.Init
 		tree, _, err := Plan(context.Background(), o)
 		if err != nil {
 			t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"time"
 
+	"firstlight/internal/askwire"
 	"firstlight/internal/devmapper"
 	"firstlight/internal/luks"
 	"firstlight/internal/uevent"
@@ -198,13 +199,10 @@ type Said struct {
 	Ended bool     // it has ended: nothing more will come
 	Code  int      // how, as in Exit
 	// Opens says that it has found what opens something, which Secret is: a line
-	// that begins with SecretMark, and is hexadecimal from there on.
+	// that begins with askwire.SecretMark, and is hexadecimal from there on.
 	Opens  bool
 	Secret []byte `inputs:"-"` // wiped by whoever has asked
 }
-
-// SecretMark begins a line of a program that stays which is for no record.
-const SecretMark = 1
 
 // Prompt is a question to a person.
 type Prompt struct {
@@ -217,7 +215,7 @@ type Prompt struct {
 
 // ShellPrompt is the ID of the question whether somebody wants the emergency
 // shell, and of that for its password.
-const ShellPrompt = "emergency"
+const ShellPrompt = askwire.ShellPrompt
 
 // Errors of Ask.
 var (

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/askwire"
 	"firstlight/internal/fmt"
 	"firstlight/internal/machine"
 	"firstlight/internal/sysfile"
@@ -106,7 +107,7 @@ func (h *helper) take(b []byte) (said machine.Said) {
 				h.rest = append(h.rest, c)
 			}
 			continue
-		case bytes.HasPrefix(h.rest, []byte{machine.SecretMark}):
+		case bytes.HasPrefix(h.rest, []byte{askwire.SecretMark}):
 			if secret := unhex(h.rest[1:]); len(secret) > 0 {
 				clear(said.Secret)
 				said.Opens, said.Secret = true, secret

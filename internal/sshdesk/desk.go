@@ -9,7 +9,6 @@ import (
 
 	"firstlight/internal/askwire"
 	"firstlight/internal/lineedit"
-	"firstlight/internal/machine"
 	"firstlight/internal/sshconf"
 )
 
@@ -108,7 +107,7 @@ func (d *Desk) Open(s *Session) []Effect {
 // asked says whether a session is asked a question: whether somebody wants the
 // emergency shell only those are that can have it.
 func (s *Session) asked(q *askwire.Message) bool {
-	return q.ID != machine.ShellPrompt || s.Mode == sshconf.ModeConsole && s.PTY
+	return q.ID != askwire.ShellPrompt || s.Mode == sshconf.ModeConsole && s.PTY
 }
 
 // ask shows the question at a session, or answers it with what has come already.

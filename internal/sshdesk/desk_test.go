@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"firstlight/internal/askwire"
-	"firstlight/internal/machine"
 	"firstlight/internal/sshconf"
 )
 
@@ -72,14 +71,14 @@ func TestOnlyAConsoleIsAskedForAShell(t *testing.T) {
 	d.Open(a)
 	d.Open(b)
 	d.Open(c)
-	want(t, d.Heard(ask(machine.ShellPrompt)), `b:"Passphrase: ";`)
+	want(t, d.Heard(ask(askwire.ShellPrompt)), `b:"Passphrase: ";`)
 	want(t, d.Typed(a, []byte("\r")), "")
 	want(t, d.Typed(b, []byte("\r")), `A emergency b =;b:"\n";`)
-	want(t, d.Heard(askwire.Message{Kind: askwire.End, ID: machine.ShellPrompt, By: "b"}), "")
-	want(t, d.Heard(askwire.Message{Kind: askwire.Shell, ID: machine.ShellPrompt, Text: "/bin/sh"}), `b shell /bin/sh;`)
+	want(t, d.Heard(askwire.Message{Kind: askwire.End, ID: askwire.ShellPrompt, By: "b"}), "")
+	want(t, d.Heard(askwire.Message{Kind: askwire.Shell, ID: askwire.ShellPrompt, Text: "/bin/sh"}), `b shell /bin/sh;`)
 	want(t, d.Heard(askwire.Message{Kind: askwire.Told, Text: "a disk came"}), `a:"a disk came\n";c:"a disk came\n";`)
 	want(t, d.Closed(b), `E   =;`)
-	want(t, d.Heard(askwire.Message{Kind: askwire.Shell, ID: machine.ShellPrompt, Text: "/bin/sh"}), `E   the session that wanted the shell has gone=;`)
+	want(t, d.Heard(askwire.Message{Kind: askwire.Shell, ID: askwire.ShellPrompt, Text: "/bin/sh"}), `E   the session that wanted the shell has gone=;`)
 }
 
 // A script may have typed all before anything is asked, and has one line for each
@@ -122,7 +121,7 @@ func TestAnySequenceKeepsTheRules(t *testing.T) {
 					if answers++; answers > 1 || e.Send.ID != standing {
 						t.Fatalf("seed %d: answer %d to %q, and %q stands", seed, answers, e.Send.ID, standing)
 					}
-					if standing == machine.ShellPrompt && !(e.Session.PTY && e.Session.Mode == sshconf.ModeConsole) {
+					if standing == askwire.ShellPrompt && !(e.Session.PTY && e.Session.Mode == sshconf.ModeConsole) {
 						t.Fatalf("seed %d: %s wants a shell", seed, e.Session.Name)
 					}
 				}
@@ -140,7 +139,7 @@ func TestAnySequenceKeepsTheRules(t *testing.T) {
 				open = append(open, s)
 				look(d.Open(s))
 			case k == 1:
-				standing, answers = [3]string{"luks 1", "luks 2", machine.ShellPrompt}[r.IntN(3)], 0
+				standing, answers = [3]string{"luks 1", "luks 2", askwire.ShellPrompt}[r.IntN(3)], 0
 				look(d.Heard(ask(standing)))
 			case k == 2 && standing != "":
 				id := standing
@@ -154,7 +153,7 @@ func TestAnySequenceKeepsTheRules(t *testing.T) {
 				look(d.Closed(s))
 				gone[s] = true
 			case k == 6 && r.IntN(4) == 0:
-				look(d.Heard(askwire.Message{Kind: askwire.Shell, ID: machine.ShellPrompt, Text: "/bin/sh"}))
+				look(d.Heard(askwire.Message{Kind: askwire.Shell, ID: askwire.ShellPrompt, Text: "/bin/sh"}))
 			case s != nil:
 				look(d.Typed(s, []byte([5]string{"pass", "\r", "word\n", "\x04", "\x7f"}[r.IntN(5)])))
 			}

@@ -167,11 +167,11 @@ func (s *Server) hear() {
 func (s *Server) leave() {
 	s.mu.Lock()
 	s.leaving = true
-	s.carry(s.desk.Leave())
 	var open []*session
 	for _, x := range s.sessions {
 		open = append(open, x)
 	}
+	s.carry(s.desk.Leave())
 	pts := s.pts
 	s.mu.Unlock()
 	limit := time.After(time.Second)

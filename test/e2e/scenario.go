@@ -73,7 +73,7 @@ type Scenario struct {
 	Config      string
 	ConfigFiles map[string]string
 	Append      string // the kernel's command line after what all have
-	Memory   int       // MiB; 0 is 512
+	Memory      int    // MiB; 0 is 512
 	// UEFI is a machine with that firmware instead of a BIOS, Store one with
 	// memory in which the kernel keeps the end of its log. What either holds
 	// stays from boot to boot.
