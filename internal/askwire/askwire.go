@@ -3,10 +3,7 @@
 // small, as both ends have it.
 package askwire
 
-import (
-	"encoding/binary"
-	"errors"
-)
+import "encoding/binary"
 
 // FD is the file descriptor at which a helper has the socket.
 const FD = 3
@@ -46,8 +43,11 @@ type Message struct {
 // MaxSize bounds a message in bytes.
 const MaxSize = 32 << 10
 
-// errMalformed says that a packet is no message.
-var errMalformed = errors.New("not a message of a question")
+// malformed says that a packet is no message. It is a type, so that a program that
+// uses none of this has nothing of it.
+type malformed struct{}
+
+func (malformed) Error() string { return "not a message of a question" }
 
 // Append adds the message's bytes to b: the kind, the flags, three texts with
 // their lengths before them (16 bits, the most significant first), and the secret
@@ -77,27 +77,27 @@ const maxText = 8 << 10
 // Parse reads a message. Its secret is a part of b.
 func Parse(b []byte) (m Message, err error) {
 	if len(b) < 2 || len(b) > MaxSize || b[1] > 3 {
-		return m, errMalformed
+		return m, malformed{}
 	}
 	m.Kind, m.Echo, m.Silent = Kind(b[0]), b[1]&1 != 0, b[1]&2 != 0
 	switch m.Kind {
 	case Ask, End, Told, Shell, Answer, ShellEnded:
 	default:
-		return m, errMalformed
+		return m, malformed{}
 	}
 	b = b[2:]
 	for _, s := range [...]*string{&m.ID, &m.By, &m.Text} {
 		if len(b) < 2 {
-			return Message{}, errMalformed
+			return Message{}, malformed{}
 		}
 		n := int(binary.BigEndian.Uint16(b))
 		if n > maxText || len(b) < 2+n {
-			return Message{}, errMalformed
+			return Message{}, malformed{}
 		}
 		*s, b = string(b[2:2+n]), b[2+n:]
 	}
 	if len(b) > 0 && m.Kind != Answer {
-		return Message{}, errMalformed
+		return Message{}, malformed{}
 	}
 	m.Secret = b
 	return m, nil

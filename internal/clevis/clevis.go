@@ -97,8 +97,10 @@ func parse(j *jose.JWE, depth int, left *int) (*Pin, error) {
 
 func (p *Pin) tang(v *jsontree.Value) error {
 	p.URL = strings.TrimRight(str(v, "url"), "/")
-	if _, err := ParseURL(p.URL); err != nil {
+	if u, err := ParseURL(p.URL); err != nil {
 		return err
+	} else if u.TLS {
+		return fmt.Errorf("%w: tang: https is not supported yet (Tang needs none: what goes over the line opens nothing)", ErrPin)
 	}
 	p.KID, p.Known = p.jwe.KID, jose.Keys(v.Get("adv"))
 	key, ok := jose.Has(p.Known, p.KID)

@@ -37,7 +37,9 @@ type Console struct {
 	places Place  // nil for none
 	answer []byte // what was answered at a place; nil: nothing
 	by     string // where the question that stands was answered, "" for nowhere
-	from   Place  // the place at which the last question was answered, nil for a terminal
+	// From is the place at which the last question was answered, nil for a terminal:
+	// for who has asked it.
+	From Place
 }
 
 // tty is one terminal.
@@ -108,7 +110,7 @@ func (c *Console) Print(text string) {
 	defer c.mu.Unlock()
 	out := strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\r\n") + "\r\n"
 	if c.places != nil {
-		c.places.Print(text)
+		c.places.Tell(text)
 	}
 	for _, t := range c.ttys {
 		if c.asking == nil || t.old == nil {
@@ -239,9 +241,9 @@ func (c *Console) begin(p *machine.Prompt) error {
 	if usable == 0 && c.places == nil {
 		return errors.Join(machine.ErrNoConsole, last)
 	}
-	c.asking, c.answer, c.by, c.from = p, nil, "", nil
+	c.asking, c.answer, c.by, c.From = p, nil, "", nil
 	if c.places != nil {
-		c.places.Ask(p)
+		c.places.Show(p)
 	}
 	return nil
 }

@@ -12,24 +12,24 @@ import (
 // sessions of an SSH server. Its methods must not block, and must not call the
 // Console: they are called while it is locked.
 type Place interface {
-	// Ask shows a question. Only one stands at a time.
-	Ask(p *machine.Prompt)
+	// Show shows a question. Only one stands at a time.
+	Show(p *machine.Prompt)
 	// End says that the question needs no answer any more: it was answered at by,
 	// or, where that is "", withdrawn.
 	End(id, by string)
-	// Print shows a message.
-	Print(text string)
-	// Shell gives the person who has answered the last question a shell, and
+	// Tell shows a message.
+	Tell(text string)
+	// GiveShell gives the person who has answered the last question a shell, and
 	// returns when it ends. It alone may block, and is called without the lock.
-	Shell(program string) error
+	GiveShell(program string) error
 }
 
 // several are places together. A value of it is not changed.
 type several []Place
 
-func (s several) Ask(p *machine.Prompt) {
+func (s several) Show(p *machine.Prompt) {
 	for _, x := range s {
-		x.Ask(p)
+		x.Show(p)
 	}
 }
 
@@ -39,13 +39,13 @@ func (s several) End(id, by string) {
 	}
 }
 
-func (s several) Print(text string) {
+func (s several) Tell(text string) {
 	for _, x := range s {
-		x.Print(text)
+		x.Tell(text)
 	}
 }
 
-func (several) Shell(string) error { return machine.ErrNoConsole } // one has answered, not all
+func (several) GiveShell(string) error { return machine.ErrNoConsole } // one has answered, not all
 
 // AddPlace has questions asked at a place too, at once if one stands.
 func (c *Console) AddPlace(p Place) {
@@ -54,7 +54,7 @@ func (c *Console) AddPlace(p Place) {
 	all, _ := c.places.(several)
 	c.places = append(slices.Clip(all), p)
 	if c.asking != nil {
-		p.Ask(c.asking)
+		p.Show(c.asking)
 	}
 }
 
@@ -84,7 +84,7 @@ func (c *Console) Answer(p Place, id, by string, answer []byte) bool {
 	if c.asking == nil || c.asking.ID != id || c.by != "" || !c.waiting[id] {
 		return false
 	}
-	c.answer, c.by, c.from = append(make([]byte, 0, len(answer)+1), answer...), by, p
+	c.answer, c.by, c.From = append(make([]byte, 0, len(answer)+1), answer...), by, p
 	unix.Write(c.wake[1], []byte{0})
 	return true
 }
@@ -93,20 +93,12 @@ func (c *Console) Answer(p Place, id, by string, answer []byte) bool {
 // says whether nobody was quicker.
 func (c *Console) answered(name string) bool {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	first := c.by == ""
 	if first {
 		c.by = name
 	}
+	c.mu.Unlock()
 	return first
-}
-
-// Answered is the place at which the last question was answered, nil for a
-// terminal.
-func (c *Console) Answered() Place {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.from
 }
 
 // Hold calls f while no question is asked.

@@ -22,10 +22,10 @@ func (r *recorder) note(s string) {
 	r.heard = append(r.heard, s)
 }
 
-func (r *recorder) Ask(p *machine.Prompt) { r.note("ask " + p.ID); r.asked <- p.ID }
-func (r *recorder) End(id, by string)     { r.note("end " + id + " " + by) }
-func (r *recorder) Print(text string)     { r.note("told " + text) }
-func (r *recorder) Shell(string) error    { return nil }
+func (r *recorder) Show(p *machine.Prompt) { r.note("ask " + p.ID); r.asked <- p.ID }
+func (r *recorder) End(id, by string)      { r.note("end " + id + " " + by) }
+func (r *recorder) Tell(text string)       { r.note("told " + text) }
+func (r *recorder) GiveShell(string) error { return nil }
 
 func place(c *Console) *recorder {
 	r := &recorder{asked: make(chan string, 8)}
@@ -61,7 +61,7 @@ func TestFirstAnswerWinsAmongPlaces(t *testing.T) {
 	if got := <-done; got != "hunter2" {
 		t.Errorf("the answer is %q", got)
 	}
-	if c.Answered() != two {
+	if c.From != two {
 		t.Error("it was not the second place that answered")
 	}
 	one.mu.Lock()

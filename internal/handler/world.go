@@ -150,6 +150,9 @@ type World struct {
 	// NoBase: nothing is named, and OnLoop is called with nothing mounted yet.
 	Medium, NoBase bool
 
+	// Links counts the links of the network that can be used.
+	Links int
+
 	// Makers make again what was taken down because its disk had gone away: a
 	// device by its name in the device mapper, or the kernel's of an array, and
 	// its UUID in the device mapper, "" for an array.

@@ -35,19 +35,19 @@ func (p *place) send(m askwire.Message) {
 	unix.Sendto(p.fd, m.Append(nil), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, nil)
 }
 
-// Ask implements console.Place.
-func (p *place) Ask(q *machine.Prompt) {
+// Show implements console.Place.
+func (p *place) Show(q *machine.Prompt) {
 	p.send(askwire.Message{Kind: askwire.Ask, ID: q.ID, Text: q.Text, Echo: q.Echo, Silent: q.Silent})
 }
 
 // End implements console.Place.
 func (p *place) End(id, by string) { p.send(askwire.Message{Kind: askwire.End, ID: id, By: by}) }
 
-// Print implements console.Place.
-func (p *place) Print(text string) { p.send(askwire.Message{Kind: askwire.Told, Text: text}) }
+// Tell implements console.Place.
+func (p *place) Tell(text string) { p.send(askwire.Message{Kind: askwire.Told, Text: text}) }
 
-// Shell implements console.Place. Nothing is asked while it is open.
-func (p *place) Shell(program string) error {
+// GiveShell implements console.Place. Nothing is asked while it is open.
+func (p *place) GiveShell(program string) error {
 	return p.console.Hold(func() error {
 		ended := make(chan string, 1)
 		p.mu.Lock()

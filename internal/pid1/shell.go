@@ -45,7 +45,7 @@ func (s *shell) offer() error {
 	}
 	typed, err := s.console.Ask(machine.Prompt{ID: machine.ShellPrompt, Text: "Press Enter for a shell"})
 	clear(typed)
-	s.from = s.console.Answered()
+	s.from = s.console.From
 	if errors.Is(err, machine.ErrCancelled) {
 		return nil // whoever presses Ctrl-C wants something, too
 	}
@@ -75,7 +75,7 @@ func (s *shell) run() error {
 	s.admitted = false
 	if from := s.from; from != nil {
 		s.from = nil
-		return from.Shell(program)
+		return from.GiveShell(program)
 	}
 	tty, restore, err := s.console.Lend(s.terminal)
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *shell) allowed() error {
 		ok := checkPassword(s.password, typed)
 		clear(typed)
 		if ok {
-			s.from = s.console.Answered()
+			s.from = s.console.From
 			return nil
 		}
 		s.console.Print("Wrong password.")

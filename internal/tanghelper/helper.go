@@ -5,7 +5,6 @@ package tanghelper
 
 import (
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -183,15 +182,7 @@ func dial(u clevis.URL, until time.Time) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !u.TLS {
-		return c, nil
-	}
-	t := tls.Client(c, &tls.Config{ServerName: u.Host, MinVersion: tls.VersionTLS12})
-	if err := t.Handshake(); err != nil {
-		c.Close()
-		return nil, err
-	}
-	return t, nil
+	return c, nil
 }
 
 // reason is an error of a connection in few words.

@@ -159,6 +159,7 @@ func (h *Handler) take(t *ueventd.Task, line string) {
 	key := "link " + r.Link
 	if old := h.links[r.Link]; old != nil && old.State == netreport.StateReady {
 		h.ready--
+		w.Links--
 	}
 	if r.State == netreport.StateGone {
 		delete(h.links, r.Link)
@@ -169,6 +170,7 @@ func (h *Handler) take(t *ueventd.Task, line string) {
 	}
 	if r.State == netreport.StateReady {
 		h.ready++
+		w.Links++
 		w.Progress()
 		h.hand(t, &r)
 		w.Say(handler.Detail, "network: "+r.Link+" has "+r.Get("addr"))
