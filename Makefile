@@ -49,7 +49,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2 \
 	f2fs-tools exfatprogs ntfs-3g genisoimage isomd5sum udftools parted bcache-tools drbd-utils nilfs-tools jfsutils reiserfsprogs genromfs \
 	nfs-kernel-server dnsmasq-base iproute2 isc-dhcp-server radvd tcplay kbd console-setup util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf \
-	openssh-client
+	openssh-client clevis clevis-luks tang jose jq curl socat
 
 ifeq ($(FIRSTLIGHT_FULL),1)
 PACKAGES += qemu-system-arm qemu-system-misc

@@ -11,7 +11,7 @@ import (
 
 // Matrix is every scenario.
 func Matrix() []Scenario {
-	return slices.Concat(spellings(), filesystems(), buses(), encrypted(), volumes(), composed(), arrays(), moreArrays(), asMdadm(), stacks(), special(), trouble(), kept(), debians(), roots(), crypts(), hibernated(), faulty(), bcaches(), multipaths(), live(), forms(), networkScenarios(), sshScenarios(), zpools(), interop(), earlyWritten(), returning(), signed(), bitlocker(), keyboardScenarios(), profiled(), sharedRoots())
+	return slices.Concat(spellings(), filesystems(), buses(), encrypted(), volumes(), composed(), arrays(), moreArrays(), asMdadm(), stacks(), special(), trouble(), kept(), debians(), roots(), crypts(), hibernated(), faulty(), bcaches(), multipaths(), live(), forms(), networkScenarios(), sshScenarios(), clevisScenarios(), zpools(), interop(), earlyWritten(), returning(), signed(), bitlocker(), keyboardScenarios(), profiled(), sharedRoots())
 }
 
 // on is the list of the layouts of a scenario.

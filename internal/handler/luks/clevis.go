@@ -62,19 +62,25 @@ func (b *bindings) begin(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfm
 	if hdr == nil || b.of[v.key] != nil {
 		return
 	}
-	var found []string
+	tokens := 0
 	for i := range hdr.Tokens {
-		if hdr.Tokens[i].Type != "clevis" {
-			continue
+		if hdr.Tokens[i].Type == "clevis" {
+			tokens++
 		}
-		text, err := binding(hdr.Tokens[i].JSON)
-		if err != nil {
-			b.h.w.Say(handler.Loud, label(e, v)+": its binding by Clevis (token "+fmt.Sprintf("%d", hdr.Tokens[i].ID)+") cannot be read: "+err.Error())
-			continue
-		}
-		found = append(found, text)
 	}
-	if len(found) == 0 {
+	if tokens == 0 {
+		return
+	}
+	// What is in a token is in no record of the boot, and so it is looked at outside
+	// of the core.
+	found, err := ueventd.Do(t, "read the bindings of "+e.Devname(), func(machine.Machine) (*foundBindings, error) { return readBindings(hdr.Tokens), nil })
+	if err != nil || b.of[v.key] != nil {
+		return
+	}
+	for _, p := range found.Problems {
+		b.h.w.Say(handler.Loud, label(e, v)+": its binding by Clevis ("+p+") cannot be read")
+	}
+	if found.Count == 0 {
 		return
 	}
 	x := &bound{key: v.key}
@@ -84,8 +90,12 @@ func (b *bindings) begin(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfm
 		b.h.w.Say(handler.Normal, label(e, v)+": "+x.why)
 		return
 	}
-	x.waits = len(found)
-	for i, text := range found {
+	x.waits = found.Count
+	for i := range found.Count {
+		text := ""
+		if i < len(found.Texts) { // a replay has none
+			text = found.Texts[i]
+		}
 		b.h.w.Sched.Push(ueventd.Event{Queue: fmt.Sprintf("%s %s %d", clevisQueue, strings.TrimPrefix(v.key, filter.LUKS+" "), i), Kind: kindBind, Name: v.key, Value: text})
 	}
 }
