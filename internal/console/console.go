@@ -86,28 +86,27 @@ func (c *Console) add(name string) {
 // whoever uses them next.
 func (c *Console) Restore() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for _, t := range c.ttys {
 		t.edit.Wipe()
 		t.cooked()
 	}
+	c.mu.Unlock()
 }
 
 // Close gives the terminals back as they were.
 func (c *Console) Close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for _, t := range c.ttys {
 		t.cooked()
 		unix.Close(t.fd)
 	}
 	c.ttys = nil
+	c.mu.Unlock()
 }
 
 // Print shows a message on every terminal.
 func (c *Console) Print(text string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	out := strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\r\n") + "\r\n"
 	if c.places != nil {
 		c.places.Tell(text)
@@ -119,6 +118,7 @@ func (c *Console) Print(text string) {
 		}
 		t.write("\r\x1b[K" + out + t.line(c.asking))
 	}
+	c.mu.Unlock()
 }
 
 // line is a question as it stands on a terminal.
@@ -234,7 +234,8 @@ func (c *Console) begin(p *machine.Prompt) error {
 			last = err
 			continue
 		}
-		t.edit = lineedit.New(p.Echo, p.Silent)
+		// As lineedit.New, which /init is not to have for one call.
+		t.edit = lineedit.Editor{Line: make([]byte, 0, lineedit.MaxLine), Show: p.Echo, Silent: p.Silent}
 		usable++
 		t.write(t.line(p))
 	}
@@ -251,7 +252,6 @@ func (c *Console) begin(p *machine.Prompt) error {
 // end takes the question away.
 func (c *Console) end(id string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	delete(c.waiting, id)
 	for _, t := range c.ttys {
 		t.edit.Wipe()
@@ -267,14 +267,15 @@ func (c *Console) end(id string) {
 		c.places.End(id, c.by)
 	}
 	c.asking = nil
+	c.mu.Unlock()
 }
 
 // Dismiss implements machine.Console.
 func (c *Console) Dismiss(id string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	delete(c.waiting, id)
 	unix.Write(c.wake[1], []byte{0})
+	c.mu.Unlock()
 }
 
 // read waits for keys on all terminals.
@@ -328,15 +329,22 @@ func (c *Console) read(p *machine.Prompt) ([]byte, error) {
 			if n <= 0 {
 				continue
 			}
-			switch c.key(t, buf[0]) {
-			case lineedit.Entered:
-				if c.answered(t.name) {
-					return append([]byte(nil), t.edit.Line...), nil
-				}
-			case lineedit.Cancelled:
-				if c.answered(t.name) {
-					return nil, machine.ErrCancelled
-				}
+			v := c.key(t, buf[0])
+			if v == lineedit.Typing {
+				continue
+			}
+			c.mu.Lock()
+			first := c.by == "" // nobody was quicker at a place
+			if first {
+				c.by = t.name
+			}
+			c.mu.Unlock()
+			switch {
+			case !first:
+			case v == lineedit.Entered:
+				return append([]byte(nil), t.edit.Line...), nil
+			default:
+				return nil, machine.ErrCancelled
 			}
 		}
 		if alive == 0 && places == nil {
@@ -348,11 +356,11 @@ func (c *Console) read(p *machine.Prompt) ([]byte, error) {
 // key gives a byte to the terminal's editor and shows what it changes.
 func (c *Console) key(t *tty, b byte) lineedit.Verdict {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	v, echo := t.edit.Key(b)
 	if echo != "" {
 		t.write(echo)
 	}
+	c.mu.Unlock()
 	return v
 }
 

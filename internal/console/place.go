@@ -89,18 +89,6 @@ func (c *Console) Answer(p Place, id, by string, answer []byte) bool {
 	return true
 }
 
-// answered notes that the question that stands was answered at a terminal, and
-// says whether nobody was quicker.
-func (c *Console) answered(name string) bool {
-	c.mu.Lock()
-	first := c.by == ""
-	if first {
-		c.by = name
-	}
-	c.mu.Unlock()
-	return first
-}
-
 // Hold calls f while no question is asked.
 func (c *Console) Hold(f func() error) error {
 	c.turn.Lock()

@@ -33,14 +33,6 @@ const defaultTries = 3
 // volume.
 var errInstead = &stayLocked{why: "something else may open it"}
 
-// byServers is what the full /init has for volumes that are bound to servers.
-func (h *Handler) byServers(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.Header, wait bool) (err error, done bool) {
-	if h.full == nil {
-		return nil, false
-	}
-	return h.full.bound(t, e, v, hdr, wait)
-}
-
 // errNoFile says that a key file is not where it should be.
 var errNoFile = errors.New("there is no such file")
 
@@ -94,8 +86,10 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
 			return err
 		}
 	}
-	if err, done := h.byServers(t, e, v, hdr, v.options.Headless); done {
-		return err
+	if h.full != nil && v.options.Headless {
+		if err, done := h.full.bound(t, e, v, hdr, true); done {
+			return err
+		}
 	}
 	if v.options.Headless {
 		return &stayLocked{"no key opens it" + why + ", and nobody may be asked (headless)", "check the key file, or take headless from its options to be asked"}
@@ -225,8 +219,10 @@ func (h *Handler) byPassphrase(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *
 				return err
 			}
 		}
-		if err, done := h.byServers(t, e, v, hdr, false); done {
-			return err
+		if h.full != nil {
+			if err, done := h.full.bound(t, e, v, hdr, false); done {
+				return err
+			}
 		}
 		if h.asking {
 			h.locked(e, v, "waits for its turn to ask for the passphrase")
