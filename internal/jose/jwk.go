@@ -7,7 +7,7 @@ package jose
 
 import (
 	"crypto/elliptic"
-	"crypto/sha1" //nolint:gosec // old thumbprints are made with it, and nothing rests on them
+	"crypto/sha1" // of old thumbprints, on which nothing rests
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"

@@ -100,7 +100,12 @@ func (k *Key) verifies(s *jsontree.Value, payload string) bool {
 	default:
 		return false
 	}
-	return ecdsa.Verify(&ecdsa.PublicKey{Curve: k.curve, X: k.x, Y: k.y}, digest, new(big.Int).SetBytes(sig[:n]), new(big.Int).SetBytes(sig[n:]))
+	uncompressed := append([]byte{4}, k.x.FillBytes(make([]byte, n))...)
+	public, err := ecdsa.ParseUncompressedPublicKey(k.curve, append(uncompressed, k.y.FillBytes(make([]byte, n))...))
+	if err != nil {
+		return false
+	}
+	return ecdsa.Verify(public, digest, new(big.Int).SetBytes(sig[:n]), new(big.Int).SetBytes(sig[n:]))
 }
 
 // SameServer says whether an advertisement is of a server of which some keys are

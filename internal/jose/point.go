@@ -15,9 +15,11 @@ import (
 // exchange is made of sums.
 
 func (p Point) on() bool {
-	max := p.curve.Params().P
-	return p.x.Cmp(max) < 0 && p.y.Cmp(max) < 0 && (p.x.Sign() != 0 || p.y.Sign() != 0) &&
-		p.curve.IsOnCurve(p.x, p.y) //lint:ignore SA1019 see above
+	most := p.curve.Params().P
+	if p.x.Cmp(most) >= 0 || p.y.Cmp(most) >= 0 || p.x.Sign() == 0 && p.y.Sign() == 0 {
+		return false
+	}
+	return p.curve.IsOnCurve(p.x, p.y) //lint:ignore SA1019 see above
 }
 
 func (p Point) add(q Point) Point {
