@@ -49,7 +49,8 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2 \
 	f2fs-tools exfatprogs ntfs-3g genisoimage isomd5sum udftools parted bcache-tools drbd-utils nilfs-tools jfsutils reiserfsprogs genromfs \
 	nfs-kernel-server nbd-server dnsmasq-base iproute2 isc-dhcp-server radvd tcplay kbd console-setup util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf \
-	systemd-boot-efi sbsigntool mtools wireguard-tools wpasupplicant hostapd iw minisign
+	systemd-boot-efi sbsigntool mtools wireguard-tools wpasupplicant hostapd iw minisign \
+	openssh-client clevis clevis-luks tang jose jq curl socat
 
 ifeq ($(FIRSTLIGHT_FULL),1)
 PACKAGES += qemu-system-arm qemu-system-misc
@@ -57,7 +58,9 @@ endif
 
 # HELPERS are programs that handlers start, each in the images alone that have a
 # feature which needs it.
-HELPERS = network nbd nvmf
+HELPERS = network nbd nvmf tang
+# LEAN are those that would be too large with inlined and aligned functions.
+LEAN = ssh
 
 # What speaks TLS has most of its size from the standard library: it is built as
 # /init is, but with no cryptography inlined.
@@ -77,6 +80,7 @@ build:
 	GOEXPERIMENT=$(GOEXPERIMENT_INIT) CGO_ENABLED=0 go build -trimpath $(GOFLAGS_INIT) -buildvcs=false -o bin/ ./cmd/init ./cmd/init-full
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/ $(addprefix ./cmd/,$(HELPERS))
 	GOEXPERIMENT=$(GOEXPERIMENT_INIT) CGO_ENABLED=0 go build -trimpath $(GOFLAGS_TLS) -buildvcs=false -o bin/ $(addprefix ./cmd/,$(HELPERS_TLS))
+	CGO_ENABLED=0 go build -trimpath -gcflags=all=-l -ldflags '-s -w -funcalign=1' -buildvcs=false -o bin/ $(addprefix ./cmd/,$(LEAN))
 	rm -rf bin/packed
 	bin/firstlight pack-init bin/init
 	bin/firstlight pack-init bin/init-full
@@ -87,7 +91,7 @@ foreign:
 	set -e; for a in $(ARCHS); do mkdir -p bin/$$a; \
 	  export GOARCH=$$a CGO_ENABLED=0; \
 	  GOEXPERIMENT=$(GOEXPERIMENT_INIT) go build -trimpath $(subst -E firstlight/internal/entry.start,,$(GOFLAGS_INIT)) -buildvcs=false -o bin/$$a/ ./cmd/init ./cmd/init-full; \
-	  go build $(GOFLAGS_BUILD) -o bin/$$a/ $(addprefix ./cmd/,$(HELPERS)); \
+	  go build $(GOFLAGS_BUILD) -o bin/$$a/ $(addprefix ./cmd/,$(HELPERS) $(LEAN)); \
 	  GOEXPERIMENT=$(GOEXPERIMENT_INIT) go build -trimpath $(GOFLAGS_TLS) -buildvcs=false -o bin/$$a/ $(addprefix ./cmd/,$(HELPERS_TLS)); done
 
 # apt is asked for what is missing and for nothing else. Servers among the packages

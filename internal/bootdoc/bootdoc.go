@@ -33,7 +33,9 @@ span as in "1min 30s". An unknown rd. parameter and a value that cannot be read
 are reported once, with the nearest name there is, and have no effect.
 
 What is said of the network (ip=, nfsroot=, rd.neednet= …) is read by a helper
-where the boot needs a network; docs/network.md describes it.`
+where the boot needs a network; docs/network.md describes it. An image with the
+SSH server, or for volumes that Clevis has bound to servers, has a network as with
+rd.neednet (docs/remote.md).`
 
 // Markdown returns docs/command-line.md.
 func Markdown() string {

@@ -187,6 +187,9 @@ func (b *builder) need() (*detect.Need, error) {
 		n.Facts = []feature.Fact{{Name: "generic", Why: "of any common machine"}}
 	}
 	n.Facts = append(n.Facts, feature.Fact{Name: "always", Why: "in every image"})
+	if c.SSH != nil {
+		n.Facts = append(n.Facts, feature.Fact{Name: "need:" + sshFeature, Why: "[ssh] of the configuration"})
+	}
 	if !c.Strip {
 		n.Facts = append(n.Facts, feature.Fact{Name: "need:signatures", Why: "the kernel checks the signatures of modules"})
 	}
@@ -305,6 +308,9 @@ func (b *builder) own(need *detect.Need) error {
 		}
 	}
 	if err := b.multipath(); err != nil {
+		return err
+	}
+	if err := b.ssh(); err != nil {
 		return err
 	}
 	if err := b.programLinks(); err != nil {

@@ -43,6 +43,7 @@ type Config struct {
 	Root    *Target `toml:"root"`
 	Install Install `toml:"install"`
 	UKI     UKI     `toml:"uki"`
+	SSH     *SSH    `toml:"ssh"` // nil: no server, unless the feature is asked for
 }
 
 // Console is how the text console is set up for questions.
@@ -141,6 +142,9 @@ func (c *Config) check() error {
 	}
 	if c.Install.Fallback != "" && c.Install.Fallback == c.Install.Image {
 		return fmt.Errorf("install.fallback: %s is the place of the image itself", c.Install.Fallback)
+	}
+	if err := c.SSH.check(); err != nil {
+		return err
 	}
 	for _, line := range c.Cmdline {
 		if strings.ContainsAny(line, "\n\x00") {

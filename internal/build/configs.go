@@ -162,6 +162,18 @@ func Keys() []Key {
 		{"install.fallback", "path with %v", "none", "Where it puts a second image for any common machine.", `fallback = "/boot/initrd.img-%v-generic"`},
 		{"install.backup", "true or false", "true", "Whether the last image that the machine has booted with stays beside the new one, with .old after its name.", `backup = false`},
 		{"install.layout", "uki", "an image beside the kernel", "What the boot loader is given: with uki a unified kernel image, as [uki] says.", `layout = "uki"`},
+		{"ssh.authorized_keys", "path", "/etc/firstlight/ssh/authorized_keys", "The keys that may log in to the image's SSH server, which it has where there is a table [ssh].", `authorized_keys = "/etc/dropbear/initramfs/authorized_keys"`},
+		{"ssh.host_keys", "list of paths", "/etc/firstlight/ssh/ssh_host_*_key", "Its private host keys: OpenSSH's or PEM forms of ed25519, RSA and ECDSA, Dropbear's of ed25519. The image is then private.", `host_keys = ["/etc/firstlight/ssh/ssh_host_ed25519_key"]`},
+		{"ssh.system_host_keys", "true or false", "false", "Whether host keys of the system itself may be taken.", `system_host_keys = true`},
+		{"ssh.port", "number", "22", "The port.", `port = 2222`},
+		{"ssh.listen", "word or list", "every address", "The addresses at which it listens.", `listen = ["10.0.0.5"]`},
+		{"ssh.command", "unlock or console", "unlock", "What sessions are for where the key's line in authorized_keys has no command=.", `command = "console"`},
+		{"ssh.sessions", "number from 1 to 64", "8", "How many may be logged in.", `sessions = 2`},
+		{"ssh.logins", "number from 1 to 64", "8", "How many may be logging in at a time.", `logins = 4`},
+		{"ssh.login_timeout", "seconds", "60", "How long a login may take.", `login_timeout = 30`},
+		{"ssh.idle_timeout", "seconds, 0 for ever", "3600", "How long a session stays in which nothing is typed.", `idle_timeout = 600`},
+		{"ssh.per_address", "number", "10", "How many connections a minute are taken from one address (or network of 64 bits) that do not log in.", `per_address = 5`},
+		{"ssh.in_all", "number", "60", "How many in all, from addresses from which nobody has logged in.", `in_all = 20`},
 	}, ukiKeys()...)
 }
 

@@ -49,7 +49,7 @@ func built(t *testing.T, config string) []byte {
 	elf[52], elf[54], elf[58] = 64, 56, 64
 	dir := t.TempDir()
 	init, out := filepath.Join(dir, "init"), filepath.Join(dir, "image")
-	for _, program := range []string{init, filepath.Join(dir, "network"), filepath.Join(dir, "nbd"), filepath.Join(dir, "nvmf")} {
+	for _, program := range []string{init, filepath.Join(dir, "network"), filepath.Join(dir, "nbd"), filepath.Join(dir, "nvmf"), filepath.Join(dir, "ssh")} {
 		if err := os.WriteFile(program, elf, 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/fmt"
+	"firstlight/internal/lineedit"
 	"firstlight/internal/machine"
 )
 
@@ -32,6 +33,13 @@ type Console struct {
 	// Prepare, where it is set, is called before each question and before a
 	// terminal is lent: somebody is about to type.
 	Prepare func()
+
+	places Place  // nil for none
+	answer []byte // what was answered at a place; nil: nothing
+	by     string // where the question that stands was answered, "" for nowhere
+	// From is the place at which the last question was answered, nil for a terminal:
+	// for who has asked it.
+	From Place
 }
 
 // tty is one terminal.
@@ -39,7 +47,7 @@ type tty struct {
 	name string
 	fd   int
 	old  *unix.Termios // what it was before the question; nil: not asked there
-	edit editor
+	edit lineedit.Editor
 	// stuck: it took nothing for writePatience the last time. Until it takes
 	// something again what it does not take at once is lost.
 	stuck bool
@@ -78,29 +86,31 @@ func (c *Console) add(name string) {
 // whoever uses them next.
 func (c *Console) Restore() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for _, t := range c.ttys {
-		t.edit.wipe()
+		t.edit.Wipe()
 		t.cooked()
 	}
+	c.mu.Unlock()
 }
 
 // Close gives the terminals back as they were.
 func (c *Console) Close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for _, t := range c.ttys {
 		t.cooked()
 		unix.Close(t.fd)
 	}
 	c.ttys = nil
+	c.mu.Unlock()
 }
 
 // Print shows a message on every terminal.
 func (c *Console) Print(text string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	out := strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "\r\n") + "\r\n"
+	if c.places != nil {
+		c.places.Tell(text)
+	}
 	for _, t := range c.ttys {
 		if c.asking == nil || t.old == nil {
 			t.write(out)
@@ -108,10 +118,11 @@ func (c *Console) Print(text string) {
 		}
 		t.write("\r\x1b[K" + out + t.line(c.asking))
 	}
+	c.mu.Unlock()
 }
 
 // line is a question as it stands on a terminal.
-func (t *tty) line(p *machine.Prompt) string { return p.Text + ": " + t.edit.shown() }
+func (t *tty) line(p *machine.Prompt) string { return p.Text + ": " + t.edit.Shown() }
 
 // writePatience bounds how long a terminal that takes nothing (a serial line
 // with flow control and nobody at its end) holds up the rest.
@@ -219,43 +230,52 @@ func (c *Console) begin(p *machine.Prompt) error {
 	usable := 0
 	var last error
 	for _, t := range c.ttys {
-		// Room for the longest line at once: growing would leave copies behind.
 		if err := t.raw(); err != nil {
 			last = err
 			continue
 		}
-		t.edit = editor{line: make([]byte, 0, MaxLine), show: p.Echo, silent: p.Silent}
+		// As lineedit.New, which /init is not to have for one call.
+		t.edit = lineedit.Editor{Line: make([]byte, 0, lineedit.MaxLine), Show: p.Echo, Silent: p.Silent}
 		usable++
 		t.write(t.line(p))
 	}
-	if usable == 0 {
+	if usable == 0 && c.places == nil {
 		return errors.Join(machine.ErrNoConsole, last)
 	}
-	c.asking = p
+	c.asking, c.answer, c.by, c.From = p, nil, "", nil
+	if c.places != nil {
+		c.places.Show(p)
+	}
 	return nil
 }
 
 // end takes the question away.
 func (c *Console) end(id string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	delete(c.waiting, id)
 	for _, t := range c.ttys {
-		t.edit.wipe()
+		t.edit.Wipe()
 		if c.asking != nil && t.old != nil {
+			if c.by != "" && c.by != t.name {
+				t.write(" [answered at " + c.by + "]")
+			}
 			t.write("\r\n")
 		}
 		t.cooked()
 	}
+	if c.asking != nil && c.places != nil {
+		c.places.End(id, c.by)
+	}
 	c.asking = nil
+	c.mu.Unlock()
 }
 
 // Dismiss implements machine.Console.
 func (c *Console) Dismiss(id string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	delete(c.waiting, id)
 	unix.Write(c.wake[1], []byte{0})
+	c.mu.Unlock()
 }
 
 // read waits for keys on all terminals.
@@ -281,8 +301,11 @@ func (c *Console) read(p *machine.Prompt) ([]byte, error) {
 			unix.Read(c.wake[0], buf)
 		}
 		c.mu.Lock()
-		dismissed := !c.waiting[p.ID]
+		dismissed, answer, places := !c.waiting[p.ID], c.answer, c.places
 		c.mu.Unlock()
+		if answer != nil {
+			return answer, nil
+		}
 		if dismissed {
 			return nil, machine.ErrDismissed
 		}
@@ -306,27 +329,38 @@ func (c *Console) read(p *machine.Prompt) ([]byte, error) {
 			if n <= 0 {
 				continue
 			}
-			switch c.key(t, buf[0]) {
-			case entered:
-				return append([]byte(nil), t.edit.line...), nil
-			case cancelled:
+			v := c.key(t, buf[0])
+			if v == lineedit.Typing {
+				continue
+			}
+			c.mu.Lock()
+			first := c.by == "" // nobody was quicker at a place
+			if first {
+				c.by = t.name
+			}
+			c.mu.Unlock()
+			switch {
+			case !first:
+			case v == lineedit.Entered:
+				return append([]byte(nil), t.edit.Line...), nil
+			default:
 				return nil, machine.ErrCancelled
 			}
 		}
-		if alive == 0 {
+		if alive == 0 && places == nil {
 			return nil, machine.ErrNoConsole
 		}
 	}
 }
 
 // key gives a byte to the terminal's editor and shows what it changes.
-func (c *Console) key(t *tty, b byte) verdict {
+func (c *Console) key(t *tty, b byte) lineedit.Verdict {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	v, echo := t.edit.key(b)
+	v, echo := t.edit.Key(b)
 	if echo != "" {
 		t.write(echo)
 	}
+	c.mu.Unlock()
 	return v
 }
 

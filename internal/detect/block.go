@@ -3,6 +3,7 @@ package detect
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -69,6 +70,7 @@ func (d *detector) layer(dev, name, what string, slaves []string) error {
 				}
 			}
 			d.fact("layer:luks", why)
+			d.tokens(slaves, why)
 		case kind == "LVM":
 			d.lvm(why, slaves)
 		case kind == "mpath":
@@ -93,6 +95,18 @@ func (d *detector) layer(dev, name, what string, slaves []string) error {
 		return d.backing(file, what)
 	}
 	return nil
+}
+
+// tokens looks at how else than by a passphrase a LUKS device is opened.
+func (d *detector) tokens(slaves []string, why string) {
+	if d.s.Tokens == nil {
+		return
+	}
+	for _, s := range slaves {
+		if slices.Contains(d.s.Tokens("/dev/"+strings.ReplaceAll(s, "!", "/")), "clevis") {
+			d.fact("layer:clevis", s+" is bound by Clevis, for "+why)
+		}
+	}
 }
 
 // lvmParts are the names and UUIDs of what volumes are made of, by their ends,

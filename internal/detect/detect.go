@@ -10,10 +10,12 @@ package detect
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
 	"firstlight/internal/feature"
+	"firstlight/internal/luksfmt"
 	"firstlight/internal/mdsuper"
 	"firstlight/internal/sysfs"
 	"firstlight/internal/sysroot"
@@ -24,10 +26,30 @@ import (
 type System struct {
 	Root sysroot.Root // for /proc and /etc
 	Sys  sysfs.FS
+	// Tokens returns the types of the tokens of a LUKS device, by its node; nil
+	// knows none. A device that cannot be read has none.
+	Tokens func(node string) []string
 }
 
 // Host is the running machine.
-func Host() System { return System{Root: "", Sys: sysfs.Dir("/sys")} }
+func Host() System { return System{Root: "", Sys: sysfs.Dir("/sys"), Tokens: luksTokens} }
+
+// luksTokens reads the header of a device of this machine.
+func luksTokens(node string) (types []string) {
+	f, err := os.Open(node)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	h, err := luksfmt.Read(f)
+	if err != nil {
+		return nil
+	}
+	for _, t := range h.Tokens {
+		types = append(types, t.Type)
+	}
+	return types
+}
 
 // Snapshot is a machine whose /proc, /sys and /etc were copied below dir.
 func Snapshot(dir string) System {

@@ -158,6 +158,8 @@ type World struct {
 	// makes one of it that only a lease names, by its URL; nil: this /init cannot.
 	Fetch   *Fetch
 	ImageAt func(url string)
+	// Links counts the links of the network that can be used.
+	Links int
 
 	// Makers make again what was taken down because its disk had gone away: a
 	// device by its name in the device mapper, or the kernel's of an array, and

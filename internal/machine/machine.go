@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"time"
 
+	"firstlight/internal/askwire"
 	"firstlight/internal/devmapper"
 	"firstlight/internal/luks"
 	"firstlight/internal/uevent"
@@ -165,6 +166,9 @@ type Program struct {
 	// the bytes 1 and 2 is only for a person to see.
 	Shown bool
 	Input []byte // wiped by the caller
+	// Asks makes a program that stays one more place at which questions are asked:
+	// it has a socket for that (package askwire).
+	Asks bool
 }
 
 // Exit is how a program ended.
@@ -194,6 +198,10 @@ type Said struct {
 	Lines []string // whole lines, without their ends
 	Ended bool     // it has ended: nothing more will come
 	Code  int      // how, as in Exit
+	// Opens says that it has found what opens something, which Secret is: a line
+	// that begins with askwire.SecretMark, and is hexadecimal from there on.
+	Opens  bool
+	Secret []byte `inputs:"-"` // wiped by whoever has asked
 }
 
 // Prompt is a question to a person.
@@ -207,7 +215,7 @@ type Prompt struct {
 
 // ShellPrompt is the ID of the question whether somebody wants the emergency
 // shell, and of that for its password.
-const ShellPrompt = "emergency"
+const ShellPrompt = askwire.ShellPrompt
 
 // Errors of Ask.
 var (

@@ -37,6 +37,7 @@ var dracutModules = map[string]string{
 	"nfs": "nfs", "iscsi": "iscsi", "nbd": "nbd", "nvmf": "nvmf", "cifs": "cifs", "fcoe": "fcoe", "fcoe-uefi": "fcoe", "ssh-client": "!files are not fetched by ssh",
 	"livenet": "live", "dmsquash-live": "live", "dmsquash-live-autooverlay": "live", "img-lib": "live", "url-lib": "live",
 	"tpm2-tss": "!unlocking by the TPM is not supported", "fido2": "!unlocking by a FIDO2 token is not supported", "pkcs11": "!unlocking by a smart card is not supported",
+	"sshd": sshServer, "crypt-ssh": sshServer, "clevis": "clevis", "clevis-pin-tang": "clevis", "clevis-pin-sss": "clevis", "clevis-pin-tpm2": "!unlocking by the TPM is not supported",
 	"memstrack": "(" + notNeeded, "squash": "(" + notNeeded, "pollcdrom": "(" + always, "lunmask": "!LUN masks are not supported", "securityfs": "!IMA, EVM and SELinux are left to the real system",
 	"selinux": "!IMA, EVM and SELinux are left to the real system", "masterkey": "!IMA, EVM and SELinux are left to the real system", "simpledrm": "!" + noSplash, "uefi-lib": "(" + notNeeded,
 }

@@ -31,9 +31,10 @@ type Tool struct {
 func Tools() []Tool {
 	return []Tool{
 		{"initramfs-tools", []string{"/etc/initramfs-tools/initramfs.conf", "/etc/initramfs-tools/conf.d/*", "/etc/initramfs-tools/update-initramfs.conf",
-			"/etc/initramfs-tools/modules", "/etc/initramfs-tools/hooks/*", "/etc/initramfs-tools/scripts/*/*"}, initramfsTools},
-		{"dracut", []string{"/etc/dracut.conf", "/etc/dracut.conf.d/*.conf"}, dracut},
-		{"mkinitcpio", []string{"/etc/mkinitcpio.conf", "/etc/mkinitcpio.conf.d/*.conf", "/etc/initcpio/install/*", "/etc/initcpio/hooks/*"}, mkinitcpio},
+			"/etc/initramfs-tools/modules", "/etc/initramfs-tools/hooks/*", "/etc/initramfs-tools/scripts/*/*",
+			"/etc/dropbear-initramfs/config", "/etc/dropbear-initramfs/authorized_keys", "/etc/dropbear/initramfs/dropbear.conf", "/etc/dropbear/initramfs/authorized_keys"}, initramfsTools},
+		{"dracut", []string{"/etc/dracut.conf", "/etc/dracut.conf.d/*.conf", "/root/.ssh/dracut_authorized_keys"}, dracut},
+		{"mkinitcpio", []string{"/etc/mkinitcpio.conf", "/etc/mkinitcpio.conf.d/*.conf", "/etc/initcpio/install/*", "/etc/initcpio/hooks/*", "/etc/dropbear/root_key", "/etc/tinyssh/root_key"}, mkinitcpio},
 		{"booster", []string{"/etc/booster.yaml"}, booster},
 		{"make-initrd", []string{"/etc/initrd.mk", "/etc/initrd.mk.d/*.mk"}, makeInitrd},
 	}
@@ -63,7 +64,9 @@ type Result struct {
 func (t Tool) Read(files []File, features []string) *Result {
 	m := &migration{r: &Result{Tool: t.Name}, features: features}
 	for _, f := range files {
-		t.read(m, f)
+		if !m.ssh(f) {
+			t.read(m, f)
+		}
 	}
 	m.finish()
 	return m.r
@@ -185,6 +188,7 @@ func (r *Result) TOML() string {
 			b.WriteString("optional = true\n")
 		}
 	}
+	r.writeSSH(&b)
 	list := func(title string, what []Left) {
 		if len(what) == 0 {
 			return

@@ -90,6 +90,10 @@ func (m *migration) initramfsSetting(a assignment) {
 		} else {
 			m.set("cmdline", "nfsroot="+v, a.where)
 		}
+	case "IP":
+		if v != "" && v != "off" {
+			m.set("cmdline", "ip="+v, a.where)
+		}
 	case "DEVICE":
 		if v != "" {
 			m.left(a.where, text, ownNetwork+" (ip=)")
@@ -135,7 +139,7 @@ var mkinitcpioHooks = map[string]string{
 	"microcode": "!microcode is not put into the image; the boot loader can load it as an image of its own", "acpi_override": "!ACPI tables are not put into the image",
 	"hostdata": "(" + notNeeded, "memdisk": "!memdisk is not supported", "net": "network", "plymouth": "!" + noSplash, "sd-plymouth": "!" + noSplash, "zfs": "zfs", "sd-zfs": "zfs",
 	"btrfs": "btrfs", "bcachefs": "bcachefs", "bcache": "bcache", "multipath": "multipath", "sd-verity": "verity", "sd-volatile": "overlay-root", "virtiofs": "virtiofs",
-	"dropbear": "!there is no SSH server", "tinyssh": "!there is no SSH server", "netconf": "network", "encryptssh": "!there is no SSH server", "overlayfs": "overlay-root", "grub-btrfs-overlayfs": "overlay-root",
+	"dropbear": sshServer, "tinyssh": sshServer, "netconf": "network", "encryptssh": sshServer, "clevis": "clevis", "overlayfs": "overlay-root", "grub-btrfs-overlayfs": "overlay-root",
 }
 
 func mkinitcpio(m *migration, f File) {
@@ -362,7 +366,7 @@ var makeFeatures = map[string]string{
 	"depmod-image": "(" + always, "devmapper": "dm", "fsck": "fsck", "gpg": "!signatures are not checked", "iscsi": "iscsi", "kbd": "!keymaps and fonts are left to the real system",
 	"kdump": "!crash kernels are not supported", "kickstart": "!installations are not supported", "keyboard": "keyboard", "locales": "(" + notNeeded, "luks": "luks", "lvm": "lvm",
 	"mdadm": "md", "multipath": "multipath", "network": "network", "nfsroot": "nfs", "nvmf": "nvmf", "pipeline": "live", "plymouth": "!" + noSplash, "ramdisk": "live", "raid": "md", "resume": "resume",
-	"rootfs": "(" + found, "rdshell": "shell", "scsi": "scsi", "sshfsroot": "sshfs", "sshd": "!there is no SSH server", "syslog": "(" + notNeeded, "system-glibc": "(" + notNeeded, "system-libc": "(" + notNeeded,
+	"rootfs": "(" + found, "rdshell": "shell", "scsi": "scsi", "sshfsroot": "sshfs", "sshd": sshServer, "dropbear": sshServer, "clevis": "clevis", "syslog": "(" + notNeeded, "system-glibc": "(" + notNeeded, "system-libc": "(" + notNeeded,
 	"system-musl": "(" + notNeeded, "ucode": "!microcode is not put into the image; the boot loader can load it as an image of its own", "usb": "usb-storage", "wait-dev": "(nothing is waited for that the root does not need",
 	"zfs": "zfs", "fullmodules": "(mode = \"generic\" has the drivers of any machine", "overlayroot": "overlay-root", "smart-card": "!unlocking by a smart card is not supported",
 }

@@ -1,15 +1,18 @@
 package pid1
 
 import (
+	"os"
+	"os/exec"
 	"slices"
 	"testing"
 
+	"firstlight/internal/console"
 	"firstlight/internal/machine"
 )
 
 // What a program that stays says comes line by line, whole, until it ends.
 func TestProgramThatStaysIsHeardUntilItEnds(t *testing.T) {
-	c := reaping(t)
+	c := &world{children: reaping(t)}
 	err := c.Start("net", machine.Program{Path: "/bin/sh", Args: []string{"-c", "read a; echo one $a; printf two; printf '\\nthr'; echo ee; exit 3"}, Input: []byte("typed\n")})
 	if err != nil {
 		t.Fatal(err)
@@ -36,5 +39,61 @@ func TestProgramThatStaysIsHeardUntilItEnds(t *testing.T) {
 	}
 	if err := c.Start("net", machine.Program{Path: "/nonexistent"}); err == nil {
 		t.Error("a program was started that is not there")
+	}
+}
+
+// A key that a helper has found is in no line, and what is no key is nothing.
+func TestSecretsOfHelpersAreApart(t *testing.T) {
+	w := &world{children: reaping(t)}
+	if err := w.Start("tang", machine.Program{Path: "/bin/sh", Args: []string{"-c", `printf 'one\n\00168756e746572 32\n\001686f7073\ntwo\n'`}}); err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	secret := ""
+	for {
+		said, err := w.Listen("tang")
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, said.Lines...)
+		if said.Opens {
+			secret += string(said.Secret)
+		}
+		if said.Ended {
+			break
+		}
+	}
+	if !slices.Equal(lines, []string{"one", "two"}) || secret != "hops" {
+		t.Errorf("lines %q, secret %q", lines, secret)
+	}
+}
+
+// A helper that asks has its socket, and its answer is that of the question.
+func TestHelperAnswersAQuestion(t *testing.T) {
+	w := &world{children: reaping(t), Console: console.Open([]string{"/nonexistent"})}
+	dir := t.TempDir()
+	src := `package main
+import ("os";"syscall")
+func main() {
+	b := make([]byte, 4096)
+	n, _ := syscall.Read(3, b)
+	if n < 2 || b[0] != 'a' { os.Exit(1) }
+	id := b[2:4+int(b[3])]
+	m := append([]byte{'A', 0}, id...)
+	syscall.Write(3, append(m, 0, 1, 'x', 0, 0, 's', 'e', 'c'))
+	syscall.Read(3, b)
+}`
+	if err := os.WriteFile(dir+"/main.go", []byte(src), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "build", "-o", dir+"/asks", dir+"/main.go").CombinedOutput(); err != nil {
+		t.Skipf("%v: %s", err, out)
+	}
+	if err := w.Start("asks", machine.Program{Path: dir + "/asks", Asks: true}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.Ask(machine.Prompt{ID: "luks 1", Text: "Passphrase"})
+	if err != nil || string(got) != "sec" {
+		t.Errorf("%q, %v", got, err)
 	}
 }

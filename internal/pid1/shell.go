@@ -15,6 +15,8 @@ type shell struct {
 	terminal string // where it runs, "" for the main console
 	password string
 	admitted bool // the password was given; the next shell is for that person
+	// from is where that person is, nil for a terminal.
+	from console.Place
 }
 
 // shells are looked for in this order.
@@ -43,6 +45,7 @@ func (s *shell) offer() error {
 	}
 	typed, err := s.console.Ask(machine.Prompt{ID: machine.ShellPrompt, Text: "Press Enter for a shell"})
 	clear(typed)
+	s.from = s.console.From
 	if errors.Is(err, machine.ErrCancelled) {
 		return nil // whoever presses Ctrl-C wants something, too
 	}
@@ -70,6 +73,10 @@ func (s *shell) run() error {
 		}
 	}
 	s.admitted = false
+	if from := s.from; from != nil {
+		s.from = nil
+		return from.GiveShell(program)
+	}
 	tty, restore, err := s.console.Lend(s.terminal)
 	if err != nil {
 		return err
@@ -97,6 +104,7 @@ func (s *shell) allowed() error {
 		ok := checkPassword(s.password, typed)
 		clear(typed)
 		if ok {
+			s.from = s.console.From
 			return nil
 		}
 		s.console.Print("Wrong password.")

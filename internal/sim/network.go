@@ -50,17 +50,10 @@ func (s *NFS) away(now time.Duration) bool {
 	return slices.ContainsFunc(s.Away, func(a [2]time.Duration) bool { return now >= a[0] && now < a[1] })
 }
 
-// Start implements machine.Programs: the helper for the network, if the machine
-// has one.
-func (m *Machine) Start(name string, p machine.Program) error {
-	if p.Path == fetchProgram && m.Web != nil {
-		return m.startFetch(p)
-	}
-	if m.startRemote(name, p) {
-		return nil
-	}
+// startNetwork starts the helper for the network, if the machine has one.
+func (m *Machine) startNetwork(p machine.Program) error {
 	n := m.Network
-	if n == nil || p.Path != networkProgram {
+	if n == nil {
 		return fmt.Errorf("execute %s: %w", p.Path, fs.ErrNotExist)
 	}
 	n.ended = m.fault(HelperCrashes, p.Path) != nil
@@ -84,15 +77,9 @@ func (n *Network) wake(m *Machine) {
 	}
 }
 
-// Listen implements machine.Programs.
-func (m *Machine) Listen(name string) (machine.Said, error) {
-	if name == "fetch" {
-		return m.listenFetch()
-	}
+// listenNetwork hears the helper for the network.
+func (m *Machine) listenNetwork() (machine.Said, error) {
 	n := m.Network
-	if n == nil || name != "network" {
-		return m.listenTo(name)
-	}
 	if len(n.lines) == 0 && !n.ended {
 		n.waiter = m.current
 		m.sleep(-1)

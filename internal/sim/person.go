@@ -60,19 +60,15 @@ func (m *Machine) Ask(p machine.Prompt) ([]byte, error) {
 			m.answer = m.person().answers()
 		}
 	}
-	var text string
-	var err error
-	if m.answer == nil {
-		m.sleep(-1)
-	} else {
-		var after time.Duration
-		text, after, err = m.answer(p)
+	if m.answer != nil && len(m.visiting()) == 0 {
+		text, after, err := m.answer(p)
 		m.sleep(after)
+		if o.err != nil {
+			return nil, o.err
+		}
+		return []byte(text), err
 	}
-	if o.err != nil {
-		return nil, o.err
-	}
-	return []byte(text), err
+	return m.askAll(o, p)
 }
 
 // person is the person with the faults that concern one.

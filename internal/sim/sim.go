@@ -101,6 +101,10 @@ type Machine struct {
 	// Web are the servers that images can be fetched from; nil: the image has no
 	// helper for it.
 	Web *Web
+	// Visitors log in to the image's SSH server, which runs where there are any.
+	Visitors []*Visitor
+	// Tang is who answers for volumes that Clevis has bound; nil is nobody.
+	Tang *Tang
 	// Wrap returns what operations see instead of the machine, which it is
 	// given: to watch them, or to disturb them. It is called once, by Boot.
 	Wrap func(machine.Machine) machine.Machine
@@ -112,24 +116,27 @@ type Machine struct {
 	AfterStep func()
 
 	// What came of it.
-	Started  *machine.SwitchRoot // the real system was started
-	Stopped  machine.Power       // the machine was stopped
-	Resumed  string              // the device that was resumed from
-	Mounts   []machine.Mount     // in order
-	Said     []Line
-	Journal  []byte
-	Inputs   []byte            // with Record
-	Saved    map[string][]byte // what was written to the persistent store and to variables
-	Core     *boot.Core
-	Prompts  []machine.Prompt
-	Shells   int      // how often there was a shell
-	Finished []string // operations in the order in which they ended
-	Writes   []Write  // what was written to disks, in order
-	Loaded   []string // modules, in the order in which they were loaded
-	Arrays   []Started
-	Cached   []Cached   // disks with caches
-	Imported []Imported // ZFS pools
-	Volumes  []Mirrored // RAID volumes of LVM, in the order in which they were mapped
+	Started *machine.SwitchRoot // the real system was started
+	Stopped machine.Power       // the machine was stopped
+	Resumed string              // the device that was resumed from
+	Mounts  []machine.Mount     // in order
+	Said    []Line
+	Journal []byte
+	Inputs  []byte            // with Record
+	Saved   map[string][]byte // what was written to the persistent store and to variables
+	Core    *boot.Core
+	Prompts []machine.Prompt
+	// AnsweredBy are who has answered them: "console", or a visitor's name. It is
+	// kept where there are visitors.
+	AnsweredBy []string
+	Shells     int      // how often there was a shell
+	Finished   []string // operations in the order in which they ended
+	Writes     []Write  // what was written to disks, in order
+	Loaded     []string // modules, in the order in which they were loaded
+	Arrays     []Started
+	Cached     []Cached   // disks with caches
+	Imported   []Imported // ZFS pools
+	Volumes    []Mirrored // RAID volumes of LVM, in the order in which they were mapped
 	// ResumedFrom is what really was on the device that was resumed from.
 	ResumedFrom *Disk
 
@@ -148,6 +155,8 @@ type Machine struct {
 	mapped     []*mapping
 	bcache     []*cached
 	keyring    map[string][]byte
+	stays      map[string]*stay
+	sshRuns    bool
 	startDirty bool
 	btrfs      map[string][]btrfsMember
 	// Lost are the mounts of a btrfs that lacked more devices than it can do without.

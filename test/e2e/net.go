@@ -88,6 +88,8 @@ type Server struct {
 	// them.
 	Packed map[string]string
 	Signed []string
+	// Said are texts that must be on its console in the end, in any order.
+	Said []string
 }
 
 // serverAddress is that of the server.
@@ -236,6 +238,21 @@ func (w *network) lost(frame []byte) bool {
 	defer w.mu.Unlock()
 	w.sent++
 	return w.lose != nil && w.lose(w.sent-1, frame)
+}
+
+// sayPatience is how long the server may take for the last of what it is to say.
+const sayPatience = time.Minute
+
+// said looks for texts on the server's console.
+func (w *network) said(ctx context.Context, texts []string) (problems []string) {
+	ctx, cancel := context.WithTimeout(ctx, sayPatience)
+	defer cancel()
+	for _, text := range texts {
+		if _, err := w.server.Console.Expect(ctx, 0, text); err != nil {
+			problems = append(problems, fmt.Sprintf("the server did not say %q: %v", text, err))
+		}
+	}
+	return problems
 }
 
 func (w *network) close() {

@@ -183,6 +183,7 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		}
 		booted, problems := bootOnce(ctx, m, b, res.Dir, i)
 		if wire != nil {
+			problems = append(problems, wire.said(ctx, s.Net.Server.Said)...)
 			wire.close()
 		}
 		log.Close()
@@ -261,7 +262,13 @@ func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir str
 		argv = append(argv, "--generic")
 	} else {
 		config := filepath.Join(dir, "build.toml")
-		if err := os.WriteFile(config, []byte(s.For.config(s.Bus)), 0o644); err != nil {
+		for name, text := range s.ConfigFiles {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				return "", err
+			}
+		}
+		text := s.For.config(s.Bus) + strings.ReplaceAll(s.Config, "@DIR@", dir)
+		if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 			return "", err
 		}
 		argv = append(argv, "--config", config)

@@ -68,8 +68,12 @@ type Scenario struct {
 	Include  []Include
 	Programs []Include // that can be executed
 	Roots    []Include // files with a whole root in them; Data is how it is packed (disks.Packed)
-	Append   string    // the kernel's command line after what all have
-	Memory   int       // MiB; 0 is 512
+	// Config is added to the configuration file, in which @DIR@ stands for a
+	// directory with the files of ConfigFiles.
+	Config      string
+	ConfigFiles map[string]string
+	Append      string // the kernel's command line after what all have
+	Memory      int    // MiB; 0 is 512
 	// UEFI is a machine with that firmware instead of a BIOS, Store one with
 	// memory in which the kernel keeps the end of its log. What either holds
 	// stays from boot to boot.

@@ -33,6 +33,7 @@ import (
 	"firstlight/internal/handler/network"
 	"firstlight/internal/handler/nvmf"
 	"firstlight/internal/handler/overlay"
+	"firstlight/internal/handler/remote"
 	"firstlight/internal/handler/resume"
 	"firstlight/internal/handler/stubfiles"
 	"firstlight/internal/handler/verity"
@@ -67,6 +68,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return verity.New(w).Start },
 		func(w *handler.World) func() { return integrity.New(w).Start },
 		networks,
+		func(w *handler.World) func() { return remote.New(w).Start },
 		func(w *handler.World) func() { return zfs.New(w).Start },
 		func(w *handler.World) func() { return hostdir.New(w).Start },
 		func(w *handler.World) func() { return mend.New(w).Start },

@@ -32,11 +32,15 @@ type uncommon struct {
 	// await holds an authenticated volume until nothing can be resumed.
 	await func(h *Handler, t *ueventd.Task, e *udevd.Entry, v *volume)
 	// modules are those of a volume's ciphers.
-	modules       func(v *volume, hdr *luksfmt.Header) []string
-	plain         func(j mapping, m machine.Machine, secret []byte) error
-	tool          func(j mapping, m machine.Machine, secret []byte) error
-	reencryption  func(hdr *luksfmt.Header) (*luksfmt.Reencryption, error)
-	reencrypting  func(j mapping, m machine.Machine, secret []byte, how luks.Options) error
+	modules      func(v *volume, hdr *luksfmt.Header) []string
+	plain        func(j mapping, m machine.Machine, secret []byte) error
+	tool         func(j mapping, m machine.Machine, secret []byte) error
+	reencryption func(hdr *luksfmt.Header) (*luksfmt.Reencryption, error)
+	reencrypting func(j mapping, m machine.Machine, secret []byte, how luks.Options) error
+	// bound tries what the servers have given that Clevis has bound a volume to, and
+	// isBound says whether there are any.
+	bound         func(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.Header, wait bool) (err error, done bool)
+	isBound       func(key string) bool
 	authenticated func(j mapping, m machine.Machine, mapper devmapper.Mapper, ref devmapper.KeyRef) error
 }
 
@@ -45,7 +49,8 @@ type uncommon struct {
 func NewFull(w *handler.World) *Handler {
 	h := New(w)
 	if w.Image.Full {
-		h.full = &uncommon{hashes: rare.New, describe: plainVolume, occupied: occupied, await: await, modules: modules, plain: openPlain, tool: openByTool, reencryption: (*luksfmt.Header).Reencryption, reencrypting: openReencrypting, authenticated: openAuthenticated}
+		b := newBindings(h)
+		h.full = &uncommon{hashes: rare.New, describe: plainVolume, occupied: occupied, await: await, modules: modules, plain: openPlain, tool: openByTool, reencryption: (*luksfmt.Header).Reencryption, reencrypting: openReencrypting, bound: b.open, isBound: func(key string) bool { return b.of[key] != nil }, authenticated: openAuthenticated}
 	}
 	return h
 }

@@ -29,6 +29,10 @@ const keyPatience = 30 * time.Second
 // defaultTries is how often a person is asked (crypttab(5), tries=).
 const defaultTries = 3
 
+// errInstead is of a question that was withdrawn because something else may open the
+// volume.
+var errInstead = &stayLocked{why: "something else may open it"}
+
 // errNoFile says that a key file is not where it should be.
 var errNoFile = errors.New("there is no such file")
 
@@ -79,6 +83,11 @@ func (h *Handler) unlock(t *ueventd.Task, e *udevd.Entry, v *volume) error {
 	}
 	if v.options.TryEmptyPassword {
 		if err := h.try(t, e, v, hdr, "the empty passphrase", []byte{}, false); err == nil || err == errTwin {
+			return err
+		}
+	}
+	if h.full != nil && v.options.Headless {
+		if err, done := h.full.bound(t, e, v, hdr, true); done {
 			return err
 		}
 	}
@@ -210,6 +219,11 @@ func (h *Handler) byPassphrase(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *
 				return err
 			}
 		}
+		if h.full != nil {
+			if err, done := h.full.bound(t, e, v, hdr, false); done {
+				return err
+			}
+		}
 		if h.asking {
 			h.locked(e, v, "waits for its turn to ask for the passphrase")
 			t.Wait("the answer to another question", handler.TopicPassphrase, topicTurn)
@@ -221,6 +235,9 @@ func (h *Handler) byPassphrase(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *
 		}
 		h.locked(e, v, "the passphrase is being asked for")
 		err := h.inTurn(func() error { return h.ask(t, e, v, hdr) })
+		if err == errInstead {
+			continue
+		}
 		asked++
 		switch {
 		case err == nil || !errors.Is(err, luks.ErrWrongPassphrase):
@@ -273,6 +290,8 @@ func (h *Handler) ask(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfmt.H
 	switch {
 	case errors.Is(err, machine.ErrDismissed) && h.expired:
 		return &stayLocked{"no passphrase was given in " + goal.Seconds(limit), "reboot, or take and leave the shell, to be asked again"}
+	case errors.Is(err, machine.ErrDismissed) && h.full != nil && h.full.isBound(v.key):
+		return errInstead // or the device is gone, which shows
 	case errors.Is(err, machine.ErrDismissed):
 		return errGone
 	case errors.Is(err, machine.ErrCancelled):

@@ -36,6 +36,7 @@ const (
 type Handler struct {
 	w              *handler.World
 	isRoot, needed bool
+	implied        bool                         // by what the image has, and not by the command line
 	links          map[string]*netreport.Report // the last report of each
 	root           *netreport.Report            // where the root is, nil while that is not known
 	ready          int                          // links that can be used
@@ -68,6 +69,8 @@ func New(w *handler.World) *Handler {
 	h.isRoot, h.needed = wanted(w.Config)
 	h.needed = h.needed || w.Image.Has("nvmf") // the firmware's table may say that it is
 	h.isRoot = h.isRoot || w.Fetch != nil
+	h.implied = !h.isRoot && !h.needed && (w.Image.Has("ssh") || w.Image.Has("clevis"))
+	h.needed = h.needed || h.implied
 	if !h.isRoot && !h.needed {
 		return h
 	}
@@ -97,6 +100,16 @@ func (h *Handler) Start() {
 	h.w.Sched.Push(ueventd.Event{Queue: queue, Kind: kindStart})
 }
 
+// input is what the helper is told: that the network is wanted where the image is
+// for being reached, and what Input says.
+func (h *Handler) input() string {
+	text := Input(h.w.Config, urlOf(h.w))
+	if h.implied {
+		text = "rd.neednet=1\n" + text
+	}
+	return text
+}
+
 // run starts the helper and takes in what it says for as long as it runs.
 func (h *Handler) run(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 	for _, name := range drivers(h.w.Config) {
@@ -105,7 +118,7 @@ func (h *Handler) run(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 		}
 	}
 	err := ueventd.Act(t, "start "+Program, func(m machine.Machine) error {
-		return m.Start(queue, machine.Program{Path: Program, Input: []byte(Input(h.w.Config, urlOf(h.w)))})
+		return m.Start(queue, machine.Program{Path: Program, Input: []byte(h.input())})
 	})
 	if err != nil {
 		return h.gone("the helper program for the network cannot be started: " + err.Error())
@@ -166,6 +179,7 @@ func (h *Handler) take(t *ueventd.Task, line string) {
 	key := "link " + r.Link
 	if old := h.links[r.Link]; old != nil && old.State == netreport.StateReady {
 		h.ready--
+		w.Links--
 	}
 	if r.State == netreport.StateGone {
 		delete(h.links, r.Link)
@@ -176,6 +190,7 @@ func (h *Handler) take(t *ueventd.Task, line string) {
 	}
 	if r.State == netreport.StateReady {
 		h.ready++
+		w.Links++
 		w.Progress()
 		w.Say(handler.Detail, "network: "+r.Link+" has "+r.Get("addr"))
 	}

@@ -20,6 +20,8 @@ type LUKS struct {
 	Iterations int
 	// Stripes of the anti-forensic splitter; 0 is 2. cryptsetup makes 4000.
 	Stripes int
+	// Tokens are the members of the LUKS2 header's object of that name, as JSON.
+	Tokens string
 }
 
 const (
@@ -155,10 +157,10 @@ func (l LUKS) second() []Piece {
 			i, luksKey, l.stripes(), at, l.areaSize(), luksCipher, luksMode, luksKey, l.iterations(), b64(l.salt(fmt.Sprint("slot ", i))))
 		pieces = append(pieces, Piece{at, l.material(i, p)})
 	}
-	text := fmt.Sprintf(`{"keyslots":{%s},"tokens":{},"segments":{"0":{"type":"crypt","offset":"%d","size":"dynamic","iv_tweak":"0",`+
+	text := fmt.Sprintf(`{"keyslots":{%s},"tokens":{%s},"segments":{"0":{"type":"crypt","offset":"%d","size":"dynamic","iv_tweak":"0",`+
 		`"encryption":"%s-%s","sector_size":512}},"digests":{"0":{"type":"pbkdf2","keyslots":[%s],"segments":["0"],"hash":"sha256",`+
 		`"iterations":%d,"salt":"%s","digest":"%s"}},"config":{"json_size":"%d","keyslots_size":"%d"}}`,
-		keyslots, l.DataOffset(), luksCipher, luksMode, ids, l.iterations(), b64(l.salt("digest")),
+		keyslots, l.Tokens, l.DataOffset(), luksCipher, luksMode, ids, l.iterations(), b64(l.salt("digest")),
 		b64(derive(l.Key(), l.salt("digest"), l.iterations(), 32)), size-4096, l.DataOffset()-slots)
 	for i, magic := range [2]string{"LUKS\xba\xbe", "SKUL\xba\xbe"} {
 		b := make([]byte, size)
