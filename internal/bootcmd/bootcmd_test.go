@@ -326,7 +326,7 @@ func TestProblems(t *testing.T) {
 		{"rd_NO_MD", "rd_NO_MD: an old spelling; write rd.md=0"},
 		{"rd_LUKS_UUID=0a1b", "rd_LUKS_UUID=0a1b: an old spelling; write rd.luks.uuid"},
 		{"ip=dhcp ip=dhcp6 nfsroot=h:/x boot=nfs", ""}, // the helper reads them
-		{"rd.noverifyssl=1", "rd.noverifyssl=1: it concerns the network, which is not supported yet"},
+		{"rd.noverifyssl=1", ""}, {"netconsole=@/eth0", "netconsole=@/eth0: it concerns the network, which is not supported yet"},
 		{"root=nfs:h:/x", ""}, {"root=dhcp", ""},
 		{"root=nbd:h:/x", ""}, {"root=sshfs:h:/x", "root=sshfs:h:/x: a root of the kind sshfs is not supported yet"},
 		{"rd.iscsi.password=hunter2", "rd.iscsi.password=…: it concerns iSCSI, which is not supported yet"},

@@ -29,7 +29,7 @@ import (
 )
 
 // staticInit writes an ELF header of a program without interpreter: enough
-// for the builder, which runs nothing. Beside it is the helper for the network.
+// for the builder, which runs nothing. Beside it are the helpers.
 func staticInit(t *testing.T) string {
 	t.Helper()
 	b := make([]byte, 64)
@@ -37,8 +37,8 @@ func staticInit(t *testing.T) string {
 	b[16], b[18], b[20] = 2, 62, 1 // ET_EXEC, EM_X86_64, EV_CURRENT
 	b[52], b[54], b[58] = 64, 56, 64
 	name := filepath.Join(t.TempDir(), "init")
-	for _, p := range []string{name, filepath.Join(filepath.Dir(name), "network"), filepath.Join(filepath.Dir(name), "ssh")} {
-		if err := os.WriteFile(p, b, 0o755); err != nil {
+	for _, p := range []string{"init", "network", "nbd", "nbd-tls", "nvmf", "fetch", "ssh", "tang"} {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(name), p), b, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}

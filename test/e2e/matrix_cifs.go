@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf16"
 
-	"golang.org/x/crypto/md4"
+	"golang.org/x/crypto/md4" //lint:ignore SA1019 SMB has nothing else: the hash of a password that smbpasswd keeps
 
 	"firstlight/test/guest/serverplan"
 	"firstlight/test/vm"

@@ -80,7 +80,7 @@ func ParseURL(text string) (u URL, err error) {
 
 // setHost reads HOST, HOST:PORT, [ADDRESS] and [ADDRESS]:PORT.
 func (u *URL) setHost(s string) error {
-	name, port, has := s, "", false
+	name, port := s, ""
 	if t, ok := strings.CutPrefix(s, "["); ok {
 		if name, port, ok = strings.Cut(t, "]"); !ok {
 			return errHost
@@ -88,11 +88,13 @@ func (u *URL) setHost(s string) error {
 		if strings.Count(name, ":") < 2 || strings.Trim(name, "0123456789abcdefABCDEF:.") != "" || len(name) > 45 {
 			return errHost
 		}
-		if port, has = strings.CutPrefix(port, ":"); !has && port != "" {
+		if rest, has := strings.CutPrefix(port, ":"); has {
+			port = rest
+		} else if port != "" {
 			return errHost
 		}
 	} else {
-		name, port, has = strings.Cut(s, ":")
+		name, port, _ = strings.Cut(s, ":")
 		if !validHost(name) {
 			return errHost
 		}
