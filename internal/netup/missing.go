@@ -25,7 +25,8 @@ func (c *Core) begin() {
 	}
 }
 
-// absent are the interfaces that the command line names and that are not there.
+// absent are the interfaces that the command line names and that are not there,
+// without those that are to be made of others: these say themselves what is missing.
 func (c *Core) absent() (list []netconf.Match) {
 	if c.plan.Config == nil || c.plan.Config.Off {
 		return nil
@@ -33,7 +34,7 @@ func (c *Core) absent() (list []netconf.Match) {
 next:
 	for i := range c.plan.Config.Interfaces {
 		in := &c.plan.Config.Interfaces[i]
-		if in.Match.IsAny() {
+		if in.Match.IsAny() || c.composed(in.Match.Name) != nil {
 			continue
 		}
 		for _, l := range c.order {
