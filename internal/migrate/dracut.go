@@ -7,14 +7,16 @@ import (
 
 // Reasons that occur more than once.
 const (
-	found      = "what the machine needs is found out; firstlight detect shows it"
-	always     = "every image has it"
-	noHook     = "hooks of this tool are not run; say what it is for in a feature, or leave it"
-	noShell    = "an image has no shell; /init does it by itself where it is needed"
-	notNeeded  = "it has no counterpart, and none is needed"
-	noSplash   = "there is no splash screen"
-	elsewhere  = "it is an option of the command line: "
-	ownNetwork = "the network is configured by the kernel command line"
+	found          = "what the machine needs is found out; firstlight detect shows it"
+	always         = "every image has it"
+	noHook         = "hooks of this tool are not run; say what it is for in a feature, or leave it"
+	noShell        = "an image has no shell; /init does it by itself where it is needed"
+	notNeeded      = "it has no counterpart, and none is needed"
+	noSplash       = "there is no splash screen"
+	elsewhere      = "it is an option of the command line: "
+	keyboardLayout = "an image has the keyboard's layout and the font that the system has for its console"
+	microcode      = "an image for this machine has the microcode for its processor"
+	ownNetwork     = "the network is configured by the kernel command line"
 )
 
 // dracutModules are the modules of dracut: the feature that each is, or in
@@ -31,7 +33,7 @@ var dracutModules = map[string]string{
 	"lvm": "lvm", "lvmthinpool-monitor": "(the real system monitors", "lvmmerge": "(" + always, "mdraid": "md", "dmraid": "!fake RAID is assembled by mdadm (feature md-external)",
 	"multipath": "multipath", "bcache": "bcache", "btrfs": "btrfs", "stratis": "!Stratis is not supported", "nvdimm": "nvdimm", "integrity": "integrity",
 	"virtiofs": "virtiofs", "virtfs": "virtiofs", "qemu": "virtio", "hyperv": "hyperv", "overlayfs": "overlay", "overlay-root": "overlay-root",
-	"resume": "resume", "usrmount": "usr", "fips": "!FIPS checks are not supported", "i18n": "!keymaps and fonts are left to the real system",
+	"resume": "resume", "usrmount": "usr", "fips": "!FIPS checks are not supported", "i18n": "(" + keyboardLayout,
 	"plymouth": "!" + noSplash, "drm": "!" + noSplash, "warpclock": "(" + notNeeded, "biosdevname": "!interfaces have the names of udev's rules",
 	"network": "network", "network-manager": "network", "network-legacy": "network", "systemd-networkd": "network", "net-lib": "network",
 	"nfs": "nfs", "iscsi": "iscsi", "nbd": "nbd", "nvmf": "nvmf", "cifs": "cifs", "fcoe": "fcoe", "fcoe-uefi": "fcoe", "ssh-client": "!files are not fetched by ssh",
@@ -163,12 +165,20 @@ func (m *migration) dracutSetting(a assignment) {
 	case "add_device", "add_fstab":
 		m.left(a.where, text, "what the root does not need is not waited for; name it on the kernel command line")
 	case "early_microcode":
-		m.left(a.where, text, "microcode is not put into the image; the boot loader can load it as an image of its own")
+		if yes {
+			m.done(a.where, text, microcode)
+		} else {
+			m.omit("microcode", a.where, text)
+		}
 	case "i18n_vars", "i18n_install_all", "i18n_default_font":
-		m.left(a.where, text, "keymaps and fonts are left to the real system")
+		m.done(a.where, text, keyboardLayout)
 	case "uefi", "ukify", "uefi_stub", "uefi_splash_image", "uefi_secureboot_cert", "uefi_secureboot_key", "uefi_secureboot_engine", "kernel_image", "sbat":
-		m.left(a.where, text, "unified kernel images are made by ukify of the image, or by kernel-install")
-	case "fw_dir", "libdirs", "drivers_dir", "tmpdir", "prefix", "logfile", "stdloglvl", "sysloglvl", "fileloglvl", "show_modules", "loginstall", "enhanced_cpio", "squash_compress", "sshkey", "acpi_override", "acpi_table_dir",
+		m.left(a.where, text, "unified kernel images are made with install.layout = \"uki\" and the table [uki]")
+	case "acpi_override":
+		m.left(a.where, text, "name the tables with acpi_tables")
+	case "acpi_table_dir":
+		m.set("acpi_tables", strings.TrimSuffix(a.value(), "/")+"/*.aml", a.where)
+	case "fw_dir", "libdirs", "drivers_dir", "tmpdir", "prefix", "logfile", "stdloglvl", "sysloglvl", "fileloglvl", "show_modules", "loginstall", "enhanced_cpio", "squash_compress", "sshkey",
 		"initrdname", "dracut_rescue_image", "add_dlopen_features", "omit_dlopen_features":
 		m.left(a.where, text, "it has no counterpart")
 	default:

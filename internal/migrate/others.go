@@ -74,7 +74,7 @@ func (m *migration) initramfsSetting(a assignment) {
 		}
 	case "KEYMAP":
 		if v == "y" {
-			m.left(a.where, text, "keymaps are left to the real system")
+			m.done(a.where, text, keyboardLayout)
 		} else {
 			m.done(a.where, text, notNeeded)
 		}
@@ -132,11 +132,11 @@ func (m *migration) initramfsSetting(a assignment) {
 // mkinitcpioHooks are the hooks of mkinitcpio, as dracutModules has them.
 var mkinitcpioHooks = map[string]string{
 	"base": "(" + always, "udev": "(" + always, "systemd": "(" + notNeeded, "autodetect": "(" + found, "modconf": "(" + always, "block": "(" + found,
-	"filesystems": "(" + found, "kms": "!" + noSplash, "keyboard": "keyboard", "keymap": "!keymaps are left to the real system",
-	"consolefont": "!fonts are left to the real system", "sd-vconsole": "!keymaps and fonts are left to the real system",
+	"filesystems": "(" + found, "kms": "!" + noSplash, "keyboard": "keyboard", "keymap": "(" + keyboardLayout,
+	"consolefont": "(" + keyboardLayout, "sd-vconsole": "(" + keyboardLayout,
 	"fsck": "fsck", "encrypt": "luks", "sd-encrypt": "luks", "lvm2": "lvm", "sd-lvm2": "lvm", "mdadm_udev": "md", "mdadm": "md", "dmraid": "!fake RAID is assembled by mdadm (feature md-external)",
 	"resume": "resume", "usr": "usr", "shutdown": "(" + notNeeded, "sd-shutdown": "(" + notNeeded, "sleep": "(nothing is waited for by time", "strip": "(" + notNeeded,
-	"microcode": "!microcode is not put into the image; the boot loader can load it as an image of its own", "acpi_override": "!ACPI tables are not put into the image",
+	"microcode": "(" + microcode, "acpi_override": "!name the tables with acpi_tables",
 	"hostdata": "(" + notNeeded, "memdisk": "!memdisk is not supported", "net": "network", "plymouth": "!" + noSplash, "sd-plymouth": "!" + noSplash, "zfs": "zfs", "sd-zfs": "zfs",
 	"btrfs": "btrfs", "bcachefs": "bcachefs", "bcache": "bcache", "multipath": "multipath", "sd-verity": "verity", "sd-volatile": "overlay-root", "virtiofs": "virtiofs",
 	"dropbear": sshServer, "tinyssh": sshServer, "netconf": "network", "encryptssh": sshServer, "clevis": "clevis", "overlayfs": "overlay-root", "grub-btrfs-overlayfs": "overlay-root",
@@ -315,7 +315,7 @@ func (m *migration) boosterSetting(key, value, where string) {
 	case "mdraid_config_path", "append_all_modaliases":
 		m.done(where, text, notNeeded)
 	case "vconsole":
-		m.left(where, text, "keymaps and fonts are left to the real system")
+		m.done(where, text, keyboardLayout)
 	case "enable_plymouth":
 		m.left(where, text, noSplash)
 	case "emergency_shell_password":
@@ -363,11 +363,11 @@ func makeInitrd(m *migration, f File) {
 var makeFeatures = map[string]string{
 	"add-modules": "(" + found, "add-udev-rules": "(" + always, "bcache": "bcache", "bootchart": "(firstlight trace plot shows a boot", "bootconfig": "(" + notNeeded, "bootloader": "(" + notNeeded,
 	"btrfs": "btrfs", "buildinfo": "(every image has a manifest", "cifsroot": "cifs", "cleanup": "(" + notNeeded, "compress": "(" + always, "debug": "rescue", "defrag": "(" + notNeeded,
-	"depmod-image": "(" + always, "devmapper": "dm", "fsck": "fsck", "gpg": "!signatures are not checked", "iscsi": "iscsi", "kbd": "!keymaps and fonts are left to the real system",
+	"depmod-image": "(" + always, "devmapper": "dm", "fsck": "fsck", "gpg": "!signatures are not checked", "iscsi": "iscsi", "kbd": "(" + keyboardLayout,
 	"kdump": "!crash kernels are not supported", "kickstart": "!installations are not supported", "keyboard": "keyboard", "locales": "(" + notNeeded, "luks": "luks", "lvm": "lvm",
 	"mdadm": "md", "multipath": "multipath", "network": "network", "nfsroot": "nfs", "nvmf": "nvmf", "pipeline": "live", "plymouth": "!" + noSplash, "ramdisk": "live", "raid": "md", "resume": "resume",
 	"rootfs": "(" + found, "rdshell": "shell", "scsi": "scsi", "sshfsroot": "sshfs", "sshd": sshServer, "dropbear": sshServer, "clevis": "clevis", "syslog": "(" + notNeeded, "system-glibc": "(" + notNeeded, "system-libc": "(" + notNeeded,
-	"system-musl": "(" + notNeeded, "ucode": "!microcode is not put into the image; the boot loader can load it as an image of its own", "usb": "usb-storage", "wait-dev": "(nothing is waited for that the root does not need",
+	"system-musl": "(" + notNeeded, "ucode": "(" + microcode, "usb": "usb-storage", "wait-dev": "(nothing is waited for that the root does not need",
 	"zfs": "zfs", "fullmodules": "(mode = \"generic\" has the drivers of any machine", "overlayroot": "overlay-root", "smart-card": "!unlocking by a smart card is not supported",
 }
 

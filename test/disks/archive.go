@@ -112,6 +112,8 @@ func tree(ctx context.Context, name string) ([]string, error) {
 		return askedTree(ctx, "bookworm")
 	case "bookworm-asked-bcache":
 		return askedTree(ctx, "bookworm", "bcache-tools")
+	case "bookworm-asked-paths":
+		return askedTree(ctx, "bookworm", multipathPackages...)
 	case "zfs-bookworm-asked":
 		return askedZFSTree(ctx, "bookworm")
 	}

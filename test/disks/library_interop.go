@@ -170,4 +170,4 @@ var InteropIntegrity = Layout{Name: interopName + "integrity", Disks: one(1400),
 
 // Interops are the layouts of this file and the next one.
 var Interops = []Layout{RAID10Bitmap, InteropStack, InteropMD, InteropLVM, InteropBtrfs, InteropVerity, InteropIntegrity,
-	InteropBcache, InteropRAID6, InteropZFS}
+	InteropBcache, InteropRAID6, InteropZFS, InteropThin, InteropMultipath}

@@ -83,12 +83,15 @@ WantedBy=multi-user.target
 	}}
 }
 
+// multipathPackages are what a system has that minds the paths to its disks.
+var multipathPackages = []string{"multipath-tools", "kpartx", "sg3-utils-udev"}
+
 // pathsTree is a Debian of bookworm with multipath-tools.
 func pathsTree(ctx context.Context) ([]string, error) {
 	base, err := debianTree(ctx, "bookworm")
 	if err != nil {
 		return nil, err
 	}
-	base[0], err = debian.Root(ctx, "bookworm", "multipath-tools", "kpartx", "sg3-utils-udev")
+	base[0], err = debian.Root(ctx, "bookworm", multipathPackages...)
 	return base, err
 }

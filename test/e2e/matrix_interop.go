@@ -10,7 +10,7 @@ import (
 // interop are whole systems in which the field's own tools have to see what they
 // see after a boot of the same disks with Debian's initramfs-tools, or dracut
 // where those cannot (docs/interoperation.md has each difference, and why).
-func interop() []Scenario { return slices.Concat(interopCommon(), interopMore()) }
+func interop() []Scenario { return slices.Concat(interopCommon(), interopMore(), interopLast()) }
 
 // both boots one layout's disks with either image. answers are the passphrases
 // that are typed, of which the other image asks by the words of question.

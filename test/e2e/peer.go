@@ -41,14 +41,14 @@ func peer(ctx context.Context, s Scenario, by string, k debian.Kernel, dir strin
 	if _, err := os.Stat(m.Initrd); err == nil {
 		return nil
 	}
-	return peerImage(ctx, by, k, s.Layouts[0], m.Initrd)
+	return peerImage(ctx, by, k, s.Layouts[0], s.PeerPackages, m.Initrd)
 }
 
 // peerImage makes the image of another system for a layout, with the
-// configuration that is in the layout's root.
-func peerImage(ctx context.Context, by string, k debian.Kernel, l disks.Layout, image string) error {
+// configuration that is in the layout's root, and with more packages.
+func peerImage(ctx context.Context, by string, k debian.Kernel, l disks.Layout, more []string, image string) error {
 	packages := []string{"btrfs-progs", "thin-provisioning-tools", "bcache-tools", "systemd"}
-	c, err := debian.Generators(ctx, k, "e2e-"+l.Name, packages...)
+	c, err := debian.Generators(ctx, k, "e2e-"+l.Name, slices.Concat(packages, more)...)
 	if err != nil {
 		return err
 	}

@@ -109,6 +109,8 @@ type Scenario struct {
 	// expressions of lines that need not be the same.
 	Interop bool
 	Differs []string
+	// PeerPackages are what the other system's image is made with besides.
+	PeerPackages []string
 	// SameWrites says that until the root is mounted the first boot must write to
 	// the disks what the second does, in which a tool puts the storage together;
 	// nothing may be written later. Masks are what need not be the same.
