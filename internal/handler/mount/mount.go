@@ -69,7 +69,7 @@ func (h *Handler) Start() {
 	case devspec.None:
 		w.SetFact(RootGoal, goal.Fact{Subject: "root= on the kernel command line", Condition: goal.Blocked, Text: "missing"})
 	case devspec.Other:
-		w.SetFact(RootGoal, goal.Fact{Subject: "root=" + root.Value, Condition: goal.Blocked,
+		w.SetFact(RootGoal, goal.Fact{Subject: "root=" + root.String(), Condition: goal.Blocked,
 			Text: "names no local block device, and this image can start from nothing else",
 			Try:  "name a local block device with root=, or build the image with --generic or with the feature for such a root (nfs …)"})
 	}
