@@ -15,12 +15,6 @@ var areas = [...]struct{ area, names string }{
 	{"the network", "netconsole"},
 	{"NFS", "rd.nfs.domain"},
 	{"network filesystems", "sshfsroot sshfsopts"},
-	{"iSCSI", "rd.iscsi.initiator rd.iscsi.target.name rd.iscsi.target.ip rd.iscsi.target.port" +
-		" rd.iscsi.target.group rd.iscsi.username rd.iscsi.password rd.iscsi.in.username rd.iscsi.in.password" +
-		" rd.iscsi.firmware rd.iscsi.ibft rd.iscsi.mp rd.iscsi.login_retry_max rd.iscsi.param rd.iscsi.waitnet" +
-		" rd.iscsi.testroute rd.iscsi.transport iscsi_initiator iscsi_target_name iscsi_target_ip" +
-		" iscsi_target_port iscsi_target_group iscsi_username iscsi_password iscsi_in_username" +
-		" iscsi_in_password iscsi_firmware iscsi_auto iscsi_iname"},
 	{"FCoE", "rd.fcoe fcoe"},
 	{"downloaded images", "rd.systemd.pull"},
 	{"live images", "rd.live.debug rd.live.overlay.cowfs" +
@@ -79,7 +73,11 @@ const ofNetwork = " ip nfsaddrs ifname vlan bond team bridge rd.route route boot
 	" iptimeout nfsroot nfsopts netroot cifsuser cifspass nbdroot nbddev nbdport rd.nonvmf rd.nvmf.nonbft rd.nvmf.nostatic rd.nvmf.hostnqn rd.nvmf.hostid" +
 	" rd.nvmf.discover rd.nvmf.connect rd.nvmf.nonvmf nvmf.hostnqn nvmf.hostid nvmf.discover nvmf.connect nvmf.nonvmf nvmf.nonbft nvmf.nostatic" +
 	" nvmf_hostnqn nvmf_hostid nvmf_nonvmf nvmf_nostatic nvmf_nonbft nvmf_connect nvmf_discover rd.net.timeout.ipv6dad rd.net.timeout.ipv6auto rd.net.timeout.iflink rd.net.timeout.ifup rd.net.timeout.route" +
-	" rd.net.dhcp.retry"
+	" rd.net.dhcp.retry" +
+	" rd.iscsi.initiator rd.iscsi.target.name rd.iscsi.target.ip rd.iscsi.target.port rd.iscsi.target.group rd.iscsi.username rd.iscsi.password" +
+	" rd.iscsi.in.username rd.iscsi.in.password rd.iscsi.firmware rd.iscsi.ibft rd.iscsi.mp rd.iscsi.login_retry_max rd.iscsi.param" +
+	" rd.iscsi.waitnet rd.iscsi.testroute rd.iscsi.transport iscsi_initiator iscsi_target_name iscsi_target_ip iscsi_target_port" +
+	" iscsi_target_group iscsi_username iscsi_password iscsi_in_username iscsi_in_password iscsi_firmware iscsi_auto iscsi_iname"
 
 // lookupArea says what a known parameter that is not supported is about.
 func lookupArea(name string) (area string, ok bool) {

@@ -329,7 +329,7 @@ func TestProblems(t *testing.T) {
 		{"rd.noverifyssl=1", ""}, {"netconsole=@/eth0", "netconsole=@/eth0: it concerns the network, which is not supported yet"},
 		{"root=nfs:h:/x", ""}, {"root=dhcp", ""},
 		{"root=nbd:h:/x", ""}, {"root=sshfs:h:/x", "root=sshfs:h:/x: a root of the kind sshfs is not supported yet"},
-		{"rd.iscsi.password=hunter2", "rd.iscsi.password=…: it concerns iSCSI, which is not supported yet"},
+		{"rd.iscsi.password=hunter2 iscsi_auto", ""},
 		{"updates=http://me:hunter2@host", "updates=http://…@host: it concerns live images, which is not supported yet"},
 		{"rd.luks.uuid=0a1b no_luks", "no_luks: encrypted devices are named as well, but this switches them all off"},
 		{"rd.lvm=0 rd.lvm.vg=a", "rd.lvm=0: volumes are named as well, but this switches them all off"},

@@ -60,6 +60,8 @@ type Config struct {
 	// Roots are the root on the network, and other disks of it (several
 	// netroot=iscsi:…). Empty: none.
 	Roots []Root
+	// ISCSI is what is said of iSCSI besides.
+	ISCSI ISCSI
 }
 
 // Method says how an interface gets its addresses; a set.

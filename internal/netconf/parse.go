@@ -38,6 +38,7 @@ type parser struct {
 	nbdroot  Param
 	nbddev   string
 	nbdport  string
+	target   target // of iSCSI
 	ipSeen   bool
 }
 
@@ -68,8 +69,6 @@ var handlers = [...]struct {
 	{"bond", (*parser).bond},
 	{"team", (*parser).team},
 	{"bridge", (*parser).bridge},
-	{"rd.iscsi.mp", func(p *parser) { p.bool(&p.c.AllIBFT) }},
-	{"rd.iscsi.ibft", func(p *parser) { p.bool(&p.c.IBFT) }},
 	{"rd.nvmf.nonbft", func(p *parser) {
 		off := false
 		p.bool(&off)
@@ -111,6 +110,15 @@ func Names() []string {
 			list = append(list, name)
 		}
 	}
+	for _, h := range iscsiParams {
+		list = append(list, "iscsi_"+h.name)
+		rest, in := strings.CutPrefix(h.name, "in_")
+		rest = strings.Replace(rest, "target_", "target.", 1)
+		if in {
+			rest = "in." + rest
+		}
+		list = append(list, "rd.iscsi."+rest)
+	}
 	slices.Sort(list)
 	return list
 }
@@ -130,7 +138,11 @@ func Parse(params []Param) (*Config, []Problem) {
 		for i < len(handlers) && handlers[i].name != name {
 			i++
 		}
-		if i == len(handlers) {
+		read := iscsiParam(name)
+		if i < len(handlers) {
+			read = handlers[i].read
+		}
+		if read == nil {
 			continue
 		}
 		p.arg = arg
@@ -138,7 +150,7 @@ func Parse(params []Param) (*Config, []Problem) {
 			p.bad("more than "+strconv.Itoa(maxParams)+" parameters for the network, the rest is not read", "")
 			break
 		}
-		handlers[i].read(p)
+		read(p)
 	}
 	p.finish()
 	return p.c, p.problems

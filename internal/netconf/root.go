@@ -372,6 +372,7 @@ func (p *parser) roots() {
 		}
 	}
 	p.nbd(add)
+	p.iscsi(add)
 	if len(p.c.Roots) > 0 {
 		return
 	}

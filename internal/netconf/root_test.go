@@ -252,3 +252,52 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestTargetsByParametersOfTheirOwn(t *testing.T) {
+	for _, c := range []struct{ line, want string }{
+		{"root=UUID=1 rd.iscsi.target.name=iqn.a rd.iscsi.target.ip=10.0.0.1,[2001:db8::1] rd.iscsi.target.port=3261 rd.iscsi.username=u rd.iscsi.password=p rd.iscsi.in-username=iu rd.iscsi.in.password=ip",
+			"rd.iscsi.target.name 10.0.0.1:3261 iqn.a u p iu ip; rd.iscsi.target.name 2001:db8::1:3261 iqn.a u p iu ip; "},
+		{"iscsi-target-name=iqn.a iscsi_target_ip=san.example root=iscsi", "iscsi-target-name san.example:3260 iqn.a    ; "},
+		{"netroot=iscsi:x:y@h::::iqn.a rd.iscsi.username=u rd.iscsi.password=p netroot=iscsi:h::::iqn.b", "netroot h:3260 iqn.a x y  ; netroot h:3260 iqn.b u p  ; "},
+		{"rd.iscsi.firmware", "rd.iscsi.firmware firmware; "}, {"iscsi_auto", "iscsi_auto firmware; "}, {"rd.iscsi.firmware=0", ""},
+	} {
+		conf, problems := Parse(params(c.line))
+		if len(problems) > 0 {
+			t.Errorf("%s: %v", c.line, problems)
+		}
+		got := ""
+		for _, r := range conf.Roots {
+			if x := r.Target; x == nil {
+				got += r.By + " firmware; "
+			} else {
+				got += fmt.Sprintf("%s %s:%d %s %s %s %s %s; ", r.By, r.Server, x.Port, x.Name, x.User, x.Password, x.InUser, x.InPassword)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s:\n got %q\nwant %q", c.line, got, c.want)
+		}
+	}
+	for line, want := range map[string]string{
+		"rd.iscsi.target.name=iqn.a":                           "name or address of the target is missing",
+		"rd.iscsi.target.name=disk rd.iscsi.target.ip=1.2.3.4": "not the name of a node",
+		"rd.iscsi.target.ip=a;b rd.iscsi.target.name=iqn.a":    "is not the name or the address",
+		"rd.iscsi.param=x":                                     "not a setting",
+		"rd.iscsi.target.port=0":                               "not a port",
+		"rd.iscsi.login_retry_max=x":                           "not a number of tries",
+		"rd.iscsi.target.group=x":                              "not the number",
+		"rd.iscsi.password=hunter\x7f2":                        "cannot be seen",
+	} {
+		_, problems := Parse(params(line))
+		text := fmt.Sprint(problems)
+		if !strings.Contains(text, want) || strings.Contains(text, "hunter") {
+			t.Errorf("%s: %s, want %q", line, text, want)
+		}
+	}
+}
+
+func TestFileOfInitramfsTools(t *testing.T) {
+	list := ISCSIFile("# comment\nISCSI_TARGET_NAME=iqn.a\nexport ISCSI_TARGET_IP=\"10.0.0.1\"\nISCSI_PASSWORD='se cret'\nISCSI_USERNAME=`id`\nOTHER=1\nISCSI_X\n")
+	if got := fmt.Sprint(list); got != "[{iscsi_target_name iqn.a true} {iscsi_target_ip 10.0.0.1 true} {iscsi_password se cret true}]" {
+		t.Error(got)
+	}
+}

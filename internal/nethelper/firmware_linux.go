@@ -14,8 +14,8 @@ const (
 	ibftDir    = "/sys/firmware/ibft"
 )
 
-// firmware reads the firmware's tables of booting from the network.
-func firmware() netup.Firmware {
+// Firmware reads the firmware's tables of booting from the network.
+func Firmware() netup.Firmware {
 	f := netup.Firmware{Tables: map[string][]byte{}, IBFT: sysfs.Dir(ibftDir)}
 	names, err := sysfs.Dir(acpiTables).List("")
 	if err != nil {

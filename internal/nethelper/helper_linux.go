@@ -55,8 +55,9 @@ type port struct {
 // Run brings the links up as the parameters in text say, one a line, and reports
 // to the file descriptor out. It returns an error alone.
 func Run(text string, out int) error {
-	conf, problems := netconf.Parse(netup.Params(text))
-	notes := netup.AddFirmware(conf, firmware())
+	initramfs, _ := sysfile.ReadFile("/etc/iscsi/iscsi.initramfs") // open-iscsi's, what the command line says goes before it
+	conf, problems := netconf.Parse(append(netconf.ISCSIFile(string(initramfs)), netup.Params(text)...))
+	notes := netup.AddFirmware(conf, Firmware())
 	plan := netup.FromConfig(conf)
 	h := &Helper{supplicants: map[int]supplicant{}, files: readFiles(netup.Params(text)), open: map[port]*packets{}, byFD: map[int]*packets{}, out: out}
 	for _, p := range problems {

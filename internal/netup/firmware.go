@@ -21,7 +21,7 @@ type Firmware struct {
 // a person.
 func AddFirmware(c *netconf.Config, f Firmware) (notes []string) {
 	if c.IBFT {
-		t, err := f.ibft()
+		t, err := f.ISCSI()
 		switch {
 		case err != nil:
 			notes = append(notes, "the firmware's iSCSI table cannot be used: "+err.Error())
@@ -71,8 +71,8 @@ func (c *Core) firmwareVLANs(l *link) {
 	}
 }
 
-// ibft is the table of ACPI, else what the kernel shows; nil for none.
-func (f Firmware) ibft() (*ibft.Table, error) {
+// ISCSI is the table of ACPI, else what the kernel shows; nil for none.
+func (f Firmware) ISCSI() (*ibft.Table, error) {
 	var bad error
 	for _, name := range append(tableNames(f.Tables, "iBFT"), tableNames(f.Tables, "IBFT")...) {
 		t, err := ibft.Parse(f.Tables[name])
