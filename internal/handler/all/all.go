@@ -18,6 +18,7 @@ import (
 	"firstlight/internal/handler/hibernate"
 	"firstlight/internal/handler/hostdir"
 	"firstlight/internal/handler/integrity"
+	"firstlight/internal/handler/iscsi"
 	"firstlight/internal/handler/journaldev"
 	"firstlight/internal/handler/live"
 	"firstlight/internal/handler/looproot"
@@ -97,6 +98,7 @@ func networks(w *handler.World) func() {
 	h := network.New(w)
 	cifs.New(w, h)
 	nbd.New(w, h)
+	iscsi.New(w, h)
 	fabrics, images := nvmf.New(w, h), fetch.New(w)
 	h.Provide("url", images.Provide)
 	return func() { h.Start(); fabrics.Start(); images.Start() }

@@ -23,18 +23,21 @@ type Helper struct {
 	W       *handler.World
 	Queue   string // its own, also its name
 	Path    string // in the image
+	Args    []string
 	Feature string // that has it
 	Subject string // what a person calls what it does
 	// Root: what it connects is the root itself, unless the command line names a
 	// device.
 	Root bool
+	// Up is called whenever it says that something is there; nil is nobody.
+	Up func()
 }
 
 // Run starts the program and takes in what it says until it ends. It ends with
 // code 0 when everything is connected and nothing is left to do.
 func (h *Helper) Run(t *ueventd.Task, input string) ueventd.Outcome {
 	err := ueventd.Act(t, "start "+h.Path, func(m machine.Machine) error {
-		return m.Start(h.Queue, machine.Program{Path: h.Path, Input: []byte(input)})
+		return m.Start(h.Queue, machine.Program{Path: h.Path, Args: h.Args, Input: []byte(input)})
 	})
 	if err != nil {
 		return h.gone("the helper program cannot be started: "+err.Error(), "build the image with --feature "+h.Feature)
@@ -94,6 +97,9 @@ func (h *Helper) take(t *ueventd.Task, line string) {
 	}
 	w.Progress()
 	w.Say(handler.Detail, f.Subject+" "+f.Text)
+	if h.Up != nil {
+		h.Up()
+	}
 	if h.Root {
 		h.root(t, &r)
 	}

@@ -34,6 +34,8 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 			root = root || p.Value == "nfs"
 		case "rd.nvmf.connect", "rd.nvmf.discover", "nvmf.connect", "nvmf.discover", "nvmf_connect", "nvmf_discover":
 			network = network || strings.HasPrefix(p.Value, "tcp,") || strings.HasPrefix(p.Value, "rdma,")
+		case "rd.iscsi.firmware", "rd.iscsi.target.name", "iscsi_firmware", "iscsi_auto", "iscsi_target_name":
+			root = root || p.Value != "0" && p.Value != "no"
 		case "netboot":
 			root = root || p.Value == "nfs" || !p.HasValue
 		case "rd.neednet":
@@ -47,7 +49,8 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 func asksFirmware(c *bootcmd.Config) bool {
 	for _, p := range c.Params {
 		switch name := strings.ReplaceAll(p.Name, "-", "_"); {
-		case name == "ip" && (p.Value == "ibft" || strings.HasSuffix(p.Value, ":ibft")), name == "rd.iscsi.ibft", name == "rd.iscsi.firmware", name == "iscsi_firmware":
+		case name == "ip" && (p.Value == "ibft" || strings.HasSuffix(p.Value, ":ibft")), name == "rd.iscsi.ibft", name == "rd.iscsi.firmware", name == "iscsi_firmware", name == "iscsi_auto",
+			(name == "root" || name == "netroot") && p.Value == "iscsi":
 			return true
 		}
 	}

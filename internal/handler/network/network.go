@@ -67,7 +67,7 @@ func (h *Handler) Ready() bool { return h.ready > 0 }
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w, links: map[string]*netreport.Report{}}
 	h.isRoot, h.needed = wanted(w.Config)
-	h.needed = h.needed || w.Image.Has("nvmf") // the firmware's table may say that it is
+	h.needed = h.needed || w.Image.Has("nvmf") || w.Image.Has("iscsi") // files and the firmware's table may say that it is
 	h.isRoot = h.isRoot || w.Fetch != nil
 	h.implied = !h.isRoot && !h.needed && (w.Image.Has("ssh") || w.Image.Has("clevis"))
 	h.needed = h.needed || h.implied

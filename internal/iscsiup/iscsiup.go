@@ -1,0 +1,181 @@
+package iscsiup
+
+import (
+	"strconv"
+	"time"
+
+	"firstlight/internal/netreport"
+	"firstlight/internal/timespan"
+)
+
+// Edge is what the core may ask for.
+type Edge interface {
+	// Login has open-iscsi log in to the target, with its record; what comes of it
+	// comes back by LoggedIn.
+	Login()
+	// Say reports to the boot.
+	Say(netreport.Report)
+}
+
+// The codes with which iscsiadm(8) ends.
+const (
+	OK              = 0
+	CodeTransport   = 4
+	CodeLogin       = 5
+	CodeRecord      = 6
+	CodeTimeout     = 8
+	CodeNoDriver    = 12
+	CodeAccess      = 13
+	CodeThere       = 15
+	CodeTalk        = 18
+	CodeFatal       = 19
+	CodeNoDaemon    = 20
+	CodeNoRecord    = 21
+	CodeAuth        = 24
+	CodeUnsupported = 27
+	// NotStarted is none of them: it could not be started.
+	NotStarted = -1
+)
+
+// Never is the time of Next when nothing is waited for.
+const Never = timespan.Forever
+
+// Pauses before another try: no event tells that a target is there again. For its
+// unit the kernel's events tell; after some time the lack of it is said.
+const (
+	firstPause = 250 * time.Millisecond
+	lastPause  = 4 * time.Second
+	unitPause  = 3 * time.Second
+)
+
+// Core logs in to one target. It is for one goroutine.
+type Core struct {
+	k        Edge
+	t        Target
+	now      time.Duration
+	next     time.Duration
+	tries    int
+	loggedIn bool
+	device   string   // the unit's node
+	disks    int      // of the target
+	units    []uint64 // that the target has
+	said     string
+}
+
+// New prepares the core.
+func New(k Edge, t Target) *Core { return &Core{k: k, t: t, next: Never} }
+
+// Start logs in.
+func (c *Core) Start(now time.Duration) {
+	c.now = now
+	c.report("working", "is being logged in to", "", "")
+	c.k.Login()
+}
+
+// Next is when Deadline wants to be called.
+func (c *Core) Next() time.Duration { return c.next }
+
+// Done says whether the unit is there: nothing is left to do.
+func (c *Core) Done() bool { return c.loggedIn && (c.device != "" || c.t.Any && c.disks > 0) }
+
+// Deadline is called at Next.
+func (c *Core) Deadline(now time.Duration) {
+	c.now, c.next = now, Never
+	if !c.loggedIn {
+		c.k.Login()
+		return
+	}
+	text := "is logged in to, and has no unit " + unit(c.t.Unit())
+	if c.t.Any {
+		text = "is logged in to, and has no disk"
+	}
+	if len(c.units) > 0 {
+		text += "; it has"
+		for i, u := range c.units {
+			if i > 0 {
+				text += ","
+			}
+			text += " " + unit(u)
+		}
+	}
+	c.report("incomplete", text, "look at the units of the target and at whom it shows them to, or correct the LUN (hexadecimal, before the target's name)", "")
+}
+
+func unit(n uint64) string { return strconv.FormatUint(n, 10) }
+
+// LoggedIn takes in the code with which iscsiadm ended.
+func (c *Core) LoggedIn(now time.Duration, code int) {
+	c.now = now
+	if code == OK || code == CodeThere {
+		c.loggedIn, c.next = true, now+unitPause
+		c.found()
+		return
+	}
+	text, try, condition := c.reason(code)
+	c.next = now + min(firstPause<<min(c.tries, 8), lastPause)
+	c.tries++
+	c.report(condition, text, try, "")
+}
+
+// Units takes in which units of the target the kernel has, how many of them are
+// disks, and the node of the one that is wanted, "" while there is none.
+func (c *Core) Units(now time.Duration, units []uint64, disks int, device string) {
+	c.now, c.units, c.disks, c.device = now, units, disks, device
+	c.found()
+}
+
+func (c *Core) found() {
+	if !c.Done() {
+		return
+	}
+	c.next = Never
+	text := "is logged in to"
+	if c.device != "" {
+		text = "is " + c.device
+	}
+	c.report("there", text, "", c.device)
+}
+
+// reason says what a code means, and what to do.
+func (c *Core) reason(code int) (text, try, condition string) {
+	condition = "blocked"
+	switch code {
+	case CodeTransport, CodeTimeout:
+		return "cannot be reached", "look whether an iSCSI target listens there, and at the network between", "incomplete"
+	case CodeAuth:
+		if c.t.User == "" {
+			return "wants this machine to prove who it is (CHAP)", "give the name and the password, by rd.iscsi.username and rd.iscsi.password or before the server's name and an @ in root=iscsi:", condition
+		}
+		text = "does not accept the name and the password of this machine (CHAP)"
+		if c.t.InUser != "" {
+			text += ", or does not prove its own"
+		}
+		return text, "compare them with those of the target, for either way: rd.iscsi.username and rd.iscsi.password, rd.iscsi.in.username and rd.iscsi.in.password", condition
+	case CodeLogin, CodeFatal:
+		text = "refuses the login: it has no such target for this machine, or wants something else of it"
+		if c.t.InUser != "" {
+			text = "refuses the login, or does not prove its own name with the password that this machine has for it (CHAP)"
+		}
+		return text,
+			"look at the target: at its name, at whom it lets in by name and address, and at whether it asks for a password; the log has what iscsid says", condition
+	case CodeNoDriver, CodeUnsupported:
+		return "needs a driver that is not there", "build the image with --feature iscsi, and the module of rd.iscsi.transport= in it", condition
+	case CodeRecord, CodeNoRecord:
+		return "has a record that open-iscsi does not take", "look at rd.iscsi.param= and the name of the interface", condition
+	case CodeTalk, CodeNoDaemon, CodeAccess:
+		return "waits for iscsid, which does not answer", "", "incomplete"
+	case NotStarted:
+		return "cannot be logged in to: iscsiadm is not in the image", "build the image with --feature iscsi", condition
+	}
+	return "cannot be logged in to (iscsiadm: exit " + strconv.Itoa(code) + ")", "the log has what iscsid says", condition
+}
+
+// report says how things stand, once each.
+func (c *Core) report(condition, text, try, device string) {
+	r := netreport.Report{State: netreport.StateDisk}.With("subject", "the iSCSI target "+c.t.String()).With("condition", condition).
+		With("text", text).With("try", try).With("device", device)
+	if line := r.String(); line != c.said {
+		c.said = line
+		c.k.Say(r)
+	}
+}
