@@ -29,6 +29,10 @@ type Network struct {
 	NVMe []*Exporter
 
 	remotes     map[string]*remote // programs that connect disks, by name
+	ISCSI       []*Exporter        // iSCSI portals, with their targets as exports
+	ISCSIFiles  map[string]string  // files of the image that are about iSCSI
+	iscsidRuns  bool               // iscsid can be asked
+	sessions    int                // of iSCSI
 	controllers int                // of NVMe that were connected
 	spaces      map[*Disk]*Disk    // their disks, and what they are here
 	lines       []string

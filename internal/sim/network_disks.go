@@ -56,9 +56,10 @@ func (r *remote) listen() machine.Said {
 }
 
 // remotes are the programs by their paths. Each starts its model.
-var remotes = map[string]func(*remote, string){
+var remotes = map[string]func(*remote, machine.Program){
 	"/usr/lib/firstlight/nbd":  startNBD,
 	"/usr/lib/firstlight/nvmf": startNVMf,
+	iscsiProgram:               startISCSI,
 }
 
 // startRemote starts a program that connects disks; ok is false for one that does
@@ -77,7 +78,7 @@ func (m *Machine) startRemote(name string, p machine.Program) bool {
 		r.end(128 + 11)
 		return true
 	}
-	start(r, string(p.Input))
+	start(r, p)
 	return true
 }
 
@@ -91,7 +92,7 @@ func (n *Network) reach() error {
 	return unix.ENETUNREACH
 }
 
-// Exporter is a server of block devices: of NBD, or of NVMe.
+// Exporter is a server of block devices: of NBD, of NVMe, or of iSCSI.
 type Exporter struct {
 	Addr string
 	Port uint16
@@ -104,6 +105,8 @@ type Exporter struct {
 	Dark bool
 	// Grown are disks whose size differs after the first time that it was away.
 	Grown bool
+	// Secret: it lets in nobody but ISCSIUser with ISCSIPassword.
+	Secret bool
 	// Connections counts those that were made.
 	Connections int
 }
@@ -146,8 +149,8 @@ type nbdProgram struct {
 	due    time.Duration
 }
 
-func startNBD(r *remote, input string) {
-	t, _, err := nbdup.Parse(input)
+func startNBD(r *remote, prog machine.Program) {
+	t, _, err := nbdup.Parse(string(prog.Input))
 	if err != nil {
 		r.say(err.Error())
 		r.end(1)

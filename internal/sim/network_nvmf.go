@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/machine"
 	"firstlight/internal/netreport"
 	"firstlight/internal/nvmf"
 	"firstlight/internal/nvmfup"
@@ -21,9 +22,9 @@ type nvmfProgram struct {
 	due  time.Duration
 }
 
-func startNVMf(r *remote, input string) {
+func startNVMf(r *remote, prog machine.Program) {
 	p := &nvmfProgram{remote: r, due: nvmfup.Never}
-	config := nvmf.Parse(nvmf.Sources{Params: strings.Split(input, "\n")})
+	config := nvmf.Parse(nvmf.Sources{Params: strings.Split(string(prog.Input), "\n")})
 	for _, text := range config.Problems {
 		r.say(netreport.Report{State: netreport.StateProblem}.With("text", text).String())
 	}
