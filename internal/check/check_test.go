@@ -49,7 +49,7 @@ func built(t *testing.T, config string) []byte {
 	elf[52], elf[54], elf[58] = 64, 56, 64
 	dir := t.TempDir()
 	init, out := filepath.Join(dir, "init"), filepath.Join(dir, "image")
-	for _, program := range []string{init, filepath.Join(dir, "network"), filepath.Join(dir, "nbd"), filepath.Join(dir, "nvmf"), filepath.Join(dir, "ssh")} {
+	for _, program := range []string{init, filepath.Join(dir, "network"), filepath.Join(dir, "nbd"), filepath.Join(dir, "nvmf"), filepath.Join(dir, "iscsi"), filepath.Join(dir, "ssh")} {
 		if err := os.WriteFile(program, elf, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -319,13 +319,15 @@ func TestDisksOfServersCannotBeTold(t *testing.T) {
 	s := taken(t, "plain")
 	im := open(t, built(t, "[root]\nfstype = \"ext4\"\nneeds = [\"nbd\", \"nvmf\"]\n"))
 	for _, line := range []string{"root=nbd:10.0.0.1:root", "netroot=nbd:10.0.0.1:root root=UUID=0a1b2c3d-0001-4002-8003-aabbccddeeff",
-		"rd.nvmf.connect=tcp,10.0.0.1,nqn.2026-01.example:disk root=UUID=0a1b2c3d-0001-4002-8003-aabbccddeeff"} {
+		"rd.nvmf.connect=tcp,10.0.0.1,nqn.2026-01.example:disk root=UUID=0a1b2c3d-0001-4002-8003-aabbccddeeff",
+		"root=iscsi:10.0.0.1:::1:iqn.2026-01.example:disk", "netroot=iscsi:10.0.0.1:::1:iqn.2026-01.example:disk root=UUID=0a1b2c3d-0001-4002-8003-aabbccddeeff",
+		"rd.iscsi.target.name=iqn.2026-01.example:disk rd.iscsi.target.ip=10.0.0.1 root=UUID=0a1b2c3d-0001-4002-8003-aabbccddeeff"} {
 		r := Run(im, s, Config{Cmdline: line, Handlers: all.Handlers()})
 		if r.Verdict != Unknown || !strings.Contains(strings.Join(r.Explanation, " "), "a snapshot has neither servers nor leases") {
 			t.Errorf("%s: %+v", line, r)
 		}
 	}
-	for path, want := range map[string]bool{"/devices/virtual/block/nbd0": true, "/devices/virtual/nvme-fabrics/ctl/nvme0/nvme0c0n1": true, "/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1": false} {
+	for path, want := range map[string]bool{"/devices/platform/host2/session1/target2:0:0/2:0:0:1/block/sda": true, "/devices/virtual/block/nbd0": true, "/devices/virtual/nvme-fabrics/ctl/nvme0/nvme0c0n1": true, "/devices/virtual/nvme-subsystem/nvme-subsys0/nvme0n1": false} {
 		if stacked(path) != want {
 			t.Errorf("%s: %t", path, !want)
 		}

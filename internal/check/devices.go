@@ -34,7 +34,7 @@ type hardware struct {
 // stacked says whether a block device is made by handlers, is connected to on a
 // server, or is of a kind that no boot starts from: not there until somebody makes it.
 func stacked(devpath string) bool {
-	return strings.HasPrefix(devpath, "/devices/virtual/block/") || strings.HasPrefix(devpath, "/devices/virtual/nvme-fabrics/")
+	return strings.HasPrefix(devpath, "/devices/virtual/block/") || strings.HasPrefix(devpath, "/devices/virtual/nvme-fabrics/") || strings.HasPrefix(devpath, "/devices/platform/host") && strings.Contains(devpath, "/session")
 }
 
 // newDevices sorts the snapshot's tree by devices.

@@ -279,6 +279,11 @@ func TestDisksOfServers(t *testing.T) {
 			sys/devices/virtual/block/nbd0/nbd0p1/partition: 1
 			sys/dev/block/43:1 -> ../../devices/virtual/block/nbd0/nbd0p1
 			proc/self/mountinfo: 22 1 43:1 / / rw - ext4 /dev/nbd0p1 rw`, "fstype:ext4 need:nbd need:network", "virtio_net_2"},
+		"iSCSI": {`
+			sys/devices/platform/host2/session1/target2:0:0/2:0:0:1/block/sda/size: 8
+			sys/class/iscsi_session/session1/targetname: iqn.2026-01.example:disk
+			sys/dev/block/8:0 -> ../../devices/platform/host2/session1/target2:0:0/2:0:0:1/block/sda
+			proc/self/mountinfo: 22 1 8:0 / / rw - ext4 /dev/sda rw`, "fstype:ext4 need:iscsi need:network", "virtio_net_2"},
 		"nvme over TCP, one way": {`
 			sys/devices/virtual/nvme-fabrics/ctl/nvme0/transport: tcp
 			sys/devices/virtual/nvme-fabrics/ctl/nvme0/nvme0n1/size: 8

@@ -8,12 +8,20 @@ import (
 	"strings"
 )
 
-// remote takes what a block device needs that a server gives: of NBD, or of NVMe
-// over fabrics. Of a subsystem of NVMe it takes the ways to it.
+// remote takes what a block device needs that a server gives: of NBD, of iSCSI, or
+// of NVMe over fabrics. Of a subsystem of NVMe it takes the ways to it.
 func (d *detector) remote(dev, name, what string) error {
 	sys := d.s.Sys
 	if strings.HasPrefix(name, "nbd") && sys.Exists(dev+"/pid") {
 		d.fact("need:nbd", fmt.Sprintf("%s for %s is on an NBD server", name, what))
+		return d.cards(what, name)
+	}
+	if session, ok := iscsiSession(dev); ok {
+		target, _ := sys.Read("/class/iscsi_session/" + session + "/targetname")
+		if target == "" {
+			target = "an iSCSI target"
+		}
+		d.fact("need:iscsi", fmt.Sprintf("%s for %s is a unit of %s", name, what, target))
 		return d.cards(what, name)
 	}
 	if !strings.HasPrefix(name, "nvme") {
@@ -55,6 +63,18 @@ func (d *detector) remote(dev, name, what string) error {
 		return d.cards(what, name)
 	}
 	return nil
+}
+
+// iscsiSession is the session of iSCSI by which a disk is reached,
+// /devices/platform/host2/session1/target2:0:0/….
+func iscsiSession(dev string) (name string, ok bool) {
+	for part := range strings.SplitSeq(dev, "/") {
+		number, is := strings.CutPrefix(part, "session")
+		if _, err := strconv.ParseUint(number, 10, 32); is && err == nil {
+			return part, true
+		}
+	}
+	return "", false
 }
 
 // network takes what a root on a server needs: the features for its type, and
