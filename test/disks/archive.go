@@ -106,6 +106,8 @@ func tree(ctx context.Context, name string) ([]string, error) {
 		return flatTree(ctx)
 	case "bookworm-paths":
 		return pathsTree(ctx)
+	case "bookworm-iscsi":
+		return iscsiTree(ctx)
 	case "bookworm", "trixie":
 		return debianTree(ctx, name)
 	case "bookworm-asked":

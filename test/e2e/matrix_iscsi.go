@@ -1,0 +1,117 @@
+package e2e
+
+import (
+	"time"
+
+	"firstlight/test/disks"
+	"firstlight/test/guest/serverplan"
+	"firstlight/test/vm"
+)
+
+// Names of the target and of the machine that boots, and the passwords of both.
+const (
+	iscsiTarget    = "iqn.2026-01.example.firstlight:root"
+	iscsiInitiator = disks.ISCSIInitiator
+	chapSecret     = "machine-secret-1"
+	chapSecretIn   = "target-secret-22"
+)
+
+// tgtd are the commands that serve the first disk of a server as unit 1 of the
+// target, at ports. chap makes it ask for a password, and have one itself.
+func tgtd(chap bool, ports ...string) []serverplan.Command {
+	var list []serverplan.Command
+	do := func(argv ...string) { list = append(list, serverplan.Command{Argv: argv}) }
+	admin := func(argv ...string) { do(append([]string{"tgtadm", "--lld", "iscsi"}, argv...)...) }
+	do("@mkdir", "/var/run/tgtd")
+	do("tgtd", "--pid-file", "/run/tgtd.pid", "--iscsi", "portal="+serverAddress+":"+ports[0])
+	for _, p := range ports[1:] {
+		admin("--op", "new", "--mode", "portal", "--param", "portal="+serverAddress+":"+p)
+	}
+	admin("--op", "new", "--mode", "target", "--tid", "1", "-T", iscsiTarget)
+	admin("--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1", "-b", "/dev/vda")
+	if chap {
+		admin("--op", "new", "--mode", "account", "--user", "machine", "--password", chapSecret)
+		admin("--op", "new", "--mode", "account", "--user", "target", "--password", chapSecretIn)
+		admin("--op", "bind", "--mode", "account", "--tid", "1", "--user", "machine")
+		admin("--op", "bind", "--mode", "account", "--tid", "1", "--user", "target", "--outgoing")
+	}
+	admin("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL")
+	return list
+}
+
+// iscsiServer is Debian's tgt with the first disk of a layout.
+func iscsiServer(l disks.Layout, chap bool, ports ...string) Server {
+	return Server{NoNFS: true, DHCP: []string{}, Exports: []disks.Layout{l}, Programs: []string{"tgtd", "tgtadm"}, Other: tgtd(chap, append(ports, "3260")[:max(len(ports), 1)]...)}
+}
+
+// restartsISCSI is the server that is killed once a machine has connected, and
+// started again later.
+func restartsISCSI(s Server, after, away time.Duration) Server {
+	again := tgtd(false, "3260")
+	again[1].After = int(away.Milliseconds())
+	s.Other = append(s.Other, serverplan.Command{Argv: []string{"@connected", "3260"}, Ready: true},
+		serverplan.Command{Argv: []string{"@kill", "/run/tgtd.pid"}, After: int(after.Milliseconds())})
+	s.Other = append(s.Other, again...)
+	return s
+}
+
+// lateISCSI is a server whose target comes when the machine has waited for it.
+func lateISCSI(s Server, after time.Duration) Server {
+	s.Other[0].Ready, s.Other[1].After = true, int(after.Milliseconds())
+	return s
+}
+
+// iscsiScenarios are roots on iSCSI.
+func iscsiScenarios() []Scenario {
+	const off = " rd.timeout=40 rd.emergency=poweroff"
+	const unit = serverAddress + ":::1:" + iscsiTarget
+	const me = " rd.iscsi.initiator=" + iscsiInitiator
+	card, whole, plain := []vm.NIC{{}}, disks.Whole, disks.Plain
+	image := func(layers ...string) *Target {
+		return &Target{FS: "ext4", Layers: layers, Needs: []string{"iscsi"}, Modules: []string{"virtio_net"}}
+	}
+	stays := []string{"@usr/lib/firstlight/iscsi daemon", "@iscsid -f"}
+	is := Want{Root: `/dev/sda ext4`, RootOptions: []string{"ro"}, Hidden: true, Daemons: stays}
+	iscsi := func(name, args string, s Server, w Want) Scenario {
+		return Scenario{Name: name, For: image(), Append: args, Secret: true, Net: &Net{NICs: card, Server: s}, Boots: once(w)}
+	}
+	full := func(s Scenario) Scenario { s.Full = true; return s }
+	trixie := func(s Scenario) Scenario { s.Trixie = true; return s }
+	partition := is
+	partition.Root = `/dev/sda2 ext4`
+	later := func(w Want) Want { w.Timers = true; return w }
+	path := iscsiServer(whole, false)
+	path.DHCP = []string{"--dhcp-option=option:root-path,iscsi:" + unit}
+	crypt := disks.LUKS2
+	locked := iscsi("iscsi-luks", "ro netroot=iscsi:"+unit+me+" rd.luks.uuid="+crypt.UUID("crypt")+" "+uuid(crypt.FSUUID("crypt")), iscsiServer(crypt, false), Want{})
+	locked.For = image("luks")
+	locked.Boots = typed(Want{Root: `/dev/(dm-0|mapper/luks-\S+) ext4`, RootOptions: []string{"ro"}, Hidden: true, Daemons: stays}, disks.Passphrase)
+	ways := iscsi("iscsi-two-portals", "ro "+uuid(plain.FSUUID("root"))+" netroot=iscsi:"+unit+" netroot=iscsi:"+serverAddress+"::3261:1:"+iscsiTarget+me,
+		iscsiServer(plain, false, "3260", "3261"), Want{Root: `/dev/dm-\d+ ext4`, RootOptions: []string{"ro"}, Hidden: true, Daemons: stays, Journal: []string{`multipath device \S+ \(\S+\)\tthere: runs on /dev/sda, /dev/sdb$`}})
+	ways.For = image("multipath")
+	ways.Include = []Include{{"/etc/multipath.conf", "defaults {\nfind_multipaths on\n}\n"}}
+	// A whole system, whose server is killed and started again while it runs.
+	whom := disks.DebianISCSI()
+	debian := Scenario{Name: "bookworm-iscsi", For: image(), Append: "rw netroot=iscsi:" + unit + me + " " + uuid(whom.FSUUID("root")), Memory: 1024, Secret: true,
+		Net:   &Net{NICs: card, Server: restartsISCSI(iscsiServer(whom, false), 12*time.Second, 3*time.Second)},
+		Boots: []Boot{{Limit: 8 * time.Minute, Want: Want{Debian: true, Hidden: true}}}}
+	const both = "machine:" + chapSecret + ":target:" + chapSecretIn + "@"
+	lost := func(n Scenario) Scenario { n.Net.Lose = loseMessages(1); return n }
+	return []Scenario{
+		trixie(iscsi("iscsi", "ro root=iscsi:"+unit+me, iscsiServer(whole, false), is)),
+		full(trixie(iscsi("iscsi-chap", "ro root=iscsi:"+both+unit+me, iscsiServer(whole, true), is))),
+		full(iscsi("iscsi-chap-wrong", "ro root=iscsi:machine:wrong-secret-1@"+unit+me+off, iscsiServer(whole, true),
+			Want{NoBoot: true, Console: []Seen{see(`does\s+not\s+accept\s+the\s+name\s+and\s+the\s+password`)}})),
+		full(iscsi("iscsi-chap-stranger", "ro root=iscsi:machine:"+chapSecret+":target:wrong-secret-22@"+unit+me+off, iscsiServer(whole, true),
+			Want{NoBoot: true, Console: []Seen{see(`or\s+does\s+not\s+prove\s+its\s+own`)}})),
+		full(iscsi("iscsi-parameters", "ro "+uuid(plain.FSUUID("root"))+me+" rd.iscsi.target.name="+iscsiTarget+" rd.iscsi.target.ip="+serverAddress+" rd.iscsi.target.group=1 rd.iscsi.username=machine rd.iscsi.password="+chapSecret,
+			iscsiServer(plain, true), partition)),
+		full(iscsi("iscsi-dhcp-root-path", "ro root=dhcp"+me, path, is)),
+		full(debian), full(ways), full(locked),
+		full(lost(iscsi("iscsi-first-packet-lost", "ro root=iscsi:"+unit+me, iscsiServer(whole, false), is))),
+		full(iscsi("iscsi-late", "ro root=iscsi:"+unit+me, lateISCSI(iscsiServer(whole, false), 8*time.Second), later(is))),
+		full(iscsi("iscsi-restart", "ro root=iscsi:"+unit+me, restartsISCSI(iscsiServer(whole, false), 0, 5*time.Second), later(is))),
+		full(iscsi("iscsi-unknown-unit", "ro root=iscsi:"+serverAddress+":::2:"+iscsiTarget+me+off, iscsiServer(whole, false),
+			Want{NoBoot: true, Console: []Seen{see(`has\s+no\s+unit\s+2;\s+it\s+has\s+0,\s+1`)}})),
+	}
+}
