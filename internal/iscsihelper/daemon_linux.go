@@ -81,7 +81,7 @@ func Daemon(text string, out int) error {
 	go func() {
 		left(out)
 		asked.Close() // the name is the real system's from here on
-		successor(proc, iscsid.Process.Pid)
+		successor(proc)
 		iscsid.Process.Kill()
 		os.Exit(0)
 	}()

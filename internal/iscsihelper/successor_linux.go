@@ -25,7 +25,7 @@ const (
 
 // successor returns when another iscsid than our own runs. Where the kernel tells of
 // no processes it returns at once: two of them would be worse than none for a while.
-func successor(proc, own int) {
+func successor(proc int) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, connector)
 	if err != nil {
 		return
@@ -45,7 +45,7 @@ func successor(proc, own int) {
 	if err := unix.Sendto(fd, ask, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return
 	}
-	if runs(proc, own) { // since before the question
+	if runs(proc) { // since before the question
 		return
 	}
 	buf := make([]byte, 4096)
@@ -59,12 +59,12 @@ func successor(proc, own int) {
 			return
 		default:
 			pid, ok := executed(buf[:n])
-			if !ok || pid == own || command(proc, strconv.Itoa(pid)) != "iscsid" {
+			if !ok || ours(pid) || command(proc, strconv.Itoa(pid)) != "iscsid" {
 				continue
 			}
 		}
 		<-time.NewTimer(overlap).C
-		if runs(proc, own) {
+		if runs(proc) {
 			return
 		}
 	}
@@ -78,9 +78,20 @@ func executed(b []byte) (pid int, ok bool) {
 	return int(binary.NativeEndian.Uint32(b[execProcess:])), true
 }
 
+// ours says whether a process is in the session of this one: iscsid that this program
+// has started, or what that has started to look for units.
+func ours(pid int) bool {
+	mine, err := unix.Getsid(0)
+	if err != nil {
+		return true
+	}
+	theirs, err := unix.Getsid(pid)
+	return err != nil || mine == theirs
+}
+
 // runs says whether there is an iscsid that is not our own. proc is /proc, which is
 // elsewhere in the real system.
-func runs(proc, own int) bool {
+func runs(proc int) bool {
 	fd, err := unix.Openat(proc, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false
@@ -89,7 +100,7 @@ func runs(proc, own int) bool {
 	defer dir.Close()
 	names, _ := dir.Readdirnames(-1)
 	for _, name := range names {
-		if pid, err := strconv.Atoi(name); err == nil && pid != own && command(proc, name) == "iscsid" {
+		if pid, err := strconv.Atoi(name); err == nil && !ours(pid) && command(proc, name) == "iscsid" {
 			return true
 		}
 	}

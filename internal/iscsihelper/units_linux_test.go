@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -65,7 +66,7 @@ func TestAnotherISCSID(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(proc)
-	if runs(proc, 0) {
+	if runs(proc) {
 		t.Skip("this machine runs iscsid")
 	}
 	sleep, err := exec.LookPath("sleep")
@@ -80,14 +81,17 @@ func TestAnotherISCSID(t *testing.T) {
 	if err := os.WriteFile(name, b, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(name, "60")
-	if err := cmd.Start(); err != nil {
-		t.Skip(err)
-	}
-	defer cmd.Wait()
-	defer cmd.Process.Kill()
-	if !runs(proc, 0) || runs(proc, cmd.Process.Pid) {
-		t.Error("it is not told apart")
+	for _, other := range []bool{false, true} {
+		cmd := exec.Command(name, "60")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: other}
+		if err := cmd.Start(); err != nil {
+			t.Skip(err)
+		}
+		if runs(proc) != other {
+			t.Errorf("in a session of its own %t: %t", other, !other)
+		}
+		cmd.Process.Kill()
+		cmd.Wait()
 	}
 }
 

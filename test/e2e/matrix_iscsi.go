@@ -90,6 +90,10 @@ func iscsiScenarios() []Scenario {
 		iscsiServer(plain, false, "3260", "3261"), Want{Root: `/dev/dm-\d+ ext4`, RootOptions: []string{"ro"}, Hidden: true, Daemons: stays, Journal: []string{`multipath device \S+ \(\S+\)\tthere: runs on /dev/sda, /dev/sdb$`}})
 	ways.For = image("multipath")
 	ways.Include = []Include{{"/etc/multipath.conf", "defaults {\nfind_multipaths on\n}\n"}}
+	// The firmware says all of it, with passwords: only that it counts is on the
+	// command line.
+	firmware := iscsi("iscsi-firmware-table", "ro root=iscsi rd.iscsi.firmware", iscsiServer(whole, true), is)
+	firmware.Net.Table, firmware.Net.Server.DHCP = iscsiTable(), nil
 	// A whole system, whose server is killed and started again while it runs.
 	whom := disks.DebianISCSI()
 	debian := Scenario{Name: "bookworm-iscsi", For: image(), Append: "rw netroot=iscsi:" + unit + me + " " + uuid(whom.FSUUID("root")), Memory: 1024, Secret: true,
@@ -107,7 +111,7 @@ func iscsiScenarios() []Scenario {
 		full(iscsi("iscsi-parameters", "ro "+uuid(plain.FSUUID("root"))+me+" rd.iscsi.target.name="+iscsiTarget+" rd.iscsi.target.ip="+serverAddress+" rd.iscsi.target.group=1 rd.iscsi.username=machine rd.iscsi.password="+chapSecret,
 			iscsiServer(plain, true), partition)),
 		full(iscsi("iscsi-dhcp-root-path", "ro root=dhcp"+me, path, is)),
-		full(debian), full(ways), full(locked),
+		full(debian), full(firmware), full(ways), full(locked),
 		full(lost(iscsi("iscsi-first-packet-lost", "ro root=iscsi:"+unit+me, iscsiServer(whole, false), is))),
 		full(iscsi("iscsi-late", "ro root=iscsi:"+unit+me, lateISCSI(iscsiServer(whole, false), 8*time.Second), later(is))),
 		full(iscsi("iscsi-restart", "ro root=iscsi:"+unit+me, restartsISCSI(iscsiServer(whole, false), 0, 5*time.Second), later(is))),
