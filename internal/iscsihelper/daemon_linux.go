@@ -27,9 +27,6 @@ const (
 	ownSocket  = "@firstlight/iscsid"
 )
 
-// listenFD is the first file descriptor that is handed over (sd_listen_fds(3)).
-const listenFD = 3
-
 // overlap is how long iscsid stays once that of the real system was started: until
 // then the other one is in memory and knows the sessions.
 const overlap = time.Second
@@ -63,7 +60,7 @@ func Daemon(text string, out int) error {
 		return fmt.Errorf("make the socket of iscsid: %w", err)
 	}
 	iscsid := exec.Command("/proc/self/exe", "become")
-	iscsid.ExtraFiles = []*os.File{socket}
+	iscsid.ExtraFiles = []*os.File{socket} // the descriptor 3, see sd_listen_fds(3)
 	iscsid.Stdout, iscsid.Stderr = speaker(out), speaker(out)
 	if err := iscsid.Start(); err != nil {
 		return fmt.Errorf("start iscsid: %w", err)
