@@ -14,6 +14,8 @@ const (
 	iscsiInitiator = disks.ISCSIInitiator
 	chapSecret     = "machine-secret-1"
 	chapSecretIn   = "target-secret-22"
+	// tgtUnit is what multipath-tools call unit 1 of tgt's first target.
+	tgtUnit = "360000000000000000e00000000010001"
 )
 
 // tgtd are the commands that serve the first disk of a server as unit 1 of the
@@ -87,9 +89,11 @@ func iscsiScenarios() []Scenario {
 	locked.For = image("luks")
 	locked.Boots = typed(Want{Root: `/dev/(dm-0|mapper/luks-\S+) ext4`, RootOptions: []string{"ro"}, Hidden: true, Daemons: stays}, disks.Passphrase)
 	ways := iscsi("iscsi-two-portals", "ro "+uuid(plain.FSUUID("root"))+" netroot=iscsi:"+unit+" netroot=iscsi:"+serverAddress+"::3261:1:"+iscsiTarget+me,
-		iscsiServer(plain, false, "3260", "3261"), Want{Root: `/dev/dm-\d+ ext4`, RootOptions: []string{"ro"}, Hidden: true, Daemons: stays, Journal: []string{`multipath device \S+ \(\S+\)\tthere: runs on /dev/sda, /dev/sdb$`}})
+		iscsiServer(plain, false, "3260", "3261"), Want{Root: `/dev/(dm-\d+|mapper/` + tgtUnit + `-part2) ext4`, RootOptions: []string{"ro"}, Hidden: true, Daemons: stays, Journal: []string{`multipath device \S+ \(\S+\)\tthere: runs on /dev/sd`}})
 	ways.For = image("multipath")
-	ways.Include = []Include{{"/etc/multipath.conf", "defaults {\nfind_multipaths on\n}\n"}}
+	// It is listed, as the machine that made the image would have it: which of the
+	// portals comes first makes no difference then.
+	ways.Include = []Include{{"/etc/multipath/wwids", "/" + tgtUnit + "/\n"}}
 	// The firmware says all of it, with passwords: only that it counts is on the
 	// command line.
 	firmware := iscsi("iscsi-firmware-table", "ro root=iscsi rd.iscsi.firmware", iscsiServer(whole, true), is)
