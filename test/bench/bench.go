@@ -73,6 +73,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	var layouts []disks.Layout
 	for _, r := range rows {
+		if len(o.Rows) > 0 && !slices.Contains(o.Rows, r.name) {
+			continue
+		}
 		if !slices.ContainsFunc(layouts, func(l disks.Layout) bool { return l.Name == r.layout.Name }) {
 			layouts = append(layouts, r.layout)
 		}
@@ -128,6 +131,11 @@ func Run(ctx context.Context, o Options) error {
 // asked for stays as it was.
 func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, made disks.Made, f Figure) Figure {
 	f.Peer, f.Row, f.Problem = p.name, r.name, ""
+	k, err := r.kernel(ctx, k)
+	if err != nil {
+		f.Problem = err.Error()
+		return f
+	}
 	f.KernelArgs = strings.ReplaceAll(p.append(r), rootHash, made.RootHash())
 	image := filepath.Join(o.Out, p.name+"-"+r.name+".img")
 	// How long a build takes is measured where the wall clock is, on a quiet
@@ -162,7 +170,7 @@ func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, mad
 		g.SetLimit(2)
 		for i := range o.Runs {
 			g.Go(func() error {
-				t, err := boot(ctx, k, image, args, made, true, 1024)
+				t, err := boot(ctx, k, image, args, made, r.paths, true, 1024)
 				f.Icount[i], f.UnpackI[i], f.Raid6[i] = t.init, t.unpack, t.raid6
 				return err
 			})
@@ -176,7 +184,7 @@ func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, mad
 		f.Wall, f.Unpack = nil, nil
 	}
 	for range o.Walls {
-		t, err := boot(ctx, k, image, args, made, false, 1024)
+		t, err := boot(ctx, k, image, args, made, r.paths, false, 1024)
 		if err != nil {
 			f.Problem = err.Error()
 			return f
@@ -196,8 +204,8 @@ const bootLimit = 5 * time.Minute
 // trying RAID6 routines.
 type spans struct{ init, unpack, raid6 float64 }
 
-// boot boots once.
-func boot(ctx context.Context, k debian.Kernel, image, args string, made disks.Made, icount bool, memory int) (spans, error) {
+// boot boots once; paths says that each disk has two.
+func boot(ctx context.Context, k debian.Kernel, image, args string, made disks.Made, paths, icount bool, memory int) (spans, error) {
 	ctx, cancel := context.WithTimeout(ctx, bootLimit)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "flbench")
@@ -212,6 +220,12 @@ func boot(ctx context.Context, k debian.Kernel, image, args string, made disks.M
 			return spans{}, err
 		}
 		attached = append(attached, vm.Disk{File: overlay, Serial: d.Name})
+	}
+	for i, d := range attached {
+		if paths {
+			attached[i].Bus, attached[i].WWN = vm.VirtioSCSI, disks.WWN(d.Serial)
+			attached = append(attached, vm.Disk{Bus: vm.VirtioSCSI, Serial: d.Serial + "+", WWN: disks.WWN(d.Serial), Second: &vm.Second{Of: i, Serial: d.Serial}})
+		}
 	}
 	v, err := vm.Run(ctx, vm.Machine{Kernel: k.Image(), Initrd: image, Disks: attached, Icount: icount, Memory: memory,
 		Append: "console=ttyS0 quiet panic=-1 no_timer_check ro fltest.kmsg " + args})
@@ -287,7 +301,7 @@ func smallest(ctx context.Context, k debian.Kernel, image, args string, made dis
 	for high-low > 1 {
 		mid := (low + high) / 2
 		limited, cancel := context.WithTimeout(ctx, time.Minute)
-		_, err := boot(limited, k, image, args, made, false, mid*8)
+		_, err := boot(limited, k, image, args, made, false, false, mid*8)
 		cancel()
 		if err != nil {
 			low = mid

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"firstlight/test/debian"
+	"firstlight/test/disks"
 	"firstlight/test/floor"
 	"firstlight/test/host"
 )
@@ -100,7 +101,7 @@ func buildTarget(ctx context.Context, k debian.Kernel, r row, image, options str
 		layers = append(layers, fmt.Sprintf("%q", l))
 	}
 	config := image + ".toml"
-	text := options + fmt.Sprintf("[root]\nbus = \"virtio_blk\"\nfstype = %q\nlayers = [%s]\n", r.fstype(), strings.Join(layers, ", "))
+	text := options + fmt.Sprintf("[root]\nbus = %q\nfstype = %q\nlayers = [%s]\n", r.bus(), r.fstype(), strings.Join(layers, ", "))
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return 0, 0, err
 	}
@@ -125,6 +126,20 @@ func buildFirstlight(ctx context.Context, k debian.Kernel, r row, image string, 
 		}
 		argv = append(argv, "--include", key+":"+keyPath)
 	}
+	if r.paths {
+		wwids := image + ".wwids"
+		if err := os.WriteFile(wwids, []byte(disks.WWIDs("d0")), 0o644); err != nil {
+			return 0, 0, err
+		}
+		argv = append(argv, "--include", wwids+":/etc/multipath/wwids")
+	}
+	if r.layout.ZFS {
+		root, err := debian.ZFSRoot(ctx, k.Suite)
+		if err != nil {
+			return 0, 0, err
+		}
+		argv = append(argv, "--sysroot", filepath.Join(root, "root"))
+	}
 	// What an earlier build has left behind is not used.
 	if err := os.RemoveAll(image + ".cache"); err != nil {
 		return 0, 0, err
@@ -147,6 +162,9 @@ func configure(c debian.Chroot, r row) error {
 	if a := r.array(); a != "" {
 		files["etc/mdadm/mdadm.conf"] += "ARRAY /dev/md/" + a + " metadata=1.2 UUID=" + r.layout.MDUUID(a) + "\n"
 	}
+	if r.paths {
+		files["etc/multipath.conf"], files["etc/multipath/wwids"] = "defaults {\n}\n", disks.WWIDs("d0")
+	}
 	for name, text := range files {
 		if err := c.Write(name, text, 0o644); err != nil {
 			return err
@@ -157,7 +175,7 @@ func configure(c debian.Chroot, r row) error {
 			return err
 		}
 	}
-	for layer, names := range map[string][]string{"luks": {"crypt*"}, "lvm": {"lvm*"}, "md-": {"mdadm*"}} {
+	for layer, names := range map[string][]string{"luks": {"crypt*"}, "lvm": {"lvm*"}, "lvm-thin": {"thin-provisioning*"}, "md-": {"mdadm*"}, "btrfs": {"btrfs*"}, "bcache": {"bcache*"}, "multipath": {"multipath*"}} {
 		if r.has(layer) {
 			continue
 		}
@@ -173,6 +191,15 @@ func configure(c debian.Chroot, r row) error {
 }
 
 func buildInitramfsTools(ctx context.Context, k debian.Kernel, r row, image, modules string) (wall, cpu time.Duration, err error) {
+	if r.layout.ZFS {
+		return timed(func() error {
+			made, err := debian.ZFSImage(ctx, k)
+			if err == nil {
+				_, err = host.Run(ctx, "cp", made, image)
+			}
+			return err
+		})
+	}
 	c, err := debian.Generators(ctx, k, "bench-"+r.name, r.packages...)
 	if err != nil {
 		return 0, 0, err

@@ -1,9 +1,11 @@
 package bench
 
 import (
+	"context"
 	"slices"
 	"strings"
 
+	"firstlight/test/debian"
 	"firstlight/test/disks"
 )
 
@@ -22,6 +24,8 @@ type row struct {
 	// its modules, packages Debian's that the generators need for it.
 	args             map[string]string
 	dracut, packages []string
+	// paths says that each disk is reached on two ways.
+	paths bool
 	// without are peers that cannot boot it.
 	without []string
 }
@@ -61,8 +65,28 @@ var rows = []row{
 	{name: "n", what: "live medium", layout: disks.BenchLive, fs: "iso9660", root: "/dev/disk/by-label/LIVE", modules: []string{"isofs", "loop", "squashfs", "overlay"},
 		layers: []string{"live"}, packages: []string{"live-boot", "live-boot-initramfs-tools"}, without: []string{"dracut"},
 		args: map[string]string{"f": "boot=live", "irt": "boot=live"}},
+	// zfs-dracut excludes zfs-initramfs, whose image has all of MODULES=most.
+	{name: "p", what: "ZFS", layout: disks.BenchZFS, fs: "zfs", root: "ZFS=pbench/ROOT/fl", without: []string{"dracut", "irt-dep"}, args: map[string]string{"irt": "boot=zfs"}},
+	{name: "q", what: "ext4 on two paths", layout: disks.BenchPaths, on: "d0", modules: []string{"virtio_scsi", "sd_mod", "dm_mod", "dm_multipath", "dm_service_time"}, layers: []string{"multipath"}, paths: true,
+		dracut: []string{"dm", "multipath"}, packages: []string{"btrfs-progs", "thin-provisioning-tools", "bcache-tools", "systemd", "multipath-tools-boot"}}, // as in test/e2e
 	{name: "o", what: "overlay over ext4", layout: disks.BenchPlain, on: "root", modules: []string{"overlay"}, layers: []string{"overlay"}, dracut: []string{"overlayfs"}, packages: []string{"overlayroot"},
 		args: map[string]string{"f": "overlayroot=tmpfs", "irt": "overlayroot=tmpfs", "dracut": "rd.live.overlay.overlayfs=1"}},
+}
+
+// bus is what the row's disks are on, as a configuration file names it.
+func (r row) bus() string {
+	if r.paths {
+		return "virtio_scsi"
+	}
+	return "virtio_blk"
+}
+
+// kernel is the kernel of the row, which has ZFS where it is needed.
+func (r row) kernel(ctx context.Context, k debian.Kernel) (debian.Kernel, error) {
+	if !r.layout.ZFS {
+		return k, nil
+	}
+	return debian.ZFSKernel(ctx, k)
 }
 
 // fsUUID is the UUID of the row's root.
@@ -111,6 +135,9 @@ func (r row) argsFor(peer string) string {
 // allModules is what the disk and the root need on the row.
 func (r row) allModules() []string {
 	all := []string{"virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel"}
+	if r.paths {
+		all[1] = "virtio_scsi"
+	}
 	if r.fstype() == "ext4" {
 		all = append(all, "ext4")
 	}

@@ -75,6 +75,11 @@ var (
 		Bcache{Name: "cached", On: "d0", Cache: "c0"},
 		FS{On: "cached", Type: "ext4", Content: bench},
 	}}
+	BenchZFS = Layout{Name: "bench-zfs", ZFS: true, Disks: one(128), Steps: zroot(Pool{Name: "pbench", Devices: []string{"d0z"}}, []string{"d0"}, Dataset{Content: bench})}
+	// BenchPaths is reached on two ways.
+	BenchPaths = Layout{Name: "bench-paths", Disks: one(96), Steps: []Step{
+		FS{On: "d0", Type: "ext4", Content: bench},
+	}}
 	BenchLive = Layout{Name: "bench-live", Disks: one(48), Steps: []Step{
 		disc{On: "d0", Label: "LIVE", Image: "/live/filesystem.squashfs", Tree: "bench"},
 	}}
