@@ -49,7 +49,7 @@ func multipaths() []Scenario {
 		// Reading on the second way fails; in the next the first way goes while a
 		// passphrase is asked for, in the one after the second comes then.
 		scenario(Scenario{Name: "multipath-fails", Trixie: true, Paths: []Path{{Disk: "d0", Fails: true}}, Include: known("d0"), Boots: once(here)}),
-		encrypted("multipath-vanishes", false, Action{When: promptText, Detach: "d0"}, "[sda] Synchroniz", Want{Journal: runs("/dev/sda, /dev/sdb")}),
+		encrypted("multipath-vanishes", false, Action{When: promptText, Detach: "d0"}, "] Synchroniz", Want{Journal: runs("/dev/sda, /dev/sdb")}),
 		encrypted("multipath-late", true, Action{When: promptText, Attach: "d0+"}, "[sdb] Attached", Want{Journal: runs("/dev/sda, /dev/sdb")}),
 		// Nothing lists it, and it has two ways all the same.
 		scenario(Scenario{Name: "multipath-found", Include: []Include{conf("find_multipaths on")}, Boots: once(here)}),
