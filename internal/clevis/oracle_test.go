@@ -25,6 +25,9 @@ const tangd = "/usr/libexec/tangd"
 func tangServer(t *testing.T) (url, dir string) {
 	dir = t.TempDir()
 	if out, err := exec.Command("/usr/libexec/tangd-keygen", dir).CombinedOutput(); err != nil {
+		if os.Getenv("FIRSTLIGHT_REQUIRE") != "" {
+			t.Fatalf("tangd-keygen: %v: %s", err, out)
+		}
 		t.Skipf("tangd-keygen: %v: %s", err, out)
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
