@@ -17,9 +17,11 @@ func crypts() []Scenario {
 		// Every cipher, mode, hash and option, opened in one boot: the tables are
 		// those of cryptsetup.
 		{Name: "crypts", For: small("ext4", "luks", "lvm", "plain", "integrity"), Features: []string{"luks-rare"}, Layouts: on(all), Secret: true, Memory: 1024,
-			Append:  "ro root=/dev/many/root rd.timeout=600",
+			Append:  "ro root=/dev/many/root rd.timeout=600 rd.firstlight.degraded=300",
 			Include: []Include{{key, disks.CryptKey}, {"/etc/crypttab", disks.CryptTable(key)}},
-			Boots:   once(Want{Tables: true, Root: "/dev/mapper/many-root ext4"})},
+			// The derivations of that many keys can keep an emulated processor from
+			// identifying a new mapping within the time for which it is waited.
+			Boots: once(Want{Tables: true, Timers: true, Root: "/dev/mapper/many-root ext4"})},
 		{Name: "integrity", Full: true, For: small("ext4", "dm-integrity", "lvm"), Layouts: on(disks.Integrity), Secret: true, Writes: []string{`d0 WS 20(48|56)\+8 .*`}, // superblock and bitmap
 			Append: "ro root=/dev/ints/root",
 			Include: []Include{{"/etc/keys/int.key", disks.IntegrityKey}, {"/etc/integritytab", "int-sum PARTUUID=" + disks.Integrity.PartUUID("i0") + " - mode=bitmap\n" +

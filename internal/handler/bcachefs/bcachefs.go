@@ -83,7 +83,8 @@ func (h *Handler) gate(e *udevd.Entry) (topic, why, options string) {
 func (h *Handler) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	w := h.w
 	if ev.Kind == kindOverdue {
-		h.overdue = true
+		// What is missing may be what is being unlocked.
+		h.overdue = !w.Sched.Asking() && !w.Sched.Active(filter.LUKS)
 		w.Sched.Push(ueventd.Event{Queue: filter.Root, Kind: filter.Add})
 		return ueventd.Outcome{}
 	}
