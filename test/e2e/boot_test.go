@@ -193,6 +193,9 @@ func note(t *testing.T, lines *os.File, res Result) {
 func selection(all []Scenario) []Scenario {
 	if os.Getenv("FIRSTLIGHT_FULL") == "" {
 		all = slices.DeleteFunc(all, func(s Scenario) bool { return s.Full })
+		for i := range all {
+			all[i].TrixieFull = false
+		}
 	}
 	pattern := strings.Split(flag.Lookup("test.run").Value.String(), "/")
 	if len(pattern) < 2 {

@@ -55,7 +55,7 @@ func spellings() []Scenario {
 		{"major-minor", "8:2"},
 		{"hex", "0802"},
 	} {
-		list = append(list, Scenario{Name: "root-" + s.name, Layouts: on(p), Bus: vm.VirtioSCSI, For: small("ext4"), Trixie: true, Unchanged: true,
+		list = append(list, Scenario{Name: "root-" + s.name, Layouts: on(p), Bus: vm.VirtioSCSI, For: small("ext4"), Trixie: s.name == "partlabel", TrixieFull: true, Unchanged: true,
 			Append: "ro root=" + s.root,
 			Boots: once(Want{Root: "/dev/sda2 ext4", RootOptions: []string{"ro"}, Links: []string{
 				"/dev/disk/by-uuid/" + fs, "/dev/disk/by-partuuid/" + part, "/dev/disk/by-label/fl-root",
@@ -63,13 +63,13 @@ func spellings() []Scenario {
 	}
 	mbr, fat := disks.Logical, disks.FAT
 	return append(list,
-		Scenario{Name: "root-by-path", For: small("ext4"), Layouts: on(p), Append: "ro root=/dev/disk/by-path/pci-0000:00:01.0-part2", Trixie: true,
+		Scenario{Name: "root-by-path", For: small("ext4"), Layouts: on(p), Append: "ro root=/dev/disk/by-path/pci-0000:00:01.0-part2", TrixieFull: true,
 			Unchanged: true, Boots: once(Want{Root: "/dev/vda2 ext4"})},
-		Scenario{Name: "root-mbr-id", For: small("ext4"), Layouts: on(mbr), Append: "ro root=PARTUUID=" + mbr.MBRID("d0") + "-06", Trixie: true,
+		Scenario{Name: "root-mbr-id", For: small("ext4"), Layouts: on(mbr), Append: "ro root=PARTUUID=" + mbr.MBRID("d0") + "-06", TrixieFull: true,
 			Unchanged: true, Boots: once(Want{Root: "/dev/vda6 ext4"})},
 		Scenario{Name: "root-mbr-id-upper", For: small("ext4"), Layouts: on(mbr), Append: "ro root=PARTUUID=" + strings.ToUpper(mbr.MBRID("d0")) + "-06",
 			Unchanged: true, Boots: once(Want{Root: "/dev/vda6 ext4"})},
-		Scenario{Name: "root-fat-id", For: small("vfat"), Layouts: on(fat), Append: "rw " + uuid(fat.VolumeID("root")), Trixie: true,
+		Scenario{Name: "root-fat-id", For: small("vfat"), Layouts: on(fat), Append: "rw " + uuid(fat.VolumeID("root")), TrixieFull: true,
 			Boots: once(Want{Root: "/dev/vda1 vfat", RootOptions: []string{"rw"}})},
 		Scenario{Name: "root-fat-id-lower", For: small("vfat"), Layouts: on(fat), Append: "rw " + uuid(strings.ToLower(fat.VolumeID("root"))),
 			Boots: once(Want{Root: "/dev/vda1 vfat"})},
@@ -274,7 +274,7 @@ func trouble() []Scenario {
 	wrong := "deadbeef-0000-4000-8000-000000000001"
 	plain, hib := disks.Plain, disks.Hibernate
 	return []Scenario{
-		{Name: "wrong-root", For: small("ext4"), Layouts: on(plain), Append: "ro " + uuid(wrong) + " rd.timeout=30" + off, Unchanged: true,
+		{Name: "wrong-root", For: small("ext4"), Layouts: on(plain), Append: "ro " + uuid(wrong) + " rd.timeout=20" + off, Unchanged: true,
 			Boots: once(Want{NoBoot: true, Console: []Seen{see(wrong), see("vda2"), see("power")}, Ends: poweredOff})},
 		// On every console, and the three keys reboot.
 		{Name: "ctrl-alt-del", For: small("ext4"), Layouts: on(plain), Append: "console=ttyS1 ro " + uuid(wrong) + " rd.timeout=20 panic=0", Unchanged: true,
@@ -283,13 +283,13 @@ func trouble() []Scenario {
 					Second: []Seen{see(waitingText), see(wrong), see("Seen: +vda"), see("Ctrl-Alt-Del: rebooting")}}}}},
 		{Name: "panic-reboots", For: small("ext4"), Layouts: on(plain), Append: "ro " + uuid(wrong) + " rd.timeout=10 panic=3", Unchanged: true,
 			Boots: once(Want{NoBoot: true, Ends: rebooted, Console: []Seen{see("reboot in 3 s, as panic= asks")}})},
-		{Name: "wrong-passphrase", For: small("ext4", "luks"), Layouts: on(disks.LUKS1), Append: "ro rd.luks.name=" + disks.LUKS1.UUID("crypt") + "=cr root=/dev/mapper/cr rd.timeout=30" + off,
+		{Name: "wrong-passphrase", For: small("ext4", "luks"), Layouts: on(disks.LUKS1), Append: "ro rd.luks.name=" + disks.LUKS1.UUID("crypt") + "=cr root=/dev/mapper/cr rd.timeout=20" + off,
 			Unchanged: true, Boots: typed(Want{NoBoot: true, Console: []Seen{see("passphrase")}}, "no", "no no", "no no no")},
-		{Name: "same-uuid-twice", For: small("ext4"), Layouts: on(disks.Twins), Append: "ro " + uuid(disks.UUID("twins", "both")) + " rd.timeout=30" + off, Unchanged: true,
+		{Name: "same-uuid-twice", For: small("ext4"), Layouts: on(disks.Twins), Append: "ro " + uuid(disks.UUID("twins", "both")) + " rd.timeout=20" + off, Unchanged: true,
 			Boots: once(Want{NoBoot: true, Console: []Seen{see("vda"), see("vdb"), see(disks.UUID("twins", "both"))}})},
-		{Name: "no-init", For: small("ext4"), Layouts: on(disks.NoInit), Append: "ro " + uuid(disks.NoInit.FSUUID("d0")) + " rd.timeout=30" + off, Unchanged: true,
+		{Name: "no-init", For: small("ext4"), Layouts: on(disks.NoInit), Append: "ro " + uuid(disks.NoInit.FSUUID("d0")) + " rd.timeout=20" + off, Unchanged: true,
 			Boots: once(Want{NoBoot: true, Console: []Seen{see("init")}})},
-		{Name: "fsck-broken", Features: []string{"fsck"}, For: small("ext4"), Layouts: on(disks.Broken), Append: "ro " + uuid(disks.Broken.FSUUID("d0")) + " rd.timeout=30" + off,
+		{Name: "fsck-broken", Features: []string{"fsck"}, For: small("ext4"), Layouts: on(disks.Broken), Append: "ro " + uuid(disks.Broken.FSUUID("d0")) + " rd.timeout=20" + off,
 			Boots: once(Want{NoBoot: true, Console: []Seen{see("fsck")}})},
 		{Name: "resume-never-comes", For: small("ext4"), Layouts: on(hib), Append: "ro " + uuid(hib.FSUUID("root")) + " resume=UUID=" + wrong, Unchanged: true,
 			Boots: once(Want{Root: "/dev/vda1 ext4", Timers: true, Console: []Seen{see(wrong)}})},

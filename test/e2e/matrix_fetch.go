@@ -45,7 +45,7 @@ func fetched() []Scenario {
 		www    = netbootDir
 		image  = www + "/root.sfs"
 		iso    = www + "/live.iso"
-		off    = " rd.timeout=60 rd.emergency=poweroff"
+		off    = " rd.timeout=30 rd.emergency=poweroff"
 		static = " ip=10.7.0.9::10.7.0.1:255.255.255.0:box:enp0s1:none"
 		by     = " rd.firstlight.sha256=" + sumOf
 		over   = "LiveOS_rootfs overlay"

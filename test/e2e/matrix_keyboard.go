@@ -32,7 +32,7 @@ func keyboardScenarios() []Scenario {
 	d := disks.LUKSGerman
 	image := small("ext4", "luks")
 	image.Needs, image.Keymap, image.Font = []string{"keyboard"}, "de-latin1", "Uni2-Fixed16"
-	return []Scenario{{Name: "luks-german-keyboard", For: image, Layouts: on(d), Trixie: true,
+	return []Scenario{{Name: "luks-german-keyboard", For: image, Layouts: on(d), TrixieFull: true,
 		Append: "console=tty0 ro rd.luks.name=" + d.UUID("crypt") + "=cr root=/dev/mapper/cr",
 		// The first time it is typed as if the keyboard were American.
 		Boots: []Boot{{Do: []Action{{When: promptText, Press: keys("zwolf\r")}, {When: promptText, Press: german()}}, Want: Want{Root: "/dev/(dm-0|mapper/cr) ext4", Prompts: 2}}}},

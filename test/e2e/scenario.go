@@ -55,6 +55,9 @@ type Scenario struct {
 	// Trixie runs the scenario with that release's kernel too, TrixieOnly
 	// with no other.
 	Trixie, TrixieOnly bool
+	// TrixieFull leaves that kernel to make test-full, where what is shown
+	// does not depend on the kernel.
+	TrixieFull bool
 	// Packed boots the kernel as a boot loader does, from its bzImage, and
 	// not from the quicker ELF file within.
 	Packed bool
@@ -354,7 +357,7 @@ func (s Scenario) Suites() []string {
 	switch {
 	case s.TrixieOnly:
 		return []string{"trixie"}
-	case s.Trixie:
+	case s.Trixie || s.TrixieFull:
 		return []string{"bookworm", "trixie"}
 	}
 	return []string{"bookworm"}
