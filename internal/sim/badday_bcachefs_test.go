@@ -102,3 +102,17 @@ func TestBcachefsFamily(t *testing.T) {
 		return ""
 	})
 }
+
+// A member may lie behind a passphrase: however long it takes to type, nothing is
+// mounted without that member meanwhile.
+func TestBcachefsWaitsForThePassphrase(t *testing.T) {
+	inner := bcachefsMember(1, 2, false)
+	m := onBcachefs("UUID="+rootUUID+" rd.luks.name="+luksUUID+"=cr", bcachefsMember(0, 2, false),
+		sim.Encrypt(content.LUKS{Version: 2, UUID: luksUUID, Passphrases: []string{passphrase}}, inner))
+	m.Answer = types(passphrase, 50*time.Second)
+	boot(t, m)
+	started(t, m, "/dev/vda:/dev/dm-0")
+	if strings.Contains(m.SaidText(), "degraded") {
+		t.Errorf("given up while the passphrase was typed:\n%s", m.SaidText())
+	}
+}
