@@ -92,9 +92,22 @@ func fetched() []Scenario {
 	pxe.Memory = 768
 	rom := with(fetch("netboot-ipxe", "ro root=live:"+url+"/root.sfs ip=dhcp", pxe, root), key)
 	rom.Packed, rom.Net.Netboot, rom.Net.NICs = true, true, []vm.NIC{{Boots: true}}
+	// UEFI fetches one file with all in it, by TFTP or HTTP, and starts it only with
+	// the key that it knows.
+	uefi := func(name string, dhcp ...string) Scenario {
+		s := server()
+		s.DHCP, s.Signed, s.Memory = dhcp, []string{image}, 768
+		boot := with(fetch(name, "ro root=live:"+url+"/root.sfs ip=dhcp", s, root), key)
+		boot.Full, boot.Packed, boot.UEFI, boot.Unified, boot.Trixie = true, true, true, &Unified{}, true
+		boot.Net.Netboot, boot.Net.NICs = true, []vm.NIC{{Boots: true}}
+		return boot
+	}
 
 	return []Scenario{
 		full(rom),
+		uefi("netboot-uefi-tftp", "--enable-tftp", "--tftp-root="+www, "--dhcp-boot=boot.efi"),
+		uefi("netboot-uefi-http", "--dhcp-vendorclass=set:httpboot,HTTPClient", "--dhcp-option-force=tag:httpboot,option:vendor-class,HTTPClient",
+			"--dhcp-boot=tag:httpboot,"+url+"/boot.efi"),
 		trixie(fetch("http-squashfs", "ro root=live:"+url+"/root.sfs"+by+image, busybox, root)),
 		// The server goes in the middle and comes again: the rest is asked for.
 		fetch("http-resumed", "ro root="+url+"/root.sfs"+by+image, server("-cut", "500000", "-away", "3s"),

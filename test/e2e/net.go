@@ -38,7 +38,8 @@ type Net struct {
 	// those that went before. nil loses none.
 	Lose func(n int, frame []byte) bool
 	// Netboot: the firmware fetches the kernel, the initramfs and the command line
-	// too, from netbootDir of the server, as its boot.ipxe says.
+	// too, from netbootDir of the server, as its boot.ipxe says, or all in one, as
+	// boot.efi.
 	Netboot bool
 }
 
@@ -178,7 +179,10 @@ func (s Scenario) connect(ctx context.Context, r *Runner, m *vm.Machine, dir str
 		return nil, err
 	}
 	sums, wire := map[string]string{}, *s.Net
-	if wire.Netboot {
+	if wire.Netboot && s.Unified != nil {
+		wire.Server.Copies = map[string]string{netbootDir + "/boot.efi": m.Kernel}
+		m.Kernel = ""
+	} else if wire.Netboot {
 		wire.Server.Copies = map[string]string{netbootDir + "/vmlinuz": m.Kernel, netbootDir + "/initrd.img": m.Initrd}
 		wire.Server.Files = map[string]string{netbootDir + "/boot.ipxe": "#!ipxe\nkernel http://" + serverAddress + "/vmlinuz initrd=initrd.img " + m.Append +
 			"\ninitrd http://" + serverAddress + "/initrd.img\nboot\n"}

@@ -37,8 +37,8 @@ const (
 // partition is the size of the disk with the images, in MiB.
 const partition = 128
 
-// unify makes the disk that the firmware starts the image from: a unified image
-// of what QEMU would have been told.
+// unify makes the disk that the firmware starts the image from, or the file that it
+// fetches from the server: a unified image of what QEMU would have been told.
 func (r *Runner) unify(ctx context.Context, s Scenario, k debian.Kernel, how tampering, dir string, m *vm.Machine) error {
 	key, cert, err := signingFiles(dir)
 	if err != nil {
@@ -67,6 +67,10 @@ func (r *Runner) unify(ctx context.Context, s Scenario, k debian.Kernel, how tam
 		if err := change(image); err != nil {
 			return err
 		}
+	}
+	if s.Net != nil && s.Net.Netboot {
+		m.Kernel, m.Initrd, m.Append = image, "", ""
+		return nil
 	}
 	files := map[string]string{"EFI/BOOT/BOOTX64.EFI": image}
 	if s.Unified.Addon != "" {

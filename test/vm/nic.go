@@ -15,13 +15,14 @@ type NIC struct {
 	Local, Remote string
 	// NoCarrier: its cable is not plugged in when the machine starts.
 	NoCarrier bool
-	// Boots: the firmware starts what this card's ROM (iPXE) fetches.
+	// Boots: the firmware starts what it fetches with this card: a BIOS by the
+	// card's ROM (iPXE), UEFI by itself.
 	Boots bool
 }
 
 func nicID(i int) string { return fmt.Sprintf("nic%d", i) }
 
-func nicArgs(nics []NIC) []string {
+func nicArgs(nics []NIC, uefi bool) []string {
 	var a []string
 	for i, n := range nics {
 		model := n.Model
@@ -29,7 +30,10 @@ func nicArgs(nics []NIC) []string {
 			model = "virtio-net-pci"
 		}
 		rom := "romfile="
-		if n.Boots {
+		switch {
+		case n.Boots && uefi:
+			rom += ",bootindex=0"
+		case n.Boots:
 			rom = "bootindex=0"
 		}
 		a = append(a, "-netdev", fmt.Sprintf("dgram,id=net%d,local.type=unix,local.path=%s,remote.type=unix,remote.path=%s", i, n.Local, n.Remote),

@@ -188,7 +188,7 @@ func (m Machine) args(dir string) []string {
 		"-chardev", "socket,id=report,path="+dir+"/report", "-serial", "chardev:report",
 		"-chardev", "socket,id=qmp,path="+dir+"/qmp", "-mon", "chardev=qmp,mode=control")
 	a = append(a, shareArgs(m.Shares, dir, memory)...)
-	return append(append(a, nicArgs(m.NICs)...), diskArgs(m.Disks)...)
+	return append(append(a, nicArgs(m.NICs, m.Firmware != "")...), diskArgs(m.Disks)...)
 }
 
 func (v *VM) onEvent(e Event) {
