@@ -10,7 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"firstlight/test/debian"
 	"firstlight/test/guest/plan"
@@ -26,8 +29,9 @@ type Made struct {
 	Files  map[string]string // name of a disk -> raw image
 }
 
-// perGuest bounds how many layouts one guest makes.
-const perGuest = 20
+// perGuest bounds how many layouts one guest makes, atOnce how many guests there
+// are at a time.
+const perGuest, atOnce = 12, 2
 
 // perLayout is how long a guest may take for each of its layouts.
 const perLayout = 4 * time.Minute
@@ -61,14 +65,7 @@ func Make(ctx context.Context, layouts ...Layout) (map[string]Made, error) {
 		}
 		defer unlock()
 		// Looked at again: whoever had the lock may have made them.
-		for _, zfs := range []bool{false, true} {
-			alike := slices.DeleteFunc(missing(todo), func(j job) bool { return j.layout.ZFS != zfs })
-			for jobs := range slices.Chunk(alike, perGuest) {
-				if err := makeInGuest(ctx, jobs); err != nil {
-					errs = append(errs, err)
-				}
-			}
-		}
+		errs = append(errs, makeAll(ctx, missing(todo)))
 	}
 	for _, j := range todo {
 		if _, err := os.Stat(j.dir); err == nil {
@@ -76,6 +73,29 @@ func Make(ctx context.Context, layouts ...Layout) (map[string]Made, error) {
 		}
 	}
 	return made, errors.Join(errs...)
+}
+
+// makeAll makes the disks of all, in as many guests as that takes.
+func makeAll(ctx context.Context, all []job) error {
+	var guests errgroup.Group
+	guests.SetLimit(atOnce)
+	var mu sync.Mutex
+	var errs []error
+	for _, zfs := range []bool{false, true} {
+		alike := slices.DeleteFunc(slices.Clone(all), func(j job) bool { return j.layout.ZFS != zfs })
+		for jobs := range slices.Chunk(alike, perGuest) {
+			guests.Go(func() error {
+				if err := makeInGuest(ctx, jobs); err != nil {
+					mu.Lock()
+					defer mu.Unlock()
+					errs = append(errs, err)
+				}
+				return nil
+			})
+		}
+	}
+	guests.Wait()
+	return errors.Join(errs...)
 }
 
 // missing is what the cache does not have.
@@ -220,7 +240,7 @@ func makeInGuest(ctx context.Context, jobs []job) error {
 	if err != nil {
 		return err
 	}
-	v, err := vm.Run(ctx, vm.Machine{Kernel: kernel, Initrd: image, Append: "console=ttyS0 panic=-1 quiet no_timer_check IMSM_NO_PLATFORM=1", Memory: 1536, CPUs: 2, Disks: attached})
+	v, err := vm.Run(ctx, vm.Machine{Kernel: kernel, Initrd: image, Append: "console=ttyS0 panic=-1 quiet no_timer_check IMSM_NO_PLATFORM=1", Memory: 1536, Disks: attached})
 	if err != nil {
 		return err
 	}
