@@ -15,7 +15,7 @@ func profiled() []Scenario {
 		{Name: "profile-cloud", Profile: "cloud", Bus: vm.NVMe, Full: true, Layouts: on(plain), Append: "ro root=UUID=" + plain.FSUUID("root"), Trixie: true,
 			Boots: once(Want{Root: "/dev/nvme0n1p2 ext4"})},
 		// Its checker mends what the last mount left, as it is to.
-		{Name: "profile-rescue", Profile: "rescue", Writes: []string{`d0 WS? [0-9+]+ by fsck\.ext4`}, Bus: vm.AHCI, Full: true, Layouts: on(plain), Append: "ro root=UUID=" + plain.FSUUID("root"),
+		{Name: "profile-rescue", Profile: "rescue", Writes: []string{`d0 WS? [0-9+]+ by fsck\.ext4 .*`}, Bus: vm.AHCI, Full: true, Layouts: on(plain), Append: "ro root=UUID=" + plain.FSUUID("root"),
 			Boots: once(Want{Root: "/dev/sda2 ext4"})},
 	}
 }
