@@ -60,7 +60,14 @@ type object struct {
 	wants   []string // libraries opened at run time, optional
 	script  []string // the words after "#!"
 	isELF   bool
+
+	old      []string // libraries opened at run time by a glibc before 2.34
+	services bool     // it is a C library of which old are part
+	charsets []string // that it names and converts
 }
+
+// libc is glibc's name.
+const libc = "libc.so.6"
 
 // programDirs is where a program named without a slash is looked for.
 var programDirs = [...]string{"/usr/sbin", "/usr/bin", "/sbin", "/bin", "/usr/local/sbin", "/usr/local/bin"}
@@ -197,7 +204,29 @@ func (c *closure) libraries(ch *chain) error {
 			return err
 		}
 	}
-	return nil
+	if len(ch.o.old) > 0 && !c.builtin(ch) {
+		for _, name := range ch.o.old {
+			if err := c.library(ch, name, name+": opened at run time for "+ch.path); err != nil && !errors.Is(err, ErrMissing) {
+				return err
+			}
+		}
+	}
+	return c.converters(ch.path, ch.o)
+}
+
+// builtin says whether the C library that an object runs with needs none of the
+// services of names; musl never does.
+func (c *closure) builtin(ch *chain) bool {
+	p, _, err := c.r.find(ch, libc)
+	if err != nil {
+		return true
+	}
+	real, _, err := c.r.root.Resolve(p)
+	if err != nil {
+		return true
+	}
+	o, err := c.r.object(real)
+	return err != nil || o.services
 }
 
 func (c *closure) library(ch *chain, name, why string) error {

@@ -65,7 +65,13 @@ func readELF(r io.ReaderAt) (*object, error) {
 	if s, err := f.DynString(elf.DT_SONAME); err == nil && len(s) > 0 {
 		o.soname = s[0]
 	}
-	o.wants = append(dlopened(f), cancellation(f)...)
+	calls := imports(f)
+	o.wants, o.old = behind(calls)
+	o.wants = append(dlopened(f), o.wants...)
+	if o.interp != "" { // a library such as libunistring names all that there are
+		o.charsets = charsets(f, calls)
+	}
+	o.services = o.soname == libc && hasServices(f)
 	return o, nil
 }
 
@@ -123,21 +129,6 @@ func dlopenNames(desc []byte) []string {
 		}
 	}
 	return names
-}
-
-// cancellation names the library that glibc opens behind a program's back
-// when a thread is cancelled or ends itself.
-func cancellation(f *elf.File) []string {
-	symbols, err := f.DynamicSymbols()
-	if err != nil {
-		return nil // static
-	}
-	for _, s := range symbols {
-		if s.Section == elf.SHN_UNDEF && (s.Name == "pthread_cancel" || s.Name == "pthread_exit") {
-			return []string{"libgcc_s.so.1"}
-		}
-	}
-	return nil
 }
 
 // find looks for a library as ld.so(8) does. listed says that it was found
