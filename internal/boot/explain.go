@@ -297,8 +297,8 @@ func (x *explainer) unused(e *udevd.Entry) string {
 		feature, what = typ, typ
 	case typ == "zfs_member":
 		feature, what = "zfs", "ZFS"
-	case !held(e) && (strings.HasSuffix(typ, "_raid_member") || contains(foreign, typ)):
-		x.s.Add(goal.Try, "if the root is on "+short(e)+", start it with another initramfs (firmware RAID that mdadm does not know: with dmraid): this one starts LUKS, LVM, MD RAID and btrfs")
+	case !held(e) && !x.spokenOf(e.Devname()) && (strings.HasSuffix(typ, "_raid_member") || contains(foreign, typ)):
+		x.s.Add(goal.Try, "if the root is on "+short(e)+", start it with another initramfs (firmware RAID: with dmraid)")
 		return "Firstlight cannot start this"
 	}
 	if feature != "" && !x.opt.Image.Has(feature) {

@@ -84,9 +84,9 @@ func bitlocker() []Scenario {
 	const off = ",initramfs\n"
 	open := func(name, answer, table string, mapped ...string) Scenario {
 		return Scenario{Name: name, Full: true, For: small("ext4", "bitlk"), Layouts: on(disks.SwapDisk, bl, disks.Plain), Secret: true, Detached: []string{"d0"}, Unchanged: true,
-			Append:  "ro root=LABEL=fl-root rd.timeout=180",
+			Append:  "ro root=LABEL=fl-root rd.timeout=300",
 			Include: []Include{{"/etc/keys/startup.bek", bitlockerKey}, {"/etc/crypttab", table}},
-			Boots: []Boot{{Do: []Action{{When: promptText, Type: answer + "\r"}, {When: waitingText, After: 45 * time.Second, Attach: "d0"}},
+			Boots: []Boot{{Do: []Action{{When: promptText, Type: answer + "\r"}, {When: waitingText, After: 100 * time.Second, Attach: "d0"}},
 				Want: Want{Root: "/dev/vde2 ext4", Prompts: 1, Timers: true, Mapped: mapped}}}}
 	}
 	return []Scenario{
