@@ -24,39 +24,36 @@ func TestEveryProgramAsLddInTheTarget(t *testing.T) {
 	}
 	testtool.Root(t)
 	testtool.Need(t, "mmdebstrap", "chroot")
-	for _, suite := range []string{"bookworm", "trixie"} {
-		t.Run(suite, func(t *testing.T) {
-			k, err := debian.GetKernel(t.Context(), suite)
-			if err != nil {
-				t.Fatal(err)
-			}
-			c, err := Chroot(t.Context(), k, "images-ldd-"+suite)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := os.RemoveAll(c.Dir); err != nil {
-					t.Error(err)
-				}
-			})
-			names := programs(t, c.Dir)
-			if len(names) < 300 {
-				t.Fatalf("%d programs", len(names))
-			}
-			r := closure.NewResolver(sysroot.Root(c.Dir))
-			for batch := range slices.Chunk(names, 50) {
-				want := ldd(t.Context(), t, c.Dir, batch)
-				for _, name := range batch {
-					files, err := r.Closure(name)
-					if err != nil {
-						t.Errorf("%s: %v", name, err)
-						continue
-					}
-					asLdd(t, name, files, want[name])
-				}
-			}
-		})
+	k, err := debian.GetKernel(t.Context(), "trixie")
+	if err != nil {
+		t.Fatal(err)
 	}
+	c, err := Chroot(t.Context(), k, "images-ldd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(c.Dir); err != nil {
+			t.Error(err)
+		}
+	})
+	names := programs(t, c.Dir)
+	if len(names) < 300 {
+		t.Fatalf("%d programs", len(names))
+	}
+	r := closure.NewResolver(sysroot.Root(c.Dir))
+	for batch := range slices.Chunk(names, 50) {
+		want := ldd(t.Context(), t, c.Dir, batch)
+		for _, name := range batch {
+			files, err := r.Closure(name)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			asLdd(t, name, files, want[name])
+		}
+	}
+	t.Logf("%d programs", len(names))
 }
 
 // programs are the ELF programs of a root that have an interpreter, by their paths
