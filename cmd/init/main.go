@@ -9,12 +9,13 @@ import (
 
 	_ "firstlight/internal/entry" // what the process begins with
 	"firstlight/internal/handler/all"
+	"firstlight/internal/kmod/load"
 	"firstlight/internal/pid1"
 )
 
 func main() {
 	if path.Base(os.Args[0]) == "modprobe" {
-		os.Exit(pid1.Modprobe(os.Args[1:]))
+		os.Exit(pid1.Modprobe(load.Linux{}, os.Args[1:]))
 	}
-	pid1.Main(all.Common())
+	pid1.Main(load.Linux{}, all.Common())
 }

@@ -382,6 +382,7 @@ func Build(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.columns(c)
 	if o.Progress != nil {
 		o.Progress("compressing")
 	}

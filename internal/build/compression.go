@@ -20,7 +20,9 @@ import (
 // DefaultCompression is what is used unless told. The last tenth of the size is
 // not worth twenty times the time, but for /init, which stays the same from
 // image to image: see initCompression.
-func DefaultCompression() compress.Spec { return compress.Spec{Method: compress.Zstd, Level: 9} }
+func DefaultCompression() compress.Spec {
+	return compress.Spec{Method: compress.Zstd, Level: 9, Wide: true}
+}
 
 // initCompression is how /init is compressed unless told: as tightly as can be.
 // It comes from the cache, or with the programs.

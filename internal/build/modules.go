@@ -198,6 +198,9 @@ func (c *chosen) closure() ([]*kmodtree.Module, error) {
 	return mods, nil
 }
 
+// moduleGroups is how the names of the groups with modules begin.
+const moduleGroups = "modules-"
+
 // moduleGroup spreads modules over archives by what changes together: images
 // for different disks share their file system's archive, and so its place in
 // the cache.
@@ -205,9 +208,9 @@ func moduleGroup(file string) string {
 	_, rest, _ := strings.Cut(file, "/")
 	switch top, _, _ := strings.Cut(rest, "/"); top {
 	case "fs", "drivers":
-		return "modules-" + top
+		return moduleGroups + top
 	}
-	return "modules-other"
+	return moduleGroups + "other"
 }
 
 // place is where a module stands in the image: never compressed.

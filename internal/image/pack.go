@@ -15,13 +15,14 @@ import (
 
 	"firstlight/internal/image/compress"
 	"firstlight/internal/image/cpio"
+	"firstlight/internal/kmod/columns"
 )
 
 // segmentSize is where an archive of a large group ends and the next begins,
 // in bytes of content: large enough to cost nothing in size, small enough to
 // compress on several processors and to be found in the cache after a small
 // change.
-const segmentSize = 16 << 20
+const segmentSize = 20 << 20
 
 // Segment is one archive of an image.
 type Segment struct {
@@ -274,6 +275,11 @@ func (s *Segment) write(w *cpio.Writer) error {
 		for _, other := range s.entries {
 			if len(names) > 1 && slices.Contains(names[1:], other.Path) {
 				s.sums[other] = s.sums[e]
+			}
+		}
+		if e.Column { // the sum is that of the module as the kernel gets it
+			if b, ok := columns.Arrange(data); ok {
+				data = b
 			}
 		}
 		if err := w.Links(names, e.Mode&^cpio.TypeMask, data); err != nil {

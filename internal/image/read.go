@@ -61,7 +61,7 @@ var ErrImage = errors.New("not a valid initramfs image")
 // Walk calls fn for every entry of every archive of an image, in order, as
 // the kernel would unpack them: archives follow one another, each plain or in
 // a compressed frame, with zeros between them. body is the entry's content and is
-// valid during the call. Of a unified kernel image the parts for the kernel are
+// valid during the call; a module that lies there by columns is given as it was. Of a unified kernel image the parts for the kernel are
 // read; see Open.
 func Walk(b []byte, limits Limits, fn func(p Part, h *cpio.Header, body io.Reader) error) error {
 	return Visit(b, limits, Visitor{Entry: fn})
@@ -195,7 +195,7 @@ func (w *walker) archive(r io.Reader) (int64, error) {
 		if w.entries++; w.entries > w.limits.Entries {
 			return c.Offset(), fmt.Errorf("more than %d entries", w.limits.Entries)
 		}
-		if err := w.Entry(w.part, h, c); err != nil {
+		if err := w.Entry(w.part, h, original(h, c)); err != nil {
 			return c.Offset(), stopError{err}
 		}
 	}

@@ -37,6 +37,7 @@ type Entry struct {
 	GID    uint32
 	Size   int64  // bytes of content, as far as known when the entry was added
 	Group  string // entries of one group share archives; "" is the base
+	Column bool   // a kernel module that is laid out by columns, see internal/kmod/columns
 	Secret bool   // must not be readable by others, nor be kept in a cache
 	Why    string // the reason for a person: "ext4: feature", "libc.so.6: needed by …"
 }

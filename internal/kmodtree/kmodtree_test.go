@@ -18,7 +18,12 @@ import (
 
 func debian(t testing.TB, config ...string) *Tree {
 	t.Helper()
-	root, release := testtool.Kernel(t, "bookworm")
+	return debianOf(t, "bookworm", config...)
+}
+
+func debianOf(t testing.TB, suite string, config ...string) *Tree {
+	t.Helper()
+	root, release := testtool.Kernel(t, suite)
 	tree, err := Open(filepath.Join(root, "lib/modules", release), Options{Config: config})
 	if err != nil {
 		t.Fatal(err)
@@ -30,8 +35,13 @@ func debian(t testing.TB, config ...string) *Tree {
 // configuration.
 func modprobe(t testing.TB, config []string, args ...string) string {
 	t.Helper()
+	return modprobeOf(t, "bookworm", config, args...)
+}
+
+func modprobeOf(t testing.TB, suite string, config []string, args ...string) string {
+	t.Helper()
 	testtool.Need(t, "modprobe")
-	root, release := testtool.Kernel(t, "bookworm")
+	root, release := testtool.Kernel(t, suite)
 	all := []string{"-d", root, "-S", release}
 	if len(config) == 0 {
 		config = []string{"/dev/null"}
@@ -62,20 +72,9 @@ func write(t testing.TB, files map[string]string) string {
 	return dir
 }
 
-func TestClosureOfEveryModuleAsModprobe(t *testing.T) {
-	tree := debian(t)
-	var modules []*Module
-	for i, m := range tree.Modules() {
-		if !testing.Short() || i%20 == 0 {
-			modules = append(modules, m)
-		}
-	}
-	checkClosures(t, tree, nil, modules)
-}
-
 // checkClosures compares with modprobe, which prints what to load, each
 // followed twice by a built-in module as a mark.
-func checkClosures(t *testing.T, tree *Tree, config []string, modules []*Module) {
+func checkClosures(t *testing.T, suite string, tree *Tree, config []string, modules []*Module) {
 	t.Helper()
 	const mark = "builtin 8250"
 	for batch := range slices.Chunk(modules, 500) {
@@ -85,7 +84,7 @@ func checkClosures(t *testing.T, tree *Tree, config []string, modules []*Module)
 		}
 		var answer []string
 		answers := 0
-		for line := range strings.Lines(modprobe(t, config, args...)) {
+		for line := range strings.Lines(modprobeOf(t, suite, config, args...)) {
 			answer = append(answer, strings.TrimSpace(line))
 			n := len(answer) - 2
 			if n < 0 || answer[n] != mark || answer[n+1] != mark {
@@ -182,7 +181,7 @@ func TestConfigurationAsModprobe(t *testing.T) {
 	if err := os.WriteFile(dir+"/usr/c.conf", nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	checkClosures(t, tree, config[:2], modules)
+	checkClosures(t, "bookworm", tree, config[:2], modules)
 
 	if !tree.Blacklisted("dm-mod") || tree.Blacklisted("loop") {
 		t.Error("blacklist is wrong")

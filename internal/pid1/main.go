@@ -47,9 +47,9 @@ const (
 	gcThreshold = 64 << 20
 )
 
-// Main runs the boot and does not return. handlers are what this program can
-// do.
-func Main(handlers []boot.Register) {
+// Main runs the boot and does not return. kernel takes the image's modules,
+// handlers are what this program can do.
+func Main(kernel load.Kernel, handlers []boot.Register) {
 	began, mono := time.Now().UnixMicro(), now()
 	hugePages(false)
 	// A boot allocates a few megabytes in all; collecting them would cost
@@ -80,7 +80,7 @@ func Main(handlers []boot.Register) {
 			"Boot the kernel that the image belongs to, or rebuild the image for this one.", image.Kernel, rel))
 	}
 	spawn := newChildren()
-	mods := newModules(index, cfg.Modules, load.Linux{})
+	mods := newModules(index, cfg.Modules, kernel)
 	sys := sysfs.Dir("/sys")
 	out := openOutput(cons, cfg.Log)
 	sw := &switcher{began: began, mono: mono, spawn: spawn}

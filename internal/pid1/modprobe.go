@@ -9,7 +9,7 @@ import (
 // Modprobe loads what the kernel asks for by request_module: it calls
 // "/sbin/modprobe -q -- NAME". The result is the exit code, as modprobe(8)
 // has it.
-func Modprobe(args []string) int {
+func Modprobe(kernel load.Kernel, args []string) int {
 	var names []string
 	for _, a := range args {
 		if !strings.HasPrefix(a, "-") {
@@ -22,7 +22,7 @@ func Modprobe(args []string) int {
 		return 1
 	}
 	cfg, _ := commandLine()
-	mods := newModules(index, cfg.Modules, load.Linux{})
+	mods := newModules(index, cfg.Modules, kernel)
 	if err := mods.Load(names...); err != nil {
 		return 1
 	}

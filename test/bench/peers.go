@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -15,26 +16,35 @@ import (
 	"firstlight/test/host"
 )
 
+// cost is what making an image took.
+type cost struct {
+	wall, cpu time.Duration
+	peak      int64 // of the largest of the processes, in KiB; 0 where that was not measured
+}
+
 // peer is one way to make an image.
 type peer struct {
 	name   string
 	only   string // the one row it can do; "" is all
 	append func(r row) string
-	build  func(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error)
+	build  func(ctx context.Context, k debian.Kernel, r row, image string) (cost, error)
+	// again makes the same image with what the first time has left behind; nil
+	// where nothing is left.
+	again func(ctx context.Context, k debian.Kernel, r row, image string) (cost, error)
 }
 
 var peers = []peer{
-	{"floor", "a", rootOnly, buildFloor},
-	{"firstlight", "", firstlightArgs, buildHost},
-	{"fl-stripped", "", firstlightArgs, buildStripped},
-	{"fl-generic", "", firstlightArgs, buildGeneric},
-	{"irt-dep", "", irtArgs, func(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
+	{"floor", "a", rootOnly, buildFloor, nil},
+	{"firstlight", "", firstlightArgs, fresh(buildHost), buildHost},
+	{"fl-stripped", "", firstlightArgs, fresh(buildStripped), buildStripped},
+	{"fl-generic", "", firstlightArgs, fresh(buildGeneric), buildGeneric},
+	{"irt-dep", "", irtArgs, func(ctx context.Context, k debian.Kernel, r row, image string) (cost, error) {
 		return buildInitramfsTools(ctx, k, r, image, "dep")
-	}},
-	{"irt-most", "", irtArgs, func(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
+	}, nil},
+	{"irt-most", "", irtArgs, func(ctx context.Context, k debian.Kernel, r row, image string) (cost, error) {
 		return buildInitramfsTools(ctx, k, r, image, "most")
-	}},
-	{"dracut", "", dracutArgs, buildDracut},
+	}, nil},
+	{"dracut", "", dracutArgs, buildDracut, nil},
 }
 
 // keyPath is where the key of the encrypted rows lies in an image.
@@ -70,7 +80,7 @@ func dracutArgs(r row) string {
 }
 
 // buildFloor makes the floor's image, packed as tightly as it goes.
-func buildFloor(ctx context.Context, k debian.Kernel, _ row, image string) (wall, cpu time.Duration, err error) {
+func buildFloor(ctx context.Context, k debian.Kernel, _ row, image string) (cost, error) {
 	return timed(func() error {
 		raw := image + ".cpio"
 		defer os.Remove(raw)
@@ -84,18 +94,18 @@ func buildFloor(ctx context.Context, k debian.Kernel, _ row, image string) (wall
 
 // buildHost makes the image that --host would make on a machine like the
 // guest, which it is told about in a configuration file.
-func buildHost(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
+func buildHost(ctx context.Context, k debian.Kernel, r row, image string) (cost, error) {
 	return buildTarget(ctx, k, r, image, "")
 }
 
 // buildStripped is buildHost with modules as the floor has them: without debug
 // sections, and so without the signatures, whose check is most of what the
 // kernel does with a module. It is not what anybody is advised to use.
-func buildStripped(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
+func buildStripped(ctx context.Context, k debian.Kernel, r row, image string) (cost, error) {
 	return buildTarget(ctx, k, r, image, "strip = true\n")
 }
 
-func buildTarget(ctx context.Context, k debian.Kernel, r row, image, options string) (wall, cpu time.Duration, err error) {
+func buildTarget(ctx context.Context, k debian.Kernel, r row, image, options string) (cost, error) {
 	var layers []string
 	for _, l := range r.layers {
 		layers = append(layers, fmt.Sprintf("%q", l))
@@ -103,51 +113,66 @@ func buildTarget(ctx context.Context, k debian.Kernel, r row, image, options str
 	config := image + ".toml"
 	text := options + fmt.Sprintf("[root]\nbus = %q\nfstype = %q\nlayers = [%s]\n", r.bus(), r.fstype(), strings.Join(layers, ", "))
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
 	return buildFirstlight(ctx, k, r, image, "--config", config)
 }
 
-func buildGeneric(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
+func buildGeneric(ctx context.Context, k debian.Kernel, r row, image string) (cost, error) {
 	return buildFirstlight(ctx, k, r, image, "--generic")
 }
 
-func buildFirstlight(ctx context.Context, k debian.Kernel, r row, image string, args ...string) (wall, cpu time.Duration, err error) {
+func buildFirstlight(ctx context.Context, k debian.Kernel, r row, image string, args ...string) (cost, error) {
 	checkout, err := host.Checkout()
 	if err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
 	argv := append([]string{filepath.Join(checkout, "bin/firstlight"), "build", "--kernel", k.Release, "--modules-dir", k.Modules(),
-		"--cache-dir", image + ".cache", "--output", image}, args...)
+		"--cache-dir", cacheOf(image), "--output", image}, args...)
 	if r.has("luks") {
 		key := image + ".key"
 		if err := os.WriteFile(key, []byte("secret"), 0o600); err != nil {
-			return 0, 0, err
+			return cost{}, err
 		}
 		argv = append(argv, "--include", key+":"+keyPath)
 	}
 	if r.paths {
 		wwids := image + ".wwids"
 		if err := os.WriteFile(wwids, []byte(disks.WWIDs("d0")), 0o644); err != nil {
-			return 0, 0, err
+			return cost{}, err
 		}
 		argv = append(argv, "--include", wwids+":/etc/multipath/wwids")
 	}
 	if r.layout.ZFS {
 		root, err := debian.ZFSRoot(ctx, k.Suite)
 		if err != nil {
-			return 0, 0, err
+			return cost{}, err
 		}
 		argv = append(argv, "--sysroot", filepath.Join(root, "root"))
 	}
-	// What an earlier build has left behind is not used.
-	if err := os.RemoveAll(image + ".cache"); err != nil {
-		return 0, 0, err
+	start := time.Now()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return cost{}, fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), err, host.Tail(string(out), 20))
 	}
-	return timed(func() error {
-		_, err := host.Run(ctx, argv...)
-		return err
-	})
+	c := cost{wall: time.Since(start), cpu: cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()}
+	if used, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		c.peak = used.Maxrss // of it and what it has waited for
+	}
+	return c, nil
+}
+
+// cacheOf is where the builds of an image keep what they may use again.
+func cacheOf(image string) string { return image + ".cache" }
+
+// fresh is a build that finds nothing of an earlier one.
+func fresh(build func(ctx context.Context, k debian.Kernel, r row, image string) (cost, error)) func(ctx context.Context, k debian.Kernel, r row, image string) (cost, error) {
+	return func(ctx context.Context, k debian.Kernel, r row, image string) (cost, error) {
+		if err := os.RemoveAll(cacheOf(image)); err != nil {
+			return cost{}, err
+		}
+		return build(ctx, k, r, image)
+	}
 }
 
 // configure writes what an installation on the row's disks would have in
@@ -190,7 +215,7 @@ func configure(c debian.Chroot, r row) error {
 	return nil
 }
 
-func buildInitramfsTools(ctx context.Context, k debian.Kernel, r row, image, modules string) (wall, cpu time.Duration, err error) {
+func buildInitramfsTools(ctx context.Context, k debian.Kernel, r row, image, modules string) (cost, error) {
 	if r.layout.ZFS {
 		return timed(func() error {
 			made, err := debian.ZFSImage(ctx, k)
@@ -202,30 +227,30 @@ func buildInitramfsTools(ctx context.Context, k debian.Kernel, r row, image, mod
 	}
 	c, err := debian.Generators(ctx, k, "bench-"+r.name, r.packages...)
 	if err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
 	defer os.RemoveAll(c.Dir)
 	if err := configure(c, r); err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
 	if err := c.Write("etc/initramfs-tools/conf.d/modules", "MODULES="+modules+"\nRESUME=none\n", 0o644); err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
-	wall, cpu, err = c.Run(ctx, k, "mkinitramfs", "-o", "/out/image", k.Release)
+	wall, cpu, err := c.Run(ctx, k, "mkinitramfs", "-o", "/out/image", k.Release)
 	if err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
-	return wall, cpu, moveImage(ctx, c, image)
+	return cost{wall: wall, cpu: cpu}, moveImage(ctx, c, image)
 }
 
-func buildDracut(ctx context.Context, k debian.Kernel, r row, image string) (wall, cpu time.Duration, err error) {
+func buildDracut(ctx context.Context, k debian.Kernel, r row, image string) (cost, error) {
 	c, err := debian.Generators(ctx, k, "bench-"+r.name, r.packages...)
 	if err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
 	defer os.RemoveAll(c.Dir)
 	if err := configure(c, r); err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
 	modules := append([]string{"dash", "kernel-modules", "base", "udev-rules", "rootfs-block", "fs-lib"}, r.dracut...)
 	argv := []string{"dracut", "--force", "--kver", k.Release, "--no-hostonly", "--no-hostonly-cmdline", "--no-early-microcode",
@@ -233,11 +258,11 @@ func buildDracut(ctx context.Context, k debian.Kernel, r row, image string) (wal
 	if r.has("luks") {
 		argv = append(argv, "--include", keyPath, keyPath, "--include", "/etc/crypttab", "/etc/crypttab")
 	}
-	wall, cpu, err = c.Run(ctx, k, append(argv, "/out/image")...)
+	wall, cpu, err := c.Run(ctx, k, append(argv, "/out/image")...)
 	if err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
-	return wall, cpu, moveImage(ctx, c, image)
+	return cost{wall: wall, cpu: cpu}, moveImage(ctx, c, image)
 }
 
 func moveImage(ctx context.Context, c debian.Chroot, image string) error {
@@ -247,18 +272,19 @@ func moveImage(ctx context.Context, c debian.Chroot, image string) error {
 
 // timed is how long something took, and the processor time of the programs
 // that it ran.
-func timed(do func() error) (wall, cpu time.Duration, err error) {
+func timed(do func() error) (cost, error) {
 	var before, after syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &before); err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
 	start := time.Now()
 	if err := do(); err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
-	wall = time.Since(start)
+	c := cost{wall: time.Since(start)}
 	if err := syscall.Getrusage(syscall.RUSAGE_CHILDREN, &after); err != nil {
-		return 0, 0, err
+		return cost{}, err
 	}
-	return wall, time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()), nil
+	c.cpu = time.Duration(after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano())
+	return c, nil
 }

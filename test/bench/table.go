@@ -35,8 +35,8 @@ func (f Figure) line() string {
 	if f.MemoryMiB > 0 {
 		memory = fmt.Sprintf("  boots in %d MiB", f.MemoryMiB)
 	}
-	return fmt.Sprintf("%-14s %s %8.2f MB %7.2f s %7.2f s %8.3f s ±%.3f %8.3f s ±%.3f %7.2f s%s", f.Peer, f.Row, float64(f.Bytes)/1e6,
-		median(f.Built), median(f.BuiltCPU), median(f.Icount), spread(f.Icount)/2, median(f.Wall), spread(f.Wall)/2, median(f.UnpackI), memory)
+	return fmt.Sprintf("%-14s %s %8.2f MB %7.2f s %7.2f s %7.2f s %8.3f s ±%.3f %8.3f s ±%.3f %7.2f s%s", f.Peer, f.Row, float64(f.Bytes)/1e6,
+		median(f.Built), median(f.BuiltCPU), median(f.Again), median(f.Icount), spread(f.Icount)/2, median(f.Wall), spread(f.Wall)/2, median(f.UnpackI), memory)
 }
 
 // ratio is a median in units of the floor's, "-" for what was not measured.
@@ -51,7 +51,7 @@ func ratio(v []float64, floor float64) string {
 // floor's for row a.
 func table(figures []Figure) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-14s %s %11s %9s %9s %17s %17s %9s\n", "", "", "image", "built", "CPU", "boot, icount", "boot, wall", "unpack")
+	fmt.Fprintf(&b, "%-14s %s %11s %9s %9s %9s %17s %17s %9s\n", "", "", "image", "built", "CPU", "again", "boot, icount", "boot, wall", "unpack")
 	var floorI, floorW float64
 	var names []string
 	cells := map[string]Figure{}

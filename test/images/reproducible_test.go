@@ -27,12 +27,13 @@ type surroundings struct {
 }
 
 // The same image and the same document come of the same content: in another
-// place, file system, time zone and language, with other times of the files,
-// another umask and number of processors, with the cache or without. That the
+// place, file system (tmpfs, ext4, xfs), time zone and language, with other times
+// of the files, on another day, with another umask and number of processors, with
+// the cache or without. That the
 // builder does not look at the clock is tested by archtest.
 func TestReproducible(t *testing.T) {
 	testtool.Root(t)
-	testtool.Need(t, "mkfs.ext4", "zstd", "xz")
+	testtool.Need(t, "mkfs.ext4", "mkfs.xfs", "zstd", "xz")
 	root, release := testtool.Kernel(t, "bookworm")
 	top := t.TempDir()
 	program, err := host.GoBuild(t.Context(), "./cmd/firstlight", top)
@@ -41,23 +42,29 @@ func TestReproducible(t *testing.T) {
 	}
 	tmpfs, ext4 := filepath.Join(top, "a"), filepath.Join(top, "another place/for it")
 	mount(t, tmpfs, "tmpfs", "none", "size=400m")
-	disk := filepath.Join(top, "disk")
-	if err := os.WriteFile(disk, nil, 0o600); err != nil {
-		t.Fatal(err)
+	xfs := filepath.Join(top, "c")
+	for dir, mkfs := range map[string][]string{ext4: {"mkfs.ext4", "-q", "-F"}, xfs: {"mkfs.xfs", "-q", "-f"}} {
+		fstype := strings.TrimPrefix(mkfs[0], "mkfs.")
+		disk := filepath.Join(top, fstype+".disk")
+		if err := os.WriteFile(disk, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(disk, 400<<20); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := host.Run(t.Context(), append(mkfs, disk)...); err != nil {
+			t.Fatal(err)
+		}
+		mount(t, dir, fstype, disk, "loop")
 	}
-	if err := os.Truncate(disk, 400<<20); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := host.Run(t.Context(), "mkfs.ext4", "-q", "-F", disk); err != nil {
-		t.Fatal(err)
-	}
-	mount(t, ext4, "ext4", disk, "loop")
 	here := surroundings{dir: filepath.Join(tmpfs, "x"), program: program, umask: "022", date: time.Unix(1e9, 0),
 		env: []string{"TZ=UTC", "LC_ALL=C", "GOMAXPROCS=1", "HOME=/", "SOURCE_DATE_EPOCH=1700000000"}}
 	there := surroundings{dir: filepath.Join(ext4, "y"), program: program, umask: "077", date: time.Now(), reverse: true,
 		env: []string{"TZ=Asia/Kathmandu", "LC_ALL=de_DE.UTF-8", "LANGUAGE=de", "GOMAXPROCS=7", "HOME=/nowhere", "SOURCE_DATE_EPOCH=1700000000",
 			"ZSTD_CLEVEL=1", "ZSTD_NBTHREADS=3", "XZ_DEFAULTS=-0", "GZIP=-1"}}
-	for _, s := range []surroundings{here, there} {
+	// Nobody says when it is: the clock does.
+	today := surroundings{dir: filepath.Join(xfs, "z"), program: program, umask: "007", date: time.Unix(4e8, 0), env: []string{"SOURCE_DATE_EPOCH=", "TZ=America/St_Johns", "LC_ALL=tr_TR.UTF-8", "GOMAXPROCS=2", "HOME=/"}}
+	for _, s := range []surroundings{here, there, today} {
 		prepare(t, s, root, release)
 	}
 	for _, spec := range []string{"", "zstd:3", "xz:1", "gzip", "lz4:1", "none"} {
@@ -76,6 +83,13 @@ func TestReproducible(t *testing.T) {
 				if !bytes.Equal(got, want) || !bytes.Equal(gotDoc, doc) {
 					t.Errorf("%s: the image differs (%d and %d bytes, from byte %d on), or the document (%d and %d)", cache, len(got), len(want), common(got, want), len(gotDoc), len(doc))
 				}
+			}
+			got, gotDoc := built(t, today, release, spec, "--no-cache")
+			if !bytes.Equal(got, want) {
+				t.Errorf("today: the image differs (%d and %d bytes, from byte %d on)", len(got), len(want), common(got, want))
+			}
+			if bytes.Equal(gotDoc, doc) {
+				t.Error("today's document has the time of another one: SOURCE_DATE_EPOCH is set")
 			}
 		})
 	}

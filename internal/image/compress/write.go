@@ -22,6 +22,9 @@ import (
 type Spec struct {
 	Method Method
 	Level  int
+	// Wide looks further back and for shorter repetitions than the level does by
+	// itself, which suits many files of one kind; zstd from level 5 to 12 alone.
+	Wide bool
 }
 
 // ErrSpec is wrapped by ParseSpec's errors.
@@ -60,13 +63,27 @@ func levels(m Method) (lo, hi int, ok bool) {
 	return 0, 0, false
 }
 
-// String is the form that ParseSpec reads.
+// String is the form that ParseSpec reads, for what it can read.
 func (s Spec) String() string {
-	if s.Level == 0 {
-		return string(s.Method)
+	out := string(s.Method)
+	if s.Level != 0 {
+		out += ":" + strconv.Itoa(s.Level)
 	}
-	return string(s.Method) + ":" + strconv.Itoa(s.Level)
+	if s.Wide {
+		out += " wide"
+	}
+	return out
 }
+
+// wide are zstd's parameters for Spec.Wide: logarithms of the sizes of the window
+// and of the tables that it searches, the shortest repetition, how often it looks.
+const wide = "--zstd=wlog=24,hlog=22,clog=22,slog=5,mml=4,tlen=32"
+
+// windows of zstd that the built-in encoder has, in bytes.
+const (
+	window     = 8 << 20
+	wideWindow = 16 << 20
+)
 
 // Compressor compresses whole archives. It is safe for concurrent use.
 type Compressor struct {
@@ -161,6 +178,9 @@ func (c *Compressor) Compress(ctx context.Context, data []byte) ([]byte, error) 
 		if c.spec.Level > 19 {
 			args = append(args, "--ultra")
 		}
+		if c.spec.Wide {
+			args = append(args, wide)
+		}
 		return c.run(ctx, data, args...)
 	case c.spec.Method == Zstd:
 		return c.klauspost(data)
@@ -236,8 +256,12 @@ func (c *Compressor) klauspost(data []byte) ([]byte, error) {
 	case c.spec.Level < 9:
 		level = zstd.SpeedBetterCompression
 	}
+	size := window
+	if c.spec.Wide {
+		size = wideWindow
+	}
 	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(8<<20))
+		zstd.WithWindowSize(size))
 	if err != nil {
 		return nil, fmt.Errorf("zstd: %w", err)
 	}

@@ -193,15 +193,33 @@ type chain struct {
 	parent *chain
 }
 
+// process is what a process has loaded. The loader goes through what a program
+// needs breadth first, and takes a library that is there already for one that is
+// asked for by its name or its soname, wherever it lies.
+type process struct {
+	c     *closure
+	names map[string]bool // asked for, and sonames
+	files map[string]bool // without links
+}
+
+// libraries adds what a program loads.
 func (c *closure) libraries(ch *chain) error {
-	for _, name := range ch.o.needed {
-		if err := c.library(ch, name, name+": needed by "+ch.path); err != nil {
-			return err
-		}
+	p := &process{c: c, names: map[string]bool{ch.o.soname: true}, files: map[string]bool{ch.path: true}}
+	loaded, err := p.load(ch)
+	if err != nil {
+		return err
 	}
-	for _, name := range ch.o.wants {
-		if err := c.library(ch, name, name+": opened at run time by "+ch.path); err != nil && !errors.Is(err, ErrMissing) {
-			return err
+	for i := 0; i < len(loaded); i++ {
+		for _, name := range loaded[i].o.wants {
+			next, err := p.library(loaded[i], name, name+": opened at run time by "+loaded[i].path)
+			var more []*chain
+			if err == nil && next != nil {
+				more, err = p.load(next)
+			}
+			if err != nil && !errors.Is(err, ErrMissing) {
+				return err
+			}
+			loaded = append(loaded, more...)
 		}
 	}
 	if len(ch.o.old) > 0 && !c.builtin(ch) {
@@ -229,27 +247,53 @@ func (c *closure) builtin(ch *chain) bool {
 	return err != nil || o.services
 }
 
-func (c *closure) library(ch *chain, name, why string) error {
-	p, listed, err := c.r.find(ch, name)
-	if err != nil {
-		return err
+// load adds what an object needs, and returns it with all that was loaded for it.
+func (p *process) load(ch *chain) ([]*chain, error) {
+	loaded := []*chain{ch}
+	for i := 0; i < len(loaded); i++ {
+		for _, name := range loaded[i].o.needed {
+			next, err := p.library(loaded[i], name, name+": needed by "+loaded[i].path)
+			if err != nil {
+				return loaded, err
+			}
+			if next != nil {
+				loaded = append(loaded, next)
+			}
+		}
 	}
-	real, err := c.add(p, why)
+	return loaded, nil
+}
+
+// library adds a library, and returns nil if it was loaded already.
+func (p *process) library(ch *chain, name, why string) (*chain, error) {
+	if p.names[name] {
+		return nil, nil
+	}
+	c := p.c
+	at, listed, err := c.r.find(ch, name)
 	if err != nil {
-		return fmt.Errorf("%s, needed by %s: %w: %w", name, ch.path, ErrMissing, err)
+		return nil, err
+	}
+	real, err := c.add(at, why)
+	if err != nil {
+		return nil, fmt.Errorf("%s, needed by %s: %w: %w", name, ch.path, ErrMissing, err)
 	}
 	o, err := c.r.object(real)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if listed {
-		c.link(ch, name, p, why)
+		c.link(ch, name, at, why)
 	}
-	if c.done[real] {
-		return nil
+	p.names[name] = true
+	if o.soname != "" {
+		p.names[o.soname] = true
 	}
-	c.done[real] = true
-	return c.libraries(&chain{path: real, origin: path.Dir(real), o: o, parent: ch})
+	if p.files[real] {
+		return nil, nil
+	}
+	p.files[real] = true
+	return &chain{path: real, origin: path.Dir(real), o: o, parent: ch}, nil
 }
 
 // link puts a symlink into a directory that the loader always searches: the

@@ -269,3 +269,43 @@ func FuzzReadELF(f *testing.F) {
 		_, _ = readELF(strings.NewReader(string(b)))
 	})
 }
+
+// A library that its user alone does not find is one that the program has loaded
+// already: systemd's libraries of its own are like that. ldd agrees.
+func TestLibraryThatIsLoadedAlready(t *testing.T) {
+	testtool.Need(t, "gcc", "ldd")
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "own"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cc := func(text string, args ...string) {
+		t.Helper()
+		cmd := exec.Command("gcc", append([]string{"-xc", "-", "-xnone", "-fPIC", "-Wl,--no-as-needed"}, args...)...)
+		cmd.Dir, cmd.Stdin = dir, strings.NewReader(text)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("gcc: %v: %s", err, out)
+		}
+	}
+	cc("int shared(void) { return 1; }", "-shared", "-Wl,-soname,libshared.so.1", "-o", "own/libshared.so.1")
+	cc("int shared(void); int core(void) { return shared(); }", "-shared", "-o", "own/libcore.so", "-Wl,--allow-shlib-undefined", "own/libshared.so.1", "-Wl,-soname,libcore.so")
+	cc("int core(void); int main(void) { return core(); }", "-o", "program", "own/libcore.so", "own/libshared.so.1", "-Wl,-rpath,$ORIGIN/own", "-Wl,--enable-new-dtags")
+	r := NewResolver("")
+	program := filepath.Join(dir, "program")
+	files, err := r.Closure(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("ldd", program).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"own/libcore.so", "own/libshared.so.1"} {
+		if p := filepath.Join(dir, name); !slices.Contains(paths(t, files), p) || !strings.Contains(string(out), p) {
+			t.Errorf("%s is not among %v, or ldd does not know it:\n%s", name, paths(t, files), out)
+		}
+	}
+	// Alone it finds nothing, as for ldd.
+	if _, err := NewResolver("").Closure(filepath.Join(dir, "own/libcore.so")); !errors.Is(err, ErrMissing) {
+		t.Errorf("the library alone: %v", err)
+	}
+}

@@ -3,10 +3,12 @@ package load
 import (
 	"errors"
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/fmt"
+	"firstlight/internal/kmod/columns"
 )
 
 // ErrCompressed is returned for a compressed module that the kernel cannot
@@ -59,6 +61,51 @@ func (Linux) Load(path, params string) error {
 	return describe(path, flags, err)
 }
 
+// Columns is the running kernel, for an image whose modules may be laid out by
+// columns: such a one is made what it was before the kernel gets it.
+type Columns struct{ Linux }
+
+// Load implements Kernel.
+func (c Columns) Load(path, params string) error {
+	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return fmt.Errorf("open %s: %w", path, err)
+	}
+	b, is, err := arranged(fd)
+	unix.Close(fd)
+	if err != nil {
+		return fmt.Errorf("load %s: %w", path, err)
+	}
+	if !is {
+		return c.Linux.Load(path, params)
+	}
+	defer unix.MunmapPtr(unsafe.Pointer(&b[0]), uintptr(len(b)))
+	if err := columns.Restore(b); err != nil {
+		return fmt.Errorf("load %s: %w", path, err)
+	}
+	_, err = retry(func() (int, error) { return 0, unix.InitModule(b, params) })
+	return describe(path, 0, err)
+}
+
+// arranged returns a copy of a module that is laid out by columns, in pages of
+// their own that the caller gives back: it can have megabytes.
+func arranged(fd int) (b []byte, is bool, err error) {
+	var head [len(columns.Magic)]byte
+	n, err := retry(func() (int, error) { return unix.Pread(fd, head[:], 0) })
+	if err != nil || !columns.Is(head[:n]) {
+		return nil, false, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, false, err
+	}
+	p, err := unix.MmapPtr(fd, 0, nil, uintptr(st.Size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, false, err
+	}
+	return unsafe.Slice((*byte)(p), st.Size), true, nil
+}
+
 func compressed(path string) bool {
 	return strings.HasSuffix(path, ".xz") || strings.HasSuffix(path, ".zst") || strings.HasSuffix(path, ".gz")
 }
@@ -69,20 +116,21 @@ func describe(path string, flags int, err error) error {
 	if err == nil {
 		return nil
 	}
-	if flags&initCompressed != 0 && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)) {
+	errno, _ := err.(unix.Errno)
+	if flags&initCompressed != 0 && (errno == unix.EOPNOTSUPP || errno == unix.EINVAL) {
 		return fmt.Errorf("load %s: %w (%w)", path, ErrCompressed, err)
 	}
 	meaning := ""
-	switch {
-	case errors.Is(err, unix.ENOENT):
+	switch errno {
+	case unix.ENOENT:
 		meaning = "it needs a symbol that the kernel does not have: "
-	case errors.Is(err, unix.ENOEXEC):
+	case unix.ENOEXEC:
 		meaning = "it is not a module for this kernel: "
-	case errors.Is(err, unix.EKEYREJECTED), errors.Is(err, unix.ENOKEY):
+	case unix.EKEYREJECTED, unix.ENOKEY:
 		meaning = "its signature is not accepted: "
-	case errors.Is(err, unix.EPERM):
+	case unix.EPERM:
 		meaning = "the kernel refuses to load it: "
-	case errors.Is(err, unix.ENODEV):
+	case unix.ENODEV:
 		meaning = "there is nothing for it to drive: "
 	}
 	return fmt.Errorf("load %s: %s%w", path, meaning, err)
