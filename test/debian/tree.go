@@ -23,32 +23,31 @@ func Tree(ctx context.Context, suite string, packages ...string) (string, error)
 	return filepath.Join(dir, "root"), err
 }
 
-// inTree mounts a layer in memory over a tree, the kernel's modules and a
+// inTree mounts a layer in memory over a tree, unpacked kernels as /media and a
 // directory with what the program needs as /mnt, in a mount namespace that goes
 // away with the program.
 const inTree = `set -e
-tree=$1 layer=$2 modules=$3 tools=$4
+tree=$1 layer=$2 kernels=$3 tools=$4
 shift 4
 mount -t tmpfs -o mode=0755 layer "$layer"
 mkdir "$layer/upper" "$layer/work" "$layer/root"
 mount -t overlay -o "lowerdir=$tree,upperdir=$layer/upper,workdir=$layer/work" overlay "$layer/root"
 cd "$layer/root"
-mkdir -p usr/lib/modules
 mount -t proc proc proc
 mount --rbind /sys sys
 mount --rbind /dev dev
 mount -t tmpfs -o mode=0755 run run
-mount --bind -o ro "$modules" usr/lib/modules
+mount --bind -o ro "$kernels" media
 mount --bind -o ro "$tools" mnt
 exec chroot . "$@"
 `
 
 // InTree runs a program in a tree. Whatever it writes is gone when it ends;
-// layer is an empty directory for that. modules holds the modules of kernels,
-// tools is what the program finds in /mnt.
-func InTree(ctx context.Context, tree, layer, modules, tools string, argv ...string) (string, error) {
+// layer is an empty directory for that. The program finds kernels in /media, by
+// their suites, and tools in /mnt.
+func InTree(ctx context.Context, tree, layer, kernels, tools string, argv ...string) (string, error) {
 	return host.Cmd{
-		Argv: append([]string{"unshare", "--mount", "--pid", "--fork", "--propagation", "private", "sh", "-c", inTree, "sh", tree, layer, modules, tools}, argv...),
+		Argv: append([]string{"unshare", "--mount", "--pid", "--fork", "--propagation", "private", "sh", "-c", inTree, "sh", tree, layer, kernels, tools}, argv...),
 		Env:  []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root", "DEBIAN_FRONTEND=noninteractive"},
 	}.Run(ctx)
 }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Runs in a Debian that has the tools of other distributions: what they say of
 # the packages, which they install and remove.
-kernel=$1
+kernel=$(cat /media/bookworm/release)
+later=$(cat /media/trixie/release)
 rpm=$(echo /mnt/firstlight-*.rpm)
 arch=$(echo /mnt/firstlight-*.pkg.tar.zst)
 apk=$(echo /mnt/firstlight_*.apk)
@@ -34,8 +35,18 @@ whole() { # ROOT FILE…
 	run chroot "$root" /usr/bin/firstlight version
 }
 gone() { # ROOT
-	left=$(find "$1" -name '*firstlight*' ! -type d ! -path '*/var/log/*' | grep -v 'firstlight.toml.\(rpmsave\|pacsave\)$')
+	left=$(find "$1" -name '*firstlight*' ! -type d ! -path '*/var/log/*' | grep -v 'firstlight.toml.\(rpmsave\|pacsave\|pacnew\)$')
 	test -z "$left" || fail "left in $1: $left"
+}
+
+configure() { # images of a quick kind
+	cat >/etc/firstlight.toml <<CONF
+cmdline = ["root=/dev/vda1"]
+compression = "zstd:1"
+[root]
+bus = "virtio_blk"
+fstype = "ext4"
+CONF
 }
 
 # rpm
@@ -54,19 +65,21 @@ run rpm --root /tmp/rpm -e firstlight
 gone /tmp/rpm
 # Programs are static on purpose; what else rpmlint calls an error is one.
 rpmlint "$rpm" >/tmp/lint 2>&1
-grep ': E: ' /tmp/lint | grep -v -e 'statically-linked-binary' -e 'no-changelogname-tag' -e 'position-independent-executable' -e 'missing-PT_GNU_STACK-section' -e 'no-signature' -e 'spelling-error' >/tmp/said && fail "rpmlint"
+grep ': E: ' /tmp/lint | grep -v -e 'statically-linked-binary' -e 'no-changelogname-tag' -e 'position-independent-executable' -e 'missing-PT_GNU_STACK-section' -e 'no-signature' -e 'spelling-error' -e 'bad-manual-page-folder.*expected folder: mantoml' >/tmp/said && fail "rpmlint"
 grep -q 'packages and .* specfiles checked' /tmp/lint || { cp /tmp/lint /tmp/said && fail "rpmlint has checked nothing"; }
 say "rpm: no scripts, one configuration file, installed, verified, removed; rpmlint"
 
 # pacman, in an empty root at first
 bsdtar -xOf "$arch" .PKGINFO >/tmp/info
 has /tmp/info 'pkgname = firstlight' 'arch = x86_64' 'license = Apache-2.0' 'provides = initramfs' 'depend = zstd' 'backup = etc/firstlight.toml'
+version=$(sed -n 's/^pkgver = //p' /tmp/info)
+case "$arch" in *firstlight-"$version"-x86_64.*) ;; *) fail "the version in it is $version" ;; esac
 bsdtar -tf "$arch" >/tmp/list
 has /tmp/list .MTREE usr/share/libalpm/hooks/90-firstlight-install.hook usr/share/libalpm/hooks/95-firstlight-remove.hook usr/share/libalpm/scripts/firstlight
 grep -q '^.INSTALL' /tmp/list && fail "it has a script"
 mkdir -p /tmp/empty /etc/pacman.d
 printf '[options]\nArchitecture = auto\nLocalFileSigLevel = Never\n' >/tmp/pacman.conf
-empty() { run pacman --config /tmp/pacman.conf --root /tmp/empty --dbpath /tmp/empty/var/lib/pacman --hookdir /tmp/none --noconfirm --noprogressbar "$@"; }
+empty() { run pacman --config /tmp/pacman.conf --root /tmp/empty --dbpath /tmp/empty/var/lib/pacman --hookdir /tmp/none --noconfirm "$@"; }
 mkdir -p /tmp/empty/var/lib/pacman
 empty -Udd "$arch"
 whole /tmp/empty usr/share/libalpm/hooks/90-firstlight-install.hook
@@ -77,52 +90,54 @@ gone /tmp/empty
 say "pacman: installed into an empty root, checked, removed"
 
 # pacman in a system with kernels, whose packages come and go
-mount --bind /usr/lib/modules /media
-umount /usr/lib/modules
-for release in "$kernel" "$kernel-2"; do
+for suite in bookworm trixie; do
+	release=$(cat /media/$suite/release)
 	mkdir -p "/usr/lib/modules/$release/kernel"
-	cp "/media/$kernel"/modules.* "/usr/lib/modules/$release/"
-	mount --bind "/media/$kernel/kernel" "/usr/lib/modules/$release/kernel"
+	cp "/media/$suite/lib/modules/$release"/modules.* "/usr/lib/modules/$release/"
+	mount --bind "/media/$suite/lib/modules/$release/kernel" "/usr/lib/modules/$release/kernel"
 done
 rm -f /boot/*
 echo 'ID=arch' >/etc/os-release
-cat >/etc/firstlight.toml <<CONF
-cmdline = ["root=/dev/vda1"]
-compression = "zstd:1"
-[root]
-bus = "virtio_blk"
-fstype = "ext4"
-CONF
+configure
 mkdir -p /var/lib/pacman
-live() { run pacman --config /tmp/pacman.conf --noconfirm --noprogressbar "$@"; }
-# a package with a kernel: VERSION RELEASE
+live() { run pacman --config /tmp/pacman.conf --noconfirm "$@"; }
+# a package with a kernel: VERSION RELEASE SUITE
 kernel_package() {
 	rm -rf /tmp/package
 	mkdir -p "/tmp/package/usr/lib/modules/$2"
-	cp "/mnt/vmlinuz-$kernel" "/tmp/package/usr/lib/modules/$2/vmlinuz"
+	cp "/media/$3/boot/vmlinuz-$2" "/tmp/package/usr/lib/modules/$2/vmlinuz"
 	echo linux >"/tmp/package/usr/lib/modules/$2/pkgbase"
 	printf 'pkgname = linux\npkgbase = linux\npkgver = %s-1\npkgdesc = a kernel\nurl = none\nbuilddate = 1\npackager = nobody\nsize = 1\narch = any\nlicense = none\n' "$1" >/tmp/package/.PKGINFO
 	(cd /tmp/package && bsdtar --zstd -cf "/tmp/linux-$1-1-any.pkg.tar.zst" .PKGINFO usr)
 }
-image_of() {
+# the kernel and the image in /boot are of this: RELEASE SUITE
+boots() {
 	release=$(firstlight cat /boot/initramfs-linux.img etc/firstlight/image | sed -n 's/^kernel=//p')
 	test "$release" = "$1" || fail "the image in /boot is of ${release:-nothing}, not of $1"
-	cmp "/mnt/vmlinuz-$kernel" /boot/vmlinuz-linux || fail "the kernel in /boot is another one"
+	cmp "/media/$2/boot/vmlinuz-$1" /boot/vmlinuz-linux || fail "the kernel in /boot is another one"
 }
 live -Udd "$arch" --overwrite '*'
 test -z "$(ls /boot)" || fail "there is no kernel, and /boot has $(ls /boot)"
-kernel_package 1 "$kernel"
-kernel_package 2 "$kernel-2"
+kernel_package 1 "$kernel" bookworm
+kernel_package 2 "$later" trixie
 live -U /tmp/linux-1-1-any.pkg.tar.zst
 has /tmp/said 'Making images of the initramfs'
-image_of "$kernel"
+boots "$kernel" bookworm
 say "pacman: a kernel is installed, and its image"
+# The image of the new one cannot be made: what is there stays, and together.
+mv "/usr/lib/modules/$later/modules.dep" /tmp/
 live -U /tmp/linux-2-1-any.pkg.tar.zst
-image_of "$kernel-2"
+has /tmp/said 'command failed to execute correctly'
+boots "$kernel" bookworm
+mv /tmp/modules.dep "/usr/lib/modules/$later/"
+say "pacman: the kernel is upgraded without an image, the kernel and the image before stay"
+live -U /tmp/linux-1-1-any.pkg.tar.zst
+live -U /tmp/linux-2-1-any.pkg.tar.zst
+boots "$later" trixie
 say "pacman: the kernel is upgraded, and its image"
 rm /boot/initramfs-linux.img
 live -Udd "$arch"
-image_of "$kernel-2"
+boots "$later" trixie
 say "pacman: Firstlight is upgraded, and all images"
 live -R linux
 test -z "$(ls /boot)" || fail "the kernel is removed, and /boot has $(ls /boot)"
@@ -153,8 +168,9 @@ run sh -n /tmp/apk/etc/init.d/firstlight-keep
 cp -r /tmp/apk/usr/bin/firstlight /usr/bin/
 cp -r /tmp/apk/usr/lib/firstlight /usr/lib/
 echo 'ID=alpine' >/etc/os-release
+configure
 flavour=${kernel##*-}
-cp "/mnt/vmlinuz-$kernel" "/boot/vmlinuz-$kernel"
+cp "/media/bookworm/boot/vmlinuz-$kernel" /boot/
 run sh /tmp/apk/usr/share/kernel-hooks.d/firstlight.hook "$flavour" "${kernel%-*}" 1.0-0
 firstlight cat "/boot/initramfs-$flavour" etc/firstlight/image | grep -qxF "kernel=$kernel" || fail "no image was made"
 run sh /tmp/apk/usr/share/kernel-hooks.d/firstlight.hook "$flavour" "" "${kernel%-*}"

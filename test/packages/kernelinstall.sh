@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs in a Debian without a kernel of its own, with the release of one whose
-# modules are there: what kernel-install makes of the plugins.
-kernel=$1
+# Runs in a Debian without a kernel of its own, with an unpacked one: what
+# kernel-install makes of the plugins.
 esp=/efi
 token=token
 release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+kernel=$(cat "/media/$release/release")
 export BOOT_ROOT=$esp
 
 fail() {
@@ -57,8 +57,10 @@ for_unified() {
 }
 
 mkdir -p /boot /etc/kernel /etc/firstlight.d
+mkdir -p /usr/lib/modules
+mount --bind "/media/$release/lib/modules" /usr/lib/modules
 run sh -c 'dpkg --force-depends -i /mnt/firstlight_*.deb'
-cp "/mnt/vmlinuz-$kernel" "/mnt/config-$kernel" /boot/
+cp "/media/$release/boot/vmlinuz-$kernel" "/media/$release/boot/config-$kernel" /boot/
 echo $token >/etc/kernel/entry-token
 echo 'root=LABEL=root ro' >/etc/kernel/cmdline
 echo '9d6e20fda3db44668ca6b4c9bf93bd56' >/etc/machine-id

@@ -35,13 +35,13 @@ func inTree(t *testing.T, suite, script string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kernels, release := testtool.Kernel(t, suite)
+	kernel, _ := testtool.Kernel(t, suite)
 	tools := t.TempDir()
-	if err := prepare(t.Context(), tools, kernels, release, script); err != nil {
+	if err := prepare(t.Context(), tools, script); err != nil {
 		t.Fatal(err)
 	}
 	layer := t.TempDir()
-	out, err := debian.InTree(t.Context(), tree, layer, filepath.Join(kernels, "lib/modules"), tools, "sh", "/mnt/"+script, release)
+	out, err := debian.InTree(t.Context(), tree, layer, filepath.Dir(kernel), tools, "sh", "/mnt/"+script)
 	for line := range strings.Lines(out) {
 		if strings.HasPrefix(line, "== ") {
 			t.Log(strings.TrimSpace(line))
@@ -52,8 +52,8 @@ func inTree(t *testing.T, suite, script string) {
 	}
 }
 
-// prepare puts the packages, the kernel and the script into a directory.
-func prepare(ctx context.Context, dir, kernels, release, script string) error {
+// prepare puts the packages and the script into a directory.
+func prepare(ctx context.Context, dir, script string) error {
 	checkout, err := host.Checkout()
 	if err != nil {
 		return err
@@ -63,9 +63,6 @@ func prepare(ctx context.Context, dir, kernels, release, script string) error {
 		return err
 	}
 	files := append(built, filepath.Join(checkout, "test/packages", script))
-	for _, name := range []string{"vmlinuz-", "config-"} {
-		files = append(files, filepath.Join(kernels, "boot", name+release))
-	}
 	_, err = host.Run(ctx, append([]string{"cp", "-t", dir}, files...)...)
 	return err
 }

@@ -21,7 +21,9 @@ import (
 	_ "github.com/goreleaser/nfpm/v2/rpm"
 )
 
-const description = `Event-driven initramfs
+const summary = "Event-driven initramfs"
+
+const description = summary + `
  Firstlight builds the initramfs that the machine boots with, and is the first
  program in it. Nothing in it polls or sleeps: the kernel reports devices, and
  arrays, volume groups, encrypted devices and filesystems are dealt with as soon
@@ -93,14 +95,19 @@ func info(format, version, arch, maintainer, scripts string, date time.Time) *nf
 		// A space begins a line that is not to be filled.
 		i.Description = strings.ReplaceAll(description, "\n ", "\n")
 		i.RPM.Group = "System Environment/Base"
-		i.RPM.Summary = "Event-driven initramfs"
+		i.RPM.Summary = summary
 		i.RPM.Compression = "zstd"
 		i.Recommends = []string{"zstd"}
 	case "archlinux":
+		i.Description = summary
+		// Of a version it would leave out what comes before a release: 0.1.0dev is
+		// older than 0.1.0 to pacman.
+		i.Version, i.VersionSchema = strings.ReplaceAll(version, "-", ""), "none"
 		i.ArchLinux.Packager = maintainer
 		i.Provides = []string{"initramfs"}
 		i.Depends = []string{"zstd"}
 	case "apk":
+		i.Description = summary
 		// The kernels' packages depend on something of that name.
 		i.Provides = []string{"initramfs-generator"}
 		i.Depends = []string{"zstd"}
