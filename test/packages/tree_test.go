@@ -17,7 +17,7 @@ import (
 func treePackages(suite string) []string {
 	list := []string{"systemd", "systemd-boot", "systemd-boot-efi", "kmod", "zstd", "cpio"}
 	if suite == "trixie" {
-		list = append(list, "systemd-ukify", "rpm", "rpmlint", "pacman-package-manager", "libarchive-tools", "zsh", "fish", "bash-completion", "mandoc", "man-db")
+		list = append(list, "systemd-ukify", "rpm", "rpmlint", "pacman-package-manager", "libarchive-tools", "zsh", "fish", "bash-completion", "mandoc")
 	}
 	return list
 }
