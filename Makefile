@@ -73,7 +73,7 @@ GOFLAGS_TLS = -gcflags='all=-l -d=variablemakethreshold=0' $(foreach p,$(filter-
 # ARCHS are further architectures that images can be built for, by Go's names.
 ARCHS ?= arm64 riscv64
 
-.PHONY: build foreign setup kernels run test test-full check check-truth images e2e bench fuzz sim mutate packages clean
+.PHONY: build foreign setup kernels run test test-full check check-truth images e2e bench fuzz sim mutate packages test-packages clean
 
 build:
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o bin/firstlight ./cmd/firstlight
@@ -126,6 +126,13 @@ test: setup build kernels check
 # With the scenarios that are too dear for every change.
 test-full: foreign
 	FIRSTLIGHT_FULL=1 $(MAKE) --no-print-directory test
+	$(MAKE) --no-print-directory test-packages
+
+# The packages of all formats, by the tools of their distributions, and the whole
+# life of one in a Debian 12 and 13 with GRUB and with systemd-boot. The consoles
+# are left in $(FIRSTLIGHT_CACHE)/packages-test.
+test-packages: setup kernels packages
+	FIRSTLIGHT_FULL=1 FIRSTLIGHT_E2E=1 FIRSTLIGHT_REQUIRE=1 go test ./test/packages -count=1 -v -timeout 6h -parallel 2 -run '$(RUN)'
 
 check: $(STATICCHECK)
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go' 2>/dev/null || find . -name '*.go')); \

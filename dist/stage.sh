@@ -23,6 +23,7 @@ put 644 dist/systemd/firstlight-keep.service "$common/usr/lib/systemd/system/fir
 put 644 dist/config/firstlight.toml "$common/etc/firstlight.toml"
 put 755 dist/kernel-install/50-firstlight.install "$common/usr/lib/kernel/install.d/50-firstlight.install"
 put 755 dist/kernel-install/60-firstlight-uki.install "$common/usr/lib/kernel/install.d/60-firstlight-uki.install"
+put 755 dist/kernel-install/90-firstlight-uki-copy.install "$common/usr/lib/kernel/install.d/90-firstlight-uki-copy.install"
 for shell in bash zsh fish; do
 	case $shell in
 	bash) file=usr/share/bash-completion/completions/firstlight ;;
@@ -59,4 +60,7 @@ put 755 dist/pacman/firstlight "$root/archlinux/usr/share/libalpm/scripts/firstl
 
 # Alpine
 put 755 dist/kernel/alpine.hook "$root/apk/usr/share/kernel-hooks.d/firstlight.hook"
+# kernel-hooks runs what it finds here.
+mkdir -p "$root/apk/etc/kernel-hooks.d"
+ln -s /usr/share/kernel-hooks.d/firstlight.hook "$root/apk/etc/kernel-hooks.d/50-firstlight.hook"
 put 755 dist/openrc/firstlight-keep "$root/apk/etc/init.d/firstlight-keep"

@@ -240,12 +240,12 @@ func (f *installFlags) build(ctx context.Context, conf *build.Config, kernel, pa
 	if err != nil {
 		return err
 	}
+	if (unified(conf) || f.becomesUnified()) && !slices.Contains(o.Config.OmitFeatures, stubfiles.Feature) {
+		o.Config.Features = append(o.Config.Features, stubfiles.Feature)
+	}
 	if unified(conf) {
 		if b.line, err = f.commandLineOf(conf); err != nil {
 			return err
-		}
-		if !slices.Contains(o.Config.OmitFeatures, stubfiles.Feature) {
-			o.Config.Features = append(o.Config.Features, stubfiles.Feature)
 		}
 		// An EFI system partition has no EFI/Linux of its own.
 		if conf.Install.Image == "" {

@@ -13,6 +13,33 @@ import (
 // unified says whether unified kernel images are installed.
 func unified(conf *build.Config) bool { return conf.Install.Layout == build.LayoutUKI }
 
+// becomesUnified says whether kernel-install(8) makes a unified image of what is
+// installed: its layout is the one that the last of its files says.
+func (f *installFlags) becomesUnified() bool {
+	files := []string{"/usr/lib/kernel/install.conf"}
+	if exists(f.host("/etc/kernel/install.conf")) {
+		files[0] = "/etc/kernel/install.conf"
+	}
+	for _, dir := range []string{"/usr/lib/kernel/install.conf.d", "/etc/kernel/install.conf.d"} {
+		list, _ := os.ReadDir(f.host(dir))
+		for _, e := range list {
+			if strings.HasSuffix(e.Name(), ".conf") {
+				files = append(files, dir+"/"+e.Name())
+			}
+		}
+	}
+	layout := ""
+	for _, name := range files {
+		b, _ := os.ReadFile(f.host(name))
+		for l := range strings.Lines(string(b)) {
+			if v, ok := strings.CutPrefix(strings.TrimSpace(l), "layout="); ok {
+				layout = strings.Trim(v, `"'`)
+			}
+		}
+	}
+	return layout == "uki"
+}
+
 // unifiedPlace is where the unified image of a kernel belongs.
 func (f *installFlags) unifiedPlace(kernel string) (string, error) {
 	for _, esp := range install.EFISystemPartitions() {

@@ -45,3 +45,127 @@ func TestKernelInstallMakesUnifiedImages(t *testing.T) {
 		}
 	}
 }
+
+// fakeFirstlight is a directory with a firstlight that prints its arguments.
+func fakeFirstlight(t *testing.T) string {
+	t.Helper()
+	testtool.Need(t, "sh")
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "firstlight"), []byte("#!/bin/sh\necho \"$*\"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// saidBy runs a script with that firstlight and returns what it was called with.
+func saidBy(t *testing.T, fake, script string, env []string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command("sh", append([]string{script}, args...)...)
+	cmd.Env = append(env, "PATH="+fake+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s", script, args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// Where the image of a kernel goes and whether one is made at all is
+// kernel-install's choice. (With Debian's hooks: test/packages.)
+func TestKernelInstallMakesImages(t *testing.T) {
+	fake := fakeFirstlight(t)
+	if _, err := os.Stat("/etc/kernel/postinst.d/firstlight"); err == nil {
+		t.Skip("Firstlight is installed here, and its hooks make the images")
+	}
+	for _, c := range []struct {
+		env  string
+		args string
+		want string
+	}{
+		{"LAYOUT=bls", "add 6.1 /efi/t/6.1 /boot/vmlinuz", "build --quiet --kernel 6.1 --output area/initrd"},
+		{"LAYOUT=uki", "add 6.1 /efi/t/6.1 /boot/vmlinuz", "build --quiet --feature uki --kernel 6.1 --output area/initrd"},
+		{"LAYOUT=other", "add 6.1 /efi/t/6.1 /boot/vmlinuz", "install --kernel 6.1"},
+		{"LAYOUT=bls", "add 6.1 /efi/t/6.1 /boot/vmlinuz given.img", ""},
+		{"INITRD_GENERATOR=dracut", "add 6.1 /efi/t/6.1 /boot/vmlinuz", ""},
+		{"IMAGE_TYPE=uki", "add 6.1 /efi/t/6.1 /boot/some.efi", ""},
+		{"LAYOUT=other", "remove 6.1 /efi/t/6.1", "remove --quiet --force --kernel 6.1"},
+		{"LAYOUT=bls", "remove 6.1 /efi/t/6.1", ""},
+		{"LAYOUT=uki", "remove 6.1 /efi/t/6.1", ""},
+	} {
+		env := []string{"KERNEL_INSTALL_STAGING_AREA=area", "KERNEL_INSTALL_" + c.env}
+		if got := saidBy(t, fake, "../../dist/kernel-install/50-firstlight.install", env, strings.Fields(c.args)...); got != c.want {
+			t.Errorf("%s %s: %q, want %q", c.env, c.args, got, c.want)
+		}
+	}
+}
+
+// Alpine's kernel-hooks gives the flavour, the new release and the one before,
+// without the flavour.
+func TestAlpineKernelHook(t *testing.T) {
+	fake := fakeFirstlight(t)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"lts", "6.12.2-0", "6.12.1-0"}, "install --kernel 6.12.2-0-lts"},
+		{[]string{"virt", "6.12.2-0", ""}, "install --kernel 6.12.2-0-virt"},
+		{[]string{"lts", "", "6.12.1-0"}, "remove --force --kernel 6.12.1-0-lts"},
+	} {
+		if got := saidBy(t, fake, "../../dist/kernel/alpine.hook", nil, c.args...); got != c.want {
+			t.Errorf("%q: %q, want %q", c.args, got, c.want)
+		}
+	}
+}
+
+// systemd before 253 brings no unified image to the EFI system partition.
+func TestUnifiedImagesAreCopied(t *testing.T) {
+	fake := fakeFirstlight(t)
+	for _, dir := range []string{"/etc", "/usr/lib"} {
+		if _, err := os.Stat(dir + "/kernel/install.d/90-uki-copy.install"); err == nil {
+			t.Skip("systemd's own plugin is here, and does it")
+		}
+	}
+	root := t.TempDir()
+	conf, area, linux := filepath.Join(root, "conf"), filepath.Join(root, "area"), filepath.Join(root, "EFI/Linux")
+	for _, d := range []string{conf, area} {
+		if err := os.Mkdir(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	env := []string{"KERNEL_INSTALL_LAYOUT=uki", "KERNEL_INSTALL_BOOT_ROOT=" + root, "KERNEL_INSTALL_ENTRY_TOKEN=t",
+		"KERNEL_INSTALL_STAGING_AREA=" + area, "KERNEL_INSTALL_CONF_ROOT=" + conf}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(want ...string) {
+		t.Helper()
+		var got []string
+		list, err := os.ReadDir(linux)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range list {
+			b, err := os.ReadFile(filepath.Join(linux, e.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, e.Name()+" "+string(b))
+		}
+		if strings.Join(got, ", ") != strings.Join(want, ", ") {
+			t.Errorf("EFI/Linux has %q, want %q", got, want)
+		}
+	}
+	const script = "../../dist/kernel-install/90-firstlight-uki-copy.install"
+	write(filepath.Join(area, "uki.efi"), "one")
+	saidBy(t, fake, script, env, "add", "6.1", "entry", "vmlinuz")
+	saidBy(t, fake, script, env, "add", "6.10", "entry", "vmlinuz")
+	check("t-6.1.efi one", "t-6.10.efi one")
+	write(filepath.Join(conf, "tries"), "3\n")
+	write(filepath.Join(area, "uki.efi"), "two")
+	saidBy(t, fake, script, env, "add", "6.1", "entry", "vmlinuz")
+	check("t-6.1+3.efi two", "t-6.10.efi one")
+	saidBy(t, fake, script, env, "remove", "6.1", "entry")
+	check("t-6.10.efi one")
+}

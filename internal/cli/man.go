@@ -167,6 +167,8 @@ func manPage(w io.Writer, c *cobra.Command) {
 
 // paragraphs writes text; indented blocks stay as they are.
 func paragraphs(w io.Writer, text string) {
+	// What is to be typed is set in by blanks, or by a tab in the texts of cobra.
+	text = strings.ReplaceAll(text, "\n\t", "\n  ")
 	for i, p := range strings.Split(strings.TrimSpace(text), "\n\n") {
 		switch {
 		case strings.HasPrefix(p, "  "):

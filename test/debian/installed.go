@@ -16,11 +16,19 @@ var installedPackages = []string{"systemd", "systemd-sysv", "udev", "dbus", "kmo
 	"linux-image-amd64", "initramfs-tools", "zstd", "grub-efi-amd64", "grub-common", "efibootmgr"}
 
 // laterPackages are files of packages in /root/debs of that Debian, which are
-// installed there later: a second kernel, and the generator again.
-var laterPackages = []string{"linux-image-cloud-amd64", "initramfs-tools"}
+// installed there later: a second kernel, the generator again, and another boot
+// loader.
+func laterPackages(suite string) []string {
+	list := []string{"linux-image-cloud-amd64", "initramfs-tools", "systemd-boot", "systemd-boot-efi"}
+	if suite != "bookworm" {
+		list = append(list, "systemd-boot-tools")
+	}
+	return list
+}
 
 const (
-	espStart, espSize   = 1 << 20, 64 << 20
+	// Two kernels with the images of initramfs-tools fit on the ESP.
+	espStart, espSize   = 1 << 20, 256 << 20
 	rootStart, rootSize = espStart + espSize, 2600 << 20
 	// InstalledRoot and InstalledESP are the UUIDs of the filesystems.
 	InstalledRoot = "5ca1ab1e-0000-4000-8000-00000000d0c5"
@@ -35,7 +43,8 @@ func Installed(ctx context.Context, suite string) (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
-	key := host.Hash([]byte(strings.Join(installedPackages, ",")), []byte(strings.Join(laterPackages, ",")), []byte(installedSetup), []byte(rootSetup))
+	key := host.Hash([]byte(strings.Join(installedPackages, ",")), []byte(strings.Join(laterPackages(suite), ",")), []byte(installedSetup), []byte(rootSetup),
+		fmt.Append(nil, espSize, rootSize))
 	dir = filepath.Join(cache, "roots", "installed-"+suite+"-"+key)
 	return dir, host.Once(dir, func(tmp string) error { return install(ctx, suite, tmp) })
 }
@@ -85,7 +94,7 @@ func download(ctx context.Context, suite, dir string) (string, error) {
 	if _, err := apt.Run(ctx, dir, "apt-get", "update"); err != nil {
 		return "", err
 	}
-	for _, name := range laterPackages {
+	for _, name := range laterPackages(suite) {
 		if strings.HasPrefix(name, "linux-image-") {
 			// The package of that name only needs the one of the release.
 			out, err := apt.Run(ctx, dir, "apt-cache", "depends", name)
@@ -124,7 +133,7 @@ func disk(ctx context.Context, root, name string) error {
 	}
 	for _, argv := range [][]string{
 		{"sh", "-c", `sfdisk -q "$1" <"$2"`, "sh", name, table},
-		{"mkfs.fat", "-F", "32", "-s", "1", "-i", strings.ReplaceAll(InstalledESP, "-", ""), "--offset", fmt.Sprint(espStart / 512), name, fmt.Sprint(espSize >> 10)},
+		{"mkfs.fat", "-F", "32", "-s", "2", "-i", strings.ReplaceAll(InstalledESP, "-", ""), "--offset", fmt.Sprint(espStart / 512), name, fmt.Sprint(espSize >> 10)},
 		{"mke2fs", "-q", "-F", "-t", "ext4", "-U", InstalledRoot, "-d", root, "-E", fmt.Sprintf("offset=%d", rootStart), name, fmt.Sprintf("%dk", rootSize>>10)},
 	} {
 		if _, err := host.Run(ctx, argv...); err != nil {

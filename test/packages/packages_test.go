@@ -4,6 +4,7 @@ package packages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,17 +18,17 @@ import (
 	"firstlight/test/vm"
 )
 
-// TestDebian: a Debian 12 and a Debian 13 that UEFI starts with GRUB get
-// Firstlight over initramfs-tools, boot with it, get another kernel, boot that,
-// lose it, go back to the image before by the menu, and get initramfs-tools
-// again. stage.sh is what is done in each boot.
+// TestDebian: a Debian 12 and a Debian 13 that UEFI starts with GRUB or
+// systemd-boot get Firstlight over initramfs-tools, boot with it, get another
+// kernel, boot that, lose it, go back to the image before by GRUB's menu, get
+// initramfs-tools again, and boot with that. stage.sh is what is done in each boot.
 func TestDebian(t *testing.T) {
 	if os.Getenv("FIRSTLIGHT_FULL") == "" || os.Getenv("FIRSTLIGHT_E2E") == "" {
 		t.Skip("seven boots of a whole Debian each: FIRSTLIGHT_FULL=1 FIRSTLIGHT_E2E=1")
 	}
 	testtool.Need(t, "qemu-system-x86_64", "mmdebstrap", "sfdisk", "mkfs.fat", "mke2fs")
 	for _, suite := range []string{"bookworm", "trixie"} {
-		for _, loader := range []string{"grub"} {
+		for _, loader := range []string{"grub", "systemd-boot"} {
 			t.Run(suite+"-"+loader, func(t *testing.T) {
 				t.Parallel()
 				if err := live(t.Context(), t, suite, loader); err != nil {
@@ -72,43 +73,54 @@ func live(ctx context.Context, t *testing.T, suite, loader string) error {
 	first := m
 	first.Kernel, first.Initrd = filepath.Join(base, "vmlinuz"), filepath.Join(base, "initrd.img")
 	first.Append = "console=ttyS0 ro root=UUID=" + debian.InstalledRoot
-	if err := stages(ctx, t, first, filepath.Join(dir, "first"), "stage 0: done", 10*time.Minute); err != nil {
-		return err
+	done, err := stage(ctx, t, first, filepath.Join(dir, "0"))
+	// Each boot is one of a machine that was off. The firmware takes minutes for
+	// one after a reset when QEMU interprets it.
+	for n := 1; err == nil && !done && n < 10; n++ {
+		done, err = stage(ctx, t, m, filepath.Join(dir, fmt.Sprint(n)))
 	}
-	m.Reboots = true
-	return stages(ctx, t, m, filepath.Join(dir, "rest"), "ALL DONE", 45*time.Minute)
+	if err == nil && !done {
+		err = errors.New("it does not come to an end")
+	}
+	if err == nil {
+		err = os.Remove(disk) // what failed can be looked at
+	}
+	return err
 }
 
-// stages runs a machine until it switches itself off, and looks for what it has
-// to say in the end.
-func stages(ctx context.Context, t *testing.T, m vm.Machine, log, last string, limit time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// stage boots a machine, waits until it reboots or switches itself off, and looks
+// for what it has to say in the end: whether that was the last stage.
+func stage(ctx context.Context, t *testing.T, m vm.Machine, log string) (done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
 	defer cancel()
 	console, err := os.Create(log + ".console")
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer console.Close()
 	m.Log = console
 	v, err := vm.Run(ctx, m)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer v.Close()
+	start := time.Now()
 	waitErr := v.Wait(ctx)
 	text := v.Report.Text()
 	if err := os.WriteFile(log+".report", []byte(text), 0o644); err != nil {
-		return err
+		return false, err
 	}
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, "stage ") {
 			t.Log(strings.TrimSpace(line))
 		}
 	}
-	if !strings.Contains(text, last) || strings.Contains(text, "FAILED") {
-		return fmt.Errorf("the machine has not said %q (%v); console in %s.console, its end:\n%s", last, waitErr, log, host.Tail(text, 30))
+	t.Logf("after %v", time.Since(start).Round(time.Second))
+	done = strings.Contains(text, ": ALL DONE\n") || strings.Contains(text, ": ALL DONE\r\n")
+	if strings.Contains(text, "FAILED") || !done && !strings.Contains(text, ": done") {
+		return false, fmt.Errorf("the stage has not come to its end (%v); console in %s.console, the end of its report:\n%s", waitErr, log, host.Tail(text, 30))
 	}
-	return waitErr
+	return done, waitErr
 }
 
 // toolsDisk is a disk with what the guest runs and installs.

@@ -43,16 +43,27 @@ choose() {
 		uuid=$(findmnt -n -o UUID /)
 		run grub-set-default "gnulinux-advanced-$uuid>gnulinux-$1-advanced-$uuid"
 		;;
-	systemd-boot) run bootctl set-default "$(ls /boot/efi/loader/entries | grep -- "-$1.conf" | head -1)" ;;
+	systemd-boot) run bootctl set-default "$(basename "$(entry_file "$1")")" ;;
 	esac
 }
+entry_file() { ls /boot/efi/loader/entries/*-"$1".conf 2>/dev/null; }
 # what the boot loader's menu has of a kernel
 entry_of() {
 	case $loader in
 	grub) grep -q "vmlinuz-$1" /boot/grub/grub.cfg ;;
-	systemd-boot) ls /boot/efi/loader/entries | grep -q -- "-$1.conf" ;;
+	systemd-boot) test -n "$(entry_file "$1")" ;;
 	esac
 }
+# what the boot loader starts a kernel with is the image in /boot, and that alone
+loads_image() {
+	entry_of "$1" || fail "the boot loader does not know $1"
+	test "$loader" = systemd-boot || return 0
+	images=$(sed -n 's/^initrd *//p' "$(entry_file "$1")")
+	say "the entry of $1 has: $images"
+	test -f "/boot/efi$images" || fail "the entry of $1 has no image, or several"
+	cmp "/boot/initrd.img-$1" "/boot/efi$images" || fail "the entry of $1 has another image than /boot"
+}
+of_initramfs_tools() { lsinitramfs "$1" | grep -q scripts/init-top; }
 
 say "kernel $running, $(test -s /run/firstlight/summary && echo Firstlight || echo initramfs-tools)"
 case $n in
@@ -64,12 +75,14 @@ case $n in
 		run update-grub
 		;;
 	systemd-boot)
-		run apt-get -y --no-install-recommends install $tools/debs/systemd-boot_*.deb $tools/debs/systemd-boot-efi_*.deb
-		run bootctl --no-variables install
-		run kernel-install add "$running" "/boot/vmlinuz-$running" "/boot/initrd.img-$running"
+		run apt-get -y purge grub-efi-amd64 grub-efi-amd64-bin grub2-common grub-common
+		run apt-get -y --no-install-recommends install /root/debs/systemd-boot*.deb
+		run bootctl is-installed
+		run bootctl status
 		;;
 	esac
-	choose "$running"
+	loads_image "$running"
+	test "$loader" = systemd-boot || choose "$running" # which is for those that it has started
 	next poweroff
 	;;
 1) # the boot loader and initramfs-tools
@@ -83,6 +96,7 @@ case $n in
 	test "$before" = "$(sha256sum <"/boot/initrd.img-$running.old")" || fail "the image before is not what initramfs-tools made"
 	dpkg --audit | grep . && fail "packages are half configured"
 	test "$loader" != grub || run update-grub
+	loads_image "$running"
 	next reboot
 	;;
 2) # the boot loader and Firstlight
@@ -93,7 +107,7 @@ case $n in
 	run apt-get -y --no-install-recommends install /root/debs/linux-image-*.deb
 	other=$(other_kernel)
 	ours "/boot/initrd.img-$other" || fail "the kernel $other has no image of Firstlight"
-	entry_of "$other" || fail "the boot loader does not know $other"
+	loads_image "$other"
 	choose "$other"
 	next reboot
 	;;
@@ -127,25 +141,63 @@ case $n in
 		run update-grub
 		run grub-reboot "firstlight-before>firstlight-before-$running"
 	fi
+	loads_image "$running"
 	next reboot
 	;;
-5) # by GRUB's entry for the image before
+5) # by GRUB's entry for the image before: initramfs-tools takes its place again
 	booted_by_us || fail "it was not started by Firstlight"
 	if test "$loader" = grub; then
 		grep -q "^image=$(cat /var/lib/stage.id)\$" /run/firstlight/summary || fail "it was not started by the image before"
 	fi
+	rm -r /etc/firstlight.d
+	conffiles=$(dpkg-query -W -f '${Conffiles}' firstlight | awk '{ print $1 }')
+	test -n "$conffiles" || fail "the package has no conffiles"
+	for file in $(dpkg -L firstlight); do
+		test -d "$file" || echo "$file"
+	done >/var/lib/stage.files
 	run apt-get -y --no-install-recommends install /root/debs/initramfs-tools_*.deb
 	installed firstlight && fail "firstlight is still installed"
 	installed initramfs-tools || fail "initramfs-tools is not installed"
+	dpkg --audit | grep . && fail "packages are half configured"
+	for file in $conffiles; do
+		test -f "$file" || fail "the conffile $file was not kept"
+	done
+	for file in $(cat /var/lib/stage.files); do
+		echo "$conffiles" | grep -qxF "$file" || ! dpkg -S "$file" 2>/dev/null | grep -q "^firstlight:" || fail "$file is still the package's"
+	done
+	test ! -e /usr/bin/firstlight || fail "the program is still there"
+	test "$(dpkg -S /usr/sbin/update-initramfs)" = "initramfs-tools: /usr/sbin/update-initramfs" || fail "update-initramfs is not of initramfs-tools"
+	dpkg-divert --list | grep -i -e firstlight -e initramfs && fail "something is diverted"
+	dpkg --verify initramfs-tools | grep . && fail "files of initramfs-tools are not its own"
 	test -s "/boot/initrd.img-$running" || fail "there is no image"
 	run update-initramfs -c -k "$running"
-	lsinitramfs "/boot/initrd.img-$running" | grep -q scripts/init-top || fail "the image is not of initramfs-tools"
+	of_initramfs_tools "/boot/initrd.img-$running" || fail "the image is not of initramfs-tools"
+	# The hooks are conffiles and still there.
+	run apt-get -y --no-install-recommends install /root/debs/linux-image-*.deb
+	other=$(other_kernel)
+	of_initramfs_tools "/boot/initrd.img-$other" || fail "the kernel $other has no image of initramfs-tools"
+	loads_image "$other"
+	run apt-get -y purge "linux-image-$other"
+	ls /boot | grep -- "$other" && fail "files of $other are left"
+	entry_of "$other" && fail "the boot loader still knows $other"
+	loads_image "$running"
 	choose "$running"
 	next reboot
 	;;
-6) # initramfs-tools again
+6) # initramfs-tools again, and nothing else
 	booted_by_us && fail "it was started by Firstlight"
 	no_failed_units
+	run apt-get -y purge firstlight
+	dpkg-query -W firstlight && fail "dpkg still knows firstlight"
+	for file in $(grep -vxF /usr/sbin/update-initramfs /var/lib/stage.files | grep -v /update-initramfs.8.gz); do
+		test ! -e "$file" || fail "$file is left"
+	done
+	left=$(find / -xdev -name '*firstlight*')
+	test -z "$left" || fail "left: $left"
+	ls -A /boot | grep -e '\.old$' -e '\.new$' && fail "images before are left"
+	of_initramfs_tools "/boot/initrd.img-$running" || fail "the image is not of initramfs-tools"
+	run update-initramfs -u
+	loads_image "$running"
 	say "ALL DONE"
 	sync
 	poweroff

@@ -21,7 +21,9 @@ import (
 	_ "github.com/goreleaser/nfpm/v2/rpm"
 )
 
-const description = `Event-driven initramfs
+const summary = "Event-driven initramfs"
+
+const description = summary + `
  Firstlight builds the initramfs that the machine boots with, and is the first
  program in it. Nothing in it polls or sleeps: the kernel reports devices, and
  arrays, volume groups, encrypted devices and filesystems are dealt with as soon
@@ -50,7 +52,7 @@ func run() error {
 	for _, format := range []string{"deb", "rpm", "archlinux", "apk"} {
 		info := info(format, *version, *arch, *maintainer, *scripts, date)
 		for _, dir := range []string{"common", format} {
-			list, err := contents(filepath.Join(*root, dir), date)
+			list, err := contents(filepath.Join(*root, dir), format, date)
 			if err != nil {
 				return err
 			}
@@ -87,17 +89,27 @@ func info(format, version, arch, maintainer, scripts string, date time.Time) *nf
 		i.Deb.Compression = "xz"
 		i.Deb.Triggers.InterestNoAwait = []string{"update-initramfs"}
 		i.Scripts.PostInstall = filepath.Join(scripts, "postinst")
+		i.Scripts.PreRemove = filepath.Join(scripts, "prerm")
 		i.Scripts.PostRemove = filepath.Join(scripts, "postrm")
 	case "rpm":
+		// A space begins a line that is not to be filled.
+		i.Description = strings.ReplaceAll(description, "\n ", "\n")
 		i.RPM.Group = "System Environment/Base"
-		i.RPM.Summary = "Event-driven initramfs"
+		i.RPM.Summary = summary
 		i.RPM.Compression = "zstd"
 		i.Recommends = []string{"zstd"}
 	case "archlinux":
+		i.Description = summary
+		// Of a version it would leave out what comes before a release: 0.1.0dev is
+		// older than 0.1.0 to pacman.
+		i.Version, i.VersionSchema = strings.ReplaceAll(version, "-", ""), "none"
 		i.ArchLinux.Packager = maintainer
 		i.Provides = []string{"initramfs"}
 		i.Depends = []string{"zstd"}
 	case "apk":
+		i.Description = summary
+		// The kernels' packages depend on something of that name.
+		i.Provides = []string{"initramfs-generator"}
 		i.Depends = []string{"zstd"}
 	}
 	return i
@@ -105,7 +117,7 @@ func info(format, version, arch, maintainer, scripts string, date time.Time) *nf
 
 // contents are the files of a directory, which lie in a package as they lie
 // there. What is in /etc belongs to the administrator.
-func contents(dir string, date time.Time) (files.Contents, error) {
+func contents(dir, format string, date time.Time) (files.Contents, error) {
 	var out files.Contents
 	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) && p == dir {
@@ -132,6 +144,11 @@ func contents(dir string, date time.Time) (files.Contents, error) {
 			c.Type = files.TypeSymlink
 		case strings.HasPrefix(rel, "etc/"):
 			c.Type = files.TypeConfigNoReplace
+		case strings.HasPrefix(rel, "usr/share/man/"):
+			c.Type = files.TypeFile
+			if format == "rpm" {
+				c.Type = files.TypeRPMDoc
+			}
 		}
 		out = append(out, c)
 		return nil
