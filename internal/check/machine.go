@@ -205,6 +205,9 @@ func (w *world) Start(_ string, p machine.Program) error {
 // Listen implements machine.Programs.
 func (w *world) Listen(string) (machine.Said, error) { return machine.Said{Ended: true}, nil }
 
+// End implements machine.Programs.
+func (*world) End(string) error { return nil }
+
 // Ask implements machine.Console.
 func (w *world) Ask(p machine.Prompt) ([]byte, error) {
 	w.slow = 5 * time.Second

@@ -24,6 +24,7 @@ const (
 	CodeLogin       = 5
 	CodeRecord      = 6
 	CodeTimeout     = 8
+	CodeNoAnswer    = 11 // to a login, in the time that the record has for it
 	CodeNoDriver    = 12
 	CodeAccess      = 13
 	CodeThere       = 15
@@ -142,6 +143,8 @@ func (c *Core) reason(code int) (text, try, condition string) {
 	switch code {
 	case CodeTransport, CodeTimeout:
 		return "cannot be reached", "look whether an iSCSI target listens there, and at the network between", "incomplete"
+	case CodeNoAnswer:
+		return "does not answer the login", "look at the target: it takes connections, and may have been restarted meanwhile", "incomplete"
 	case CodeAuth:
 		if c.t.User == "" {
 			return "wants this machine to prove who it is (CHAP)", "give the name and the password, by rd.iscsi.username and rd.iscsi.password or before the server's name and an @ in root=iscsi:", condition

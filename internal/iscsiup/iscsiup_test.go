@@ -126,6 +126,7 @@ func TestLoginsAreTriedAgainAndExplained(t *testing.T) {
 		{CodeAuth, time.Second, "blocked: wants this machine to prove who it is (CHAP)"},
 		{CodeFatal, 2 * time.Second, "blocked: refuses the login: it has no such target for this machine, or wants something else of it"},
 		{99, 4 * time.Second, "blocked: cannot be logged in to (iscsiadm: exit 99)"},
+		{CodeNoAnswer, 4 * time.Second, "incomplete: does not answer the login"},
 		{NotStarted, 4 * time.Second, "blocked: cannot be logged in to: iscsiadm is not in the image"},
 	} {
 		c.LoggedIn(now, x.code)
@@ -135,7 +136,7 @@ func TestLoginsAreTriedAgainAndExplained(t *testing.T) {
 		now = c.Next()
 		c.Deadline(now)
 	}
-	if e.logins != 7 {
+	if e.logins != 8 {
 		t.Errorf("%d logins", e.logins)
 	}
 	// The disk may be seen before iscsiadm ends.

@@ -191,6 +191,9 @@ type Programs interface {
 	// Listen waits until a program that was started has said something, or has
 	// ended, and returns what it has said since the last call.
 	Listen(name string) (Said, error)
+	// End asks a program that was started to end. One that has ended is no
+	// error.
+	End(name string) error
 }
 
 // Said is what a program that stays has said.

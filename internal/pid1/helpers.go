@@ -93,6 +93,23 @@ func (c *children) Listen(name string) (machine.Said, error) {
 	}
 }
 
+// End implements machine.Programs: the program's session ends, as it has one of its
+// own.
+func (c *children) End(name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h, ok := c.stays[name].(*helper)
+	if !ok {
+		return fmt.Errorf("%s was not started", name)
+	}
+	for pid, ended := range c.wait { // those that have ended are not in it
+		if ended == h.ended {
+			return unix.Kill(-pid, unix.SIGTERM)
+		}
+	}
+	return nil
+}
+
 // take takes in what a program has said, and returns what is whole of it.
 func (h *helper) take(b []byte) (said machine.Said) {
 	for _, c := range b {

@@ -42,6 +42,30 @@ func TestProgramThatStaysIsHeardUntilItEnds(t *testing.T) {
 	}
 }
 
+// A program that is asked to end does, with what it has started, and is heard until
+// then. One that has ended is left alone.
+func TestProgramThatStaysIsEnded(t *testing.T) {
+	w := &world{children: reaping(t)}
+	if err := w.Start("tang", machine.Program{Path: "/bin/sh", Args: []string{"-c", "echo one; sleep 1000; echo two"}}); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := w.Listen("tang"); err != nil || !slices.Equal(said.Lines, []string{"one"}) {
+		t.Fatalf("%+v, %v", said, err)
+	}
+	if err := w.End("tang"); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := w.Listen("tang"); err != nil || !said.Ended || said.Code != 128+15 || len(said.Lines) > 0 {
+		t.Errorf("%+v, %v", said, err)
+	}
+	if err := w.End("tang"); err != nil {
+		t.Error(err)
+	}
+	if err := w.End("other"); err == nil {
+		t.Error("a program was ended that was not started")
+	}
+}
+
 // A key that a helper has found is in no line, and what is no key is nothing.
 func TestSecretsOfHelpersAreApart(t *testing.T) {
 	w := &world{children: reaping(t)}

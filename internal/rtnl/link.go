@@ -9,16 +9,17 @@ const (
 
 // Attributes of a link (linux/if_link.h).
 const (
-	attrAddress = 1
-	attrAll     = 2 // IFLA_BROADCAST
-	attrName    = 3
-	attrMTU     = 4
-	attrMaster  = 10
-	attrAlias   = 20
-	attrState   = 16
-	attrInfo    = 18
-	attrPerm    = 54
-	attrKind    = 1 // within attrInfo
+	attrAddress  = 1
+	attrAll      = 2 // IFLA_BROADCAST
+	attrName     = 3
+	attrMTU      = 4
+	attrMaster   = 10
+	attrWireless = 11
+	attrAlias    = 20
+	attrState    = 16
+	attrInfo     = 18
+	attrPerm     = 54
+	attrKind     = 1 // within attrInfo
 )
 
 // stateDormant is IF_OPER_DORMANT: something above the link is not done with it, as
@@ -50,9 +51,13 @@ type Link struct {
 	Kind string
 }
 
-// parseLink reads a struct ifinfomsg and its attributes.
+// parseLink reads a struct ifinfomsg and its attributes. Two kinds of message are no
+// news of the link, and have not all that belongs to it: what a bridge says of its
+// ports, which is of the family AF_BRIDGE and calls a port that leaves deleted, and
+// events of a radio (IFLA_WIRELESS, net/wireless/wext-core.c), with neither address
+// nor state.
 func parseLink(b []byte) (l Link, ok bool) {
-	if len(b) < linkSize {
+	if len(b) < linkSize || b[0] != 0 {
 		return l, false
 	}
 	flags := native.Uint32(b[8:])
@@ -60,6 +65,8 @@ func parseLink(b []byte) (l Link, ok bool) {
 		Loopback: flags&flagLoopback != 0, Carrier: flags&flagLowerUp != 0}
 	for typ, v := range attributes(b, linkSize) {
 		switch typ {
+		case attrWireless:
+			return l, false
 		case attrAddress:
 			if len(v) <= maxHardware {
 				l.Address = append([]byte(nil), v...)

@@ -39,6 +39,24 @@ func TestCarrierAndNameOfALinkAreRead(t *testing.T) {
 	}
 }
 
+// What has not all of a link in it would take its address and its state away: a radio's
+// event, and what a bridge says of a port that it lets go.
+func TestMessagesThatAreNoNewsOfALinkAreLeftOut(t *testing.T) {
+	radio := newRequest(typeNewLink, 0)
+	radio.fixed(0, 0, 1, 0)
+	radio.u32fixed(5)
+	radio.u32fixed(flagUp | flagLowerUp)
+	radio.u32fixed(0)
+	radio.attr(attrName, []byte("wlan1\x00"))
+	radio.attr(attrWireless, make([]byte, 16))
+	port := link(3, flagUp, "eth0", []byte{2, 0, 0, 0, 0, 1})
+	port[headerSize] = 7 // AF_BRIDGE
+	native.PutUint16(port[4:], typeDelLink)
+	if got := Parse(append(radio.bytes(1), port...)); len(got) != 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // An address that somebody else has is told apart from one that is not sure yet.
 func TestStatesOfDuplicateDetectionAreRead(t *testing.T) {
 	for flags, want := range map[uint32][2]bool{flagPermanent: {false, false}, flagTentative: {true, false}, flagTentative | flagDADFailed: {true, true}} {

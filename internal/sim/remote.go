@@ -40,6 +40,15 @@ type Tang struct {
 type stay struct {
 	said   machine.Said
 	waiter *operation
+	ended  bool // it was asked to end, and has
+}
+
+// wake lets whoever listens to it hear what it has said.
+func (h *stay) wake() {
+	if o := h.waiter; o != nil && !o.woken {
+		o.woken = true
+		o.step()
+	}
 }
 
 // Start implements machine.Programs.
@@ -73,6 +82,9 @@ func (m *Machine) Start(name string, p machine.Program) error {
 			break
 		}
 		m.At(m.now+m.Tang.Answers, func() {
+			if h.ended {
+				return
+			}
 			if m.Tang.Ends != "" {
 				h.said.Lines = append(h.said.Lines, netreport.Report{State: netreport.StateProblem}.With("text", m.Tang.Ends).String())
 				h.said.Ended, h.said.Code = true, 1
@@ -83,10 +95,7 @@ func (m *Machine) Start(name string, p machine.Program) error {
 				}
 				h.said.Opens, h.said.Secret = true, []byte(secret)
 			}
-			if o := h.waiter; o != nil && !o.woken {
-				o.woken = true
-				o.step()
-			}
+			h.wake()
 		})
 	default:
 		return fmt.Errorf("execute %s: %w", p.Path, fs.ErrNotExist)
@@ -122,6 +131,22 @@ func (m *Machine) Listen(name string) (machine.Said, error) {
 		return m.listenTo(name)
 	}
 	return m.listenNetwork()
+}
+
+// End implements machine.Programs. Only helpers for what waits are ever ended.
+func (m *Machine) End(name string) error {
+	h := m.stays[name]
+	if h == nil {
+		return fmt.Errorf("%s was not started", name)
+	}
+	m.Ended = append(m.Ended, name)
+	m.At(m.now, func() {
+		if !h.said.Ended {
+			h.ended, h.said.Ended, h.said.Code = true, true, 128+15
+		}
+		h.wake()
+	})
+	return nil
 }
 
 // visiting are the people who may be at sessions.

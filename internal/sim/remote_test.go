@@ -78,6 +78,26 @@ func TestTangOpensWhileSomebodyIsAsked(t *testing.T) {
 	}
 }
 
+// Once the volume is open nobody is asked any more, neither a server that never
+// answers nor one that comes with the network.
+func TestTangIsAskedNoMoreWhenThePassphraseHasOpened(t *testing.T) {
+	for name, m := range map[string]*sim.Machine{"a server": reached("", true, "clevis"), "no network": reached("", true, "clevis")} {
+		m.Tang = &sim.Tang{Answers: -1}
+		m.Person = &sim.Person{Knows: map[string]string{"": passphrase}, After: time.Minute}
+		if name == "no network" {
+			m.Network.Cards[0].Carrier = -1
+		}
+		boot(t, m)
+		started(t, m, "/dev/dm-0")
+		if want := map[string]int{"a server": 1}[name]; len(m.Ended) != want {
+			t.Errorf("%s: %q were ended, not %d", name, m.Ended, want)
+		}
+		if strings.Contains(string(m.Journal), "problem\tClevis") || strings.Contains(m.SaidText(), "has ended (exit") {
+			t.Errorf("%s: that its helper was ended is called a fault:\n%s", name, m.SaidText())
+		}
+	}
+}
+
 // What a server gives and does not open the volume costs nobody a try.
 func TestWrongAnswerOfTangLeavesThePersonAllTries(t *testing.T) {
 	m := reached("", true, "clevis")

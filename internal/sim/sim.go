@@ -129,6 +129,7 @@ type Machine struct {
 	// AnsweredBy are who has answered them: "console", or a visitor's name. It is
 	// kept where there are visitors.
 	AnsweredBy []string
+	Ended      []string // helpers that were asked to end
 	Shells     int      // how often there was a shell
 	Finished   []string // operations in the order in which they ended
 	Writes     []Write  // what was written to disks, in order

@@ -61,13 +61,14 @@ func clevisScenarios() []Scenario {
 	}
 	full := func(s Scenario) Scenario { s.Full = true; return s }
 	trixie := func(s Scenario) Scenario { s.Trixie = true; return s }
+	trixieFull := func(s Scenario) Scenario { s.TrixieFull = true; return s }
 	answered := Want{Journal: []string{`answered - url=http://10\.7\.0\.1:7500`}}
 	failed := func(text string) Want {
 		return Want{Journal: []string{strings.ReplaceAll(text, " ", `.{1,6}`)}, Timers: true}
 	}
 	typed := Action{When: promptText, After: 25 * time.Second, Type: disks.Passphrase + "\r"}
 	return []Scenario{
-		machine("clevis-tang", disks.ClevisTang, tangServer(0, false, false, 7500), answered),
+		trixieFull(machine("clevis-tang", disks.ClevisTang, tangServer(0, false, false, 7500), answered)),
 		full(trixie(machine("clevis-sss-two-of-three", disks.ClevisSSS, tangServer(0, false, false, 7500, 7501), Want{Journal: []string{`failed - url=http://10\.7\.0\.1:7502`, `answered - url=http://10\.7\.0\.1:7501`}}))),
 		full(machine("clevis-late-server", disks.ClevisTang, tangServer(40*time.Second, false, false, 7500), Want{Timers: true, Journal: answered.Journal})),
 		full(machine("clevis-rotated-keys", disks.ClevisTang, tangServer(0, true, false, 7500), answered)),

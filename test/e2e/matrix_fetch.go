@@ -64,6 +64,7 @@ func fetched() []Scenario {
 	}
 	full := func(s Scenario) Scenario { s.Full = true; return s }
 	trixie := func(s Scenario) Scenario { s.Trixie = true; return s }
+	trixieFull := func(s Scenario) Scenario { s.TrixieFull = true; return s }
 	with := func(s Scenario, inc ...Include) Scenario { s.Include = inc; return s }
 	key := Include{"/etc/firstlight/fetch/tests.pub", publicKey()}
 
@@ -110,14 +111,14 @@ func fetched() []Scenario {
 			"--dhcp-boot=tag:httpboot,"+url+"/boot.efi"),
 		trixie(fetch("http-squashfs", "ro root=live:"+url+"/root.sfs"+by+image, busybox, root)),
 		// The server goes in the middle and comes again: the rest is asked for.
-		fetch("http-resumed", "ro root="+url+"/root.sfs"+by+image, server("-cut", "500000", "-away", "3s"),
+		trixieFull(fetch("http-resumed", "ro root="+url+"/root.sfs"+by+image, server("-cut", "500000", "-away", "3s"),
 			func() Want {
 				w := later(root)
 				w.Journal = []string{`\tfetch\t.*asks.*\toffset=[1-9][0-9]{4,}`}
 				return w
-			}()),
-		fetch("http-wrong-sum", "ro root=live:"+url+"/root.sfs rd.firstlight.sha256="+strings.Repeat("ab", 32)+off, server(),
-			Want{NoBoot: true, Console: []Seen{see(`is\s+not\s+the\s+image\s+that\s+rd\.firstlight\.sha256=`)}}),
+			}())),
+		trixieFull(fetch("http-wrong-sum", "ro root=live:"+url+"/root.sfs rd.firstlight.sha256="+strings.Repeat("ab", 32)+off, server(),
+			Want{NoBoot: true, Console: []Seen{see(`is\s+not\s+the\s+image\s+that\s+rd\.firstlight\.sha256=`)}})),
 
 		full(fetch("http-unverified-refused", "ro root=live:"+url+"/root.sfs"+off, server(),
 			Want{NoBoot: true, Console: []Seen{see(`neither\s+a\s+sum\s+nor\s+a\s+key`), see(`rd\.firstlight\.unverified`)}})),

@@ -45,12 +45,13 @@ func networkScenarios() []Scenario {
 	}
 	full := func(s Scenario) Scenario { s.Full = true; return s }
 	trixie := func(s Scenario) Scenario { s.Trixie = true; return s }
+	trixieFull := func(s Scenario) Scenario { s.TrixieFull = true; return s }
 	two := Net{NICs: []vm.NIC{{NoCarrier: true}, {}}, Apart: []int{0}, Server: Server{DHCP: rootPath}}
 	taken := Server{Other: []serverplan.Command{{Argv: []string{"ip", "address", "add", "10.7.0.9/24", "dev", "eth0"}}}}
 	return []Scenario{
 		trixie(net("nfs-dhcp-root-path", "ro root=dhcp", Net{Server: Server{DHCP: rootPath}}, v4)),
 		trixie(net("nfs3-static", "ro root=nfs:"+root+":vers=3"+static, Net{Server: Server{NFS: []string{"-N", "4"}}}, v3)),
-		net("nfs-two-cards", "ro root=dhcp", two, v4),
+		trixieFull(net("nfs-two-cards", "ro root=dhcp", two, v4)),
 
 		// The first messages are lost, or the servers are late: the boot waits, and
 		// says for what.

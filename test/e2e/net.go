@@ -435,6 +435,11 @@ func (s Server) commands() []serverplan.Command {
 		do(append(append([]string{"rpc.nfsd", "-G", "10", "-L", "10"}, s.NFS...), "4")...)
 		do("@write", "/proc/fs/nfsd/v4_end_grace", "Y")
 	}
+	if s.NoNFS && s.DHCPLate > 0 {
+		list = append(list, s.Other...)
+		dhcp()
+		return list
+	}
 	if s.NoNFS {
 		dhcp()
 	} else if s.DHCPLate > s.NFSLate {

@@ -11,6 +11,7 @@ package e2e
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -352,12 +353,20 @@ func (s Scenario) cmdline() string {
 	return strings.TrimSpace(line + " " + s.Append)
 }
 
-// Suites are the releases whose kernels the scenario runs with.
+// debian says whether a whole system boots, which has the modules of its own kernel
+// and of no other.
+func (s Scenario) debian() bool {
+	return slices.ContainsFunc(s.Boots, func(b Boot) bool { return b.Want.Debian })
+}
+
+// Suites are the releases whose kernels the scenario runs with. A root that is not
+// on this machine's disks depends on more of the kernel than others: those of the full
+// matrix run with both.
 func (s Scenario) Suites() []string {
 	switch {
 	case s.TrixieOnly:
 		return []string{"trixie"}
-	case s.Trixie || s.TrixieFull:
+	case s.Trixie, s.TrixieFull, s.Full && (s.Net != nil || s.Share != "") && !s.debian():
 		return []string{"bookworm", "trixie"}
 	}
 	return []string{"bookworm"}

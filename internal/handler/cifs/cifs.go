@@ -103,7 +103,8 @@ func (h *Handler) share() (share, bool) {
 // options are the options of the mount (mount.cifs(8)); a comma in a password is
 // written twice.
 func (h *Handler) options(s *share, more string) string {
-	o := "ip=" + h.root.Get("server")
+	// A root waits for its server; by itself the kernel gives up.
+	o := "ip=" + h.root.Get("server") + ",hard"
 	if !s.named {
 		s.user, s.named = last(h.w.Config, "cifsuser")
 		s.password, _ = last(h.w.Config, "cifspass")

@@ -205,6 +205,9 @@ func (m *Machine) Listen(name string) (machine.Said, error) {
 	return machine.Said{}, fmt.Errorf("%s was not started", name)
 }
 
+// End implements machine.Programs.
+func (m *Machine) End(name string) error { return fmt.Errorf("%s was not started", name) }
+
 // Appear lets an array of a program's making appear once it has ended: the
 // disks are those that it is made of.
 func (m *Machine) Appear(d Disk, disks ...string) {

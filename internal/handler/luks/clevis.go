@@ -3,6 +3,7 @@ package luks
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 
 	"firstlight/internal/filter"
@@ -30,8 +31,16 @@ const clevisQueue = "clevis"
 // topicNetwork is that of handler/network.
 const topicNetwork = "network"
 
-// kindBind is the kind of its events. The name is the volume's key, and the value a binding.
+// kindBind is the kind of its events. The name is the volume's key, and the value an
+// asking.
 const kindBind = "bind"
+
+// asking is one binding of a volume.
+type asking struct {
+	x    *bound
+	n    int
+	text string
+}
 
 // bindings are the volumes that Clevis has bound to servers.
 type bindings struct {
@@ -48,7 +57,15 @@ type bound struct {
 	secret []inputs.Secret
 	tried  int
 	why    string // why the last binding came to nothing
+	// over: nobody needs to be asked any more. runs says of each binding whether its
+	// helper does, and urls are the servers that they have told of.
+	over bool
+	runs []bool
+	urls []string
 }
+
+// topicOver is notified when a volume is open, or gone, for which servers are asked.
+const topicOver = "clevis over"
 
 // newBindings routes the queue.
 func newBindings(h *Handler) *bindings {
@@ -90,43 +107,60 @@ func (b *bindings) begin(t *ueventd.Task, e *udevd.Entry, v *volume, hdr *luksfm
 		b.h.w.Say(handler.Normal, label(e, v)+": "+x.why)
 		return
 	}
-	x.waits = found.Count
+	x.waits, x.runs = found.Count, make([]bool, found.Count)
 	for i := range found.Count {
 		text := ""
 		if i < len(found.Texts) { // a replay has none
 			text = found.Texts[i]
 		}
-		b.h.w.Sched.Push(ueventd.Event{Queue: fmt.Sprintf("%s %s %d", clevisQueue, strings.TrimPrefix(v.key, filter.LUKS+" "), i), Kind: kindBind, Name: v.key, Value: text})
+		b.h.w.Sched.Push(ueventd.Event{Queue: queueOf(v.key, i), Kind: kindBind, Name: v.key, Value: asking{x, i, text}})
 	}
 }
 
 // handle runs a helper and takes in what it says for as long as it runs.
 func (b *bindings) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	w := b.h.w
-	x := b.of[ev.Name]
-	text, ok := ev.Value.(string)
-	if x == nil || !ok {
+	a, ok := ev.Value.(asking)
+	x := a.x
+	if !ok || x.over {
 		return ueventd.Outcome{}
 	}
 	name := ev.Queue
 	for w.Links == 0 {
 		w.SetFact(name, goal.Fact{Subject: "the servers that Clevis has bound " + strings.TrimPrefix(x.key, filter.LUKS+" ") + " to", Condition: goal.Incomplete, Text: "wait for the network"})
-		t.Wait("the network", topicNetwork)
+		t.Wait("the network", topicNetwork, topicOver)
+		if x.over {
+			return ueventd.Outcome{} // with its fact gone
+		}
 	}
 	w.DropFact(name)
 	err := ueventd.Act(t, "start "+TangProgram, func(m machine.Machine) error {
-		return m.Start(name, machine.Program{Path: TangProgram, Input: []byte(text)})
+		return m.Start(name, machine.Program{Path: TangProgram, Input: []byte(a.text)})
 	})
 	if err != nil {
 		return b.ended(x, name, "the program that asks them cannot be started: "+err.Error())
+	}
+	x.runs[a.n] = true
+	if x.over {
+		b.stop(t, name)
 	}
 	for {
 		said, err := ueventd.Do(t, "listen to "+name, func(m machine.Machine) (machine.Said, error) { return m.Listen(name) })
 		if err != nil {
 			return b.ended(x, name, "the program that asks them cannot be listened to: "+err.Error())
 		}
+		if x.over {
+			clear(said.Secret)
+			if said.Ended {
+				return ueventd.Outcome{}
+			}
+			continue
+		}
 		for _, line := range said.Lines {
 			b.take(t, x, line)
+		}
+		if said.Opens || said.Ended {
+			x.runs[a.n] = false
 		}
 		if said.Opens {
 			x.waits--
@@ -150,10 +184,53 @@ func (b *bindings) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	}
 }
 
+// handleDevice has the handler handle an event of a volume. When it is done with that
+// nobody needs to be asked any more: the volume is open, by whatever, or gone.
+func (b *bindings) handleDevice(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
+	out := b.h.handle(t, ev)
+	if x := b.of[ev.Queue]; x != nil && out.Verdict == ueventd.Done {
+		b.end(t, ev.Queue, x)
+	}
+	return out
+}
+
+// end ends what is asked for a volume.
+func (b *bindings) end(t *ueventd.Task, key string, x *bound) {
+	delete(b.of, key) // should it go and come back, they are asked again
+	x.over = true
+	for _, url := range x.urls {
+		b.h.w.DropFact("tang " + url)
+	}
+	for i := range x.runs {
+		b.h.w.DropFact(queueOf(key, i))
+	}
+	b.h.w.Sched.Notify(topicOver)
+	for i, runs := range x.runs {
+		if runs {
+			b.stop(t, queueOf(key, i))
+		}
+	}
+}
+
+// stop ends a helper, which is heard until then.
+func (b *bindings) stop(t *ueventd.Task, name string) {
+	if err := ueventd.Act(t, "end "+name, func(m machine.Machine) error { return m.End(name) }); err != nil {
+		t.Record("decision", name+" asks on: "+err.Error())
+	}
+}
+
+// queueOf is that of one of a volume's bindings.
+func queueOf(key string, i int) string {
+	return fmt.Sprintf("%s %s %d", clevisQueue, strings.TrimPrefix(key, filter.LUKS+" "), i)
+}
+
 // ended says that nothing comes of a binding.
 func (b *bindings) ended(x *bound, name, why string) ueventd.Outcome {
 	x.waits--
 	x.why = why
+	if x.over {
+		return ueventd.Outcome{}
+	}
 	b.h.w.SetFact(name, goal.Fact{Subject: "the servers that Clevis has bound " + strings.TrimPrefix(x.key, filter.LUKS+" ") + " to", Condition: goal.LeftAlone, Text: why,
 		Try: "give the passphrase, or bind the volume anew (clevis luks regen)"})
 	b.h.w.Say(handler.Loud, "Clevis: "+why)
@@ -184,6 +261,9 @@ func (b *bindings) take(t *ueventd.Task, x *bound, line string) {
 		f.Try = "look at the server, or give the passphrase"
 	case "answered":
 		f.Condition, f.Text = goal.Present, "has answered"
+	}
+	if !slices.Contains(x.urls, url) {
+		x.urls = append(x.urls, url)
 	}
 	w.SetFact("tang "+url, f)
 }

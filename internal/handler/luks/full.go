@@ -8,6 +8,7 @@ import (
 	"firstlight/internal/blkid"
 	"firstlight/internal/crypttab"
 	"firstlight/internal/devmapper"
+	"firstlight/internal/filter"
 	"firstlight/internal/fmt"
 	"firstlight/internal/goal"
 	"firstlight/internal/handler"
@@ -47,11 +48,13 @@ type uncommon struct {
 // NewFull registers the handler of the full /init: it knows the rare hashes,
 // volumes over dm-integrity, and those without a header.
 func NewFull(w *handler.World) *Handler {
-	h := New(w)
-	if w.Image.Full {
-		b := newBindings(h)
-		h.full = &uncommon{hashes: rare.New, describe: plainVolume, occupied: occupied, await: await, modules: modules, plain: openPlain, tool: openByTool, reencryption: (*luksfmt.Header).Reencryption, reencrypting: openReencrypting, bound: b.open, isBound: func(key string) bool { return b.of[key] != nil }, authenticated: openAuthenticated}
+	if !w.Image.Full {
+		return New(w)
 	}
+	h := newHandler(w)
+	b := newBindings(h)
+	h.full = &uncommon{hashes: rare.New, describe: plainVolume, occupied: occupied, await: await, modules: modules, plain: openPlain, tool: openByTool, reencryption: (*luksfmt.Header).Reencryption, reencrypting: openReencrypting, bound: b.open, isBound: func(key string) bool { return b.of[key] != nil }, authenticated: openAuthenticated}
+	w.Sched.Route(filter.LUKS, b.handleDevice)
 	return h
 }
 

@@ -62,8 +62,14 @@ const topicAnswer = "luks answer"
 
 // New registers the handler.
 func New(w *handler.World) *Handler {
-	h := &Handler{w: w, told: map[string]bool{}, refused: map[string]refusal{}}
+	h := newHandler(w)
 	w.Sched.Route(filter.LUKS, h.handle)
+	return h
+}
+
+// newHandler makes the handler, whose devices are routed by the caller.
+func newHandler(w *handler.World) *Handler {
+	h := &Handler{w: w, told: map[string]bool{}, refused: map[string]refusal{}}
 	w.Sched.Route(filter.Asked, h.withdraw)
 	return h
 }
