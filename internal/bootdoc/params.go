@@ -45,6 +45,7 @@ var sections = []section{
 		{"rd.minmem", "rd.minmem=MIB", "How much memory a copy must leave for the system. Default 64. What does not fit is not begun, and that is said."},
 		{"rd.firstlight.sha256", "rd.firstlight.sha256=HASH", "The SHA-256 of the image, which is verified before the image is used."},
 		{"rd.firstlight.unverified", "rd.firstlight.unverified[=BOOL]", "Take an image from a server (docs/network.md) also where there is neither a sum nor a key by which to know that it is the right one. Without it such a boot is refused before anything is fetched."},
+		{"rd.firstlight.ondemand", "rd.firstlight.ondemand[=BOOL]", "An image on a server (http, https) is not fetched, but becomes a disk that is read as it is needed, as netroot=URL has it (docs/network.md). Needs the feature http-disk, and a root hash (roothash=) or rd.firstlight.unverified."},
 		{"rd.noverifyssl", "rd.noverifyssl[=BOOL]", "Take any certificate of an https server. The image must then have a sum or a signature."},
 		{"proxy", "proxy=URL", "The HTTP proxy by which images are fetched, http://[USER:PASSWORD@]SERVER:PORT."},
 		{"fetch", "fetch=URL", "With boot=live: the image is fetched from there, by http, https or tftp."},

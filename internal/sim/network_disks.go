@@ -57,9 +57,10 @@ func (r *remote) listen() machine.Said {
 
 // remotes are the programs by their paths. Each starts its model.
 var remotes = map[string]func(*remote, machine.Program){
-	"/usr/lib/firstlight/nbd":  startNBD,
-	"/usr/lib/firstlight/nvmf": startNVMf,
-	iscsiProgram:               startISCSI,
+	"/usr/lib/firstlight/nbd":      startNBD,
+	"/usr/lib/firstlight/nvmf":     startNVMf,
+	iscsiProgram:                   startISCSI,
+	"/usr/lib/firstlight/httpdisk": startHTTPDisk,
 }
 
 // startRemote starts a program that connects disks; ok is false for one that does

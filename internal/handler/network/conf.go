@@ -26,6 +26,8 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 		switch strings.ReplaceAll(p.Name, "-", "_") {
 		case "netroot":
 			root = root || p.Value != ""
+		case "rd.firstlight.ondemand":
+			root = root || p.Value == "" || p.Value == "1"
 		case "nbdroot":
 			root = true
 		case "nfsroot":
