@@ -147,6 +147,9 @@ func (c *Core) urlNumber(root *netconf.Root) string {
 func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Report {
 	out := netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("kind", r.Kind.String()).With("source", source)
 	c.several = true
+	if r.Kind == netconf.RootAoE {
+		return out.With("device", r.Device)
+	}
 	if r.Server == "" && r.Kind != netconf.RootNBD {
 		return out
 	}

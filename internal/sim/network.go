@@ -26,6 +26,7 @@ type Network struct {
 	NBD []*Exporter
 	// Web has files that are disks; nil: the image has no program for them.
 	Web *WebDisks
+	AoE *AoE
 	// NVMe are targets: exports are subsystems, and the name of a discovery
 	// controller is that of nobody.
 	NVMe []*Exporter

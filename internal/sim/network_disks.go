@@ -67,6 +67,9 @@ var remotes = map[string]func(*remote, machine.Program){
 // something else.
 func (m *Machine) startRemote(name string, p machine.Program) bool {
 	start := remotes[p.Path]
+	if p.Path == networkProgram && len(p.Args) == 2 && p.Args[0] == "aoe" {
+		start = startAoE
+	}
 	if start == nil || m.Network == nil {
 		return false
 	}

@@ -65,7 +65,7 @@ func onNetwork(d devspec.Spec) bool {
 		return false
 	}
 	switch d.Scheme {
-	case "nfs", "nfs4", "dhcp", "dhcp4", "dhcp6", "iscsi", "nbd", "nvmf", "cifs", "http", "https", "ftp", "tftp":
+	case "nfs", "nfs4", "dhcp", "dhcp4", "dhcp6", "iscsi", "nbd", "nvmf", "cifs", "aoe", "http", "https", "ftp", "tftp":
 		return true
 	case "live":
 		scheme, _, ok := strings.Cut(d.Value, "://")
