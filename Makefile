@@ -48,7 +48,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	e2fsprogs xfsprogs btrfs-progs dosfstools squashfs-tools erofs-utils \
 	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2 \
 	f2fs-tools exfatprogs ntfs-3g genisoimage isomd5sum udftools parted bcache-tools drbd-utils nilfs-tools jfsutils reiserfsprogs genromfs \
-	nfs-kernel-server nbd-server tgt open-iscsi dnsmasq-base iproute2 isc-dhcp-server radvd tcplay kbd console-setup util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf \
+	nfs-kernel-server nbd-server vblade tgt open-iscsi dnsmasq-base iproute2 isc-dhcp-server radvd tcplay kbd console-setup util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf \
 	systemd-boot-efi sbsigntool mtools wireguard-tools wpasupplicant hostapd iw minisign \
 	openssh-client clevis clevis-luks tang jose jq curl socat
 
@@ -64,7 +64,7 @@ LEAN = ssh
 
 # What speaks TLS has most of its size from the standard library: it is built as
 # /init is, but with no cryptography inlined.
-HELPERS_TLS = fetch nbd-tls
+HELPERS_TLS = fetch nbd-tls httpdisk
 SMALL_TLS   = net/netip io bufio encoding/asn1 encoding/binary net/url internal/cpu internal/oserror internal/race internal/runtime/cgroup \
 	crypto/cipher crypto/internal/fips140/drbg crypto/internal/fips140/aes/gcm crypto/x509/pkix
 GOFLAGS_TLS = -gcflags='all=-l -d=variablemakethreshold=0' $(foreach p,$(filter-out firstlight/%,$(SHORT)) $(SMALL_TLS),-gcflags='$(p)=$(INLINED)') \

@@ -11,10 +11,18 @@ import (
 )
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == "aoe" {
+		end(nethelper.FindAoE(os.Args[2], 1))
+		return
+	}
 	text, err := io.ReadAll(io.LimitReader(os.Stdin, 1<<16))
 	if err == nil {
 		err = nethelper.Run(string(text), 1)
 	}
+	end(err)
+}
+
+func end(err error) {
 	if err != nil {
 		os.Stderr.WriteString(err.Error() + "\n")
 		os.Exit(1)

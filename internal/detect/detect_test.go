@@ -274,6 +274,10 @@ func TestRootOnAServerNeedsTheCardsInUse(t *testing.T) {
 // Disks of servers need the cards too, and what connects them.
 func TestDisksOfServers(t *testing.T) {
 	for name, tt := range map[string]struct{ desc, facts, module string }{
+		"aoe": {`
+			sys/devices/virtual/block/etherd!e0.0/size: 1
+			sys/dev/block/152:0 -> ../../devices/virtual/block/etherd!e0.0
+			proc/self/mountinfo: 22 1 152:0 / / rw - ext4 /dev/etherd/e0.0 rw`, "fstype:ext4 need:aoe need:network", "virtio_net_2"},
 		"nbd": {`
 			sys/devices/virtual/block/nbd0/pid: 7
 			sys/devices/virtual/block/nbd0/nbd0p1/partition: 1

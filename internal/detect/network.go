@@ -8,12 +8,16 @@ import (
 	"strings"
 )
 
-// remote takes what a block device needs that a server gives: of NBD, of iSCSI, or
-// of NVMe over fabrics. Of a subsystem of NVMe it takes the ways to it.
+// remote takes what a block device needs that a server gives: of NBD, of AoE, of
+// iSCSI, or of NVMe over fabrics. Of a subsystem of NVMe it takes the ways to it.
 func (d *detector) remote(dev, name, what string) error {
 	sys := d.s.Sys
 	if strings.HasPrefix(name, "nbd") && sys.Exists(dev+"/pid") {
 		d.fact("need:nbd", fmt.Sprintf("%s for %s is on an NBD server", name, what))
+		return d.cards(what, name)
+	}
+	if strings.HasPrefix(name, "etherd!") {
+		d.fact("need:aoe", fmt.Sprintf("%s for %s is on a server of ATA over Ethernet", strings.TrimPrefix(name, "etherd!"), what))
 		return d.cards(what, name)
 	}
 	if session, ok := iscsiSession(dev); ok {

@@ -177,17 +177,7 @@ func printable(s string) string {
 // beginning, validator says which one is meant. whole has the URL in it, as a
 // proxy wants it; secret is the proxy's user and password, "USER:PASSWORD".
 func Ask(u fetchplan.URL, offset int64, validator string, whole bool, secret string) string {
-	target := u.Path
-	if whole {
-		target = u.String()
-	}
-	text := "GET " + target + " HTTP/1.1\r\nHost: " + u.Authority() + "\r\nUser-Agent: firstlight\r\nAccept: */*\r\nAccept-Encoding: identity\r\nConnection: close\r\n"
-	if u.User != "" || u.Password != "" {
-		text += "Authorization: " + basic(u.User+":"+u.Password)
-	}
-	if secret != "" {
-		text += "Proxy-Authorization: " + basic(secret)
-	}
+	text := request(u, whole, secret) + "Connection: close\r\n"
 	if offset > 0 {
 		text += "Range: bytes=" + strconv.FormatInt(offset, 10) + "-\r\n"
 		if validator != "" {
@@ -195,6 +185,22 @@ func Ask(u fetchplan.URL, offset int64, validator string, whole bool, secret str
 		}
 	}
 	return text + "\r\n"
+}
+
+// request is what every question begins with.
+func request(u fetchplan.URL, whole bool, secret string) string {
+	target := u.Path
+	if whole {
+		target = u.String()
+	}
+	text := "GET " + target + " HTTP/1.1\r\nHost: " + u.Authority() + "\r\nUser-Agent: firstlight\r\nAccept: */*\r\nAccept-Encoding: identity\r\n"
+	if u.User != "" || u.Password != "" {
+		text += "Authorization: " + basic(u.User+":"+u.Password)
+	}
+	if secret != "" {
+		text += "Proxy-Authorization: " + basic(secret)
+	}
+	return text
 }
 
 // Tunnel asks a proxy for a connection to a server (RFC 9110, 9.3.6).

@@ -136,11 +136,7 @@ func (s *Session) Reset() {
 
 // says is the error that a server's code is.
 func (s *Session) says(h Head, try string) error {
-	text := s.URL.Authority() + " answers " + strconv.Itoa(h.Code)
-	if h.Reason != "" {
-		text += " (" + h.Reason + ")"
-	}
-	text += " for " + s.URL.Path
+	text := answers(h, s.URL)
 	if try != "" {
 		return &Refusal{text, try}
 	}
@@ -149,15 +145,10 @@ func (s *Session) says(h Head, try string) error {
 }
 
 func (s *Session) redirect(to string) (Step, error) {
-	from := s.URL
-	u, err := from.Resolve(to)
+	u, err := elsewhere(s.URL, to)
 	switch {
 	case err != nil:
-		return 0, &Refusal{from.Authority() + " says that the file is elsewhere, and not where", "correct the server, or name where the file is"}
-	case u.Scheme != "http" && u.Scheme != "https":
-		return 0, &Refusal{from.Authority() + " says that the file is at " + u.String() + ", which is not HTTP", "name that with root= where it is meant"}
-	case from.Scheme == "https" && u.Scheme == "http":
-		return 0, &Refusal{from.Authority() + " sends from https to " + u.String() + ", which anybody on the way could change", "let the server send to https, or name that URL with root="}
+		return 0, err
 	case s.redirects == MaxRedirects:
 		return 0, &Refusal{s.start.Authority() + " has sent to another place " + strconv.Itoa(MaxRedirects) + " times, at last to " + u.String(), "name where the file is"}
 	}

@@ -91,8 +91,12 @@ func connect(a netip.AddrPort, kind int) (c conn, err error) {
 }
 
 // reach connects to a server by its name.
-func (h *Helper) reach(host string, port uint16) (conn, error) {
-	list, err := h.addresses(host)
+func (h *dialer) reach(host string, port uint16) (conn, error) {
+	names := h.names
+	if names == nil {
+		names = h.lookup
+	}
+	list, err := names(host)
 	if err != nil {
 		return conn{}, err
 	}
@@ -144,8 +148,8 @@ func broken(s *fetch.Session, err error) error {
 // maxAddresses bounds how many addresses of a name are tried.
 const maxAddresses = 8
 
-// addresses finds those of a host, IPv4 first.
-func (h *Helper) addresses(host string) ([]netip.Addr, error) {
+// lookup finds the addresses of a host, IPv4 first.
+func (h *dialer) lookup(host string) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a.Unmap()}, nil
 	}
@@ -196,7 +200,7 @@ func (h *Helper) addresses(host string) ([]netip.Addr, error) {
 }
 
 // resolver reads what was written for the network.
-func (h *Helper) resolver() (servers []netip.Addr, domains []string) {
+func (h *dialer) resolver() (servers []netip.Addr, domains []string) {
 	b, err := h.read("/etc/resolv.conf", 1<<16)
 	if err != nil {
 		return nil, nil

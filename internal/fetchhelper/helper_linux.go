@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -26,18 +27,23 @@ import (
 type Helper struct {
 	// Say reports how it goes.
 	Say func(netreport.Report)
-	// Root is put before the paths of files of the image, "" but in tests.
-	Root string
-
-	plan  fetchplan.Plan
-	proxy *fetchplan.URL
-	tls   tlsConfig
+	dialer
+	plan fetchplan.Plan
 
 	file      *os.File
 	sum       hash.Hash    // SHA-256 of what has come
 	blake     *fetch.Blake // where a signature may need it
 	last      time.Time    // of the last report
 	lastBytes int64
+}
+
+// dialer connects to servers.
+type dialer struct {
+	// Root is put before the paths of files of the image, "" but in tests.
+	Root  string
+	proxy *fetchplan.URL
+	tls   tlsConfig
+	names func(host string) ([]netip.Addr, error) // nil for lookup
 }
 
 // Run fetches what the plan says. How it ended is reported; the error is about
@@ -158,7 +164,7 @@ func (h *Helper) run() error {
 }
 
 // read reads a file of the image that is no longer than limit bytes.
-func (h *Helper) read(name string, limit int64) ([]byte, error) {
+func (h *dialer) read(name string, limit int64) ([]byte, error) {
 	f, err := os.Open(h.Root + name)
 	if err != nil {
 		return nil, err

@@ -55,7 +55,7 @@ func get(t *testing.T, root string, p fetchplan.Plan) (g got) {
 	if p.Limit == 0 {
 		p.Limit = 1 << 30
 	}
-	h := Helper{Root: root, Say: func(r netreport.Report) { g.reports = append(g.reports, r) }}
+	h := Helper{dialer: dialer{Root: root}, Say: func(r netreport.Report) { g.reports = append(g.reports, r) }}
 	done := make(chan error, 1)
 	go func() { done <- h.Run(p.String()) }()
 	select {

@@ -63,36 +63,54 @@ func (t *tlsConfig) secure(c net.Conn, host string) (net.Conn, error) {
 	return nil, errors.New(host + " does not agree on TLS: " + err.Error())
 }
 
+// link is a connection to the server of a URL, or to a proxy before it.
+type link struct {
+	tcp    conn
+	c      net.Conn // the same, or TLS over it
+	secret string   // user and password of the proxy
+	whole  bool     // the proxy wants whole URLs
+}
+
+// open connects to where a URL is asked for.
+func (h *dialer) open(u fetchplan.URL) (l link, err error) {
+	host, port := u.Host, u.Port
+	if h.proxy != nil {
+		host, port, l.whole = h.proxy.Host, h.proxy.Port, u.Scheme == "http"
+		if h.proxy.User != "" {
+			l.secret = h.proxy.User + ":" + h.proxy.Password
+		}
+	}
+	if l.tcp, err = h.reach(host, port); err != nil {
+		return l, err
+	}
+	l.c = l.tcp
+	if u.Scheme == "https" {
+		if h.proxy != nil {
+			err = tunnel(l.tcp, u, l.secret)
+			l.secret = ""
+		}
+		if err == nil {
+			l.c, err = h.tls.secure(l.tcp, u.Host)
+		}
+	}
+	if err != nil {
+		l.tcp.Close()
+	}
+	return l, err
+}
+
 // http asks once by HTTP. done says that everything has come.
 func (h *Helper) http(s *fetch.Session, to sink, progress bool) (done bool, err error) {
 	u := s.URL
-	host, port, secret, whole := u.Host, u.Port, "", false
-	if h.proxy != nil {
-		host, port, whole = h.proxy.Host, h.proxy.Port, u.Scheme == "http"
-		if h.proxy.User != "" {
-			secret = h.proxy.User + ":" + h.proxy.Password
-		}
-	}
-	tcp, err := h.reach(host, port)
+	l, err := h.open(u)
 	if err != nil {
 		return false, err
 	}
-	defer tcp.Close()
-	var c net.Conn = tcp
-	if u.Scheme == "https" {
-		if h.proxy != nil {
-			if err := tunnel(tcp, u, secret); err != nil {
-				return false, err
-			}
-			secret = ""
-		}
-		if c, err = h.tls.secure(tcp, u.Host); err != nil {
-			return false, err
-		}
-	}
+	defer l.tcp.Close()
+	c, tcp := l.c, l.tcp
 	alive := func() { tcp.SetDeadline(time.Now().Add(stallPatience)) }
 	alive()
-	if _, err := io.WriteString(c, fetch.Ask(u, s.Offset, s.Validator, whole, secret)); err != nil {
+	if _, err := io.WriteString(c, fetch.Ask(u, s.Offset, s.Validator, l.whole, l.secret)); err != nil {
 		return false, broken(s, err)
 	}
 	r := bufio.NewReaderSize(c, 64<<10)

@@ -33,7 +33,7 @@ func (h *Helper) tftp(s *fetch.Session, to sink, progress bool) error {
 	if err != nil {
 		return err
 	}
-	list, err := h.addresses(s.URL.Host)
+	list, err := h.lookup(s.URL.Host)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,8 @@ type Fetch struct {
 	Proxy                   string
 	// Reserve is how much memory must be left, in bytes.
 	Reserve uint64
+	// OnDemand: it does not become a file, but a disk that is read as it is needed.
+	OnDemand bool
 	// Done: it is there, and verified as far as that is asked for.
 	Done bool
 }

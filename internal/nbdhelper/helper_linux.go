@@ -9,10 +9,8 @@ package nbdhelper
 import (
 	"errors"
 	"os"
-	"os/signal"
 	"strconv"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +19,7 @@ import (
 	"firstlight/internal/nbdnl"
 	"firstlight/internal/nbdup"
 	"firstlight/internal/netreport"
+	"firstlight/internal/stay"
 )
 
 // state is where the real system finds what its devices are connected to.
@@ -49,7 +48,7 @@ type dialed struct {
 // Run connects what text says (nbdup.Parse), and reports to the file descriptor
 // out. It returns an error alone. secure is nil where there is no TLS.
 func Run(text string, out int, secure Secure) error {
-	stay()
+	stay.Process()
 	h := &helper{conns: map[int]*conn{}, dialed: make(chan dialed), start: time.Now(), out: out, secure: secure}
 	t, unknown, err := nbdup.Parse(text)
 	if err != nil {
@@ -64,17 +63,6 @@ func Run(text string, out int, secure Secure) error {
 	}
 	h.core = nbdup.New(h, t)
 	return h.loop()
-}
-
-// stay makes this process one that outlives the initramfs.
-func stay() {
-	signal.Ignore(unix.SIGPIPE, unix.SIGHUP) // nobody may read what is said any more
-	if name := os.Args[0]; name != "" {
-		*unsafe.StringData(name) = '@' // the kernel's own copy of the arguments
-	}
-	// Best effort, both: the device is the better for it, and not in need of it.
-	unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
-	os.WriteFile("/proc/self/oom_score_adj", []byte("-1000"), 0)
 }
 
 func (h *helper) now() time.Duration { return time.Since(h.start) }

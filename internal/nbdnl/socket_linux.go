@@ -2,10 +2,9 @@ package nbdnl
 
 import (
 	"errors"
+	"strconv"
 
-	"golang.org/x/sys/unix"
-
-	"firstlight/internal/fmt"
+	"syscall"
 )
 
 // ErrNoDriver says that the kernel has no driver for network block devices.
@@ -14,6 +13,21 @@ var ErrNoDriver = errors.New("the kernel has no driver for network block devices
 // ErrLost says that the kernel dropped messages: connections may have broken
 // that were not told of.
 var ErrLost = errors.New("messages about broken connections were lost")
+
+// solNetlink is the level of netlink's options (SOL_NETLINK, linux/socket.h).
+const solNetlink = 270
+
+// Error is what could not be done with the driver, and why.
+type Error struct {
+	What string
+	Err  error
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.What + ": " + e.Err.Error() }
+
+// Unwrap is the reason.
+func (e *Error) Unwrap() error { return e.Err }
 
 // Kernel is an open socket to the driver. It is for one goroutine; Dead is for
 // another.
@@ -37,11 +51,11 @@ func Open() (*Kernel, error) {
 		}
 	})
 	switch {
-	case errors.Is(err, unix.ENOENT) || err == nil && k.id == 0:
+	case errors.Is(err, syscall.ENOENT) || err == nil && k.id == 0:
 		err = ErrNoDriver
 	case err == nil:
 		if k.events, err = open(); err == nil && mcast != 0 {
-			err = unix.SetsockoptInt(k.events, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, int(mcast))
+			err = syscall.SetsockoptInt(k.events, solNetlink, syscall.NETLINK_ADD_MEMBERSHIP, int(mcast))
 		}
 	}
 	if err != nil {
@@ -52,13 +66,13 @@ func Open() (*Kernel, error) {
 }
 
 func open() (int, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_GENERIC)
+	fd, err := syscall.Socket(syscall.AF_NETLINK, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, syscall.NETLINK_GENERIC)
 	if err != nil {
-		return -1, fmt.Errorf("open a socket to the kernel's drivers: %w", err)
+		return -1, &Error{"open a socket to the kernel's drivers", err}
 	}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		unix.Close(fd)
-		return -1, fmt.Errorf("open a socket to the kernel's drivers: %w", err)
+	if err := syscall.Bind(fd, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK}); err != nil {
+		syscall.Close(fd)
+		return -1, &Error{"open a socket to the kernel's drivers", err}
 	}
 	return fd, nil
 }
@@ -67,7 +81,7 @@ func open() (int, error) {
 func (k *Kernel) Close() {
 	for _, fd := range []int{k.fd, k.events} {
 		if fd >= 0 {
-			unix.Close(fd)
+			syscall.Close(fd)
 		}
 	}
 }
@@ -75,19 +89,19 @@ func (k *Kernel) Close() {
 // do sends a request and reads up to its acknowledgement.
 func (k *Kernel) do(m *message, each func(received)) error {
 	k.seq++
-	if err := unix.Sendto(k.fd, m.bytes(k.seq), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err := syscall.Sendto(k.fd, m.bytes(k.seq), 0, &syscall.SockaddrNetlink{Family: syscall.AF_NETLINK}); err != nil {
 		return err
 	}
 	buf := make([]byte, 32<<10)
 	for {
-		n, from, err := unix.Recvfrom(k.fd, buf, 0)
-		if err == unix.EINTR {
+		n, from, err := syscall.Recvfrom(k.fd, buf, 0)
+		if err == syscall.EINTR {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if a, ok := from.(*unix.SockaddrNetlink); !ok || a.Pid != 0 {
+		if a, ok := from.(*syscall.SockaddrNetlink); !ok || a.Pid != 0 {
 			continue
 		}
 		for m := range messages(buf[:n]) {
@@ -95,10 +109,10 @@ func (k *Kernel) do(m *message, each func(received)) error {
 			case m.seq != k.seq:
 			case m.typ == typeError:
 				if len(m.body) < 4 {
-					return unix.EBADMSG
+					return syscall.EBADMSG
 				}
 				if e := -int32(native.Uint32(m.body)); e != 0 {
-					return unix.Errno(e)
+					return syscall.Errno(e)
 				}
 				return nil
 			case each != nil:
@@ -118,20 +132,20 @@ func (k *Kernel) Connect(d Device) (int, error) {
 	})
 	if err == nil && !found {
 		if n = d.Index; n < 0 {
-			err = unix.EBADMSG
+			err = syscall.EBADMSG
 		}
 	}
 	if err != nil {
-		return -1, fmt.Errorf("hand the connection to the kernel: %w", err)
+		return -1, &Error{"hand the connection to the kernel", err}
 	}
 	return n, nil
 }
 
-// Replace gives a device connections in the place of broken ones. unix.ENOSPC
+// Replace gives a device connections in the place of broken ones. syscall.ENOSPC
 // says that none is broken.
 func (k *Kernel) Replace(d Device) error {
 	if err := k.do(reconfigure(k.id, d), nil); err != nil {
-		return fmt.Errorf("hand the new connection to the kernel: %w", err)
+		return &Error{"hand the new connection to the kernel", err}
 	}
 	return nil
 }
@@ -139,7 +153,7 @@ func (k *Kernel) Replace(d Device) error {
 // Disconnect takes a device down.
 func (k *Kernel) Disconnect(n int) error {
 	if err := k.do(disconnect(k.id, n), nil); err != nil {
-		return fmt.Errorf("disconnect nbd%d: %w", n, err)
+		return &Error{"disconnect nbd" + strconv.Itoa(n), err}
 	}
 	return nil
 }
@@ -149,16 +163,16 @@ func (k *Kernel) Disconnect(n int) error {
 func (k *Kernel) Dead() ([]int, error) {
 	buf := make([]byte, 32<<10)
 	for {
-		n, from, err := unix.Recvfrom(k.events, buf, 0)
+		n, from, err := syscall.Recvfrom(k.events, buf, 0)
 		switch {
-		case err == unix.EINTR:
+		case err == syscall.EINTR:
 			continue
-		case err == unix.ENOBUFS:
+		case err == syscall.ENOBUFS:
 			return nil, ErrLost
 		case err != nil:
-			return nil, fmt.Errorf("listen to the driver: %w", err)
+			return nil, &Error{"listen to the driver", err}
 		}
-		if a, ok := from.(*unix.SockaddrNetlink); !ok || a.Pid != 0 {
+		if a, ok := from.(*syscall.SockaddrNetlink); !ok || a.Pid != 0 {
 			continue
 		}
 		if list := dead(buf[:n], k.id); list != nil {

@@ -311,12 +311,27 @@ func (p *parser) finish() {
 		c.Need = true
 	}
 	if c.Need && !p.ipSeen && len(c.Interfaces) == 0 && !c.IBFT {
-		c.Interfaces = append(c.Interfaces, Interface{Method: DHCP4 | SLAAC | Either})
+		in := Interface{Method: DHCP4 | SLAAC | Either}
+		if c.Bare() {
+			in.Method = 0
+		}
+		c.Interfaces = append(c.Interfaces, in)
 	}
 	for i := range c.Interfaces {
 		p.complete(&c.Interfaces[i])
 	}
 	p.checkLinks()
+}
+
+// Bare says whether links are wanted that need no address: all roots are disks of ATA
+// over Ethernet.
+func (c *Config) Bare() bool {
+	for i := range c.Roots {
+		if c.Roots[i].Kind != RootAoE {
+			return false
+		}
+	}
+	return len(c.Roots) > 0
 }
 
 // complete adds to an interface what parameters of their own say of it.

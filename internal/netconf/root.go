@@ -22,11 +22,13 @@ const (
 	RootCIFS
 	// RootURL is an image to be fetched, or read piece by piece.
 	RootURL
+	// RootAoE is a disk of ATA over Ethernet: Device is its name.
+	RootAoE
 )
 
 // String is the word of root=.
 func (k RootKind) String() string {
-	return [...]string{"dhcp", "nfs", "iscsi", "nbd", "cifs", "url"}[k]
+	return [...]string{"dhcp", "nfs", "iscsi", "nbd", "cifs", "url", "aoe"}[k]
 }
 
 // Root is a root, or a disk of it, that is on the network.
@@ -57,7 +59,9 @@ type Root struct {
 	Export string // of NBD, "" for the default one
 	FSType string // of what NBD exports, "" if nothing was said
 	NBD    string // options of nbd-client
-	Device string // the name of the device that NBD is to have, "nbd0", "" for any
+	// Device is the name of the device that NBD is to have, "nbd0", "" for any; that of
+	// a disk of AoE, "e0.0".
+	Device string
 
 	URL string
 }
@@ -82,7 +86,7 @@ func (r *Root) PathFor(client string) string { return strings.ReplaceAll(r.Path,
 
 // otherSchemes are words before a colon that are no server's name: roots that
 // are not on the network, or not by this package.
-const otherSchemes = " live block zfs 9p virtiofs ubi ubi0 mtd bind overlay aoe fcoe sshfs casync torrent nvmf "
+const otherSchemes = " live block zfs 9p virtiofs ubi ubi0 mtd bind overlay fcoe sshfs casync torrent nvmf "
 
 // tftpboot is where the kernel looks for a root that has a name alone.
 const tftpboot = "/tftpboot/"
@@ -117,6 +121,8 @@ func ParseRoot(text string) (r Root, ok bool, err error) {
 		r, err = parseNBD(rest)
 	case "cifs":
 		r, err = parseCIFS(rest)
+	case "aoe":
+		r, err = parseAoE(rest)
 	case "http", "https", "ftp", "tftp":
 		r, err = parseURL(text)
 	case "live":
@@ -329,6 +335,15 @@ func parseCIFS(s string) (r Root, err error) {
 		return r, errors.New("not cifs://SERVER:/SHARE")
 	}
 	return r, nil
+}
+
+// parseAoE reads "/dev/etherd/e0.0", where "/dev/etherd/" may be missing.
+func parseAoE(s string) (Root, error) {
+	name := strings.TrimPrefix(strings.TrimPrefix(s, "/dev/"), "etherd/")
+	if len(name) < 4 || len(name) > 16 || name[0] != 'e' || strings.Trim(name[1:], "0123456789.p") != "" || !strings.Contains(name, ".") {
+		return Root{Kind: RootAoE}, errors.New("not a disk such as aoe:/dev/etherd/e0.0")
+	}
+	return Root{Kind: RootAoE, Device: name}, nil
 }
 
 func parseURL(s string) (Root, error) {

@@ -183,6 +183,9 @@ func (l *link) start() {
 	if list := l.missing(); len(list) > 0 {
 		l.probe(list)
 	}
+	if l.setup.Bare {
+		l.configure(nil)
+	}
 	l.link4()
 	l.carrier6()
 	l.tell()

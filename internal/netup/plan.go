@@ -52,6 +52,8 @@ type Setup struct {
 	Hardware  []byte // nil as it is
 	HostName  string
 	Server    netip.Addr // that an NFS root without one is on
+	// Bare: it can be used as soon as it has a carrier, without an address.
+	Bare bool
 	// Any: it is asked for of any link, and not of this one by its name.
 	Any bool
 	// ByHardware: it is asked for of the link with an address.

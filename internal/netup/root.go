@@ -88,7 +88,11 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 		r = got
 	}
 	if r.Kind != netconf.RootNFS {
-		return c.elsewhere(&r, l, source)
+		out := c.elsewhere(&r, l, source)
+		if r.Kind == netconf.RootURL && source == "" {
+			out = out.With("url", c.urlNumber(root))
+		}
+		return out
 	}
 	server, why := c.serverOf(&r, l)
 	if !server.IsValid() {
@@ -120,12 +124,32 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 	return out
 }
 
+// urlNumber says which of the URLs of the command line a root is, "" for the first:
+// the URL itself may have a password in it.
+func (c *Core) urlNumber(root *netconf.Root) string {
+	n := 0
+	for i := range c.plan.Config.Roots {
+		switch r := &c.plan.Config.Roots[i]; {
+		case r == root && n > 0:
+			return strconv.Itoa(n)
+		case r == root:
+			return ""
+		case r.Kind == netconf.RootURL:
+			n++
+		}
+	}
+	return ""
+}
+
 // elsewhere is the report of a root that is none of NFS: its server by address,
 // and what the lease says of it, source. What the command line says of it, with
 // its secrets, its handler reads there.
 func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Report {
 	out := netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("kind", r.Kind.String()).With("source", source)
 	c.several = true
+	if r.Kind == netconf.RootAoE {
+		return out.With("device", r.Device)
+	}
 	if r.Server == "" && r.Kind != netconf.RootNBD {
 		return out
 	}

@@ -24,6 +24,9 @@ type Network struct {
 	netuptest.Net
 	NFS []*NFS
 	NBD []*Exporter
+	// Web has files that are disks; nil: the image has no program for them.
+	Web *WebDisks
+	AoE *AoE
 	// NVMe are targets: exports are subsystems, and the name of a discovery
 	// controller is that of nobody.
 	NVMe []*Exporter

@@ -57,15 +57,19 @@ func (r *remote) listen() machine.Said {
 
 // remotes are the programs by their paths. Each starts its model.
 var remotes = map[string]func(*remote, machine.Program){
-	"/usr/lib/firstlight/nbd":  startNBD,
-	"/usr/lib/firstlight/nvmf": startNVMf,
-	iscsiProgram:               startISCSI,
+	"/usr/lib/firstlight/nbd":      startNBD,
+	"/usr/lib/firstlight/nvmf":     startNVMf,
+	iscsiProgram:                   startISCSI,
+	"/usr/lib/firstlight/httpdisk": startHTTPDisk,
 }
 
 // startRemote starts a program that connects disks; ok is false for one that does
 // something else.
 func (m *Machine) startRemote(name string, p machine.Program) bool {
 	start := remotes[p.Path]
+	if p.Path == networkProgram && len(p.Args) == 2 && p.Args[0] == "aoe" {
+		start = startAoE
+	}
 	if start == nil || m.Network == nil {
 		return false
 	}

@@ -24,6 +24,13 @@ import (
 // SHA-256.
 const sumOf = "SHA256:"
 
+// What stands behind sumOf, before the path of a file that was packed as "verity": its
+// root hash, and where the hash tree in it begins.
+const (
+	rootHashOf = "root-hash:"
+	treeOf     = "tree:"
+)
+
 // served puts what the server offers, and its programs, into its initramfs.
 func (s Server) served(ctx context.Context, m *initrd.Image, dir string, sums map[string]string) error {
 	for _, pkg := range s.Built {
@@ -39,6 +46,13 @@ func (s Server) served(ctx context.Context, m *initrd.Image, dir string, sums ma
 		file := filepath.Join(dir, fmt.Sprintf("served%d", i))
 		if err := disks.Packed(ctx, s.Packed[to], file); err != nil {
 			return err
+		}
+		if s.Packed[to] == "verity" {
+			offset, root, err := disks.Verify(ctx, file)
+			if err != nil {
+				return err
+			}
+			sums[rootHashOf+to], sums[treeOf+to] = root, fmt.Sprint(offset)
 		}
 		b, err := os.ReadFile(file)
 		if err != nil {

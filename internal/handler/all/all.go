@@ -6,6 +6,7 @@ package all
 import (
 	"firstlight/internal/boot"
 	"firstlight/internal/handler"
+	"firstlight/internal/handler/aoe"
 	"firstlight/internal/handler/bcache"
 	"firstlight/internal/handler/bcachefs"
 	"firstlight/internal/handler/btrfs"
@@ -99,6 +100,7 @@ func networks(w *handler.World) func() {
 	cifs.New(w, h)
 	nbd.New(w, h)
 	iscsi.New(w, h)
+	aoe.New(w, h)
 	fabrics, images := nvmf.New(w, h), fetch.New(w)
 	h.Provide("url", images.Provide)
 	return func() { h.Start(); fabrics.Start(); images.Start() }

@@ -41,12 +41,14 @@ type Handler struct {
 	limit    int64         // how much memory the image may take, in bytes
 	done     int64         // bytes that have come
 	patience time.Duration // of the root's goal, 0 for none
+	disks    map[int]bool  // those that were begun with, by the number of the root
 }
 
 // New registers the handler.
 func New(w *handler.World) *Handler {
-	h := &Handler{w: w}
+	h := &Handler{w: w, disks: map[int]bool{}}
 	w.Sched.Route(queue, h.run)
+	w.Sched.Route(diskQueue, h.connect)
 	return h
 }
 
@@ -65,10 +67,14 @@ func (h *Handler) Start() {
 // Provide is a network.Provider for roots that are URLs.
 func (h *Handler) Provide(t *ueventd.Task, r *netreport.Report) {
 	w := h.w
-	if w.Fetch == nil && w.ImageAt != nil && r.Get("source") != "" {
+	if w.Fetch == nil && w.ImageAt != nil && r.Get("source") != "" && !w.Config.Root.Device.IsDevice() {
 		w.ImageAt(r.Get("source"))
 	}
-	if w.Fetch == nil || h.began {
+	if w.Fetch == nil || w.Fetch.OnDemand {
+		h.disk(r)
+		return
+	}
+	if h.began {
 		return
 	}
 	h.began = true

@@ -102,7 +102,11 @@ func (h *Handler) take() {
 	}
 	// Until the medium is found, no device is it.
 	w.NoBase = h.o.file != ""
-	if !h.o.server {
+	switch {
+	case h.o.server:
+	case h.o.ondemand && w.Config.Verity.Enabled && w.Config.Verity.Root.Asked(): // the verified device is the medium
+		h.o.device = r.Device
+	default:
 		r.Device = devspec.Spec{Kind: devspec.Other, Scheme: "live", Value: h.o.by}
 	}
 	if h.o.device.IsDevice() && h.o.offset == 0 {
@@ -149,7 +153,7 @@ func (h *Handler) begin(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	switch {
 	case o.wrong != "":
 		w.SetFact(mount.RootGoal, goal.Fact{Subject: o.by, Condition: goal.Blocked, Text: o.wrong, Try: "correct the command line"})
-	case o.server: // the network's handler mounts the medium
+	case o.server, o.ondemand && o.url != "": // the network's handlers have the medium
 	case o.file != "":
 		if o.url == "" {
 			w.DropFact(mount.RootGoal)
@@ -239,6 +243,9 @@ func (h *Handler) place() string {
 // isMedium says whether what is mounted as the root is to hold the image, and
 // not a system.
 func (h *Handler) isMedium() bool {
+	if h.o.ondemand && h.o.url != "" { // as the name says, like that of a file
+		return h.levels == 0 && h.o.disc
+	}
 	if h.levels == 1 {
 		return strings.EqualFold(path.Ext(h.o.file), ".iso")
 	}

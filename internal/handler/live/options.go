@@ -32,9 +32,13 @@ type options struct {
 	device devspec.Spec
 	// url is where a server has the image, with secrets; file is what it becomes.
 	// server: the network's handler mounts the medium.
-	url    string
-	server bool
-	get    handler.Fetch
+	// ondemand: what the server has becomes a disk, which is the root, or the medium
+	// where it is a disc.
+	url      string
+	server   bool
+	ondemand bool
+	disc     bool
+	get      handler.Fetch
 	// iso is a file on some disk, which is the medium; isoOn names that disk,
 	// and is zero for any.
 	iso   string
@@ -100,6 +104,9 @@ type persistence struct {
 	plain, luks, filesystem, file bool
 }
 
+// onDemand has an image on a server read as it is needed.
+const onDemand = "rd.firstlight.ondemand"
+
 // reserve is what a real system needs at least to start, in bytes, where
 // rd.minmem= says nothing.
 const reserve = 64 << 20
@@ -133,7 +140,7 @@ func read(cfg *bootcmd.Config, leased string) (o options, ok bool) {
 	case root.Kind == devspec.Other && isURL(root.Scheme), g["archiso_http_srv"] != "":
 		boot = ""
 	case boot == "live" || boot == "casper":
-	case root.Kind == devspec.Other && root.Scheme == "live", g.on("rd.live.image"), g.on("liveimg"):
+	case root.Kind == devspec.Other && root.Scheme == "live", g.on("rd.live.image"), g.on("liveimg"), g.on(onDemand) && isURL(schemeOf(named)):
 		boot = ""
 	default:
 		return o, false
@@ -144,7 +151,7 @@ func read(cfg *bootcmd.Config, leased string) (o options, ok bool) {
 		}
 		return g[old]
 	}
-	o = options{covered: true, reserve: reserve, sha256: strings.ToLower(g["rd.firstlight.sha256"]), iso: g["iso_scan/filename"]}
+	o = options{covered: true, ondemand: g.on(onDemand), reserve: reserve, sha256: strings.ToLower(g["rd.firstlight.sha256"]), iso: g["iso_scan/filename"]}
 	switch boot {
 	case "live":
 		o.dialect, o.by, o.dir, o.images = debian, "boot=live", "/live", []string{"filesystem.squashfs"}

@@ -67,6 +67,9 @@ func (o *options) setURL(text string) {
 		return
 	}
 	o.url, o.file, o.device = text, path.Join(fetchedDir, u.File()), devspec.Spec{}
+	if o.ondemand {
+		o.file, o.disc = "", strings.EqualFold(path.Ext(u.File()), ".iso")
+	}
 }
 
 // fromServer reads what live-boot, casper and make-initrd say of an image on a
@@ -97,6 +100,6 @@ func (g given) has(name string) bool { _, ok := g[name]; return ok }
 // fetch is what is to be fetched.
 func (o *options) fetch() *handler.Fetch {
 	f := o.get
-	f.URL, f.By, f.Into, f.Sum, f.Reserve = o.url, o.by, o.file, o.sha256, o.reserve
+	f.URL, f.By, f.Into, f.Sum, f.Reserve, f.OnDemand = o.url, o.by, o.file, o.sha256, o.reserve, o.ondemand
 	return &f
 }

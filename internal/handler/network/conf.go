@@ -26,6 +26,8 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 		switch strings.ReplaceAll(p.Name, "-", "_") {
 		case "netroot":
 			root = root || p.Value != ""
+		case "rd.firstlight.ondemand":
+			root = root || p.Value == "" || p.Value == "1"
 		case "nbdroot":
 			root = true
 		case "nfsroot":
@@ -63,7 +65,7 @@ func onNetwork(d devspec.Spec) bool {
 		return false
 	}
 	switch d.Scheme {
-	case "nfs", "nfs4", "dhcp", "dhcp4", "dhcp6", "iscsi", "nbd", "nvmf", "cifs", "http", "https", "ftp", "tftp":
+	case "nfs", "nfs4", "dhcp", "dhcp4", "dhcp6", "iscsi", "nbd", "nvmf", "cifs", "aoe", "http", "https", "ftp", "tftp":
 		return true
 	case "live":
 		scheme, _, ok := strings.Cut(d.Value, "://")

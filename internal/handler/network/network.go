@@ -213,6 +213,9 @@ func factOf(r *netreport.Report) goal.Fact {
 	switch r.State {
 	case netreport.StateReady:
 		f.Condition, f.Text = goal.Present, r.Get("addr")
+		if f.Text == "" {
+			f.Text = "is up, without an address"
+		}
 		if s := r.Get("server"); s != "" {
 			f.Text += " from " + s
 		}

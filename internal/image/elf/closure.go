@@ -210,7 +210,11 @@ func (c *closure) libraries(ch *chain) error {
 		return err
 	}
 	for i := 0; i < len(loaded); i++ {
-		for _, name := range loaded[i].o.wants {
+		wants := loaded[i].o.wants
+		if old := loaded[i].o.old; len(old) > 0 && !c.builtin(loaded[i]) {
+			wants = slices.Concat(wants, old)
+		}
+		for _, name := range wants {
 			next, err := p.library(loaded[i], name, name+": opened at run time by "+loaded[i].path)
 			var more []*chain
 			if err == nil && next != nil {
@@ -220,13 +224,6 @@ func (c *closure) libraries(ch *chain) error {
 				return err
 			}
 			loaded = append(loaded, more...)
-		}
-	}
-	if len(ch.o.old) > 0 && !c.builtin(ch) {
-		for _, name := range ch.o.old {
-			if err := c.library(ch, name, name+": opened at run time for "+ch.path); err != nil && !errors.Is(err, ErrMissing) {
-				return err
-			}
 		}
 	}
 	return c.converters(ch.path, ch.o)

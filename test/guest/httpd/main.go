@@ -19,22 +19,27 @@ func main() {
 	cut := flag.Int64("cut", 0, "bytes after which the first connection is broken off, and the server goes away")
 	away := flag.Duration("away", 5*time.Second, "how long it stays away")
 	redirect := flag.String("redirect", "", "URL before every path, to which everything is sent")
+	changes := flag.Int64("changes", 0, "answers after which every file is another one")
 	flag.Parse()
-	if err := serve(*dir, *listen, *cert, *redirect, *cut, *away); err != nil {
+	if err := serve(*dir, *listen, *cert, *redirect, *cut, *changes, *away); err != nil {
 		fmt.Fprintln(os.Stderr, "httpd:", err)
 		os.Exit(1)
 	}
 }
 
-func serve(dir, listen, cert, redirect string, cut int64, away time.Duration) error {
+func serve(dir, listen, cert, redirect string, cut, changes int64, away time.Duration) error {
 	files := http.FileServer(http.Dir(dir))
 	broken := make(chan struct{}, 1)
-	var left atomic.Int64
+	var left, answers atomic.Int64
 	left.Store(cut)
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Printf("httpd: %s %s, range %q, if-range %q\n", r.Method, r.URL.Path, r.Header.Get("Range"), r.Header.Get("If-Range"))
 		// Files of an initramfs have no dates; what they are called does here.
-		w.Header().Set("ETag", `"`+r.URL.Path+`"`)
+		tag := r.URL.Path
+		if n := answers.Add(1); changes > 0 && n > changes {
+			tag += "?"
+		}
+		w.Header().Set("ETag", `"`+tag+`"`)
 		switch {
 		case redirect != "":
 			http.Redirect(w, r, redirect+r.URL.Path, http.StatusFound)
