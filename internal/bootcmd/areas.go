@@ -40,7 +40,7 @@ var areas = [...]struct{ area, names string }{
 	{"remote logs", "syslogserver sysloglevel syslogtype syslog"},
 	{"memory tracing", "rd.memdebug"},
 	{"the shutdown", "rd.shutdown.timeout.umount"},
-	{"the keyboard and fonts", "rd.vconsole.keymap rd.vconsole.keymap.ext rd.vconsole.keymap.toggle" +
+	{"a keyboard or font other than the image's", "rd.vconsole.keymap rd.vconsole.keymap.ext rd.vconsole.keymap.toggle" +
 		" rd.vconsole.unicode rd.vconsole.font rd.vconsole.font.map rd.vconsole.font.unimap rd.locale.LANG" +
 		" rd.locale.LC_ALL KEYMAP KEYTABLE SYSFONT CONTRANS UNIMAP UNICODE EXT_KEYMAP"},
 	{"kernel keys", "masterkey masterkeytype evmkey evmx509 ecryptfskey"},

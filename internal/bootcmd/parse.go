@@ -39,6 +39,7 @@ type parser struct {
 	// root and usr are read at the end: what they may be depends on the
 	// filesystem's type.
 	root, usr, zfs Param
+	dataset        bool // root= may name one of a pool (boot=zfs)
 	usrFlags       bool // mount.usrflags= is given
 }
 
@@ -263,6 +264,9 @@ func (p *parser) rootSpec(types []string) devspec.Spec {
 			}
 			return devspec.Spec{Kind: devspec.Other, Scheme: t, Value: strings.TrimPrefix(p.arg.Value, "SOURCE=")}
 		}
+	}
+	if _, err := devspec.Parse(p.arg.Value); err != nil && p.dataset {
+		return devspec.Spec{}
 	}
 	spec, ok := p.spec(p.arg.Value)
 	switch {

@@ -31,6 +31,7 @@ var table = [...]struct {
 	}},
 	{"boot", func(p *parser) {
 		// Of handlers of the full /init: internal/handler/live, network, zfs.
+		p.dataset = p.arg.Value == "zfs"
 		if !hasWord("live casper local nfs zfs", p.arg.Value) && p.arg.Value != "" {
 			p.notYet("boot scripts, FIPS")
 		}

@@ -2,7 +2,6 @@ package btrfsfmt
 
 import (
 	"encoding/binary"
-	"hash/crc32"
 	"io"
 )
 
@@ -23,6 +22,8 @@ const (
 const (
 	maxNodes  = 1 << 16
 	maxHeight = 8
+	maxChunks = 8 << 20 // bytes of chunks that are kept
+	maxItems  = 1 << 12 // devices
 )
 
 // errTree says that the chunk tree is not known.
@@ -68,6 +69,8 @@ type chunks struct {
 	super   []byte
 	size    uint32
 	nodes   int
+	all     []byte   // the chunks that were read, each behind its key
+	items   [][]byte // UUIDs of the devices that were read of, in 16 bytes
 	lost    bool
 	parity  bool // some of the tree has to be computed
 }
@@ -96,10 +99,18 @@ func (c *chunks) walk(address, generation uint64, height byte) error {
 	}
 	for b := node[nodeHead:]; node[0x64] == 0 && items > 0 && len(b) >= 25; items-- {
 		offset, size := nodeHead+uint64(le.Uint32(b[17:])), uint64(le.Uint32(b[21:]))
+		if b[8] == 0xd8 && size >= 98 && offset+size <= uint64(len(node)) && len(c.items) < maxItems { // a device
+			c.items = append(c.items, node[offset+66:][:16])
+		}
 		if b[8] == 0xe4 { // a chunk
-			if offset+size > uint64(len(node)) || c.judge(node[offset:][:size]) == nil {
+			if offset+size > uint64(len(node)) || len(c.all) > maxChunks {
 				return errTree{}
 			}
+			rest := c.judge(node[offset:][:size])
+			if rest == nil {
+				return errTree{}
+			}
+			c.all = append(append(c.all, b[:17]...), node[offset:][:int(size)-len(rest)]...)
 		}
 		b = b[25:]
 	}
@@ -139,17 +150,28 @@ func (c *chunks) judge(b []byte) []byte {
 	return b[32*stripes:]
 }
 
-// read reads a node of the chunk tree from where its address is by the chunks of
-// the superblock; nil if it is whole on none of the devices.
-func (c *chunks) read(address, generation uint64) []byte {
+// read reads a node from where its address is by the chunks that are known, at
+// first those of the superblock; nil if it is whole on none of the devices.
+func (c *chunks) read(address, generation uint64) (whole []byte) {
+	c.each(address, func(node []byte) bool {
+		if c.whole(node, address, generation) {
+			whole = node
+		}
+		return whole != nil
+	})
+	return whole
+}
+
+// within calls yield with what is at an address by the chunks in b, each behind its
+// key, until it returns true, and says whether no more is to be looked for.
+func (c *chunks) within(b []byte, address uint64, yield func(node []byte) bool) bool {
 	le := binary.LittleEndian
-	b := c.super[0x32b:][:min(le.Uint32(c.super[0xa0:]), arraySize)]
 	for len(b) >= 17+48 {
 		start, length, piece, kind := le.Uint64(b[9:]), le.Uint64(b[17:]), le.Uint64(b[17+16:]), le.Uint64(b[17+24:])
 		n, halves := uint64(le.Uint16(b[17+44:])), uint64(le.Uint16(b[17+46:]))
 		b = b[17+48:]
 		if uint64(len(b)) < 32*n || n == 0 {
-			return nil
+			return true
 		}
 		if off := address - start; address >= start && off < length {
 			// The stripes from first on, of which there are count, have it at off.
@@ -157,15 +179,15 @@ func (c *chunks) read(address, generation uint64) []byte {
 			switch {
 			case kind&(raid5|raid6) != 0:
 				c.parity = true
-				return nil
+				return true
 			case piece == 0:
-				return nil
+				return true
 			case kind&raid0 != 0:
 				halves = 1
 				fallthrough
 			case kind&raid10 != 0:
 				if halves == 0 || n < halves {
-					return nil
+					return true
 				}
 				row, sets := off/piece, n/halves
 				first, count, off = row%sets*halves, halves, row/sets*piece+off%piece
@@ -176,14 +198,14 @@ func (c *chunks) read(address, generation uint64) []byte {
 					continue
 				}
 				node := make([]byte, c.size)
-				if got, _ := r.ReadAt(node, int64(le.Uint64(b[32*i+8:])+off)); got == len(node) && c.whole(node, address, generation) {
-					return node
+				if got, _ := r.ReadAt(node, int64(le.Uint64(b[32*i+8:])+off)); got == len(node) && yield(node) {
+					return true
 				}
 			}
 		}
 		b = b[32*n:]
 	}
-	return nil
+	return false
 }
 
 // whole says whether a node is the one that is meant. Of its check sum only
@@ -191,5 +213,5 @@ func (c *chunks) read(address, generation uint64) []byte {
 func (c *chunks) whole(node []byte, address, generation uint64) bool {
 	le := binary.LittleEndian
 	return le.Uint64(node[0x30:]) == address && le.Uint64(node[0x50:]) == generation &&
-		(le.Uint16(c.super[0xc4:]) != 0 || crc32.Checksum(node[32:], crc32.MakeTable(crc32.Castagnoli)) == le.Uint32(node))
+		(le.Uint16(c.super[0xc4:]) != 0 || sum(node) == le.Uint32(node))
 }

@@ -239,6 +239,14 @@ func (w *world) BtrfsScan(node string) error {
 	return nil
 }
 
+// BtrfsForget implements machine.Storage.
+func (w *world) BtrfsForget(node string) error {
+	if d := w.disk(node); d != nil {
+		delete(w.scanned, d.node())
+	}
+	return nil
+}
+
 // BtrfsReady implements machine.Storage.
 func (w *world) BtrfsReady(node string) (bool, error) {
 	if err := w.Load("btrfs"); err != nil {

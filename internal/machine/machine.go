@@ -64,6 +64,9 @@ type Storage interface {
 	// BtrfsScan tells the kernel of a member of a btrfs filesystem
 	// (BTRFS_IOC_SCAN_DEV), loading the driver first.
 	BtrfsScan(devname string) error
+	// BtrfsForget has the kernel forget a member that it was told of and that is
+	// not in use (BTRFS_IOC_FORGET_DEV).
+	BtrfsForget(devname string) error
 	// BtrfsReady says whether the kernel knows every member of the
 	// filesystem that devname belongs to (BTRFS_IOC_DEVICES_READY).
 	BtrfsReady(devname string) (bool, error)

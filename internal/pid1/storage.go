@@ -122,10 +122,11 @@ func (s storage) OpenBlock(name string) (machine.Block, error) {
 	return &blockDevice{f, s.buffers, size, sector}, nil
 }
 
-// The btrfs control device's ioctls (include/uapi/linux/btrfs.h): both take a
+// The btrfs control device's ioctls (include/uapi/linux/btrfs.h): all take a
 // struct btrfs_ioctl_vol_args of 8 + 4088 bytes.
 const (
 	btrfsScanDev      = 0x50009404
+	btrfsForgetDev    = 0x50009405
 	btrfsDevicesReady = 0x90009427
 	btrfsControl      = "/dev/btrfs-control"
 )
@@ -158,6 +159,11 @@ func (s storage) btrfs(name string, request uintptr) (int, error) {
 
 func (s storage) BtrfsScan(name string) error {
 	_, err := s.btrfs(name, btrfsScanDev)
+	return err
+}
+
+func (s storage) BtrfsForget(name string) error {
+	_, err := s.btrfs(name, btrfsForgetDev)
 	return err
 }
 

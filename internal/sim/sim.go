@@ -161,7 +161,10 @@ type Machine struct {
 	startDirty bool
 	btrfs      map[string][]btrfsMember
 	// Lost are the mounts of a btrfs that lacked more devices than it can do without.
-	Lost      []machine.Mount
+	Lost []machine.Mount
+	// Mixed are those of a btrfs of which the kernel knew devices that are not, or not
+	// any more, of the same filesystem.
+	Mixed     []machine.Mount
 	mounted   map[string]mount // by mount point
 	written   map[string]string
 	loops     []string

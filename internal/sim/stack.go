@@ -231,13 +231,36 @@ func (s *groupSet) write(i int) {
 // Btrfs are the devices of a btrfs filesystem of several, which can do
 // without some of them when it is mounted degraded.
 func Btrfs(uuid, label string, devices, spare int, files map[string]string) []*Disk {
-	pool := &Pool{Filesystem: &Disk{Label: "btrfs " + uuid, Files: files, FSType: "btrfs"}, Devices: devices, UUID: uuid, Spare: spare}
+	return BtrfsSides(uuid, label, spare, make([]BtrfsSide, devices), files)
+}
+
+// BtrfsSide is what a device of a btrfs has seen of what was written to it.
+type BtrfsSide struct {
+	Commits []content.BtrfsCommit
+	Behind  int // of them its superblock does not know
+}
+
+// BtrfsSides are the devices of a btrfs filesystem that was used without some of
+// them. What is mounted is called by the last commit that it has.
+func BtrfsSides(uuid, label string, spare int, sides []BtrfsSide, files map[string]string) []*Disk {
 	u := content.UUID(uuid)
+	pools := map[string]*Pool{}
+	var ids []string
+	for i := range sides {
+		ids = append(ids, content.UUIDText(be64(u[:8])^uint64(i+1), be64(u[8:])))
+	}
 	var out []*Disk
-	for i := range devices {
-		d := &Disk{Pool: pool, FSType: "btrfs"}
-		d.Put(content.Btrfs{UUID: uuid, Device: content.UUIDText(be64(u[:8])^uint64(i+1), be64(u[8:])), Label: label, Devices: devices,
-			Number: i + 1, Size: d.size(), Spare: spare}.Pieces()...)
+	for i, s := range sides {
+		name := "btrfs " + uuid
+		if n := len(s.Commits); n > 0 {
+			name += " " + s.Commits[n-1].Text
+		}
+		if pools[name] == nil {
+			pools[name] = &Pool{Filesystem: &Disk{Label: name, Files: files, FSType: "btrfs"}, Devices: len(sides), UUID: uuid, Spare: spare}
+		}
+		d := &Disk{Pool: pools[name], FSType: "btrfs"}
+		d.Put(content.Btrfs{UUID: uuid, Device: ids[i], Label: label, Devices: len(sides), Number: i + 1, Size: d.size(), Spare: spare,
+			IDs: ids, Commits: s.Commits, Behind: s.Behind}.Pieces()...)
 		out = append(out, d)
 	}
 	return out

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -216,6 +217,13 @@ func btrfsHead(d *Disk) (uuid string, devices, number uint64, ok bool) {
 	return string(b[0x20:0x30]), le.Uint64(b[0x88:]), le.Uint64(b[0xc9:]), true
 }
 
+// btrfsGeneration is that of a device's superblock.
+func btrfsGeneration(d *Disk) uint64 {
+	var b [8]byte
+	d.read(b[:], 64<<10+0x48)
+	return le.Uint64(b[:])
+}
+
 // BtrfsScan implements machine.Storage.
 func (m *Machine) BtrfsScan(name string) error {
 	if err := m.Load("btrfs"); err != nil {
@@ -248,6 +256,25 @@ func (m *Machine) BtrfsScan(name string) error {
 	return nil
 }
 
+// BtrfsForget implements machine.Storage.
+func (m *Machine) BtrfsForget(name string) error {
+	for uuid, list := range m.btrfs {
+		for i, x := range list {
+			if x.device.node() != name || x.life != x.device.life {
+				continue
+			}
+			for _, at := range m.mounted {
+				if x.pool != nil && at.content == x.pool.Filesystem {
+					return fmt.Errorf("forget %s: %w", name, unix.EBUSY)
+				}
+			}
+			m.btrfs[uuid] = slices.Delete(list, i, i+1)
+			return nil
+		}
+	}
+	return fmt.Errorf("forget %s: %w", name, unix.ENOENT)
+}
+
 // BtrfsReady implements machine.Storage.
 func (m *Machine) BtrfsReady(name string) (bool, error) {
 	d := m.disks[name]
@@ -274,13 +301,26 @@ func (m *Machine) mountPool(d, leaf *Disk, mt machine.Mount) (fsys *Disk, whole 
 	uuid, devices, _, _ := btrfsHead(d)
 	have := 0
 	whole = true
+	// The kernel goes by the newest superblock, and believes what else there is of
+	// it to be of the same filesystem.
+	pool, newest, latest := leaf.Pool, btrfsGeneration(d), d
 	for _, x := range m.btrfs[uuid] {
 		if x.life != x.device.life || !x.device.there {
 			continue
 		}
 		have++
-		whole = whole && x.pool == leaf.Pool
+		if g := btrfsGeneration(x.device); x.pool != nil && g > newest {
+			pool, newest, latest = x.pool, g, x.device
+		}
 	}
+	_, devices, _, _ = btrfsHead(latest)
+	for _, x := range m.btrfs[uuid] {
+		if x.life == x.device.life && x.device.there && x.pool != pool {
+			whole = false
+			m.Mixed = append(m.Mixed, mt)
+		}
+	}
+	leaf = &Disk{Pool: pool}
 	for _, x := range m.btrfs[leaf.Pool.Seed] {
 		if x.life == x.device.life && x.device.there {
 			have++

@@ -186,6 +186,7 @@ func (b *Block) answers(r io.ReaderAt) string {
 			nodes := &reads{r: r}
 			if shape := btrfsfmt.Read(nodes); shape.Devices > 1 {
 				say(btrfsfmt.Lost(map[uint64]io.ReaderAt{shape.Number: nodes}))
+				say(btrfsfmt.Weigh([]io.ReaderAt{nodes, nodes})) // with what its superblock leads to
 			}
 			for _, n := range nodes.list { // what they say, they say whole
 				exact(n.off, n.end-n.off)

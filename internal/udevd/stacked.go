@@ -23,6 +23,8 @@ const (
 	BtrfsDevices = ".BTRFS_DEVICES" // how many devices the filesystem has
 	BtrfsNumber  = ".BTRFS_DEVID"   // which of them this one is
 	BtrfsSeed    = ".BTRFS_SEED"    // "1": other filesystems may need this one
+	// BtrfsStale says that its filesystem was used without it since.
+	BtrfsStale = ".BTRFS_STALE"
 	// BtrfsSeeds are the UUIDs of the filesystems that this one grew from, with
 	// spaces between; their devices are among its own.
 	BtrfsSeeds = ".BTRFS_SEEDS"

@@ -108,11 +108,11 @@ func networks(w *handler.World) func() {
 
 // spread is for what lies on several devices.
 func spread(w *handler.World) func() {
-	h := btrfs.New(w)
 	if w.Image.Full {
-		h.BeCareful()
+		w.Gates = append(w.Gates, btrfs.NewCareful(w).CarefulGate)
+	} else {
+		w.Gates = append(w.Gates, btrfs.New(w).Gate)
 	}
-	w.Gates = append(w.Gates, h.Gate)
 	return nil
 }
 

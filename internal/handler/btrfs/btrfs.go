@@ -41,6 +41,7 @@ type filesystem struct {
 	seeds    int                     // devices of seeds that it grew from and that are there
 	ready    bool                    // the kernel knows all
 	overdue  bool                    // the missing have been waited for
+	judged   judged                  // by the full /init
 	refused  string                  // why it is not mounted at all
 	lost     string                  // why it is not mounted without what is missing
 	degraded bool                    // it has been said that it is mounted without some
@@ -224,7 +225,7 @@ func (h *Handler) there(f *filesystem) []*udevd.Entry {
 	var there []*udevd.Entry
 	uuid := strings.TrimPrefix(f.key, filter.Btrfs+" ")
 	for _, e := range h.w.Devices.Block() {
-		if e.Property("ID_FS_TYPE") == "btrfs" && e.Property("ID_FS_UUID") == uuid {
+		if e.Property("ID_FS_TYPE") == "btrfs" && e.Property("ID_FS_UUID") == uuid && e.Property(udevd.BtrfsStale) == "" {
 			there = append(there, e)
 		}
 	}

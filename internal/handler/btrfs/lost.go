@@ -8,21 +8,41 @@ import (
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/btrfsfmt"
 	"firstlight/internal/filter"
+	"firstlight/internal/handler"
 	"firstlight/internal/handler/mount"
 	"firstlight/internal/machine"
 	"firstlight/internal/udevd"
 	"firstlight/internal/ueventd"
 )
 
-// BeCareful has the handler look itself whether a filesystem can be had without
-// what is missing: asked to mount it read-only, the kernel does not.
-func (h *Handler) BeCareful() {
+// NewCareful registers a handler that looks itself whether a filesystem can be had
+// without what is missing: asked to mount it read-only, the kernel does not. It also
+// looks whether what is there belongs together.
+func NewCareful(w *handler.World) *Handler {
+	h := &Handler{w: w, filesystems: map[string]*filesystem{}}
+	w.Sched.Route(filter.Btrfs, h.weigh)
 	h.careful = func(t *ueventd.Task, f *filesystem, e *udevd.Entry) (text, options string) {
 		if t == nil {
 			return h.asAsked(e)
 		}
 		return h.lost(t, f), ""
 	}
+	return h
+}
+
+// CarefulGate is Gate of NewCareful: what is out of date is not mounted, nor what was
+// not compared with the others yet.
+func (h *Handler) CarefulGate(e *udevd.Entry) (topic, why, options string) {
+	key := filter.Btrfs + " " + e.Property("ID_FS_UUID")
+	f := h.filesystems[key]
+	switch {
+	case f == nil || alone(e) || e.Property("ID_FS_TYPE") != "btrfs":
+	case e.Property(udevd.BtrfsStale) != "":
+		return key, e.Devname() + " has missed writes", ""
+	case f.judged.members[e.Devname()] != e:
+		return key, "what the other devices of the btrfs hold", ""
+	}
+	return h.Gate(e)
 }
 
 // asAsked says how a filesystem is mounted without what is missing, as

@@ -14,7 +14,7 @@ import (
 // without it, however long that is waited for; with it, at once.
 func TestWhatLacksDataIsNotMounted(t *testing.T) {
 	var h *Handler
-	b := handlertest.New(t, "rd.btrfs.degraded=5,ro", handler.Image{}, func(w *handler.World) func() { h = New(w); h.BeCareful(); return nil })
+	b := handlertest.New(t, "rd.btrfs.degraded=5,ro", handler.Image{}, func(w *handler.World) func() { h = NewCareful(w); return nil })
 	d := mkfsOf(t, "raid0", "spread", "vda", "vdb")
 	b.Add(d[0])
 	b.Pass(time.Minute)
@@ -36,7 +36,7 @@ func TestHowADegradedFilesystemIsMounted(t *testing.T) {
 	for cmdline, want := range map[string]string{"rd.btrfs.degraded=5": "degraded", "rd.btrfs.degraded=5,ro": "degraded,rescue=nologreplay,ro",
 		"rd.btrfs.degraded=5,overlay": "degraded,rescue=nologreplay,ro", "rd.btrfs.degraded=never": ""} {
 		var h *Handler
-		b := handlertest.New(t, cmdline, handler.Image{}, func(w *handler.World) func() { h = New(w); h.BeCareful(); return nil })
+		b := handlertest.New(t, cmdline, handler.Image{}, func(w *handler.World) func() { h = NewCareful(w); return nil })
 		b.Add(mkfs(t, "two", "vda", "vdb")[1])
 		b.Pass(time.Minute)
 		if topic, options := gate(b, h, "vdb"); options != want || (topic == "") != (want != "") {

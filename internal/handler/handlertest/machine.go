@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"firstlight/internal/devmapper"
@@ -92,6 +93,12 @@ func (m *Machine) BtrfsScan(devname string) error {
 		return err
 	}
 	m.Scanned = append(m.Scanned, devname)
+	return nil
+}
+
+// BtrfsForget implements machine.Storage.
+func (m *Machine) BtrfsForget(devname string) error {
+	m.Scanned = slices.DeleteFunc(m.Scanned, func(n string) bool { return n == devname })
 	return nil
 }
 

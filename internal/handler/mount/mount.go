@@ -156,20 +156,23 @@ func (h *Handler) choose(t *ueventd.Task, key, what string, spec devspec.Spec) (
 // one multi-device btrfs share its UUID.
 func distinct(devs []*udevd.Entry) []*udevd.Entry {
 	var out []*udevd.Entry
-	btrfs := map[string]string{} // filesystem UUID and member's id → node
-	seen := map[string]bool{}
-	for _, d := range devs {
-		if d.Property("ID_FS_TYPE") == "btrfs" {
-			fs, sub := d.Property("ID_FS_UUID"), d.Property("ID_FS_UUID_SUB")
-			if sub != "" && btrfs[fs+sub] == "" {
-				btrfs[fs+sub] = d.Devname()
-				if seen[fs] {
+	devs = slices.DeleteFunc(devs, func(d *udevd.Entry) bool { return d.Property(udevd.BtrfsStale) != "" })
+	for i, d := range devs {
+		another := false
+		if sub := d.Property("ID_FS_UUID_SUB"); sub != "" && d.Property("ID_FS_TYPE") == "btrfs" {
+			for _, o := range devs[:i] {
+				id := o.Property("ID_FS_UUID_SUB")
+				if id == "" || o.Property("ID_FS_UUID") != d.Property("ID_FS_UUID") {
 					continue
 				}
-				seen[fs] = true
+				if another = id != sub; !another { // a copy
+					break
+				}
 			}
 		}
-		out = append(out, d)
+		if !another {
+			out = append(out, d)
+		}
 	}
 	return out
 }

@@ -111,6 +111,8 @@ type Net struct {
 	Reserved string
 	// Identities are what the machine's files say of links, by their addresses.
 	Identities map[string]netup.Identity
+	// Addressed are the links whose hardware address was set.
+	Addressed []string
 
 	last int           // the highest index of a link
 	due  time.Duration // of the deadline that is scheduled
@@ -225,6 +227,7 @@ func (n *Net) SetName(link int, name string) error {
 func (n *Net) SetHardware(link int, a []byte) error {
 	c := n.card(link)
 	c.MAC = slices.Clone(a)
+	n.Addressed = append(n.Addressed, c.Name)
 	if c.virtual != nil {
 		c.virtual.takes = false
 	}

@@ -127,6 +127,20 @@ type Btrfs struct {
 	// SeedUUID is that of the filesystem that this one grew from, whose one device
 	// is the first of its devices and has the data.
 	SeedUUID string
+	// IDs are the UUIDs of all devices, where they matter.
+	IDs []string
+	// Commits are what was written to this device, the oldest first; nil is one,
+	// which is not looked at. Its superblock does not know of the last Behind ones.
+	Commits []BtrfsCommit
+	Behind  int
+}
+
+// BtrfsCommit is a generation of a btrfs filesystem: the root of its trees is in
+// a place, from 0, and holds a text.
+type BtrfsCommit struct {
+	Generation uint64
+	Place      int
+	Text       string
 }
 
 // btrfsSuper is where the first superblock is.
@@ -185,8 +199,33 @@ func (f Btrfs) Pieces() []Piece {
 		le.PutUint32(b[0xa0:], uint32(17+copy(b[0x32b+17:], system)))
 		pieces = append(pieces, Piece{btrfsTreeAt, f.tree(system)})
 	}
+	for i, c := range f.Commits {
+		address := btrfsTree + uint64(1+c.Place)*btrfsNode
+		root := f.node(address, c.Generation, 1)
+		copy(root[0x65:], c.Text)
+		le.PutUint32(root, crc32.Checksum(root[32:], crc32.MakeTable(crc32.Castagnoli)))
+		pieces = append(pieces, Piece{btrfsTreeAt + int64(1+c.Place)*btrfsNode, root})
+		if i < len(f.Commits)-f.Behind {
+			le.PutUint64(b[0x48:], c.Generation)
+			le.PutUint64(b[0x50:], address)
+			backup := b[0xb2b+168*(c.Generation%4):]
+			le.PutUint64(backup, address)
+			le.PutUint64(backup[8:], c.Generation)
+		}
+	}
 	le.PutUint32(b, crc32.Checksum(b[32:], crc32.MakeTable(crc32.Castagnoli)))
 	return pieces
+}
+
+// node is an empty leaf of a tree.
+func (f Btrfs) node(address, generation, tree uint64) []byte {
+	b := make([]byte, btrfsNode)
+	fs := UUID(f.UUID)
+	copy(b[0x20:], fs[:])
+	le.PutUint64(b[0x30:], address)
+	le.PutUint64(b[0x50:], generation)
+	le.PutUint64(b[0x58:], tree)
+	return b
 }
 
 // copies is the kind of a chunk that can do without so many devices: RAID0, or with
@@ -223,12 +262,8 @@ func (f Btrfs) chunk(kind, at uint64, on []int) []byte {
 // tree is the chunk tree, of one leaf: the devices, the chunk that it is in, and
 // one of data.
 func (f Btrfs) tree(system []byte) []byte {
-	b := make([]byte, btrfsNode)
+	b := f.node(btrfsTree, 7, 3)
 	fs := UUID(f.UUID)
-	copy(b[0x20:], fs[:])
-	le.PutUint64(b[0x30:], btrfsTree)
-	le.PutUint64(b[0x50:], 7)
-	le.PutUint64(b[0x58:], 3)
 	items, end := 0, len(b)-0x65
 	add := func(object uint64, kind byte, offset uint64, data []byte) {
 		end -= len(data)
@@ -242,6 +277,10 @@ func (f Btrfs) tree(system []byte) []byte {
 	for i := range f.Devices {
 		d := make([]byte, 98)
 		le.PutUint64(d, uint64(i+1))
+		if i < len(f.IDs) {
+			dev := UUID(f.IDs[i])
+			copy(d[66:], dev[:])
+		}
 		copy(d[82:], fs[:])
 		if i == 0 && f.SeedUUID != "" {
 			seed := UUID(f.SeedUUID)
