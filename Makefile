@@ -125,6 +125,7 @@ test: setup build kernels check
 
 # With the scenarios that are too dear for every change.
 test-full: foreign
+	FIRSTLIGHT_SEEDS=10000 go test ./internal/sim -run TestMany -count=1 -timeout 30m
 	FIRSTLIGHT_FULL=1 $(MAKE) --no-print-directory test
 
 check: $(STATICCHECK)

@@ -147,6 +147,9 @@ func (l *link) changed(is *rtnl.Link) {
 		l.choose()
 		return
 	}
+	if is.Carrier && !carrier {
+		l.c.another(l.Name, 0)
+	}
 	if !l.up || carrier == is.Carrier {
 		return
 	}
