@@ -41,6 +41,7 @@ type Handler struct {
 	limit    int64         // how much memory the image may take, in bytes
 	done     int64         // bytes that have come
 	patience time.Duration // of the root's goal, 0 for none
+	anew     int           // how often it began anew
 }
 
 // New registers the handler.
@@ -65,8 +66,8 @@ func (h *Handler) Start() {
 // Provide is a network.Provider for roots that are URLs.
 func (h *Handler) Provide(t *ueventd.Task, r *netreport.Report) {
 	w := h.w
-	if w.Fetch == nil && w.ImageAt != nil && r.Get("source") != "" {
-		w.ImageAt(r.Get("source"))
+	if w.Fetch == nil && w.ImageAt != nil && r.Source() != "" {
+		w.ImageAt(r.Source())
 	}
 	if w.Fetch == nil || h.began {
 		return
@@ -154,6 +155,10 @@ func (h *Handler) room(t *ueventd.Task) (text, try string) {
 	return "", ""
 }
 
+// mostAnew bounds how often what comes from the beginning again counts as getting on:
+// a server that breaks off each time is not waited for without end.
+const mostAnew = 8
+
 // take takes in a report; ended says that no other will count.
 func (h *Handler) take(t *ueventd.Task, r *netreport.Report) (out ueventd.Outcome, ended bool) {
 	w := h.w
@@ -167,7 +172,12 @@ func (h *Handler) take(t *ueventd.Task, r *netreport.Report) (out ueventd.Outcom
 			working("is asked for")
 		}
 	case fetchplan.StateProgress:
-		if done := int64(r.Int("done")); done > h.done {
+		done := int64(r.Int("done"))
+		if done < h.done && h.anew < mostAnew { // the server sends no rest, or another file
+			h.anew++
+			h.done = 0
+		}
+		if done > h.done {
 			h.done = done
 			w.Progress()
 			// The root's deadline is for what does not come.
