@@ -288,6 +288,25 @@ func FuzzFinish(f *testing.F) {
 	})
 }
 
+// What is asked for at a server is one line of one host, whatever the volume's header
+// says.
+func FuzzURL(f *testing.F) {
+	f.Add("http://tang.example:8080/a/")
+	f.Add("[fd00::1]:80")
+	f.Add("http://a\r\nHost: b/")
+	f.Fuzz(func(t *testing.T, s string) {
+		u, err := ParseURL(s)
+		if err != nil {
+			return
+		}
+		head, _, ok := strings.Cut(string(u.Request("/adv", "")), "\r\n\r\n")
+		lines := strings.Split(head, "\r\n")
+		if !ok || len(strings.Fields(lines[0])) != 3 || strings.ContainsAny(strings.Join(lines, ""), "\r\n") || len(lines) > 5 {
+			t.Errorf("%q asks\n%s", s, head)
+		}
+	})
+}
+
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n"), true)
 	f.Fuzz(func(t *testing.T, b []byte, ended bool) {

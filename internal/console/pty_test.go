@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -152,6 +153,50 @@ func TestQuestionStandsOnEveryConsoleAndTheFirstEnterAnswers(t *testing.T) {
 		if !echoes(t, s.name) {
 			t.Error("the terminal is left without echo")
 		}
+	}
+}
+
+// Of a console and two sessions the first answers for all, and the others are told
+// where, whichever it is.
+func TestTheOthersAreToldWhereItWasAnswered(t *testing.T) {
+	s := newScreen(t)
+	c := Open([]string{s.name})
+	defer c.Close()
+	one, two := place(c), place(c)
+	got := ask(c, question)
+	s.shows("Passphrase: ")
+	<-one.asked
+	<-two.asked
+	s.types("half")
+	s.shows("****")
+	if !c.Answer(two, "q", "ssh 2", []byte("secret")) || c.Answer(one, "q", "ssh 1", []byte("late")) {
+		t.Error("it was not the first answer that counts")
+	}
+	if r := s.gets(got); r.text != "secret" || r.err != nil {
+		t.Errorf("%+v", r)
+	}
+	s.shows("[answered at ssh 2]")
+
+	got = ask(c, machine.Prompt{ID: "again", Text: "Passphrase"})
+	<-one.asked
+	<-two.asked
+	s.shows("Passphrase: ")
+	s.types("typed\r")
+	if r := s.gets(got); r.text != "typed" || r.err != nil {
+		t.Errorf("%+v", r)
+	}
+	if c.Answer(one, "again", "ssh 1", []byte("late")) {
+		t.Error("a second answer was taken")
+	}
+	for _, r := range []*recorder{one, two} {
+		r.mu.Lock()
+		if want := []string{"ask q", "end q ssh 2", "ask again", "end again " + s.name}; !slices.Equal(r.heard, want) {
+			t.Errorf("a session heard %q, not %q", r.heard, want)
+		}
+		r.mu.Unlock()
+	}
+	if text := s.seen(); strings.Contains(text, "secret") || strings.Contains(text, "half") {
+		t.Errorf("an answer is on the screen: %q", text)
 	}
 }
 

@@ -78,7 +78,7 @@ func Parse(text string, s Sources) (t Target, err error) {
 		return t, errors.New("nothing names such a root")
 	}
 	root := conf.Roots[r.Int("n")]
-	if source := r.Get("source"); source != "" {
+	if source := r.Source(); source != "" {
 		if root, err = root.ParseLease(source); err != nil {
 			return t, err
 		}

@@ -129,7 +129,7 @@ func Parse(text string) (t Target, lacks []string, err error) {
 		return t, nil, errors.New("the command line names no such root")
 	}
 	root := conf.Roots[r.Int("n")]
-	if source := r.Get("source"); source != "" {
+	if source := r.Source(); source != "" {
 		if root, err = root.ParseLease(source); err != nil {
 			return t, nil, err
 		}

@@ -4,6 +4,7 @@
 package netreport
 
 import (
+	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
@@ -162,14 +163,51 @@ func ParseReport(line string) (r Report, ok bool) {
 	return r, true
 }
 
-// Public is the report without what is secret in it: what stands before an '@'
-// in where the root is.
+// Public is the report without what is secret in it: what stands before an '@' in a
+// value, where users and passwords do.
 func Public(r Report) Report {
 	for i, f := range r.Fields {
-		if at := strings.LastIndexByte(f.Value, '@'); (f.Name == "source" || f.Name == "rootpath") && at >= 0 {
+		at := strings.LastIndexByte(f.Value, '@')
+		if f.Name == secretSource {
+			at = len(f.Value)
+		}
+		if at >= 0 {
 			r.Fields = slices.Clone(r.Fields)
 			r.Fields[i].Value = "…" + f.Value[at:]
 		}
 	}
 	return r
+}
+
+// secretSource is the field with the whole of a source that has a password, in
+// hexadecimal: no record of the boot has the value of a word that sounds like one.
+const secretSource = "secretsource"
+
+// WithPublic returns the report with a value without its secrets.
+func (r Report) WithPublic(name, value string) Report {
+	one := Public(Report{Fields: []Field{{name, value}}})
+	return r.With(name, one.Get(name))
+}
+
+// WithSource returns the report with where a lease says that the root is; public is
+// the same without a password.
+func (r Report) WithSource(source, public string) Report {
+	if r = r.With("source", public); public != source {
+		r = r.With(secretSource, hex.EncodeToString([]byte(source)))
+	}
+	return r
+}
+
+// Source is where a lease says that the root is, with its password; without one where
+// that is read from a record.
+func (r *Report) Source() string {
+	secret, public := r.Get(secretSource), r.Get("source")
+	if secret == "" {
+		return public
+	}
+	b, err := hex.DecodeString(secret)
+	if err != nil {
+		return strings.Replace(public, "…@", "", 1)
+	}
+	return string(b)
 }

@@ -1,6 +1,9 @@
 package netreport
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestReportIsOneLine(t *testing.T) {
 	r := Report{State: StateReady, Link: "eth0"}.With("addr", "10.0.0.5/24").With("root", "a b\n\\c=d").With("none", "")
@@ -40,4 +43,36 @@ func FuzzParseReport(f *testing.F) {
 			t.Fatalf("%q, then %q", r, again)
 		}
 	})
+}
+
+// A password in where a lease says that the root is reaches who mounts it, and no
+// journal.
+func TestTheSourceOfALeaseIsASecret(t *testing.T) {
+	r := Report{State: StateRoot}.WithSource("iscsi:me:pass,word@10.0.0.1:::1:iqn.x", "iscsi:…@10.0.0.1:::1:iqn.x")
+	line := r.String()
+	if strings.Contains(line, "pass") {
+		t.Error(line)
+	}
+	got, ok := ParseReport(line)
+	if !ok || got.Source() != "iscsi:me:pass,word@10.0.0.1:::1:iqn.x" {
+		t.Errorf("%q", got.Source())
+	}
+	public := Public(got)
+	if s := public.String(); strings.Contains(s, "706173732c") {
+		t.Error(s)
+	}
+	if public.Source() != "10.0.0.1:::1:iqn.x" {
+		t.Errorf("a journal says %q", public.Source())
+	}
+	for i, f := range got.Fields { // as the record of the inputs has it
+		if f.Name == secretSource {
+			got.Fields[i].Value = "…"
+		}
+	}
+	if got.Source() != "iscsi:10.0.0.1:::1:iqn.x" {
+		t.Errorf("a record says %q", got.Source())
+	}
+	if plain := (Report{}).WithSource("10.0.0.1:/srv", "10.0.0.1:/srv"); plain.Source() != "10.0.0.1:/srv" || len(plain.Fields) != 1 {
+		t.Errorf("%+v", plain)
+	}
 }

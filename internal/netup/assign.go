@@ -233,10 +233,12 @@ func (l *link) complete() bool {
 // up earlier has precedence, hence the metric.
 func (l *link) routes() {
 	var list []Route
+	leased := 0
 	if l.lease != nil {
 		for _, r := range l.lease.Routes {
 			list = append(list, Route{To: r.Dst, Gateway: r.Via, OnLink: r.OnLink})
 		}
+		leased = len(list)
 	}
 	list = append(list, l.setup.Routes...)
 	if conf := l.c.plan.Config; conf != nil {
@@ -252,8 +254,12 @@ func (l *link) routes() {
 			metric = uint32(i)
 		}
 	}
-	for _, r := range list {
+	written := l.written()
+	for i, r := range list {
 		metric := metric
+		if i < leased {
+			metric += behind(written, r.To)
+		}
 		if metric > 0 && r.To.Addr().Is6() {
 			metric += metric6 - 1
 		}

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 
+	"firstlight/internal/dhcp4"
+	"firstlight/internal/dhcp6"
 	"firstlight/internal/netreport"
 	"firstlight/internal/rtnl"
 )
@@ -186,6 +188,46 @@ func (c *Core) compose() {
 			c.fill(m, l)
 		}
 	}
+}
+
+// another is a way more to the network for the links that stand on one, which may
+// have had a carrier that led to nobody: those that wait for an answer ask again at
+// once, and do not wait until it is their turn.
+func (c *Core) another(name string, depth int) {
+	if depth > maxDepth {
+		return
+	}
+	for _, m := range c.made {
+		for _, part := range m.parts() {
+			if part != name {
+				continue
+			}
+			if l := c.byName(m.Name); l != nil && l.up && l.Carrier {
+				l.askAnew()
+			}
+			c.another(m.Name, depth+1)
+		}
+	}
+}
+
+// askAnew begins anew with what nobody has answered yet.
+func (l *link) askAnew() {
+	now := l.c.now
+	if l.client != nil && l.client.State() == dhcp4.Selecting {
+		l.client.Carrier(now, false)
+		l.obey(l.client.Carrier(now, true))
+	}
+	if x := l.six; x != nil {
+		if x.router != nil && !x.router.Heard() {
+			x.router.Link(now, false)
+			x.heard(x.router.Link(now, true))
+		}
+		if x.client != nil && x.client.State() == dhcp6.Soliciting {
+			x.client.Link(now, false)
+			x.obey(x.client.Link(now, true))
+		}
+	}
+	l.tell()
 }
 
 // make makes a link if what it is made of is there, or says what is missing.

@@ -51,6 +51,18 @@ func TestLinksAreMadeOfOthersAsTheyCome(t *testing.T) {
 	}
 }
 
+// A bridge has a carrier by its first port, which leads to nobody. When another port
+// comes, nobody waits until it is time for the next question.
+func TestALaterMemberIsAskedByAtOnce(t *testing.T) {
+	n, c, lines := network(&netuptest.Card{Apart: true}, &netuptest.Card{Appears: 40 * time.Second})
+	n.Server.Lose = 2
+	n.Start("bridge=br0:eth0,eth1\nvlan=br0.7:br0\nip=br0.7:dhcp\n")
+	c.run(44 * time.Second)
+	if len(n.Addresses["br0.7"]) != 1 {
+		t.Errorf("%v\n%s", n.Addresses, strings.Join(*lines, "\n"))
+	}
+}
+
 func TestWhatALinkIsMadeOfAndIsMissingIsSaid(t *testing.T) {
 	n, c, lines := network()
 	n.Start("ip=bond0:dhcp\nbond=bond0:eth7,eth8:mode=1\nvlan=eth0.5:eth0\nteam=team3:eth9:random\n")

@@ -2,43 +2,26 @@ package netup_test
 
 import (
 	"net/netip"
-	"os"
-	"path"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"firstlight/internal/ibft/ibfttest"
 	"firstlight/internal/netup"
 	"firstlight/internal/netup/netuptest"
 )
 
-// shown is what the kernel shows of an iBFT, by path.
-type shown map[string]string
-
-func (s shown) Read(p string) (string, error) {
-	if v, ok := s[p]; ok {
-		return v, nil
-	}
-	return "", os.ErrNotExist
-}
-
-func (s shown) List(string) (list []string, err error) {
-	for p := range s {
-		if d := path.Dir(p); !slices.Contains(list, d) {
-			list = append(list, d)
-		}
-	}
-	slices.Sort(list)
-	return list, nil
-}
-
 // written is a table of a firmware that was told an address.
-func written() shown {
-	return shown{"ethernet0/index": "0", "ethernet0/flags": "3", "ethernet0/ip-addr": "10.0.0.9", "ethernet0/prefix-len": "24", "ethernet0/origin": "1",
-		"ethernet0/gateway": "10.0.0.1", "ethernet0/primary-dns": "10.0.0.2", "ethernet0/mac": "02:00:00:00:01:01", "ethernet0/hostname": "node7",
-		"target0/index": "0", "target0/flags": "3", "target0/ip-addr": "10.0.0.1", "target0/port": "3260", "target0/lun": "00000000",
-		"target0/target-name": "iqn.2009-06.org.example:disk", "target0/chap-name": "user", "target0/chap-secret": "hidden"}
+func written() ibfttest.Shown {
+	s := ibfttest.Usual()
+	for _, name := range []string{"subnet-mask", "dhcp", "vlan"} {
+		delete(s, "ethernet0/"+name)
+	}
+	s["ethernet0/flags"], s["ethernet0/mac"], s["ethernet0/origin"] = "3", "02:00:00:00:01:01", "1"
+	s["ethernet0/ip-addr"], s["ethernet0/prefix-len"], s["ethernet0/gateway"], s["ethernet0/primary-dns"] = "10.0.0.9", "24", "10.0.0.1", "10.0.0.2"
+	s["target0/ip-addr"], s["target0/chap-secret"] = "10.0.0.1", "hidden"
+	return s
 }
 
 // What the firmware booted by is configured as it was, and nothing else.

@@ -40,6 +40,7 @@ type ipv6 struct {
 	mtu, hop int           // that were set
 	fallback time.Duration // when DHCPv6 is asked although no router says so
 	again    time.Duration // when a static address is tried again
+	noted    []string      // what was said once of what routers say
 }
 
 // address6 is an address that the link was given.
@@ -232,7 +233,7 @@ func (x *ipv6) update() {
 	var want []netip.Prefix
 	if x.router != nil {
 		for _, a := range x.router.Settings().Addrs {
-			want = append(want, a.Addr)
+			want = append(want, x.guardedAddress(a.Addr))
 		}
 	}
 	if x.lease != nil {

@@ -147,6 +147,9 @@ func (l *link) changed(is *rtnl.Link) {
 		l.choose()
 		return
 	}
+	if is.Carrier && !carrier {
+		l.c.another(l.Name, 0)
+	}
 	if !l.up || carrier == is.Carrier {
 		return
 	}
@@ -233,14 +236,14 @@ func (l *link) datagram(f Frame) {
 func (l *link) obey(out dhcp4.Output) {
 	switch out.Change {
 	case dhcp4.Acquired:
-		l.lease = out.Lease
+		l.lease = l.guarded(out.Lease)
 		l.overdue = Never
 		l.stop4()
-		l.probe([]netip.Prefix{out.Lease.Addr})
+		l.probe([]netip.Prefix{l.lease.Addr})
 	case dhcp4.Renewed:
-		l.lease = out.Lease
+		l.lease = l.guarded(out.Lease)
 		if l.state == netreport.StateReady || len(l.taken) > 0 {
-			l.configure([]netip.Prefix{out.Lease.Addr})
+			l.configure([]netip.Prefix{l.lease.Addr})
 		}
 	case dhcp4.Lost:
 		l.lease = nil

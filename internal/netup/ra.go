@@ -62,6 +62,7 @@ func (x *ipv6) setRoutes(list []ra.RouteVia) {
 		}
 		want = append(want, rtnl.Route{Link: l.Index, To: r.Dst, Gateway: r.Via, Metric: metric + uint32(min(len(want), perLink-1))})
 	}
+	want = x.guardedRoutes(want)
 	for _, r := range x.routes {
 		if !hasRoute(want, r) {
 			l.c.k.DelRoute(r) // it may be gone with its address

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"firstlight/internal/devspec"
 	"firstlight/internal/netconf"
 	"firstlight/internal/netreport"
 	"firstlight/internal/rtnl"
@@ -145,7 +146,7 @@ func (c *Core) urlNumber(root *netconf.Root) string {
 // and what the lease says of it, source. What the command line says of it, with
 // its secrets, its handler reads there.
 func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Report {
-	out := netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("kind", r.Kind.String()).With("source", source)
+	out := netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("kind", r.Kind.String()).WithSource(source, devspec.Redact(source))
 	c.several = true
 	if r.Kind == netconf.RootAoE {
 		return out.With("device", r.Device)
@@ -161,7 +162,7 @@ func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Repo
 		return out.With("text", why).With("try", "write the address of "+r.Server+" in its place, or name a server that knows it with nameserver=")
 	}
 	if server = c.zoned(server, l); !c.reaches(server) {
-		return c.waiting(l, server).With("kind", r.Kind.String()).With("source", source)
+		return c.waiting(l, server).With("kind", r.Kind.String()).WithSource(source, devspec.Redact(source))
 	}
 	c.carry(server)
 	return out.With("server", server.String()).With("name", nameOf(r.Server))

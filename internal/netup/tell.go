@@ -74,7 +74,7 @@ func (l *link) readyReport() netreport.Report {
 		r = r.With("dns", a.String())
 	}
 	if x := lease; x != nil {
-		r = r.With("server", x.Server.String()).With("hostname", x.HostName).With("domain", x.Domain).With("rootpath", x.RootPath).
+		r = r.With("server", x.Server.String()).With("hostname", x.HostName).With("domain", x.Domain).WithPublic("rootpath", x.RootPath).
 			With("bootfile", x.BootFile).With("tftp", x.TFTPServer)
 		for _, a := range x.DNS {
 			r = r.With("dns", a.String())

@@ -2,13 +2,12 @@ package sim_test
 
 import (
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"firstlight/internal/netup/netuptest"
+	"firstlight/internal/sim"
 )
 
 // Roots that are reached by links made of others.
@@ -43,13 +42,6 @@ func TestLinkThatCannotBeMadeIsExplained(t *testing.T) {
 // come, dead cables, lost messages and names that change places. A machine with a
 // card that leads to the server and stays boots.
 func TestManyLinks(t *testing.T) {
-	seeds := 1000
-	if n, err := strconv.Atoi(os.Getenv("FIRSTLIGHT_SEEDS")); err == nil {
-		seeds = min(seeds, n)
-	}
-	if testing.Short() {
-		seeds = 100
-	}
 	stacks := []struct {
 		args string
 		bond bool // one card that leads to nobody takes the other one's messages
@@ -61,14 +53,11 @@ func TestManyLinks(t *testing.T) {
 		{"bridge=br0:eth0,eth1 ip=br0:dhcp", false},
 		{"ifname=eth0:02:00:00:00:01:01 ifname=eth1:02:00:00:00:01:00 vlan=eth0.5:eth0 vlan=eth1.5:eth1 ip=dhcp", false},
 	}
-	started := 0
-	for seed := range uint64(seeds) {
-		rng := rand.New(rand.NewPCG(seed, 61))
-		span := func(most time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(most))) }
+	netFamily{stream: 61, usual: 1000, least: 70, why: []string{"a root from a server"}, root: []string{"10.0.0.1:/srv/root"}, make: func(rng *rand.Rand) (*sim.Machine, int) {
 		s := stacks[rng.IntN(len(stacks))]
-		cards, must, settle := []*netuptest.Card{{}, {}}, false, time.Duration(0)
+		cards, can, settle := []*netuptest.Card{{}, {}}, perhaps, time.Duration(0)
 		for _, c := range cards {
-			c.Appears, c.Carrier = span(4*time.Second), span(6*time.Second)
+			c.Appears, c.Carrier = span(rng, 4*time.Second), span(rng, 6*time.Second)
 			there := c.Appears + c.Carrier
 			switch rng.IntN(6) {
 			case 0:
@@ -78,43 +67,23 @@ func TestManyLinks(t *testing.T) {
 			case 2:
 				c.Apart = !s.bond
 			case 3:
-				c.Leaves = c.Appears + 1 + span(10*time.Second)
+				c.Leaves = c.Appears + 1 + span(rng, 10*time.Second)
 				if rng.IntN(2) == 0 {
-					c.Back = c.Leaves + 1 + span(20*time.Second)
+					c.Back = c.Leaves + 1 + span(rng, 20*time.Second)
 					there = c.Back + c.Carrier
 				}
 			}
 			if c.Appears >= 0 && c.Carrier >= 0 && !c.Apart && (c.Leaves == 0 || c.Back > 0) {
-				must, settle = true, max(settle, there)
+				can, settle = always, max(settle, there)
 			}
+		}
+		if settle >= 50*time.Second {
+			can = perhaps
 		}
 		m := onNetwork("root=dhcp rd.emergency=poweroff "+s.args, cards...)
 		if rng.IntN(4) == 0 {
 			m.Network.Server.Lose = 1 + rng.IntN(2)
 		}
-		m.Seed, m.Record = seed, seed%10 == 0
-		if err := m.Boot(10 * time.Minute); err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
-		text := m.SaidText()
-		switch {
-		case m.Started != nil:
-			started++
-		case must && settle < 50*time.Second:
-			t.Fatalf("seed %d: not started with %s, cards %+v %+v\n%s\n%s", seed, s.args, *cards[0], *cards[1], text, m.Journal)
-		case m.Stopped == "" || !strings.Contains(text, "a root from a server"):
-			t.Fatalf("seed %d: neither started nor explained\n%s", seed, text)
-		}
-		if p := m.Core.Stats().Panics; p != 0 {
-			t.Fatalf("seed %d: %d panics\n%s", seed, p, m.Journal)
-		}
-		if m.Record {
-			replays(t, m)
-		}
-		m.Close()
-	}
-	t.Logf("%d of %d started", started, seeds)
-	if started < seeds/2 || started == seeds {
-		t.Errorf("%d of %d started: the family shows nothing", started, seeds)
-	}
+		return m, can
+	}}.boot(t)
 }

@@ -3,14 +3,11 @@ package sim_test
 import (
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"firstlight/internal/handler"
 	"firstlight/internal/netup/netuptest"
 	"firstlight/internal/sim"
 )
@@ -93,68 +90,12 @@ func TestNetworkOfIPv6ThatDoesNotComeIsExplained(t *testing.T) {
 // late, slow, lossy or hostile, and addresses are others'. Each boot ends with the
 // root of the server, or says why not.
 func TestManyNoisyNetworks(t *testing.T) {
-	seeds := 500
-	if n, err := strconv.Atoi(os.Getenv("FIRSTLIGHT_SEEDS")); err == nil {
-		seeds = min(n, 10000)
-	}
-	if testing.Short() {
-		seeds = 100
-	}
-	started, able := 0, 0
-	for seed := range uint64(seeds) {
-		rng := rand.New(rand.NewPCG(seed, 11))
-		m, source, can := noisyNetwork(rng)
-		m.Seed, m.Record = seed, seed%20 == 0
-		if err := m.Boot(10 * time.Minute); err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
-		text := m.SaidText()
-		switch {
-		case m.Started != nil:
-			started++
-		case m.Stopped == "":
-			t.Fatalf("seed %d: neither started nor stopped\n%s", seed, text)
-		case !strings.Contains(text, "a root from a server"):
-			t.Fatalf("seed %d: not explained\n%s", seed, text)
-		case can == always:
-			t.Fatalf("seed %d: not started\n%s\n%s", seed, text, m.Journal)
-		}
-		if can == never && m.Started != nil {
-			t.Fatalf("seed %d: started without a way to the server", seed)
-		}
-		if can != never {
-			able++
-		}
-		if p := m.Core.Stats().Panics; p != 0 {
-			t.Fatalf("seed %d: %d panics\n%s", seed, p, m.Journal)
-		}
-		for _, mt := range m.Mounts {
-			if mt.Target == handler.SysRoot && !slices.Contains(source, mt.Source) {
-				t.Fatalf("seed %d: mounted %+v", seed, mt)
-			}
-		}
-		if m.Record {
-			replays(t, m)
-		}
-		m.Close()
-	}
-	t.Logf("%d of %d started, %d could", started, seeds, able)
-	if started < able*9/10 || started == seeds {
-		t.Errorf("%d of %d started, %d could: the family shows nothing", started, seeds, able)
-	}
+	netFamily{stream: 11, usual: 10000, least: 90, why: []string{"a root from a server"}, root: []string{"10.0.0.1:/srv/root", source6, "nfs.example:/srv/root"}, make: noisyNetwork}.boot(t)
 }
 
-// What a noisy network lets a boot do.
-const (
-	never = iota
-	perhaps
-	always
-)
-
-// noisyNetwork is a machine on a random network with noise, where its root may be
-// mounted from, and whether it can be.
-func noisyNetwork(rng *rand.Rand) (m *sim.Machine, source []string, can int) {
-	span := func(most time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(most))) }
+// noisyNetwork is a machine on a random network with noise.
+func noisyNetwork(rng *rand.Rand) (m *sim.Machine, can int) {
+	span := func(most time.Duration) time.Duration { return span(rng, most) }
 	oneIn := func(n int) bool { return rng.IntN(n) == 0 }
 	cards := []*netuptest.Card{{Carrier: span(3 * time.Second)}}
 	for range rng.IntN(3) {
@@ -168,30 +109,12 @@ func noisyNetwork(rng *rand.Rand) (m *sim.Machine, source []string, can int) {
 	const quiet = "rd.emergency=poweroff "
 	if way >= len(ways6) { // IPv4, with the same noise
 		m = onNetwork(quiet+[]string{"root=dhcp", "ip=single-dhcp root=dhcp"}[rng.IntN(2)], cards...)
-		source = []string{"10.0.0.1:/srv/root"}
-		if strings.Contains(m.Cmdline, "single") {
-			can = perhaps // the first that has a lease is the only one
-		}
 	} else {
 		m = onNetwork6(quiet+ways6[way], cards...)
-		source = []string{source6, "nfs.example:/srv/root"}
 	}
 	n := m.Network
-	can = perhaps
-	loss, doubled, late := rng.IntN(25), rng.IntN(20), 1+span(time.Second/2)
-	if oneIn(4) {
-		loss = 0
+	if can = perhaps; noisy(rng, n) == 0 {
 		can = always
-	}
-	n.Noise = func() []time.Duration {
-		if rng.IntN(100) < loss {
-			return nil
-		}
-		list := []time.Duration{span(late)}
-		if rng.IntN(100) < doubled {
-			list = append(list, span(late))
-		}
-		return list
 	}
 	spoil := func(_ int, b []byte) []byte {
 		b = slices.Clone(b)
@@ -205,7 +128,7 @@ func noisyNetwork(rng *rand.Rand) (m *sim.Machine, source []string, can int) {
 		if oneIn(20) {
 			n.Server, can = nil, never
 		}
-		return m, source, can
+		return m, can
 	}
 	n.Router.Managed, n.Router.Other = oneIn(3), oneIn(3)
 	switch rng.IntN(10) {
@@ -225,5 +148,5 @@ func noisyNetwork(rng *rand.Rand) (m *sim.Machine, source []string, can int) {
 		}
 		n.Router, n.Server6, can = nil, nil, never
 	}
-	return m, source, can
+	return m, can
 }

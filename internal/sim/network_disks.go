@@ -55,18 +55,26 @@ func (r *remote) listen() machine.Said {
 	return said
 }
 
-// remotes are the programs by their paths. Each starts its model.
-var remotes = map[string]func(*remote, machine.Program){
-	"/usr/lib/firstlight/nbd":      startNBD,
-	"/usr/lib/firstlight/nvmf":     startNVMf,
-	iscsiProgram:                   startISCSI,
-	"/usr/lib/firstlight/httpdisk": startHTTPDisk,
+// modelOf is what starts the model of a program, nil for one that does something
+// else.
+func modelOf(path string) func(*remote, machine.Program) {
+	switch path {
+	case "/usr/lib/firstlight/nbd":
+		return startNBD
+	case "/usr/lib/firstlight/nvmf":
+		return startNVMf
+	case iscsiProgram:
+		return startISCSI
+	case "/usr/lib/firstlight/httpdisk":
+		return startHTTPDisk
+	}
+	return nil
 }
 
 // startRemote starts a program that connects disks; ok is false for one that does
 // something else.
 func (m *Machine) startRemote(name string, p machine.Program) bool {
-	start := remotes[p.Path]
+	start := modelOf(p.Path)
 	if p.Path == networkProgram && len(p.Args) == 2 && p.Args[0] == "aoe" {
 		start = startAoE
 	}

@@ -2,13 +2,10 @@ package sim_test
 
 import (
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"firstlight/internal/handler"
 	"firstlight/internal/netup/netuptest"
 	"firstlight/internal/sim"
 )
@@ -90,67 +87,29 @@ func TestNBDThatDoesNotComeIsExplained(t *testing.T) {
 // A family of machines on servers of block devices that come late, go away once or
 // twice, do not come at all, or come back with another disk.
 func TestManyNBDServers(t *testing.T) {
-	seeds := 1000
-	if n, err := strconv.Atoi(os.Getenv("FIRSTLIGHT_SEEDS")); err == nil {
-		seeds = min(seeds, n)
-	}
-	if testing.Short() {
-		seeds = 100
-	}
-	started := 0
-	for seed := range uint64(seeds) {
-		rng := rand.New(rand.NewPCG(seed, 10809))
-		span := func(most time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(most))) }
+	netFamily{stream: 10809, usual: 1000, least: 95, why: []string{"the NBD export root of 10.0.0.1:10809", noLease}, root: []string{"/dev/nbd"}, make: func(rng *rand.Rand) (*sim.Machine, int) {
 		m := onNBD([]string{"root=nbd:10.0.0.1:root", "root=nbd:10.0.0.1:root:ext4::-C,4", "netroot=nbd:10.0.0.1:root root=UUID=" + rootUUID,
 			"netroot=nbd:10.0.0.1:other netroot=nbd:10.0.0.1:root root=LABEL=root"}[rng.IntN(4)]+" rd.emergency=poweroff",
-			&netuptest.Card{Appears: span(2 * time.Second), Carrier: span(3 * time.Second)})
-		s, must := m.Network.NBD[0], true
+			&netuptest.Card{Appears: span(rng, 2*time.Second), Carrier: span(rng, 3*time.Second)})
+		s, can := m.Network.NBD[0], always
 		for range rng.IntN(3) {
-			at := span(8 * time.Second)
-			s.Away = append(s.Away, [2]time.Duration{at, at + span(20*time.Second)})
+			at := span(rng, 8*time.Second)
+			s.Away = append(s.Away, [2]time.Duration{at, at + span(rng, 20*time.Second)})
 		}
 		switch rng.IntN(10) {
 		case 0:
-			s.Dark, must = true, false
+			s.Dark, can = true, never
 		case 1:
 			delete(s.Exports, "root")
-			must = false
+			can = never
 		case 2:
 			s.Grown = true
 		case 3:
 			m.Network.Server.Lose = 1 + rng.IntN(2)
 		}
-		m.Seed, m.Record = seed, seed%10 == 0
-		if err := m.Boot(10 * time.Minute); err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
+		if rng.IntN(2) == 0 && noisy(rng, m.Network) > 0 {
+			can = min(can, perhaps)
 		}
-		text := m.SaidText()
-		switch {
-		case must && m.Started == nil:
-			t.Fatalf("seed %d: not started\n%s\n%s", seed, text, m.Journal)
-		case !must && m.Started != nil:
-			t.Fatalf("seed %d: started", seed)
-		case m.Started == nil && (m.Stopped == "" || !strings.Contains(text, "the NBD export root of 10.0.0.1:10809")):
-			t.Fatalf("seed %d: not explained\n%s", seed, text)
-		}
-		if m.Started != nil {
-			started++
-		}
-		if p := m.Core.Stats().Panics; p != 0 {
-			t.Fatalf("seed %d: %d panics\n%s", seed, p, m.Journal)
-		}
-		for _, mt := range m.Mounts {
-			if mt.Target == handler.SysRoot && !strings.HasPrefix(mt.Source, "/dev/nbd") {
-				t.Fatalf("seed %d: mounted %+v", seed, mt)
-			}
-		}
-		if m.Record {
-			replays(t, m)
-		}
-		m.Close()
-	}
-	t.Logf("%d of %d started", started, seeds)
-	if started < seeds/2 || started == seeds {
-		t.Errorf("%d of %d started: the family shows nothing", started, seeds)
-	}
+		return m, can
+	}}.boot(t)
 }

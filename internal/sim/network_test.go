@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -143,55 +142,12 @@ func TestNetworkThatDoesNotComeIsExplained(t *testing.T) {
 // in late, servers that are late, slow, away for a while, lossy, refusing or
 // hostile, and addresses that others have.
 func TestManyNetworks(t *testing.T) {
-	seeds := 1000
-	if n, err := strconv.Atoi(os.Getenv("FIRSTLIGHT_SEEDS")); err == nil {
-		seeds = min(seeds, n)
-	}
-	if testing.Short() {
-		seeds = 100
-	}
-	started := 0
-	for seed := range uint64(seeds) {
-		rng := rand.New(rand.NewPCG(seed, 7))
-		m, must := randomNetwork(rng)
-		m.Seed, m.Record = seed, seed%10 == 0
-		if err := m.Boot(10 * time.Minute); err != nil {
-			t.Fatalf("seed %d: %v", seed, err)
-		}
-		if m.Started != nil {
-			started++
-		}
-		text := m.SaidText()
-		switch {
-		case must && m.Started == nil:
-			t.Fatalf("seed %d: not started\n%s\n%s", seed, text, m.Journal)
-		case m.Started == nil && m.Stopped == "":
-			t.Fatalf("seed %d: neither started nor stopped\n%s", seed, text)
-		case m.Started == nil && !strings.Contains(text, "a root from a server"):
-			t.Fatalf("seed %d: not explained\n%s", seed, text)
-		}
-		if p := m.Core.Stats().Panics; p != 0 {
-			t.Fatalf("seed %d: %d panics\n%s", seed, p, m.Journal)
-		}
-		for _, mt := range m.Mounts {
-			if mt.Target == handler.SysRoot && mt.Source != "10.0.0.1:/srv/root" {
-				t.Fatalf("seed %d: mounted %+v", seed, mt)
-			}
-		}
-		if m.Record {
-			replays(t, m)
-		}
-		m.Close()
-	}
-	t.Logf("%d of %d started", started, seeds)
-	if started < seeds/3 || started == seeds {
-		t.Errorf("%d of %d started: the family shows nothing", started, seeds)
-	}
+	netFamily{stream: 7, usual: 1000, least: 90, why: []string{"a root from a server"}, root: []string{"10.0.0.1:/srv/root"}, make: randomNetwork}.boot(t)
 }
 
-// randomNetwork is a machine on a random network; must says that it has to boot.
-func randomNetwork(rng *rand.Rand) (m *sim.Machine, must bool) {
-	span := func(most time.Duration) time.Duration { return time.Duration(rng.Int64N(int64(most))) }
+// randomNetwork is a machine on a random network.
+func randomNetwork(rng *rand.Rand) (m *sim.Machine, can int) {
+	span := func(most time.Duration) time.Duration { return span(rng, most) }
 	oneIn := func(n int) bool { return rng.IntN(n) == 0 }
 	cards := make([]*netuptest.Card, 1+rng.IntN(3))
 	reach := time.Duration(-1) // when the first card is on the wire
@@ -214,7 +170,10 @@ func randomNetwork(rng *rand.Rand) (m *sim.Machine, must bool) {
 	}
 	m = onNetwork("rd.emergency=poweroff root=dhcp", cards...)
 	s, n := m.Network.Server, m.Network
-	must = reach >= 0
+	if can = never; reach >= 0 {
+		can = always
+	}
+	spoiled := func(to int) { can = min(can, to) }
 	settle := reach
 	switch rng.IntN(8) {
 	case 0:
@@ -233,7 +192,7 @@ func randomNetwork(rng *rand.Rand) (m *sim.Machine, must bool) {
 		n.Taken = []netip.Addr{s.Pool[0].Addr()}
 		settle += 12 * time.Second
 	case 5:
-		must = false
+		spoiled(perhaps)
 		s.Hostile = func(_ int, answer []byte) []byte {
 			answer = slices.Clone(answer)
 			answer[rng.IntN(len(answer))] ^= 1 << rng.IntN(8)
@@ -241,7 +200,8 @@ func randomNetwork(rng *rand.Rand) (m *sim.Machine, must bool) {
 		}
 	case 6:
 		if oneIn(2) {
-			n.Server, must = nil, false
+			n.Server = nil
+			spoiled(never)
 		}
 	}
 	if oneIn(3) {
@@ -254,7 +214,10 @@ func randomNetwork(rng *rand.Rand) (m *sim.Machine, must bool) {
 	}
 	if oneIn(12) {
 		n.NFS[0].Away = [][2]time.Duration{{0, time.Hour}}
-		must = false
+		spoiled(never)
 	}
-	return m, must && settle < 80*time.Second
+	if settle >= 80*time.Second {
+		spoiled(perhaps)
+	}
+	return m, can
 }

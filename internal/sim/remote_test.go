@@ -3,7 +3,6 @@ package sim_test
 import (
 	"bytes"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -143,15 +142,10 @@ func TestBindingThatTheImageCannotUseIsSaid(t *testing.T) {
 // answers early, late, wrongly, or never, with helpers that crash: whoever can open
 // the root does, the first answer counts, and nothing of it is in a record.
 func TestManyWaysToReachAMachine(t *testing.T) {
-	seeds := 1000
-	if n, err := strconv.Atoi(os.Getenv("FIRSTLIGHT_SEEDS")); err == nil {
-		seeds = min(seeds, n)
-	}
-	if testing.Short() {
-		seeds = 100
-	}
 	opened, byServer, bySession := 0, 0, 0
-	for seed := range uint64(seeds) {
+	from, to := seedsOf(1000)
+	all := int(to - from)
+	for seed := from; seed < to; seed++ {
 		m, must := randomReach(rand.New(rand.NewPCG(seed, 11)))
 		m.Seed, m.Record = seed, true
 		if err := m.Boot(2 * time.Hour); err != nil {
@@ -186,9 +180,9 @@ func TestManyWaysToReachAMachine(t *testing.T) {
 		}
 		m.Close()
 	}
-	t.Logf("%d of %d opened, %d by a server, %d at a session", opened, seeds, byServer, bySession)
-	if opened == seeds || byServer < seeds/20 || bySession < seeds/20 {
-		t.Errorf("%d of %d opened, %d by a server, %d at a session: the family shows nothing", opened, seeds, byServer, bySession)
+	t.Logf("%d of %d opened, %d by a server, %d at a session", opened, all, byServer, bySession)
+	if opened == all || byServer < all/20 || bySession < all/20 {
+		t.Errorf("%d of %d opened, %d by a server, %d at a session: the family shows nothing", opened, all, byServer, bySession)
 	}
 }
 

@@ -88,7 +88,7 @@ func last(c *bootcmd.Config, name string) (value string, has bool) {
 
 // share is the root as the lease, or else the command line, says it.
 func (h *Handler) share() (share, bool) {
-	if source := h.root.Get("source"); source != "" {
+	if source := h.root.Source(); source != "" {
 		return parse(source)
 	}
 	for _, name := range []string{"root", "netroot"} {

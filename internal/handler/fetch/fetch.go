@@ -42,6 +42,7 @@ type Handler struct {
 	done     int64         // bytes that have come
 	patience time.Duration // of the root's goal, 0 for none
 	disks    map[int]bool  // those that were begun with, by the number of the root
+	anew     int           // how often it began anew
 }
 
 // New registers the handler.
@@ -67,8 +68,8 @@ func (h *Handler) Start() {
 // Provide is a network.Provider for roots that are URLs.
 func (h *Handler) Provide(t *ueventd.Task, r *netreport.Report) {
 	w := h.w
-	if w.Fetch == nil && w.ImageAt != nil && r.Get("source") != "" && !w.Config.Root.Device.IsDevice() {
-		w.ImageAt(r.Get("source"))
+	if w.Fetch == nil && w.ImageAt != nil && r.Source() != "" && !w.Config.Root.Device.IsDevice() {
+		w.ImageAt(r.Source())
 	}
 	if w.Fetch == nil || w.Fetch.OnDemand {
 		h.disk(r)
@@ -160,6 +161,10 @@ func (h *Handler) room(t *ueventd.Task) (text, try string) {
 	return "", ""
 }
 
+// mostAnew bounds how often what comes from the beginning again counts as getting on:
+// a server that breaks off each time is not waited for without end.
+const mostAnew = 8
+
 // take takes in a report; ended says that no other will count.
 func (h *Handler) take(t *ueventd.Task, r *netreport.Report) (out ueventd.Outcome, ended bool) {
 	w := h.w
@@ -173,7 +178,12 @@ func (h *Handler) take(t *ueventd.Task, r *netreport.Report) (out ueventd.Outcom
 			working("is asked for")
 		}
 	case fetchplan.StateProgress:
-		if done := int64(r.Int("done")); done > h.done {
+		done := int64(r.Int("done"))
+		if done < h.done && h.anew < mostAnew { // the server sends no rest, or another file
+			h.anew++
+			h.done = 0
+		}
+		if done > h.done {
 			h.done = done
 			w.Progress()
 			// The root's deadline is for what does not come.
