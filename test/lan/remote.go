@@ -22,6 +22,13 @@ func StartNBD() serverplan.Command {
 	return serverplan.Command{Argv: []string{"nbd-server", "-C", "/etc/nbd.conf", "-p", "/run/nbd.pid"}}
 }
 
+// Warm is a server of NBD that has served somebody before it is ready, as one that
+// has run for a while: what its first connection costs is the server's affair.
+func Warm(s Server) Server {
+	s.Other = append(s.Other, serverplan.Command{Argv: []string{"@greets", Address + ":10809"}})
+	return s
+}
+
 // Names of the NVMe subsystem and of the machine that boots.
 const (
 	Subsystem = "nqn.2026-01.example.firstlight:root"

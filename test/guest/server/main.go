@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -175,6 +176,22 @@ func connected(port string) error {
 	}
 }
 
+// greets connects to a server that speaks first, and waits for its first word.
+func greets(address string) error {
+	c, err := net.DialTimeout("tcp", address, time.Minute)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		return err
+	}
+	if _, err = c.Read(make([]byte, 1)); err != nil {
+		return fmt.Errorf("the greeting of %s: %w", address, err)
+	}
+	return nil
+}
+
 func run(c serverplan.Command) error {
 	switch c.Argv[0] {
 	case "@write":
@@ -189,6 +206,8 @@ func run(c serverplan.Command) error {
 		return os.Symlink(c.Argv[1], c.Argv[2])
 	case "@connected":
 		return connected(c.Argv[1])
+	case "@greets":
+		return greets(c.Argv[1])
 	case "@kill":
 		b, err := os.ReadFile(c.Argv[1])
 		if err != nil {
