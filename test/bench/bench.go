@@ -37,7 +37,7 @@ import (
 type Options struct {
 	Runs  int      // of each boot by counted instructions
 	Walls int      // of each boot by the wall clock; they run alone
-	Build int      // of each image, where the wall clock is
+	Build int      // of each image, where the wall clock is; 0 takes the last run's
 	Least bool     // look for the least memory that boots the first row
 	Add   bool     // add to the figures that are in Out already
 	Rows  []string // names of rows; empty: all
@@ -103,10 +103,7 @@ func Run(ctx context.Context, o Options) error {
 		}
 	}
 	var errs []error
-	done := func(f Figure) error {
-		if f.Problem != "" {
-			errs = append(errs, fmt.Errorf("%s, %s: %s", f.Peer, f.Row, f.Problem))
-		}
+	put := func(f Figure) error {
 		if _, at := find(figures, f.Peer, f.Row); at >= 0 {
 			figures = slices.Delete(figures, at, at+1)
 		}
@@ -115,8 +112,14 @@ func Run(ctx context.Context, o Options) error {
 			place := func(f Figure) int { return slices.IndexFunc(peers, func(p peer) bool { return p.name == f.Peer }) }
 			return cmp.Or(cmp.Compare(place(a), place(b)), strings.Compare(a.Row, b.Row))
 		})
-		fmt.Println(f.line())
 		return save(o.Out, figures)
+	}
+	done := func(f Figure) error {
+		if f.Problem != "" {
+			errs = append(errs, fmt.Errorf("%s, %s: %s", f.Peer, f.Row, f.Problem))
+		}
+		fmt.Println(f.line())
+		return put(f)
 	}
 	for _, p := range peers {
 		if len(o.Peers) > 0 && !slices.Contains(o.Peers, p.name) {
@@ -143,7 +146,7 @@ func Run(ctx context.Context, o Options) error {
 		who := slices.DeleteFunc(slices.Clone(peers), func(p peer) bool {
 			return len(o.Peers) > 0 && !slices.Contains(o.Peers, p.name) || p.only != "" || r.unless(p.name)
 		})
-		if err := together(ctx, o, k, who, r, made, figures, done); err != nil {
+		if err := together(ctx, o, k, who, r, made, figures, put, done); err != nil {
 			return err
 		}
 	}
@@ -179,9 +182,9 @@ func build(ctx context.Context, o Options, k debian.Kernel, p peer, r row, made 
 	// How long a build takes is measured where the wall clock is, on a quiet
 	// host.
 	builds := o.Build
-	if o.Walls == 0 && len(f.Built) > 0 {
+	if builds > 0 && o.Walls == 0 && len(f.Built) > 0 {
 		builds = 1
-	} else {
+	} else if builds > 0 {
 		f.Built, f.BuiltCPU, f.BuiltPeak, f.Again = nil, nil, 0, nil
 	}
 	for range builds {

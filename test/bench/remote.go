@@ -60,7 +60,7 @@ func asked(kmsg []byte) float64 {
 // boots them in turn, so that what the host does besides is the same for all. Each
 // boot has a server of its own, freshly started: none finds the sessions of the
 // one before. What is not asked for stays as it was.
-func together(ctx context.Context, o Options, k debian.Kernel, who []peer, r row, made map[string]disks.Made, figures []Figure, done func(Figure) error) error {
+func together(ctx context.Context, o Options, k debian.Kernel, who []peer, r row, made map[string]disks.Made, figures []Figure, put, done func(Figure) error) error {
 	list := make([]Figure, len(who))
 	for i, p := range who {
 		before, _ := find(figures, p.name, r.name)
@@ -72,36 +72,28 @@ func together(ctx context.Context, o Options, k debian.Kernel, who []peer, r row
 			list[i].Wall, list[i].Unpack, list[i].Address, list[i].Asked = nil, nil, nil, nil
 		}
 	}
-	say := func(f *Figure, clock string, t spans) {
-		fmt.Printf("%s, %s, by %s: address %.3f s, init %.3f s, asked %.1f ms\n", f.Peer, r.what, clock, t.address, t.init, 1000*t.asked)
-	}
 	for n := range max(o.Runs, o.Walls) {
 		for i, p := range who {
 			f := &list[i]
-			image := imageFile(o, p, r)
-			if n < o.Runs && f.Problem == "" {
-				t, err := bootRemote(ctx, k, image, f.KernelArgs, r, made, true)
+			for _, icount := range []bool{true, false} {
+				if icount && n >= o.Runs || !icount && n >= o.Walls || f.Problem != "" {
+					continue
+				}
+				t, err := bootRemote(ctx, k, imageFile(o, p, r), f.KernelArgs, r, made, icount)
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				if err == nil {
+					f.add(t, icount)
+					fmt.Printf("%s, %s: address %.3f s, init %.3f s, asked %.1f ms\n", p.name, r.what, t.address, t.init, 1000*t.asked)
+					err = keep(imageFile(o, p, r)+".records", t.files)
+				}
 				if err != nil {
 					f.Problem = err.Error()
 				}
-				f.Icount, f.UnpackI, f.AddressI = append(f.Icount, t.init), append(f.UnpackI, t.unpack), append(f.AddressI, t.address)
-				f.AskedI = append(f.AskedI, t.asked)
-				say(f, "icount", t)
-			}
-			if n < o.Walls && f.Problem == "" {
-				t, err := bootRemote(ctx, k, image, f.KernelArgs, r, made, false)
-				if err != nil {
-					f.Problem = err.Error()
-				}
-				if err := keep(image+".records", t.files); err != nil {
+				if err := put(*f); err != nil {
 					return err
 				}
-				f.Wall, f.Unpack, f.Address = append(f.Wall, t.init), append(f.Unpack, t.unpack), append(f.Address, t.address)
-				f.Asked = append(f.Asked, t.asked)
-				say(f, "wall", t)
-			}
-			if ctx.Err() != nil {
-				return ctx.Err()
 			}
 		}
 	}
@@ -113,7 +105,16 @@ func together(ctx context.Context, o Options, k debian.Kernel, who []peer, r row
 	return nil
 }
 
-// keep writes what the last boot by the wall clock left, for firstlight trace.
+// add takes in one boot.
+func (f *Figure) add(t spans, icount bool) {
+	if icount {
+		f.Icount, f.UnpackI, f.AddressI, f.AskedI = append(f.Icount, t.init), append(f.UnpackI, t.unpack), append(f.AddressI, t.address), append(f.AskedI, t.asked)
+		return
+	}
+	f.Wall, f.Unpack, f.Address, f.Asked = append(f.Wall, t.init), append(f.Unpack, t.unpack), append(f.Address, t.address), append(f.Asked, t.asked)
+}
+
+// keep writes what the last boot left, for firstlight trace.
 func keep(dir string, files map[string][]byte) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("bench: %w", err)

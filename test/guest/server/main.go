@@ -176,20 +176,27 @@ func connected(port string) error {
 	}
 }
 
-// greets connects to a server that speaks first, and waits for its first word.
+// greets connects to a server that speaks first, as soon as it listens, and waits
+// for its first word.
 func greets(address string) error {
-	c, err := net.DialTimeout("tcp", address, time.Minute)
-	if err != nil {
-		return err
+	end := time.Now().Add(2 * time.Minute)
+	for {
+		c, err := net.DialTimeout("tcp", address, time.Until(end))
+		if err == nil {
+			defer c.Close()
+			if err = c.SetDeadline(end); err == nil {
+				_, err = c.Read(make([]byte, 1))
+			}
+			if err != nil {
+				return fmt.Errorf("the greeting of %s: %w", address, err)
+			}
+			return nil
+		}
+		if time.Now().After(end) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		return err
-	}
-	if _, err = c.Read(make([]byte, 1)); err != nil {
-		return fmt.Errorf("the greeting of %s: %w", address, err)
-	}
-	return nil
 }
 
 func run(c serverplan.Command) error {
