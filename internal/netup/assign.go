@@ -163,8 +163,8 @@ func (l *link) configure(list []netip.Prefix) {
 	}
 	c.hostname(name)
 	l.tell()
-	l.hand()
 	c.root()
+	l.hand()
 	if first {
 		l.announce()
 		l.again = c.now + announceAgain

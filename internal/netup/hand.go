@@ -83,8 +83,7 @@ func (l *link) kept() bool {
 	return l.state == netreport.StateReady && (conf == nil || len(conf.Roots) == 0 || l.c.several)
 }
 
-// carry notes that the root's server is reached over a link, and leaves what the
-// real system needs for it.
+// carry notes that the root's server is reached over a link.
 func (c *Core) carry(server netip.Addr) {
 	var best *link
 	bits := -1
@@ -112,9 +111,8 @@ func (c *Core) carry(server netip.Addr) {
 	if best == nil {
 		best = c.bootLink() // and then the kernel finds no way
 	}
-	if best != nil && !best.carries {
+	if best != nil {
 		best.carries = true
-		best.hand()
 	}
 }
 

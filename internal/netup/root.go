@@ -35,6 +35,12 @@ func (c *Core) root() {
 			c.k.Say(r)
 		}
 	}
+	// The boot goes on meanwhile.
+	for _, l := range c.order {
+		if l.carries {
+			l.hand()
+		}
+	}
 }
 
 // bootLink is the link whose lease says where the root is: the one that the

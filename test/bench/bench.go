@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,6 +37,7 @@ import (
 type Options struct {
 	Runs  int      // of each boot by counted instructions
 	Walls int      // of each boot by the wall clock; they run alone
+	Build int      // of each image, where the wall clock is; 0 takes the last run's
 	Least bool     // look for the least memory that boots the first row
 	Add   bool     // add to the figures that are in Out already
 	Rows  []string // names of rows; empty: all
@@ -56,6 +58,14 @@ type Figure struct {
 	Wall      []float64 `json:"wall_seconds"`             // likewise, on the wall clock
 	UnpackI   []float64 `json:"icount_unpack_seconds"`
 	Unpack    []float64 `json:"unpack_seconds"`
+	// Address is "Run /init" to the moment when the kernel has an address that the
+	// server leased, of rows whose root is on a server.
+	Address  []float64 `json:"address_seconds,omitempty"`
+	AddressI []float64 `json:"icount_address_seconds,omitempty"`
+	// Asked is from the moment when the kernel has a link up with a carrier to the
+	// first packet of DHCP's client.
+	Asked  []float64 `json:"asked_seconds,omitempty"`
+	AskedI []float64 `json:"icount_asked_seconds,omitempty"`
 	// Raid6 is how long the kernel tried which of its RAID6 routines is the
 	// quickest, in each counted boot: a fixed time, whoever loads the module.
 	Raid6      []float64 `json:"icount_raid6_seconds,omitempty"`
@@ -93,45 +103,74 @@ func Run(ctx context.Context, o Options) error {
 		}
 	}
 	var errs []error
+	put := func(f Figure) error {
+		if _, at := find(figures, f.Peer, f.Row); at >= 0 {
+			figures = slices.Delete(figures, at, at+1)
+		}
+		figures = append(figures, f)
+		slices.SortStableFunc(figures, func(a, b Figure) int {
+			place := func(f Figure) int { return slices.IndexFunc(peers, func(p peer) bool { return p.name == f.Peer }) }
+			return cmp.Or(cmp.Compare(place(a), place(b)), strings.Compare(a.Row, b.Row))
+		})
+		return save(o.Out, figures)
+	}
+	done := func(f Figure) error {
+		if f.Problem != "" {
+			errs = append(errs, fmt.Errorf("%s, %s: %s", f.Peer, f.Row, f.Problem))
+		}
+		fmt.Println(f.line())
+		return put(f)
+	}
 	for _, p := range peers {
 		if len(o.Peers) > 0 && !slices.Contains(o.Peers, p.name) {
 			continue
 		}
 		for _, r := range rows {
-			if len(o.Rows) > 0 && !slices.Contains(o.Rows, r.name) || p.only != "" && p.only != r.name || r.unless(p.name) {
+			if len(o.Rows) > 0 && !slices.Contains(o.Rows, r.name) || p.only != "" && p.only != r.name || r.unless(p.name) || r.remote() {
 				continue
 			}
-			var f Figure
-			at := slices.IndexFunc(figures, func(f Figure) bool { return f.Peer == p.name && f.Row == r.name })
-			if at >= 0 {
-				f = figures[at]
-				figures = slices.Delete(figures, at, at+1)
-			}
-			f = measure(ctx, o, k, p, r, made[r.layout.Name], f)
+			before, _ := find(figures, p.name, r.name)
+			f := measure(ctx, o, k, p, r, made[r.layout.Name], before)
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if f.Problem != "" {
-				errs = append(errs, fmt.Errorf("%s, %s: %s", p.name, r.what, f.Problem))
-			}
-			figures = append(figures, f)
-			slices.SortStableFunc(figures, func(a, b Figure) int {
-				place := func(f Figure) int { return slices.IndexFunc(peers, func(p peer) bool { return p.name == f.Peer }) }
-				return cmp.Or(cmp.Compare(place(a), place(b)), strings.Compare(a.Row, b.Row))
-			})
-			fmt.Println(f.line())
-			if err := save(o.Out, figures); err != nil {
+			if err := done(f); err != nil {
 				return err
 			}
+		}
+	}
+	for _, r := range rows {
+		if !r.remote() || len(o.Rows) > 0 && !slices.Contains(o.Rows, r.name) {
+			continue
+		}
+		who := slices.DeleteFunc(slices.Clone(peers), func(p peer) bool {
+			return len(o.Peers) > 0 && !slices.Contains(o.Peers, p.name) || p.only != "" || r.unless(p.name)
+		})
+		if err := together(ctx, o, k, who, r, made, figures, put, done); err != nil {
+			return err
 		}
 	}
 	fmt.Printf("\n%s\n%s\n%s\n", table(figures), promised(figures), filepath.Join(o.Out, "results.json"))
 	return errors.Join(errs...)
 }
 
-// measure builds one image and boots it as often as asked for. What is not
-// asked for stays as it was.
-func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, made disks.Made, f Figure) Figure {
+// find is the figure of a peer on a row, and where it is: -1 if it is not there.
+func find(figures []Figure, peer, row string) (Figure, int) {
+	at := slices.IndexFunc(figures, func(f Figure) bool { return f.Peer == peer && f.Row == row })
+	if at < 0 {
+		return Figure{}, at
+	}
+	return figures[at], at
+}
+
+// imageFile is where the image of a peer for a row is.
+func imageFile(o Options, p peer, r row) string {
+	return filepath.Join(o.Out, p.name+"-"+r.name+".img")
+}
+
+// build makes an image as often as its time is taken. What is not asked for stays
+// as it was.
+func build(ctx context.Context, o Options, k debian.Kernel, p peer, r row, made disks.Made, f Figure) Figure {
 	f.Peer, f.Row, f.Problem = p.name, r.name, ""
 	k, err := r.kernel(ctx, k)
 	if err != nil {
@@ -139,13 +178,13 @@ func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, mad
 		return f
 	}
 	f.KernelArgs = strings.ReplaceAll(p.append(r), rootHash, made.RootHash())
-	image := filepath.Join(o.Out, p.name+"-"+r.name+".img")
+	image := imageFile(o, p, r)
 	// How long a build takes is measured where the wall clock is, on a quiet
 	// host.
-	builds := 3
-	if o.Walls == 0 && len(f.Built) > 0 {
+	builds := o.Build
+	if builds > 0 && o.Walls == 0 && len(f.Built) > 0 {
 		builds = 1
-	} else {
+	} else if builds > 0 {
 		f.Built, f.BuiltCPU, f.BuiltPeak, f.Again = nil, nil, 0, nil
 	}
 	for range builds {
@@ -173,7 +212,21 @@ func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, mad
 		return f
 	}
 	f.Bytes = st.Size()
-	args := f.KernelArgs
+	return f
+}
+
+// measure builds one image and boots it as often as asked for.
+func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, made disks.Made, f Figure) Figure {
+	f = build(ctx, o, k, p, r, made, f)
+	if f.Problem != "" {
+		return f
+	}
+	image, args := imageFile(o, p, r), f.KernelArgs
+	k, err := r.kernel(ctx, k)
+	if err != nil {
+		f.Problem = err.Error()
+		return f
+	}
 	if o.Runs > 0 {
 		f.Icount, f.UnpackI, f.Raid6 = make([]float64, o.Runs), make([]float64, o.Runs), make([]float64, o.Runs)
 		// Counted instructions do not depend on the neighbour.
@@ -212,8 +265,16 @@ func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, mad
 const bootLimit = 5 * time.Minute
 
 // spans are parts of a boot in seconds: to the real init, unpacking the image,
-// trying RAID6 routines.
-type spans struct{ init, unpack, raid6 float64 }
+// trying RAID6 routines, to an address of the server's network, from a carrier to
+// the first question for one.
+type spans struct {
+	init, unpack, raid6, address, asked float64
+
+	files map[string][]byte // what the machine sent: its kernel's log, the records of the boot
+}
+
+// always is on every command line.
+const always = "console=ttyS0 quiet panic=-1 no_timer_check ro fltest.kmsg "
 
 // boot boots once; paths says that each disk has two.
 func boot(ctx context.Context, k debian.Kernel, image, args string, made disks.Made, paths, icount bool, memory int) (spans, error) {
@@ -238,8 +299,12 @@ func boot(ctx context.Context, k debian.Kernel, image, args string, made disks.M
 			attached = append(attached, vm.Disk{Bus: vm.VirtioSCSI, Serial: d.Serial + "+", WWN: disks.WWN(d.Serial), Second: &vm.Second{Of: i, Serial: d.Serial}})
 		}
 	}
-	v, err := vm.Run(ctx, vm.Machine{Kernel: k.Image(), Initrd: image, Disks: attached, Icount: icount, Memory: memory,
-		Append: "console=ttyS0 quiet panic=-1 no_timer_check ro fltest.kmsg " + args})
+	return run(ctx, vm.Machine{Kernel: k.Image(), Initrd: image, Disks: attached, Icount: icount, Memory: memory, Append: always + args})
+}
+
+// run boots a machine to its end, and reads in its kernel's log how long it took.
+func run(ctx context.Context, m vm.Machine) (spans, error) {
+	v, err := vm.Run(ctx, m)
 	if err != nil {
 		return spans{}, err
 	}
@@ -255,25 +320,37 @@ func boot(ctx context.Context, k debian.Kernel, image, args string, made disks.M
 	if at["REAL-INIT"] == 0 || at["Run /init"] == 0 {
 		return spans{}, fmt.Errorf("the real init was not reached\n%s", host.Tail(v.Console.Text(), 20))
 	}
-	return spans{at["REAL-INIT"] - at["Run /init"], at["Freeing initrd"] - at["Trying to unpack"], raid6(report.Files(ms)["kmsg"])}, nil
+	files := report.Files(ms)
+	t := spans{init: at["REAL-INIT"] - at["Run /init"], unpack: at["Freeing initrd"] - at["Trying to unpack"], raid6: raid6(files["kmsg"]), files: files}
+	t.asked, t.address = asked(files["kmsg"]), address(files["kmsg"], at["Run /init"])
+	return t, nil
+}
+
+// entries are the lines of the kernel's log, "6,339,1234567,-;text" each, with
+// their times in seconds.
+func entries(kmsg []byte) iter.Seq2[float64, string] {
+	return func(yield func(float64, string) bool) {
+		for line := range bytes.Lines(kmsg) {
+			head, text, ok := strings.Cut(string(line), ";")
+			fields := strings.Split(head, ",")
+			if !ok || len(fields) < 3 {
+				continue
+			}
+			us, err := strconv.ParseInt(fields[2], 10, 64)
+			if err == nil && !yield(float64(us)/1e6, strings.TrimSpace(text)) {
+				return
+			}
+		}
+	}
 }
 
 // moments finds when the log first has each of the texts, in seconds.
 func moments(kmsg []byte) map[string]float64 {
 	at := map[string]float64{}
-	for line := range bytes.Lines(kmsg) {
-		head, text, ok := strings.Cut(string(line), ";") // "6,339,1234567,-;text"
-		fields := strings.Split(head, ",")
-		if !ok || len(fields) < 3 {
-			continue
-		}
-		us, err := strconv.ParseInt(fields[2], 10, 64)
-		if err != nil {
-			continue
-		}
+	for when, text := range entries(kmsg) {
 		for _, want := range []string{"Run /init", "REAL-INIT", "Trying to unpack", "Freeing initrd"} {
 			if strings.HasPrefix(text, want) && at[want] == 0 {
-				at[want] = float64(us) / 1e6
+				at[want] = when
 			}
 		}
 	}
@@ -288,17 +365,11 @@ const raid6Trial = 0.064
 // line after each.
 func raid6(kmsg []byte) float64 {
 	first, last := 0.0, 0.0
-	for line := range bytes.Lines(kmsg) {
-		head, text, ok := strings.Cut(string(line), ";")
-		fields := strings.Split(head, ",")
-		if !ok || len(fields) < 3 || !strings.HasPrefix(text, "raid6: ") {
+	for when, text := range entries(kmsg) {
+		if !strings.HasPrefix(text, "raid6: ") {
 			continue
 		}
-		us, err := strconv.ParseInt(fields[2], 10, 64)
-		if err != nil {
-			continue
-		}
-		last = float64(us) / 1e6
+		last = when
 		if first == 0 {
 			first = last - raid6Trial
 		}

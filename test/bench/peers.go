@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"firstlight/test/disks"
 	"firstlight/test/floor"
 	"firstlight/test/host"
+	"firstlight/test/lan"
 )
 
 // cost is what making an image took.
@@ -21,6 +24,9 @@ type cost struct {
 	wall, cpu time.Duration
 	peak      int64 // of the largest of the processes, in KiB; 0 where that was not measured
 }
+
+// remoteCard are the drivers of the card of a machine whose root is on a server.
+var remoteCard = []string{"virtio_pci", "virtio_net"}
 
 // peer is one way to make an image.
 type peer struct {
@@ -34,7 +40,7 @@ type peer struct {
 }
 
 var peers = []peer{
-	{"floor", "a", rootOnly, buildFloor, nil},
+	{"floor", "a", func(r row) string { return rootOnly(r, "floor") }, buildFloor, nil},
 	{"firstlight", "", firstlightArgs, fresh(buildHost), buildHost},
 	{"fl-stripped", "", firstlightArgs, fresh(buildStripped), buildStripped},
 	{"fl-generic", "", firstlightArgs, fresh(buildGeneric), buildGeneric},
@@ -50,17 +56,12 @@ var peers = []peer{
 // keyPath is where the key of the encrypted rows lies in an image.
 const keyPath = "/etc/keys/root.key"
 
-func rootOnly(r row) string {
-	if r.root != "" {
-		return "root=" + r.root
-	}
-	return "root=UUID=" + r.fsUUID()
-}
+func rootOnly(r row, peer string) string { return "root=" + r.rootFor(peer) }
 
-func irtArgs(r row) string { return rootOnly(r) + r.argsFor("irt") }
+func irtArgs(r row) string { return rootOnly(r, "irt") + r.argsFor("irt") }
 
 func firstlightArgs(r row) string {
-	args := rootOnly(r) + r.argsFor("firstlight")
+	args := rootOnly(r, "firstlight") + r.argsFor("firstlight")
 	if r.has("luks") {
 		id := r.layout.UUID("crypt")
 		args += " rd.luks.name=" + id + "=root_x rd.luks.key=" + id + "=" + keyPath
@@ -69,7 +70,7 @@ func firstlightArgs(r row) string {
 }
 
 func dracutArgs(r row) string {
-	args := rootOnly(r) + r.argsFor("dracut")
+	args := rootOnly(r, "dracut") + r.argsFor("dracut")
 	if r.has("luks") {
 		args += " rd.luks.uuid=" + r.layout.UUID("crypt")
 	}
@@ -106,12 +107,19 @@ func buildStripped(ctx context.Context, k debian.Kernel, r row, image string) (c
 }
 
 func buildTarget(ctx context.Context, k debian.Kernel, r row, image, options string) (cost, error) {
-	var layers []string
-	for _, l := range r.layers {
-		layers = append(layers, fmt.Sprintf("%q", l))
+	quoted := func(list []string) string {
+		var q []string
+		for _, l := range list {
+			q = append(q, strconv.Quote(l))
+		}
+		return "[" + strings.Join(q, ", ") + "]"
 	}
 	config := image + ".toml"
-	text := options + fmt.Sprintf("[root]\nbus = %q\nfstype = %q\nlayers = [%s]\n", r.bus(), r.fstype(), strings.Join(layers, ", "))
+	text := options + fmt.Sprintf("[root]\nbus = %q\nfstype = %q\nlayers = %s\n", r.bus(), r.fstype(), quoted(r.layers))
+	if r.remote() {
+		// The drivers of its card, as detection finds them.
+		text = options + fmt.Sprintf("modules = %s\n[root]\nfstype = %q\nneeds = %s\n", quoted(remoteCard), r.fstype(), quoted(r.needs))
+	}
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		return cost{}, err
 	}
@@ -119,7 +127,14 @@ func buildTarget(ctx context.Context, k debian.Kernel, r row, image, options str
 }
 
 func buildGeneric(ctx context.Context, k debian.Kernel, r row, image string) (cost, error) {
-	return buildFirstlight(ctx, k, r, image, "--generic")
+	args := []string{"--generic"}
+	for _, need := range r.needs {
+		args = append(args, "--feature", need)
+	}
+	if r.fstype() == "nfs" {
+		args = append(args, "--feature", "nfs")
+	}
+	return buildFirstlight(ctx, k, r, image, args...)
 }
 
 func buildFirstlight(ctx context.Context, k debian.Kernel, r row, image string, args ...string) (cost, error) {
@@ -190,6 +205,12 @@ func configure(c debian.Chroot, r row) error {
 	if r.paths {
 		files["etc/multipath.conf"], files["etc/multipath/wwids"] = "defaults {\n}\n", disks.WWIDs("d0")
 	}
+	if slices.Contains(r.needs, "iscsi") {
+		files["etc/iscsi/iscsi.initramfs"], files["etc/iscsi/initiatorname.iscsi"] = "", "InitiatorName="+lan.ISCSIInitiator+"\n"
+	}
+	if r.remote() {
+		files["etc/fstab"] = "# the root is on a server\n"
+	}
 	for name, text := range files {
 		if err := c.Write(name, text, 0o644); err != nil {
 			return err
@@ -200,8 +221,9 @@ func configure(c debian.Chroot, r row) error {
 			return err
 		}
 	}
-	for layer, names := range map[string][]string{"luks": {"crypt*"}, "lvm": {"lvm*"}, "lvm-thin": {"thin-provisioning*"}, "md-": {"mdadm*"}, "btrfs": {"btrfs*"}, "bcache": {"bcache*"}, "multipath": {"multipath*"}} {
-		if r.has(layer) {
+	for layer, names := range map[string][]string{"luks": {"crypt*"}, "lvm": {"lvm*"}, "lvm-thin": {"thin-provisioning*"}, "md-": {"mdadm*"}, "btrfs": {"btrfs*"}, "bcache": {"bcache*"}, "multipath": {"multipath*"},
+		"iscsi": {"iscsi"}, "nbd": {"nbd*"}} {
+		if r.has(layer) || slices.Contains(r.needs, layer) {
 			continue
 		}
 		for _, n := range names {

@@ -7,6 +7,7 @@ import (
 
 	"firstlight/test/debian"
 	"firstlight/test/disks"
+	"firstlight/test/lan"
 )
 
 // row is one layout, and what each peer has to be told of it.
@@ -28,6 +29,12 @@ type row struct {
 	paths bool
 	// without are peers that cannot boot it.
 	without []string
+	// server has the root, in which case no disk is attached; needs are what the
+	// configuration file of an image for it says besides. roots are root= for a
+	// peer, by the beginning of its name, where it is not root.
+	server *lan.Server
+	needs  []string
+	roots  map[string]string
 }
 
 // rootHash in a parameter is the layout's.
@@ -39,7 +46,10 @@ var (
 	lvmDracut    = []string{"dm", "lvm"}
 )
 
-var rows = []row{
+// rows are all of them.
+var rows = slices.Concat(localRows, remoteRows)
+
+var localRows = []row{
 	{name: "a", what: "ext4 by UUID", layout: disks.BenchPlain, on: "root"},
 	{name: "b", what: "LUKS2, key file", layout: disks.BenchLUKS, on: "crypt", modules: cryptModules, layers: []string{"luks"}, dracut: cryptDracut},
 	{name: "c", what: "LVM", layout: disks.BenchLVM, on: "vgc/root", root: "/dev/mapper/vgc-root", modules: []string{"dm_mod"}, layers: []string{"lvm"},
@@ -75,7 +85,10 @@ var rows = []row{
 
 // bus is what the row's disks are on, as a configuration file names it.
 func (r row) bus() string {
-	if r.paths {
+	switch {
+	case r.remote():
+		return ""
+	case r.paths:
 		return "virtio_scsi"
 	}
 	return "virtio_blk"
@@ -135,7 +148,10 @@ func (r row) argsFor(peer string) string {
 // allModules is what the disk and the root need on the row.
 func (r row) allModules() []string {
 	all := []string{"virtio_pci", "virtio_blk", "crc32c_generic", "crc32c_intel"}
-	if r.paths {
+	switch {
+	case r.remote():
+		all[1] = "virtio_net"
+	case r.paths:
 		all[1] = "virtio_scsi"
 	}
 	if r.fstype() == "ext4" {

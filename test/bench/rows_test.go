@@ -33,3 +33,20 @@ func TestTimeOfTheKernelsTrials(t *testing.T) {
 		t.Errorf("%v s without a trial", got)
 	}
 }
+
+const linkUp = "6,1,1000000,-;Run /init as init process\n4,2,1100000,-;fladdress: (__inet_insert_ifa+0x0/0x2a0) a=0x100007f\n" +
+	"4,3,1100001,-;flcarrier: (dev_activate+0x0/0x1f0) dev=\"lo\"\n4,4,1500000,-;flcarrier: (dev_activate+0x0/0x1f0) dev=\"enp0s1\"\n" +
+	"4,5,1501000,-;flsent: (sock_alloc_send_pskb+0x0/0x2f0) f=1\n4,5,1502500,-;flsent: (sock_alloc_send_pskb+0x0/0x2f0) f=17\n4,6,1600000,-;flsent: (sock_alloc_send_pskb+0x0/0x2f0) f=17\n" +
+	"4,7,1750000,-;fladdress: (__inet_insert_ifa+0x0/0x2a0) a=0x4500070a\n"
+
+func TestTimeOfAnAddressIsNotThatOfTheLoopback(t *testing.T) {
+	if got := address([]byte(linkUp), 1); got < 0.749 || got > 0.751 {
+		t.Errorf("an address after %v s", got)
+	}
+	if got := asked([]byte(linkUp)); got < 0.0024 || got > 0.0026 {
+		t.Errorf("asked %v s after the carrier", got)
+	}
+	if address([]byte(trials), 0) != 0 || asked([]byte(trials)) != 0 {
+		t.Error("a time of what is not there")
+	}
+}

@@ -35,6 +35,10 @@ func (f Figure) line() string {
 	if f.MemoryMiB > 0 {
 		memory = fmt.Sprintf("  boots in %d MiB", f.MemoryMiB)
 	}
+	if len(f.Address)+len(f.AddressI) > 0 {
+		memory = fmt.Sprintf("  address %.3f s ±%.3f %8.3f s ±%.3f, asked %.1f / %.1f ms after the carrier", median(f.AddressI), spread(f.AddressI)/2,
+			median(f.Address), spread(f.Address)/2, 1000*median(f.AskedI), 1000*median(f.Asked))
+	}
 	return fmt.Sprintf("%-14s %s %8.2f MB %7.2f s %7.2f s %7.2f s %8.3f s ±%.3f %8.3f s ±%.3f %7.2f s%s", f.Peer, f.Row, float64(f.Bytes)/1e6,
 		median(f.Built), median(f.BuiltCPU), median(f.Again), median(f.Icount), spread(f.Icount)/2, median(f.Wall), spread(f.Wall)/2, median(f.UnpackI), memory)
 }
@@ -69,12 +73,12 @@ func table(figures []Figure) string {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "\nin units of the floor's time for a, icount / wall\n%-14s", "")
-	for _, r := range rows {
+	for _, r := range localRows {
 		fmt.Fprintf(&b, " %14s", r.name)
 	}
 	for _, n := range names {
 		fmt.Fprintf(&b, "\n%-14s", n)
-		for _, r := range rows {
+		for _, r := range localRows {
 			f, ok := cells[n+r.name]
 			if !ok || f.Problem != "" {
 				fmt.Fprintf(&b, " %14s", "-")

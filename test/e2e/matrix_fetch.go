@@ -12,6 +12,7 @@ import (
 
 	"firstlight/test/disks"
 	"firstlight/test/guest/serverplan"
+	"firstlight/test/lan"
 	"firstlight/test/vm"
 )
 
@@ -66,7 +67,7 @@ func fetched() []Scenario {
 	trixie := func(s Scenario) Scenario { s.Trixie = true; return s }
 	trixieFull := func(s Scenario) Scenario { s.TrixieFull = true; return s }
 	with := func(s Scenario, inc ...Include) Scenario { s.Include = inc; return s }
-	key := Include{"/etc/firstlight/fetch/tests.pub", publicKey()}
+	key := Include{"/etc/firstlight/fetch/tests.pub", lan.PublicKey()}
 
 	busybox := server()
 	busybox.Built, busybox.Programs = nil, []string{"busybox"}

@@ -5,51 +5,14 @@ import (
 
 	"firstlight/test/disks"
 	"firstlight/test/guest/serverplan"
+	"firstlight/test/lan"
 	"firstlight/test/vm"
 )
-
-// Names of the target and of the machine that boots, and the passwords of both.
-const (
-	iscsiTarget    = "iqn.2026-01.example.firstlight:root"
-	iscsiInitiator = disks.ISCSIInitiator
-	chapSecret     = "machine-secret-1"
-	chapSecretIn   = "target-secret-22"
-	// tgtUnit is what multipath-tools call unit 1 of tgt's first target.
-	tgtUnit = "360000000000000000e00000000010001"
-)
-
-// tgtd are the commands that serve the first disk of a server as unit 1 of the
-// target, at ports. chap makes it ask for a password, and have one itself.
-func tgtd(chap bool, ports ...string) []serverplan.Command {
-	var list []serverplan.Command
-	do := func(argv ...string) { list = append(list, serverplan.Command{Argv: argv}) }
-	admin := func(argv ...string) { do(append([]string{"tgtadm", "--lld", "iscsi"}, argv...)...) }
-	do("@mkdir", "/var/run/tgtd")
-	do("tgtd", "--pid-file", "/run/tgtd.pid", "--iscsi", "portal="+serverAddress+":"+ports[0])
-	for _, p := range ports[1:] {
-		admin("--op", "new", "--mode", "portal", "--param", "portal="+serverAddress+":"+p)
-	}
-	admin("--op", "new", "--mode", "target", "--tid", "1", "-T", iscsiTarget)
-	admin("--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", "1", "-b", "/dev/vda")
-	if chap {
-		admin("--op", "new", "--mode", "account", "--user", "machine", "--password", chapSecret)
-		admin("--op", "new", "--mode", "account", "--user", "target", "--password", chapSecretIn)
-		admin("--op", "bind", "--mode", "account", "--tid", "1", "--user", "machine")
-		admin("--op", "bind", "--mode", "account", "--tid", "1", "--user", "target", "--outgoing")
-	}
-	admin("--op", "bind", "--mode", "target", "--tid", "1", "-I", "ALL")
-	return list
-}
-
-// iscsiServer is Debian's tgt with the first disk of a layout.
-func iscsiServer(l disks.Layout, chap bool, ports ...string) Server {
-	return Server{NoNFS: true, DHCP: []string{}, Exports: []disks.Layout{l}, Programs: []string{"tgtd", "tgtadm"}, Other: tgtd(chap, append(ports, "3260")[:max(len(ports), 1)]...)}
-}
 
 // restartsISCSI is the server that is killed once a machine has connected, and
 // started again later.
 func restartsISCSI(s Server, after, away time.Duration) Server {
-	again := tgtd(false, "3260")
+	again := lan.TGT(false, "3260")
 	again[1].After = int(away.Milliseconds())
 	s.Other = append(s.Other, serverplan.Command{Argv: []string{"@connected", "3260"}, Ready: true},
 		serverplan.Command{Argv: []string{"@kill", "/run/tgtd.pid"}, After: int(after.Milliseconds())})

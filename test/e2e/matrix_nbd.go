@@ -5,27 +5,14 @@ import (
 
 	"firstlight/test/disks"
 	"firstlight/test/guest/serverplan"
+	"firstlight/test/lan"
 	"firstlight/test/vm"
 )
-
-// nbdServer is Debian's nbd-server with the first disk of a layout as its export
-// root. more are lines of its configuration, for that export.
-func nbdServer(l disks.Layout, general, more string) Server {
-	return Server{
-		NoNFS: true, DHCP: []string{}, Exports: []disks.Layout{l}, Programs: []string{"nbd-server"},
-		Files: map[string]string{"/etc/nbd.conf": "[generic]\nuser=root\ngroup=root\nallowlist=true\n" + general + "[root]\nexportname=/dev/vda\nflush=true\nfua=true\n" + more},
-		Other: []serverplan.Command{startNBD()},
-	}
-}
-
-func startNBD() serverplan.Command {
-	return serverplan.Command{Argv: []string{"nbd-server", "-C", "/etc/nbd.conf", "-p", "/run/nbd.pid"}}
-}
 
 // restartsNBD is the server that is killed once a machine has connected, and
 // started again later.
 func restartsNBD(s Server, after, away time.Duration) Server {
-	again := startNBD()
+	again := lan.StartNBD()
 	again.After = int(away.Milliseconds())
 	s.Other = append(s.Other, serverplan.Command{Argv: []string{"@connected", "10809"}, Ready: true},
 		serverplan.Command{Argv: []string{"@kill", "/run/nbd.pid"}, After: int(after.Milliseconds())}, again)

@@ -6,52 +6,16 @@ import (
 
 	"firstlight/test/disks"
 	"firstlight/test/guest/serverplan"
+	"firstlight/test/lan"
 	"firstlight/test/vm"
 )
-
-// Names of the subsystem and of the machine that boots.
-const (
-	subsystem = "nqn.2026-01.example.firstlight:root"
-	hostNQN   = "nqn.2014-08.org.nvmexpress:uuid:12345678-9abc-4def-8012-3456789abcde"
-)
-
-// kernelTarget is the root of the kernel's NVMe target.
-const kernelTarget = "/sys/kernel/config/nvmet/"
-
-// onPort is the link that gives the subsystem to a port.
-func onPort(n int) string {
-	return kernelTarget + "ports/" + strconv.Itoa(n) + "/subsystems/" + subsystem
-}
-
-// nvmeServer is the kernel's own target over TCP, with the first disk of a layout as
-// the namespace of a subsystem that is to be had at ports.
-func nvmeServer(l disks.Layout, ports ...int) Server {
-	const sub = kernelTarget + "subsystems/" + subsystem
-	s := Server{NoNFS: true, DHCP: []string{}, Exports: []disks.Layout{l}, Modules: []string{"nvmet", "nvmet-tcp"}}
-	do := func(argv ...string) { s.Other = append(s.Other, serverplan.Command{Argv: argv}) }
-	do("@mount", "configfs", "/sys/kernel/config", "configfs")
-	do("@mkdir", sub)
-	do("@write", sub+"/attr_allow_any_host", "1")
-	do("@mkdir", sub+"/namespaces/1")
-	do("@write", sub+"/namespaces/1/device_path", "/dev/vda")
-	do("@write", sub+"/namespaces/1/enable", "1")
-	for i, port := range ports {
-		dir := kernelTarget + "ports/" + strconv.Itoa(i)
-		do("@mkdir", dir)
-		for _, a := range [][2]string{{"addr_trtype", "tcp"}, {"addr_adrfam", "ipv4"}, {"addr_traddr", serverAddress}, {"addr_trsvcid", strconv.Itoa(port)}} {
-			do("@write", dir+"/"+a[0], a[1])
-		}
-		do("@link", sub, onPort(i))
-	}
-	return s
-}
 
 // restartsNVMe takes the subsystem from its port once a machine has connected, and
 // gives it back later.
 func restartsNVMe(s Server, port int, after, away time.Duration) Server {
 	s.Other = append(s.Other, serverplan.Command{Argv: []string{"@connected", strconv.Itoa(port)}, Ready: true},
-		serverplan.Command{Argv: []string{"@remove", onPort(0)}, After: int(after.Milliseconds())},
-		serverplan.Command{Argv: []string{"@link", kernelTarget + "subsystems/" + subsystem, onPort(0)}, After: int(away.Milliseconds())})
+		serverplan.Command{Argv: []string{"@remove", lan.OnPort(0)}, After: int(after.Milliseconds())},
+		serverplan.Command{Argv: []string{"@link", kernelTarget + "subsystems/" + subsystem, lan.OnPort(0)}, After: int(away.Milliseconds())})
 	return s
 }
 

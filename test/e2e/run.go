@@ -183,8 +183,8 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		}
 		booted, problems := bootOnce(ctx, m, b, res.Dir, i)
 		if wire != nil {
-			problems = append(problems, wire.said(ctx, s.Net.Server.Said)...)
-			wire.close()
+			problems = append(problems, wire.Said(ctx, s.Net.Server.Said)...)
+			wire.Close()
 		}
 		log.Close()
 		offset += booted.offset

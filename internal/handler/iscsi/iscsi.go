@@ -29,7 +29,8 @@ type Handler struct {
 	w       *handler.World
 	roots   map[int]*root
 	iscsid  netdisk.Helper
-	running bool // iscsid can be asked
+	begun   bool // iscsid was started
+	running bool // it can be asked
 }
 
 // root is one of the targets, by its number among the roots of the command line.
@@ -44,6 +45,7 @@ func New(w *handler.World, n *network.Handler) *Handler {
 	h := &Handler{w: w, roots: map[int]*root{}}
 	h.iscsid = netdisk.Helper{W: w, Queue: daemon, Path: Program, Args: []string{"daemon"}, Feature: "iscsi", Subject: "iSCSI", Up: h.up}
 	n.Provide("iscsi", h.provide)
+	n.Early("iscsi", []string{"sd_mod"}, h.begin)
 	w.Sched.Route(queue, h.run)
 	w.Sched.Route(daemon, h.serve)
 	return h
@@ -63,13 +65,19 @@ func (h *Handler) provide(_ *ueventd.Task, r *netreport.Report) {
 	if !h.w.Config.Root.Device.IsDevice() {
 		h.w.DropFact(mount.RootGoal)
 	}
-	if len(h.roots) == 0 {
-		h.w.Sched.Push(ueventd.Event{Queue: daemon, Kind: "start"})
-	}
+	h.begin()
 	x := &root{input: network.Input(h.w.Config, "") + "\n" + r.String() + "\n"}
 	x.helper = &netdisk.Helper{W: h.w, Queue: netdisk.Number(queue, n), Path: Program, Feature: "iscsi", Subject: netdisk.Number("the iSCSI target", n), Root: n == 0}
 	h.roots[n] = x
 	h.start(n)
+}
+
+// begin starts iscsid, once. It needs no network to start.
+func (h *Handler) begin() {
+	if !h.begun {
+		h.begun = true
+		h.w.Sched.Push(ueventd.Event{Queue: daemon, Kind: "start"})
+	}
 }
 
 // up is told that iscsid can be asked.

@@ -39,6 +39,7 @@ type root struct {
 func New(w *handler.World, n *network.Handler) *Handler {
 	h := &Handler{w: w, roots: map[int]*root{}}
 	n.Provide("nbd", h.provide)
+	n.Early("nbd", []string{"nbd"}, nil)
 	w.Sched.Route(queue, h.run)
 	return h
 }

@@ -43,6 +43,8 @@ type Handler struct {
 	// mounts: the root is what the network says, and no device that is named.
 	mounts    bool
 	providers map[string]Provider
+	early     map[string]ahead
+	begun     bool // what is got ready ahead
 }
 
 // A Provider makes a root of one kind, which is none of NFS, a device of this
@@ -75,6 +77,8 @@ func New(w *handler.World) *Handler {
 		return h
 	}
 	w.Sched.Route(queue, h.run)
+	w.Sched.Route(early, h.ahead)
+	h.Early("nfs", []string{"nfs", "nfsv4"}, nil)
 	if h.mounts = h.isRoot && w.Fetch == nil && !w.Config.Root.Device.IsDevice(); h.mounts {
 		w.MountRoot = h.mountRoot
 	}
@@ -123,6 +127,9 @@ func (h *Handler) run(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 	if err != nil {
 		return h.gone("the helper program for the network cannot be started: " + err.Error())
 	}
+	// The kernel would have a program load it for the first packet, which is to leave
+	// when there is a carrier. It may be a part of the kernel.
+	loadAhead(t, "af_packet")
 	for {
 		said, err := ueventd.Do(t, "listen to the network", func(m machine.Machine) (machine.Said, error) { return m.Listen(queue) })
 		if err != nil {
@@ -175,6 +182,10 @@ func (h *Handler) take(t *ueventd.Task, line string) {
 	case netreport.StateProblem:
 		w.Say(handler.Loud, r.Get("text"))
 		return
+	}
+	if waits(&r) && !h.begun {
+		h.begun = true
+		w.Sched.Push(ueventd.Event{Queue: early, Kind: kindStart})
 	}
 	key := "link " + r.Link
 	if old := h.links[r.Link]; old != nil && old.State == netreport.StateReady {

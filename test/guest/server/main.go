@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -175,6 +176,29 @@ func connected(port string) error {
 	}
 }
 
+// greets connects to a server that speaks first, as soon as it listens, and waits
+// for its first word.
+func greets(address string) error {
+	end := time.Now().Add(2 * time.Minute)
+	for {
+		c, err := net.DialTimeout("tcp", address, time.Until(end))
+		if err == nil {
+			defer c.Close()
+			if err = c.SetDeadline(end); err == nil {
+				_, err = c.Read(make([]byte, 1))
+			}
+			if err != nil {
+				return fmt.Errorf("the greeting of %s: %w", address, err)
+			}
+			return nil
+		}
+		if time.Now().After(end) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 func run(c serverplan.Command) error {
 	switch c.Argv[0] {
 	case "@write":
@@ -189,6 +213,8 @@ func run(c serverplan.Command) error {
 		return os.Symlink(c.Argv[1], c.Argv[2])
 	case "@connected":
 		return connected(c.Argv[1])
+	case "@greets":
+		return greets(c.Argv[1])
 	case "@kill":
 		b, err := os.ReadFile(c.Argv[1])
 		if err != nil {

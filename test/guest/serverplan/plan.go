@@ -20,6 +20,7 @@ type Plan struct {
 //	@remove FILE
 //	@mount WHAT DIRECTORY TYPE
 //	@connected PORT       wait until a client has a TCP connection to the port
+//	@greets ADDRESS       wait until a server at ADDRESS:PORT has said something to who connects
 //	@kill FILE            kill the process group whose number is in the file
 type Command struct {
 	Argv []string

@@ -1,4 +1,4 @@
-package e2e
+package lan
 
 import (
 	"context"
@@ -20,9 +20,9 @@ import (
 	"firstlight/test/initrd"
 )
 
-// sumOf stands in a command line before the path of a file of the server, for its
+// SumOf stands in a command line before the path of a file of the server, for its
 // SHA-256.
-const sumOf = "SHA256:"
+const SumOf = "SHA256:"
 
 // What stands behind sumOf, before the path of a file that was packed as "verity": its
 // root hash, and where the hash tree in it begins.
@@ -76,8 +76,8 @@ var signingKey = ed25519.NewKeyFromSeed([]byte("firstlight's key of test images.
 // keyNumber is its number in minisign's files.
 const keyNumber = "\x01\x02\x03\x04\x05\x06\x07\x08"
 
-// publicKey is its public half as minisign writes it.
-func publicKey() string {
+// PublicKey is its public half as minisign writes it.
+func PublicKey() string {
 	return "untrusted comment: minisign public key\n" +
 		base64.StdEncoding.EncodeToString([]byte("Ed"+keyNumber+string(signingKey.Public().(ed25519.PublicKey)))) + "\n"
 }
