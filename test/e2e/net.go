@@ -21,6 +21,8 @@ const (
 	serverAddress = lan.Address
 	exported      = lan.Exported
 	sumOf         = lan.SumOf
+	rootHashOf    = lan.RootHashOf
+	treeOf        = lan.TreeOf
 	netbootDir    = lan.NetbootDir
 	kernelTarget  = lan.KernelTarget
 

@@ -24,11 +24,11 @@ import (
 // SHA-256.
 const SumOf = "SHA256:"
 
-// What stands behind sumOf, before the path of a file that was packed as "verity": its
+// What stands behind SumOf, before the path of a file that was packed as "verity": its
 // root hash, and where the hash tree in it begins.
 const (
-	rootHashOf = "root-hash:"
-	treeOf     = "tree:"
+	RootHashOf = "root-hash:"
+	TreeOf     = "tree:"
 )
 
 // served puts what the server offers, and its programs, into its initramfs.
@@ -52,7 +52,7 @@ func (s Server) served(ctx context.Context, m *initrd.Image, dir string, sums ma
 			if err != nil {
 				return err
 			}
-			sums[rootHashOf+to], sums[treeOf+to] = root, fmt.Sprint(offset)
+			sums[RootHashOf+to], sums[TreeOf+to] = root, fmt.Sprint(offset)
 		}
 		b, err := os.ReadFile(file)
 		if err != nil {
