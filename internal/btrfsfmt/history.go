@@ -35,6 +35,7 @@ const (
 	backupsAt    = 0x32b + arraySize
 	backupSize   = 168
 	superSize    = backupsAt + 4*backupSize
+	labelAt      = 0x12b // 256 bytes
 )
 
 // errSuper says that a device has no superblock.
@@ -121,8 +122,12 @@ func (s state) has(o state) bool {
 }
 
 // agrees says whether two devices of one generation hold the same filesystem. What
-// differs after a crash, the log's root, does not count.
+// differs after a crash, the log's root, does not count. The label is in the
+// superblock alone.
 func (s state) agrees(o state) bool {
+	if string(s.super[labelAt:][:256]) != string(o.super[labelAt:][:256]) {
+		return false
+	}
 	if s.number(rootAt) != o.number(rootAt) || s.number(0x58) != o.number(0x58) || s.number(0x78) != o.number(0x78) {
 		return false
 	}

@@ -1,13 +1,14 @@
 package disks
 
 // alone is a use of a btrfs through one of its devices, without the other: it gets
-// a label.
+// a label, which only its superblock has, and a subvolume of that name.
 func alone(label, device string) []Step {
 	const dir = "/mnt/alone"
 	return []Step{
 		Tool{Argv: []string{"btrfs", "device", "scan", "--forget"}},
 		Tool{Argv: []string{"@mount", "{" + device + "}", dir, "btrfs", "degraded"}},
 		Tool{Argv: []string{"btrfs", "filesystem", "label", dir, label}},
+		Tool{Argv: []string{"btrfs", "subvolume", "create", dir + "/" + label}},
 		Tool{Argv: []string{"@umount", dir}},
 	}
 }
