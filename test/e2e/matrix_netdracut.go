@@ -57,7 +57,7 @@ func asDracutTests() []Scenario {
 			Append: "ro " + uuid(striped.FSUUID("vgs/root")) + " ip=10.7.0.101:::255.255.255.0::enp0s1:off ip=10.8.0.101:::255.255.255.0::enp0s2:off" +
 				" netroot=iscsi:10.8.0.1::::" + iscsiTarget + "1 netroot=iscsi:10.7.0.1::::" + iscsiTarget + "2 rd.iscsi.waitnet=0 rd.iscsi.testroute=0 rd.iscsi.initiator=" + iscsiInitiator,
 			Net:   &Net{NICs: []vm.NIC{{}, {}}, Cables: []int{0, 1}, Server: twoTargets(striped)},
-			Boots: once(Want{Root: "/dev/mapper/vgs-root ext4", RootOptions: []string{"ro"}, Hidden: true})},
+			Boots: once(Want{Root: "/dev/mapper/vgs-root ext4", RootOptions: []string{"ro"}, Hidden: true, Daemons: []string{"@usr/lib/firstlight/iscsi daemon", "@iscsid -f"}})},
 		// The network is wanted, and the root is this machine's own.
 		{Name: "network-beside-the-root", Full: true, For: &Target{FS: "ext4", Modules: []string{"virtio_net"}}, Features: []string{"network"}, Layouts: on(plain), Append: "ro rd.neednet=1 ip=dhcp " + uuid(plain.FSUUID("root")),
 			Net: &Net{NICs: card, Server: Server{NoNFS: true, DHCP: []string{}}}, Boots: once(Want{Root: "/dev/vda2 ext4"})},

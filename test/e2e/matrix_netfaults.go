@@ -88,9 +88,9 @@ func networkFaults() []Scenario {
 	}
 	bad := Want{Timers: true, Journal: []string{`conflict enp0s2 addr=10\.7\.0\.66`}}
 	rooted := func(w Want, root string, options ...string) Want { w.Root, w.RootOptions = root, options; return w }
-	disk := func(root string) Want {
+	disk := func(root string, stay ...string) Want {
 		w := rooted(bad, root, "ro")
-		w.Hidden = true
+		w.Hidden, w.Daemons = true, stay
 		return w
 	}
 	loaded := rooted(bad, "LiveOS_rootfs overlay")
@@ -107,8 +107,8 @@ func networkFaults() []Scenario {
 	list := []Scenario{
 		{Name: "nfs-bad-network", For: nfsImage(), Append: "ro root=dhcp", Net: badNetwork(nfs, tcp, 2049), Boots: once(rooted(bad, serverAddress+":"+exported+" nfs4?", "ro", "vers=4.2"))},
 		{Name: "iscsi-bad-network", For: image("iscsi"), Secret: true, Append: "ro root=iscsi:" + unit + " rd.iscsi.initiator=" + iscsiInitiator,
-			Net: badNetwork(iscsiServer(whole, false), tcp, 3260), Boots: once(disk("/dev/sda ext4"))},
-		{Name: "nbd-bad-network", For: image("nbd"), Append: "ro root=nbd:" + serverAddress + ":root", Net: badNetwork(nbdServer(whole, "", ""), tcp, 10809), Boots: once(disk("/dev/nbd0 ext4"))},
+			Net: badNetwork(iscsiServer(whole, false), tcp, 3260), Boots: once(disk("/dev/sda ext4", "@usr/lib/firstlight/iscsi daemon", "@iscsid -f"))},
+		{Name: "nbd-bad-network", For: image("nbd"), Append: "ro root=nbd:" + serverAddress + ":root", Net: badNetwork(nbdServer(whole, "", ""), tcp, 10809), Boots: once(disk("/dev/nbd0 ext4", "@usr/lib/firstlight/nbd"))},
 		{Name: "nvmf-bad-network", For: image("nvmf"), Append: "ro root=LABEL=whole ip=dhcp rd.nvmf.connect=tcp," + serverAddress + "," + subsystem,
 			Net: badNetwork(nvmeServer(whole, 4420), tcp, 4420), Boots: once(disk(`/dev/nvme\dn1 ext4`))},
 		{Name: "cifs-bad-network", For: &Target{FS: "cifs", Modules: []string{"virtio_net"}}, Append: "rw ip=dhcp root=cifs:" + share + " cifsuser=root cifspass=" + smbPassword,

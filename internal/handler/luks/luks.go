@@ -293,11 +293,11 @@ func (h *Handler) outcome(v *volume, e *udevd.Entry, err error) ueventd.Outcome 
 func advice(err error) string {
 	switch {
 	case errors.Is(err, luks.ErrMemory):
-		return "give the machine more memory, or the key slot a cheaper derivation (cryptsetup luksConvertKey --pbkdf-memory)"
+		return "give the machine more memory, or the key slot a cheaper derivation (cryptsetup luksConvertKey)"
 	case errors.Is(err, luksfmt.ErrRefused):
 		return "unlock it in a rescue system with cryptsetup"
 	case errors.Is(err, luksfmt.ErrNoLUKS), errors.Is(err, luksfmt.ErrCorrupt):
-		return "restore the header from a backup (cryptsetup luksHeaderRestore) in a rescue system"
+		return "restore the header from a backup (cryptsetup luksHeaderRestore)"
 	case errors.Is(err, luks.ErrUnsupported), errors.Is(err, fs.ErrNotExist):
 		return "rebuild the image with --feature luks-rare, which has every cipher and hash"
 	}
