@@ -64,7 +64,7 @@ LEAN = ssh
 
 # What speaks TLS has most of its size from the standard library: it is built as
 # /init is, but with no cryptography inlined.
-HELPERS_TLS = fetch nbd-tls httpdisk
+HELPERS_TLS = fetch nbd-tls httpdisk tang-tls
 SMALL_TLS   = net/netip io bufio encoding/asn1 encoding/binary net/url internal/cpu internal/oserror internal/race internal/runtime/cgroup \
 	crypto/cipher crypto/internal/fips140/drbg crypto/internal/fips140/aes/gcm crypto/x509/pkix
 GOFLAGS_TLS = -gcflags='all=-l -d=variablemakethreshold=0' $(foreach p,$(filter-out firstlight/%,$(SHORT)) $(SMALL_TLS),-gcflags='$(p)=$(INLINED)') \

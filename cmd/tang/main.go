@@ -15,7 +15,7 @@ import (
 func main() {
 	text, err := io.ReadAll(io.LimitReader(os.Stdin, clevis.MaxBinding))
 	if err == nil {
-		err = tanghelper.Run(string(text), os.Stdout)
+		err = tanghelper.Run(string(text), os.Stdout, nil)
 	}
 	if err != nil {
 		os.Stdout.WriteString(netreport.Report{State: netreport.StateProblem}.With("text", err.Error()).String() + "\n")

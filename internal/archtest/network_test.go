@@ -16,7 +16,7 @@ import (
 )
 
 // helpers are the programs that talk to servers and to people far away.
-var helpers = []string{"network", "fetch", "httpdisk", "nbd", "nbd-tls", "nvmf", "iscsi", "tang", "ssh"}
+var helpers = []string{"network", "fetch", "httpdisk", "nbd", "nbd-tls", "nvmf", "iscsi", "tang", "tang-tls", "ssh"}
 
 // started are the programs that they start, by package, as the source has them. None
 // is a shell, but the emergency shell of a person who has proved to be one that may.

@@ -47,14 +47,24 @@ const (
 var ErrPin = errors.New("pin of Clevis")
 
 // Parse reads what Clevis has written into a token of LUKS2 (its member "jwe"), or
-// in the compact form.
-func Parse(text string) (*Pin, error) {
+// in the compact form, for a program that cannot speak TLS.
+func Parse(text string) (*Pin, error) { return reader{left: maxPins}.read(text) }
+
+// ParseTLS is Parse for one that can.
+func ParseTLS(text string) (*Pin, error) { return reader{left: maxPins, tls: true}.read(text) }
+
+// reader reads one binding.
+type reader struct {
+	left int  // how many pins more there may be
+	tls  bool // servers of https can be asked
+}
+
+func (r reader) read(text string) (*Pin, error) {
 	j, err := jose.ParseJWE(text)
 	if err != nil {
 		return nil, err
 	}
-	left := maxPins
-	return parse(j, maxDepth, &left)
+	return r.parse(j, maxDepth)
 }
 
 // OfToken is the compact form of a LUKS2 token's JWE.
@@ -71,17 +81,17 @@ func str(v *jsontree.Value, name string) string {
 	return s
 }
 
-func parse(j *jose.JWE, depth int, left *int) (*Pin, error) {
-	if *left--; *left < 0 || depth == 0 {
+func (r *reader) parse(j *jose.JWE, depth int) (*Pin, error) {
+	if r.left--; r.left < 0 || depth == 0 {
 		return nil, fmt.Errorf("%w: too many pins, or too many within each other", ErrPin)
 	}
 	node := j.Header.Get("clevis")
 	p := &Pin{Kind: str(node, "pin"), jwe: j}
 	switch p.Kind {
 	case "tang":
-		p.Why = p.tang(node.Get("tang"))
+		p.Why = p.tang(node.Get("tang"), r.tls)
 	case "sss":
-		if err := p.sss(node.Get("sss"), depth, left); err != nil {
+		if err := p.sss(node.Get("sss"), depth, r); err != nil {
 			return nil, err
 		}
 	case "tpm2":
@@ -95,12 +105,12 @@ func parse(j *jose.JWE, depth int, left *int) (*Pin, error) {
 	return p, nil
 }
 
-func (p *Pin) tang(v *jsontree.Value) error {
+func (p *Pin) tang(v *jsontree.Value, tls bool) error {
 	p.URL = strings.TrimRight(str(v, "url"), "/")
 	if u, err := ParseURL(p.URL); err != nil {
 		return err
-	} else if u.TLS {
-		return fmt.Errorf("%w: tang: https is not supported yet (Tang needs none: what goes over the line opens nothing)", ErrPin)
+	} else if u.TLS && !tls {
+		return fmt.Errorf("%w: tang: https needs --feature clevis-tls (Tang needs none: what goes over the line opens nothing)", ErrPin)
 	}
 	p.KID, p.Known = p.jwe.KID, jose.Keys(v.Get("adv"))
 	key, ok := jose.Has(p.Known, p.KID)
@@ -118,7 +128,7 @@ func (p *Pin) tang(v *jsontree.Value) error {
 	return nil
 }
 
-func (p *Pin) sss(v *jsontree.Value, depth int, left *int) error {
+func (p *Pin) sss(v *jsontree.Value, depth int, r *reader) error {
 	t, ok := v.Get("t").Uint()
 	list := v.Get("jwe").Members()
 	if !ok || t < 1 || t > uint64(len(list)) {
@@ -136,7 +146,7 @@ func (p *Pin) sss(v *jsontree.Value, depth int, left *int) error {
 		if err != nil {
 			return err
 		}
-		child, err := parse(j, depth-1, left)
+		child, err := r.parse(j, depth-1)
 		if err != nil {
 			return err
 		}

@@ -167,11 +167,7 @@ func ParseReport(line string) (r Report, ok bool) {
 // value, where users and passwords do.
 func Public(r Report) Report {
 	for i, f := range r.Fields {
-		at := strings.LastIndexByte(f.Value, '@')
-		if f.Name == secretSource {
-			at = len(f.Value)
-		}
-		if at >= 0 {
+		if at := strings.LastIndexByte(f.Value, '@'); at >= 0 {
 			r.Fields = slices.Clone(r.Fields)
 			r.Fields[i].Value = "…" + f.Value[at:]
 		}
@@ -180,7 +176,8 @@ func Public(r Report) Report {
 }
 
 // secretSource is the field with the whole of a source that has a password, in
-// hexadecimal: no record of the boot has the value of a word that sounds like one.
+// hexadecimal and with ",@" behind it, before which Public leaves everything out; no
+// record of the inputs has the value of a word that sounds like a password.
 const secretSource = "secretsource"
 
 // WithPublic returns the report with a value without its secrets.
@@ -193,7 +190,7 @@ func (r Report) WithPublic(name, value string) Report {
 // the same without a password.
 func (r Report) WithSource(source, public string) Report {
 	if r = r.With("source", public); public != source {
-		r = r.With(secretSource, hex.EncodeToString([]byte(source)))
+		r = r.With(secretSource, hex.EncodeToString([]byte(source))+",@")
 	}
 	return r
 }
@@ -205,7 +202,7 @@ func (r *Report) Source() string {
 	if secret == "" {
 		return public
 	}
-	b, err := hex.DecodeString(secret)
+	b, err := hex.DecodeString(strings.TrimSuffix(secret, ",@"))
 	if err != nil {
 		return strings.Replace(public, "…@", "", 1)
 	}

@@ -71,7 +71,7 @@ func (m *Machine) Start(name string, p machine.Program) error {
 		}
 		m.sshRuns = true
 		h.said.Lines = []string{netreport.Report{State: netreport.StateReady}.With("port", "22").String()}
-	case p.Path == tangProgram && m.Tang != nil:
+	case (p.Path == tangProgram || p.Path == tangProgram+"-tls") && m.Tang != nil:
 		h := m.stay(name)
 		h.said.Lines = []string{netreport.Report{State: "asking"}.With("url", "http://tang").String()}
 		if crashes {

@@ -97,6 +97,18 @@ func TestTangIsAskedNoMoreWhenThePassphraseHasOpened(t *testing.T) {
 	}
 }
 
+// An image with TLS for Tang starts the program that has it.
+func TestTangByTLSIsAnotherProgram(t *testing.T) {
+	m := reached("", true, "clevis", "clevis-tls")
+	m.Tang = &sim.Tang{Answers: time.Second, Secret: map[string]string{"": clevisSecret}}
+	m.Record = true
+	boot(t, m)
+	started(t, m, "/dev/dm-0")
+	if !bytes.Contains(m.Journal, []byte("start /usr/lib/firstlight/tang-tls")) {
+		t.Errorf("%s", m.Journal)
+	}
+}
+
 // What a server gives and does not open the volume costs nobody a try.
 func TestWrongAnswerOfTangLeavesThePersonAllTries(t *testing.T) {
 	m := reached("", true, "clevis")

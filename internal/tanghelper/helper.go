@@ -33,10 +33,18 @@ const (
 // patience is how long a server may take for an answer.
 const patience = 15 * time.Second
 
+// Secure makes a connection one by TLS with a host.
+type Secure func(c net.Conn, host string) (net.Conn, error)
+
 // Run asks the servers of a binding until enough have answered, and writes what
-// opens the volume to out as a line that is for no record.
-func Run(text string, out io.Writer) error {
-	pin, err := clevis.Parse(strings.TrimSpace(text))
+// opens the volume to out as a line that is for no record. secure is nil in a program
+// without TLS.
+func Run(text string, out io.Writer, secure Secure) error {
+	parse := clevis.Parse
+	if secure != nil {
+		parse = clevis.ParseTLS
+	}
+	pin, err := parse(strings.TrimSpace(text))
 	if err != nil {
 		return err
 	}
@@ -63,7 +71,7 @@ func Run(text string, out io.Writer) error {
 			if c.Tries(p) == 0 {
 				say(StateAsking, p, "", 0)
 			}
-			go func() { results <- result{p, exchange(p)} }()
+			go func() { results <- result{p, exchange(p, secure)} }()
 		}
 		var wake <-chan time.Time
 		if next >= 0 {
@@ -96,19 +104,19 @@ func Run(text string, out io.Writer) error {
 }
 
 // exchange asks one server.
-func exchange(p *clevis.Pin) error {
+func exchange(p *clevis.Pin, secure Secure) error {
 	until := time.Now().Add(patience)
 	x, err := p.Begin(rand.Reader)
 	if err != nil {
 		return err
 	}
-	a, err := request(until, p.URL, "/rec/"+p.KID, x.Ask())
+	a, err := request(until, secure, p.URL, "/rec/"+p.KID, x.Ask())
 	if err != nil {
 		return err
 	}
 	switch {
 	case a.Status == 404:
-		return unknownKey(until, p)
+		return unknownKey(until, p, secure)
 	case a.Status != 200:
 		return fmt.Errorf("it answers with the status %d", a.Status)
 	}
@@ -116,8 +124,8 @@ func exchange(p *clevis.Pin) error {
 }
 
 // unknownKey says why a server does not know the key.
-func unknownKey(until time.Time, p *clevis.Pin) error {
-	a, err := request(until, p.URL, "/adv", "")
+func unknownKey(until time.Time, p *clevis.Pin, secure Secure) error {
+	a, err := request(until, secure, p.URL, "/adv", "")
 	if err != nil || a.Status != 200 {
 		return errors.New("it does not know the key that the volume is bound to")
 	}
@@ -132,7 +140,7 @@ func unknownKey(until time.Time, p *clevis.Pin) error {
 }
 
 // request sends one request and returns the answer.
-func request(until time.Time, url, path, body string) (clevis.Answer, error) {
+func request(until time.Time, secure Secure, url, path, body string) (clevis.Answer, error) {
 	u, err := clevis.ParseURL(url)
 	if err != nil {
 		return clevis.Answer{}, err
@@ -142,6 +150,11 @@ func request(until time.Time, url, path, body string) (clevis.Answer, error) {
 		return clevis.Answer{}, reason(err)
 	}
 	defer c.Close()
+	if u.TLS {
+		if c, err = secure(c, u.Host); err != nil {
+			return clevis.Answer{}, reason(err)
+		}
+	}
 	if _, err := c.Write(u.Request(path, body)); err != nil {
 		return clevis.Answer{}, reason(err)
 	}

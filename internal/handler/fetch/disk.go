@@ -82,7 +82,7 @@ func (h *Handler) urls() (list []string) {
 func (h *Handler) connect(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 	w, r := h.w, ev.Value.(*netreport.Report)
 	c := w.Config
-	url, k := r.Get("source"), r.Int("url")
+	url, k := r.Source(), r.Int("url")
 	if urls := h.urls(); url == "" && k < len(urls) {
 		url = urls[k]
 	}

@@ -19,10 +19,12 @@ import (
 )
 
 // TangProgram is the helper that asks Tang servers, and ClevisFeature what puts it
-// into an image.
+// into an image. With ClevisTLSFeature there is one that asks those of https too, whose
+// name ends in "-tls".
 const (
-	TangProgram   = "/usr/lib/firstlight/tang"
-	ClevisFeature = "clevis"
+	TangProgram      = "/usr/lib/firstlight/tang"
+	ClevisFeature    = "clevis"
+	ClevisTLSFeature = "clevis-tls"
 )
 
 // clevisQueue is that of a volume's helpers.
@@ -134,8 +136,12 @@ func (b *bindings) handle(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		}
 	}
 	w.DropFact(name)
-	err := ueventd.Act(t, "start "+TangProgram, func(m machine.Machine) error {
-		return m.Start(name, machine.Program{Path: TangProgram, Input: []byte(a.text)})
+	program := TangProgram
+	if w.Image.Has(ClevisTLSFeature) {
+		program += "-tls"
+	}
+	err := ueventd.Act(t, "start "+program, func(m machine.Machine) error {
+		return m.Start(name, machine.Program{Path: program, Input: []byte(a.text)})
 	})
 	if err != nil {
 		return b.ended(x, name, "the program that asks them cannot be started: "+err.Error())
