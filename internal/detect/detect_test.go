@@ -278,6 +278,11 @@ func TestDisksOfServers(t *testing.T) {
 			sys/devices/virtual/block/etherd!e0.0/size: 1
 			sys/dev/block/152:0 -> ../../devices/virtual/block/etherd!e0.0
 			proc/self/mountinfo: 22 1 152:0 / / rw - ext4 /dev/etherd/e0.0 rw`, "fstype:ext4 need:aoe need:network", "virtio_net_2"},
+		"file of a web server": {`
+			sys/devices/virtual/block/nbd0/pid: 7
+			sys/devices/virtual/block/nbd0/backend: https://server/root.img
+			sys/dev/block/43:0 -> ../../devices/virtual/block/nbd0
+			proc/self/mountinfo: 22 1 43:0 / / rw - squashfs /dev/nbd0 ro`, "fstype:squashfs need:http-disk need:network", "virtio_net_2"},
 		"nbd": {`
 			sys/devices/virtual/block/nbd0/pid: 7
 			sys/devices/virtual/block/nbd0/nbd0p1/partition: 1

@@ -13,6 +13,11 @@ import (
 func (d *detector) remote(dev, name, what string) error {
 	sys := d.s.Sys
 	if strings.HasPrefix(name, "nbd") && sys.Exists(dev+"/pid") {
+		// The helper httpdisk names its URL there (Linux 5.14 and later).
+		if of, _ := sys.Read(dev + "/backend"); strings.HasPrefix(of, "http://") || strings.HasPrefix(of, "https://") {
+			d.fact("need:http-disk", fmt.Sprintf("%s for %s is a file of a web server", name, what))
+			return d.cards(what, name)
+		}
 		d.fact("need:nbd", fmt.Sprintf("%s for %s is on an NBD server", name, what))
 		return d.cards(what, name)
 	}

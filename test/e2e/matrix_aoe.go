@@ -22,7 +22,8 @@ func aoeScenarios() []Scenario {
 	aoe := func(name, args string, s Server, w Want) Scenario {
 		return Scenario{Name: name, Full: true, For: image(), Append: args, Net: &Net{NICs: []vm.NIC{{}}, Server: s}, Boots: once(w)}
 	}
-	is := func(node string) Want { return Want{Root: node + " ext4", RootOptions: []string{"ro"}} }
+	// The driver shows no requests to whom the harness asks.
+	is := func(node string) Want { return Want{Root: node + " ext4", RootOptions: []string{"ro"}, Hidden: true} }
 	later := func(w Want) Want { w.Timers = true; return w }
 	first := aoe("aoe", "ro root=aoe:/dev/etherd/e0.0", server(whole, 0), is("/dev/etherd/e0.0"))
 	first.Trixie = true
@@ -32,7 +33,7 @@ func aoeScenarios() []Scenario {
 	apart.Net.NICs, apart.Net.Apart = []vm.NIC{{}, {}}, []int{0}
 	locked := aoe("aoe-luks", "ro netroot=aoe:e0.0 rd.luks.uuid="+crypt.UUID("crypt")+" "+uuid(crypt.FSUUID("crypt")), server(crypt, 0), Want{})
 	locked.For = image("luks")
-	locked.Boots = typed(Want{Root: `/dev/(dm-0|mapper/luks-\S+) ext4`, RootOptions: []string{"ro"}}, disks.Passphrase)
+	locked.Boots = typed(Want{Root: `/dev/(dm-0|mapper/luks-\S+) ext4`, RootOptions: []string{"ro"}, Hidden: true}, disks.Passphrase)
 	return []Scenario{
 		first, lost, apart, locked,
 		aoe("aoe-by-uuid", "ro netroot=aoe:e0.0 "+uuid(plain.FSUUID("root")), server(plain, 0), is("/dev/etherd/e0.0p2")),
