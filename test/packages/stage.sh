@@ -168,7 +168,7 @@ case $n in
 	test ! -e /usr/bin/firstlight || fail "the program is still there"
 	test "$(dpkg -S /usr/sbin/update-initramfs)" = "initramfs-tools: /usr/sbin/update-initramfs" || fail "update-initramfs is not of initramfs-tools"
 	dpkg-divert --list | grep -i -e firstlight -e initramfs && fail "something is diverted"
-	dpkg --verify initramfs-tools | grep . && fail "files of initramfs-tools are not its own"
+	dpkg --verify initramfs-tools | grep -v '^missing .*/man' | grep . && fail "files of initramfs-tools are not its own"
 	test -s "/boot/initrd.img-$running" || fail "there is no image"
 	run update-initramfs -c -k "$running"
 	of_initramfs_tools "/boot/initrd.img-$running" || fail "the image is not of initramfs-tools"
