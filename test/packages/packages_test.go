@@ -91,7 +91,7 @@ func live(ctx context.Context, t *testing.T, suite, loader string) error {
 // stage boots a machine, waits until it reboots or switches itself off, and looks
 // for what it has to say in the end: whether that was the last stage.
 func stage(ctx context.Context, t *testing.T, m vm.Machine, log string) (done bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, time.Hour)
 	defer cancel()
 	console, err := os.Create(log + ".console")
 	if err != nil {

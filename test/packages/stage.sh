@@ -155,6 +155,8 @@ case $n in
 	for file in $(dpkg -L firstlight); do
 		test -d "$file" || echo "$file"
 	done >/var/lib/stage.files
+	# Images of this machine alone, and few minutes for each when interpreted.
+	echo MODULES=dep >/etc/initramfs-tools/conf.d/test
 	run apt-get -y --no-install-recommends install /root/debs/initramfs-tools_*.deb
 	installed firstlight && fail "firstlight is still installed"
 	installed initramfs-tools || fail "initramfs-tools is not installed"
@@ -168,7 +170,7 @@ case $n in
 	test ! -e /usr/bin/firstlight || fail "the program is still there"
 	test "$(dpkg -S /usr/sbin/update-initramfs)" = "initramfs-tools: /usr/sbin/update-initramfs" || fail "update-initramfs is not of initramfs-tools"
 	dpkg-divert --list | grep -i -e firstlight -e initramfs && fail "something is diverted"
-	dpkg --verify initramfs-tools | grep . && fail "files of initramfs-tools are not its own"
+	dpkg --verify initramfs-tools | grep -v '^missing .*/man' | grep . && fail "files of initramfs-tools are not its own"
 	test -s "/boot/initrd.img-$running" || fail "there is no image"
 	run update-initramfs -c -k "$running"
 	of_initramfs_tools "/boot/initrd.img-$running" || fail "the image is not of initramfs-tools"

@@ -24,14 +24,14 @@ func treePackages(suite string) []string {
 
 // inTree runs a script of this directory in a Debian, with the packages in
 // /mnt, and shows what it says.
-func inTree(t *testing.T, suite, script string) {
+func inTree(t *testing.T, suite, script string, packages []string) {
 	t.Helper()
 	if os.Getenv("FIRSTLIGHT_FULL") == "" || os.Getenv("FIRSTLIGHT_E2E") == "" {
 		t.Skip("a Debian of its own: FIRSTLIGHT_FULL=1 FIRSTLIGHT_E2E=1")
 	}
 	testtool.Root(t)
 	testtool.Need(t, "mmdebstrap", "unshare", "chroot")
-	tree, err := debian.Tree(t.Context(), suite, treePackages(suite)...)
+	tree, err := debian.Tree(t.Context(), suite, packages...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,11 +71,14 @@ func prepare(ctx context.Context, dir, script string) error {
 // plugins: entries, unified images with and without ukify, and their removal.
 func TestKernelInstall(t *testing.T) {
 	for _, suite := range []string{"bookworm", "trixie"} {
-		t.Run(suite, func(t *testing.T) { inTree(t, suite, "kernelinstall.sh") })
+		t.Run(suite, func(t *testing.T) { inTree(t, suite, "kernelinstall.sh", treePackages(suite)) })
 	}
 }
 
 // The packages of other formats by the tools of those: what is in them, their
 // scripts, installed into an empty root and removed again; completions and
 // manual pages by the shells and by mandoc.
-func TestFormats(t *testing.T) { inTree(t, "trixie", "formats.sh") }
+func TestFormats(t *testing.T) { inTree(t, "trixie", "formats.sh", treePackages("trixie")) }
+
+// The Debian package is as Debian wants its packages.
+func TestLintian(t *testing.T) { inTree(t, "trixie", "lintian.sh", []string{"lintian", "zstd"}) }
