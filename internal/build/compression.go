@@ -25,7 +25,7 @@ func DefaultCompression() compress.Spec {
 }
 
 // initCompression is how /init is compressed unless told: as tightly as can be.
-// It comes from the cache, or with the programs.
+// It comes from the cache, or with the programs. What is small is compressed so too.
 func initCompression() compress.Spec { return compress.Spec{Method: compress.Zstd, Level: 19} }
 
 // fallbacks are used, in this order, for a kernel that cannot unpack what is
@@ -172,9 +172,12 @@ func (b *builder) compressors(ctx context.Context) (*compress.Compressor, map[st
 	}
 	groups := map[string]*compress.Compressor{}
 	if spec == DefaultCompression() && b.o.Config.Compression == "" {
-		if groups["init"], err = compress.New(ctx, initCompression()); err != nil {
+		tight, err := compress.New(ctx, initCompression())
+		if err != nil {
 			return nil, nil, err
 		}
+		// The tables and the manifest are small enough for it.
+		groups["init"], groups["base"], groups["manifest"] = tight, tight, tight
 	}
 	c, err := compress.New(ctx, spec)
 	return c, groups, err

@@ -225,8 +225,11 @@ func (c *closure) libraries(ch *chain) error {
 			}
 			loaded = append(loaded, more...)
 		}
+		if err := c.converters(loaded[i].path, loaded[i].o); err != nil {
+			return err
+		}
 	}
-	return c.converters(ch.path, ch.o)
+	return nil
 }
 
 // builtin says whether the C library that an object runs with needs none of the
