@@ -202,9 +202,20 @@ func (r *Report) Source() string {
 	if secret == "" {
 		return public
 	}
-	b, err := hex.DecodeString(strings.TrimSuffix(secret, ",@"))
-	if err != nil {
+	secret = strings.TrimSuffix(secret, ",@")
+	b := make([]byte, 0, len(secret)/2)
+	for ; len(secret) >= 2; secret = secret[2:] { // hex.DecodeString has package fmt with it
+		high, low := strings.IndexByte(digits, secret[0]), strings.IndexByte(digits, secret[1])
+		if high < 0 || low < 0 {
+			break
+		}
+		b = append(b, byte(high<<4|low))
+	}
+	if secret != "" {
 		return strings.Replace(public, "…@", "", 1)
 	}
 	return string(b)
 }
+
+// digits are those of secretSource.
+const digits = "0123456789abcdef"
