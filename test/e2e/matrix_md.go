@@ -8,8 +8,8 @@ import (
 )
 
 // logs are the layouts with a log to which the kernel writes when it starts the
-// array.
-var logs = map[string][]string{disks.RAIDPPL.Name: anything, disks.RAIDJournal.Name: anything}
+// array, or with a bitmap, whose superblock it writes as it was.
+var logs = map[string][]string{disks.RAIDPPL.Name: anything, disks.RAIDJournal.Name: anything, disks.RAIDBitmap.Name: {`d\d WSM 16\+1 .*`}}
 
 // moreArrays are the levels and forms of arrays, and what becomes of an array
 // on a bad day (docs/policies.md).
