@@ -53,6 +53,10 @@ func moreArrays() []Scenario {
 		Scenario{Name: "raid1-degraded-ro", For: mirror, Layouts: on(one), Absent: []string{"d1"}, Append: "rw rd.md.degraded=5,ro " + fs(one), Unchanged: true,
 			Boots: once(Want{Root: `/dev/md\S* ext4`, RootOptions: []string{"ro"}, Arrays: []string{`md\S* raid1 readonly 1`}, Timers: true,
 				Console: []Seen{see(`degraded and\s+read-only`)}})},
+		// The same with changes kept in memory.
+		Scenario{Name: "raid1-degraded-overlay", Full: true, For: mirror, Features: []string{"overlay-root"}, Layouts: on(one), Absent: []string{"d1"},
+			Append: "rw rd.md.degraded=5,overlay " + fs(one), Unchanged: true,
+			Boots: once(Want{Root: "LiveOS_rootfs overlay", Arrays: []string{`md\S* raid1 readonly 1`}, Timers: true, Console: []Seen{see(`degraded and\s+read-only`)}})},
 		// What lies on a read-only array is read-only, through every layer.
 		Scenario{Name: "stack-degraded-ro", Full: true, For: small("ext4", "luks", "lvm", "md-raid1"), Layouts: on(disks.StackKey), Absent: []string{"d1"}, Secret: true, Unchanged: true,
 			Include: []Include{{"/etc/cryptsetup-keys.d/cr.key", disks.Key}},
