@@ -41,7 +41,7 @@ func asDracutTests() []Scenario {
 	nbd := []string{"@usr/lib/firstlight/nbd"}
 	live := nfs("nfs-live-image", "ro ip=dhcp root=nfs4:"+serverAddress+":"+exported+" rd.live.image rd.live.overlay.overlayfs=1", medium, "")
 	live.For = &Target{FS: "nfs", Layers: []string{"live"}, Modules: []string{"virtio_net"}, Needs: nil}
-	live.Boots = once(Want{Root: "LiveOS_rootfs overlay", Mounts: []string{`/run/initramfs/live 10\.7\.0\.1:` + exported + " nfs4 ro,.*", "/run/rootfsbase /dev/loop0 squashfs ro,.*"}})
+	live.Boots = once(Want{Root: "LiveOS_rootfs overlay", Hidden: true, Mounts: []string{`/run/initramfs/live 10\.7\.0\.1:` + exported + " nfs4 ro,.*", "/run/rootfsbase /dev/loop0 squashfs ro,.*"}})
 	return []Scenario{
 		// A path alone is one of the DHCP server; and one of another server, with options.
 		nfs("nfs-dhcp-path-alone", "ro root=/dev/nfs", path(exported), serverAddress+":"+exported, "ro"),
