@@ -271,6 +271,9 @@ func (b *builder) addModules(ctx context.Context, mods []*kmodtree.Module) error
 	if err != nil {
 		return err
 	}
+	if err := b.leaveToRequest(src); err != nil {
+		return err
+	}
 	var idx bytes.Buffer
 	if err := kmod.WriteIndex(&idx, src); err != nil {
 		return err

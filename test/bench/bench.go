@@ -236,6 +236,9 @@ func measure(ctx context.Context, o Options, k debian.Kernel, p peer, r row, mad
 			g.Go(func() error {
 				t, err := boot(ctx, k, image, args, made, r.paths, true, 1024)
 				f.Icount[i], f.UnpackI[i], f.Raid6[i] = t.init, t.unpack, t.raid6
+				if err == nil && i == 0 {
+					err = keep(image+".records", t.files)
+				}
 				return err
 			})
 		}

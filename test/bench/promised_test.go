@@ -31,3 +31,18 @@ func TestPromises(t *testing.T) {
 		t.Errorf("%d lines:\n%s", n, got)
 	}
 }
+
+// Each stack is compared with the best of the others, whoever that is.
+func TestEachStackIsFarAhead(t *testing.T) {
+	got := promised([]Figure{
+		{Peer: "firstlight", Row: "k", Bytes: 3_000_000, Icount: []float64{1.8}},
+		{Peer: "irt-dep", Row: "k", Bytes: 9_000_000, Icount: []float64{3.5}},
+		{Peer: "dracut", Row: "k", Bytes: 7_500_000, Icount: []float64{3.9}},
+		{Peer: "firstlight", Row: "n", Bytes: 2_000_000, Icount: []float64{0.5}},
+	})
+	want := "image smaller than the next, k             2.50 times at least 2 (dracut)  holds\n" +
+		"boot quicker than the next, k              1.94 times at least 2 (irt-dep)  DOES NOT HOLD\n"
+	if got != want {
+		t.Errorf("got\n%s, not\n%s", got, want)
+	}
+}

@@ -71,10 +71,10 @@ var localRows = []row{
 		dracut: []string{"systemd", "systemd-initrd", "dracut-systemd", "systemd-udevd", "systemd-veritysetup", "dm"}, packages: []string{"systemd"}, without: []string{"irt"},
 		args: map[string]string{"": "roothash=" + rootHash}},
 	{name: "m", what: "bcache", layout: disks.BenchBcache, on: "cached", modules: []string{"bcache"}, layers: []string{"bcache"}, dracut: []string{"bcache"}, packages: []string{"bcache-tools"}},
-	// dracut's part for it is in a package that excludes initramfs-tools.
-	{name: "n", what: "live medium", layout: disks.BenchLive, fs: "iso9660", root: "/dev/disk/by-label/LIVE", modules: []string{"isofs", "loop", "squashfs", "overlay"},
-		layers: []string{"live"}, packages: []string{"live-boot", "live-boot-initramfs-tools"}, without: []string{"dracut"},
-		args: map[string]string{"f": "boot=live", "irt": "boot=live"}},
+	{name: "n", what: "live medium", layout: disks.BenchLive, fs: "iso9660", root: "/dev/disk/by-label/LIVE", roots: map[string]string{"dracut": "live:LABEL=LIVE"},
+		modules: []string{"isofs", "loop", "squashfs", "overlay"}, layers: []string{"live"},
+		dracut: []string{"dmsquash-live"}, packages: []string{"live-boot", "live-boot-initramfs-tools", "dracut-live"},
+		args: map[string]string{"f": "boot=live", "irt": "boot=live", "dracut": "rd.live.image rd.live.dir=live rd.live.squashimg=filesystem.squashfs rd.live.overlay.overlayfs=1"}},
 	// zfs-dracut excludes zfs-initramfs, whose image has all of MODULES=most.
 	{name: "p", what: "ZFS", layout: disks.BenchZFS, fs: "zfs", root: "ZFS=pbench/ROOT/fl", without: []string{"dracut", "irt-dep"}, args: map[string]string{"irt": "boot=zfs"}},
 	{name: "q", what: "ext4 on two paths", layout: disks.BenchPaths, on: "d0", modules: []string{"virtio_scsi", "sd_mod", "dm_mod", "dm_multipath", "dm_service_time"}, layers: []string{"multipath"}, paths: true,

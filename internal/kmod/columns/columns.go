@@ -44,18 +44,18 @@ var ErrForm = errors.New("not a module laid out by columns")
 // Is says whether b begins as a rearranged module.
 func Is(b []byte) bool { return len(b) >= len(Magic) && string(b[:len(Magic)]) == Magic }
 
+// words is how many words of eight bytes a record has; each is eight columns.
+const words = record / 8
+
 // table is a section of records.
 type table struct {
 	at, size int
-	fields   []field
+	// grows are the bits of each word, little endian, of which the difference to
+	// those of the record before is kept in their place: all, none or the lowest.
+	grows [words]uint64
 }
 
-// field is a part of a record: its width in bytes, and whether the difference to
-// that of the record before is kept in its place.
-type field struct {
-	width int
-	grows bool
-}
+const whole, low, none = ^uint64(0), 1<<32 - 1, 0
 
 // tables finds the sections that are rearranged. They overlap neither each other
 // nor the headers; what does is passed over, by Arrange and Restore alike.
@@ -76,9 +76,9 @@ func tables(b []byte) ([]table, bool) {
 			at < headerSize || at > uint64(len(b)) || size > uint64(len(b))-at || at < start+n*sectionSize && at+size > start {
 			continue
 		}
-		t := table{at: int(at), size: int(size), fields: relocation}
+		t := table{at: int(at), size: int(size), grows: relocation}
 		if kind == sectionSymbols {
-			t.fields = symbol
+			t.grows = symbol
 		}
 		list = append(list, t)
 	}
@@ -97,11 +97,12 @@ func tables(b []byte) ([]table, bool) {
 	return out, true
 }
 
-// Elf64_Rela: offset, type and symbol (the halves of info), addend.
-var relocation = []field{{8, true}, {4, false}, {4, false}, {8, true}}
-
-// Elf64_Sym: name, info, other, section, value, size.
-var symbol = []field{{4, true}, {1, false}, {1, false}, {2, false}, {8, false}, {8, false}}
+var (
+	// Elf64_Rela: offset, info, addend.
+	relocation = [words]uint64{whole, none, whole}
+	// Elf64_Sym: name with info, other and section above it, value, size.
+	symbol = [words]uint64{low, none, none}
+)
 
 // Arrange returns a module laid out by columns, or false for what is none, or
 // of another kind: it stays as it is.
@@ -117,31 +118,19 @@ func Arrange(module []byte) ([]byte, bool) {
 	copy(out, Magic)
 	for _, t := range list {
 		n, from, to := t.size/record, module[t.at:t.at+t.size], out[t.at:t.at+t.size]
-		column := 0
-		for _, f := range t.fields {
+		for w, grows := range t.grows {
 			var last uint64
 			for i := range n {
-				v := get(from[i*record+column:], f.width)
-				d := v
-				if f.grows {
-					d, last = v-last, v
-				}
-				for k := range f.width {
-					to[(column+k)*n+i] = byte(d >> (8 * k))
+				v := binary.LittleEndian.Uint64(from[i*record+8*w:])
+				d := v&^grows | (v-last)&grows
+				last = v
+				for k := range 8 {
+					to[(8*w+k)*n+i] = byte(d >> (8 * k))
 				}
 			}
-			column += f.width
 		}
 	}
 	return out, true
-}
-
-func get(b []byte, width int) uint64 {
-	var v uint64
-	for k := range width {
-		v |= uint64(b[k]) << (8 * k)
-	}
-	return v
 }
 
 // Restore makes b, which Arrange returned, the module that it was, in its place.
@@ -157,29 +146,45 @@ func Restore(b []byte) error {
 	for _, t := range list {
 		largest = max(largest, t.size)
 	}
-	columns := make([]byte, largest)
+	columns := make([]byte, largest+7) // the last eight of a column may lie partly behind it
 	for _, t := range list {
 		n, to := t.size/record, b[t.at:t.at+t.size]
-		from := columns[:copy(columns, to)]
-		column := 0
-		for _, f := range t.fields {
+		copy(columns, to)
+		for w, grows := range t.grows {
 			var last uint64
-			for i := range n {
-				var v uint64
-				for k := range f.width {
-					v |= uint64(from[(column+k)*n+i]) << (8 * k)
+			var block [8]uint64
+			for i := 0; i < n; i += len(block) {
+				for k := range block {
+					block[k] = binary.LittleEndian.Uint64(columns[(8*w+k)*n+i:])
 				}
-				if f.grows {
-					v += last
+				turn(&block)
+				for k := 0; k < len(block) && i+k < n; k++ {
+					v := block[k]
+					v = v&^grows | (v+last)&grows
 					last = v
-				}
-				for k := range f.width {
-					to[i*record+column+k] = byte(v >> (8 * k))
+					binary.LittleEndian.PutUint64(to[(i+k)*record+8*w:], v)
 				}
 			}
-			column += f.width
 		}
 	}
 	copy(b, elfMagic)
 	return nil
+}
+
+// turn makes columns of eight words' bytes: byte k of word i and byte i of word k
+// change places, in halves, quarters and bytes (Hacker's Delight, 7-3).
+func turn(w *[8]uint64) {
+	for k := range 4 {
+		t := (w[k]>>32 ^ w[k+4]) & 0x00000000ffffffff
+		w[k], w[k+4] = w[k]^t<<32, w[k+4]^t
+	}
+	for q := range 4 {
+		k := q + q&2
+		t := (w[k]>>16 ^ w[k+2]) & 0x0000ffff0000ffff
+		w[k], w[k+2] = w[k]^t<<16, w[k+2]^t
+	}
+	for k := 0; k < 8; k += 2 {
+		t := (w[k]>>8 ^ w[k+1]) & 0x00ff00ff00ff00ff
+		w[k], w[k+1] = w[k]^t<<8, w[k+1]^t
+	}
 }
