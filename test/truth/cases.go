@@ -33,6 +33,7 @@ var notCompared = map[string]string{
 	"multipath-late":          "a path comes while a passphrase is asked for",
 	"verity-signed":           enrolled,
 	"verity-signed-wrongly":   enrolled,
+	"live-todisk":             "its first boot copies the medium to the disk that the second starts from: a snapshot of the one has the copy already, and the disks of the other have it not yet",
 	"btrfs-split-chosen":      "a person decides in the shell which device of the filesystem is used; the check says that it fails, which it does without that person (btrfs-split)",
 	"network-beside-the-root": "its network is not needed for the root, and the machines of this comparison have none; that the check judges its disk alone TestNetworkBesideTheRoot of internal/check shows",
 }
