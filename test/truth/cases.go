@@ -22,6 +22,7 @@ const (
 var notCompared = map[string]string{
 	"hibernate-file":          resumed,
 	"hibernate-btrfs-file":    resumed,
+	"trixie-hibernate":        resumed,
 	"raid1-split-chosen":      "a person decides in the shell which half of the array is used; the check says that it fails, which it does without that person",
 	"live-in-image":           "its root is put into the image by the harness of the boots alone; live-disc has the same root on a medium",
 	"live-disc-verified":      addedUp,
