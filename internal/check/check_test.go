@@ -49,7 +49,7 @@ func built(t *testing.T, config string) []byte {
 	elf[52], elf[54], elf[58] = 64, 56, 64
 	dir := t.TempDir()
 	init, out := filepath.Join(dir, "init"), filepath.Join(dir, "image")
-	for _, program := range []string{init, filepath.Join(dir, "network"), filepath.Join(dir, "nbd"), filepath.Join(dir, "nvmf"), filepath.Join(dir, "iscsi"), filepath.Join(dir, "ssh")} {
+	for _, program := range []string{init, filepath.Join(dir, "network"), filepath.Join(dir, "nbd"), filepath.Join(dir, "nvmf"), filepath.Join(dir, "iscsi"), filepath.Join(dir, "ssh"), filepath.Join(dir, "fetch"), filepath.Join(dir, "httpdisk")} {
 		if err := os.WriteFile(program, elf, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -336,6 +336,39 @@ func TestDisksOfServersCannotBeTold(t *testing.T) {
 	// same.
 	if r := Run(im, s, Config{Cmdline: "ro " + rootOf(s), Handlers: all.Handlers()}); r.Verdict == Fails {
 		t.Errorf("%+v", r)
+	}
+}
+
+// And with files of servers, disks on an Ethernet and shares of SMB.
+func TestFilesOfServersCannotBeTold(t *testing.T) {
+	s := taken(t, "plain")
+	const sum = " rd.firstlight.sha256=abababababababababababababababababababababababababababababababab"
+	for line, config := range map[string]string{
+		"ip=dhcp root=live:http://10.0.0.1/root.sfs" + sum:                                           "features = [\"http-root\"]\n[root]\nfstype = \"squashfs\"\n",
+		"ip=dhcp root=live:tftp://10.0.0.1/root.sfs" + sum:                                           "features = [\"http-root\"]\n[root]\nfstype = \"squashfs\"\n",
+		"ip=dhcp root=live:http://10.0.0.1/root.sfs rd.firstlight.ondemand rd.firstlight.unverified": "[root]\nfstype = \"squashfs\"\nneeds = [\"http-disk\"]\n",
+		"ip=dhcp root=cifs://10.0.0.1/root cifsuser=root cifspass=secret":                            "[root]\nfstype = \"cifs\"\n",
+		"root=aoe:/dev/etherd/e0.0":                                                                  "[root]\nfstype = \"ext4\"\nneeds = [\"aoe\"]\n",
+	} {
+		im := open(t, built(t, config))
+		r := Run(im, s, Config{Cmdline: "ro " + line, Handlers: all.Handlers()})
+		if r.Verdict != Unknown || !strings.Contains(strings.Join(r.Explanation, " "), "a snapshot has neither servers nor leases") {
+			t.Errorf("%s: %+v", line, r)
+		}
+	}
+}
+
+// A network that the root does not need is no reason to say that nothing can be
+// told.
+func TestNetworkBesideTheRoot(t *testing.T) {
+	s := taken(t, "plain")
+	im := open(t, built(t, "features = [\"network\"]\n"+virtio))
+	r := Run(im, s, Config{Cmdline: "ro rd.neednet=1 ip=dhcp " + rootOf(s), Handlers: all.Handlers()})
+	if r.Verdict != Boots {
+		t.Errorf("%+v", r)
+	}
+	if r = Run(im, s, Config{Cmdline: "ro rd.neednet=1 ip=dhcp root=UUID=deadbeef-0000-4000-8000-000000000001", Handlers: all.Handlers()}); r.Verdict == Boots {
+		t.Errorf("with another root: %+v", r)
 	}
 }
 

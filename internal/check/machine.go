@@ -17,8 +17,6 @@ import (
 	"firstlight/internal/machine"
 	"firstlight/internal/snapshot"
 	"firstlight/internal/uevent"
-
-	"golang.org/x/sys/unix"
 )
 
 // world is the machine of a snapshot, started with an image: what the core
@@ -279,20 +277,6 @@ func (w *world) Stop(how machine.Power) error {
 
 // WithKey implements machine.System.
 func (w *world) WithKey(_ string, _ []byte, f func() error) error { return f() }
-
-// WithSignature implements machine.Signatures. Whose signatures the kernel takes
-// is not in a snapshot: a boot that goes on without the key is foretold, and one
-// that does not is not.
-func (w *world) WithSignature(_ string, _ []byte, _ func() error) error {
-	w.unknown = addOnce(w.unknown, "whether the kernel has a key of who has signed the root hash")
-	return unix.ENOKEY
-}
-
-// Certificates implements machine.Signatures.
-func (w *world) Certificates() ([]machine.Certificate, error) { return nil, nil }
-
-// VerifySignature implements machine.Signatures.
-func (w *world) VerifySignature([]byte, string, string, []byte, []byte) error { return unix.ENOKEY }
 
 // Memory implements machine.System: what a machine that has just started has
 // free.

@@ -289,6 +289,12 @@ type Signatures interface {
 	VerifySignature(certificate []byte, encoding, hash string, sum, signature []byte) error
 }
 
+// CertificateDirs are where the files of Signatures.Certificates are: the first
+// of a name counts.
+func CertificateDirs() [3]string {
+	return [...]string{"/etc/verity.d", "/run/verity.d", "/usr/lib/verity.d"}
+}
+
 // Certificate is a file with one or several certificates.
 type Certificate struct {
 	File string

@@ -10,13 +10,10 @@ import (
 	"firstlight/internal/sysfs"
 )
 
-// verityDirs are where systemd looks for certificates, the first of a name counts.
-var verityDirs = [...]string{"/etc/verity.d", "/run/verity.d", "/usr/lib/verity.d"}
-
 // Certificates implements machine.Signatures.
 func (system) Certificates() (list []machine.Certificate, err error) {
 	seen := map[string]bool{}
-	for _, dir := range verityDirs {
+	for _, dir := range machine.CertificateDirs() {
 		names, _ := sysfs.Dir(dir).List("") // it need not be there
 		for _, name := range names {
 			if path.Ext(name) != ".crt" || seen[name] {

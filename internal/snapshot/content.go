@@ -139,6 +139,10 @@ func (b *Block) answers(r io.ReaderAt) string {
 			say(v, nil)
 		}
 	}
+	if root, der, ok := b.signature(r); ok {
+		say(root, nil)
+		say(der, nil)
+	}
 	exact := func(off, n int64) {
 		p := make([]byte, n)
 		got, err := r.ReadAt(p, off)
@@ -196,6 +200,17 @@ func (b *Block) answers(r io.ReaderAt) string {
 		}
 	}
 	return out.String()
+}
+
+// signature reads what is signed, and the signature, on a partition that has
+// nothing else: what has no signature of a root hash is not kept.
+func (b *Block) signature(r io.ReaderAt) (root, der []byte, ok bool) {
+	text := make([]byte, min(b.Size, 2*verityfmt.MaxSignature))
+	if _, err := r.ReadAt(text, 0); err != nil && err != io.EOF {
+		return nil, nil, false
+	}
+	root, der, err := verityfmt.SignaturePartition(text)
+	return root, der, err == nil
 }
 
 // reads keeps what is read.

@@ -146,6 +146,33 @@ func TestOnlyMetadataLeavesTheDisk(t *testing.T) {
 	}
 }
 
+// A partition with the signature of a root hash has nothing else that tells what
+// it is.
+func TestSignatureOfARootHashIsKept(t *testing.T) {
+	disk := make([]byte, 1<<20)
+	text := `{"rootHash":"0a0b","certificateFingerprint":"00","signature":"MAMCAQE="}`
+	copy(disk, text)
+	copy(disk[40<<10:], secret)
+	b, err := Content("vda3", bytes.NewReader(disk), int64(len(disk)), 512, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 64<<10)
+	if _, err := b.ReadAt(got, 0); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.HasPrefix(got, []byte(text)) || bytes.Contains(got, []byte(secret)) {
+		t.Errorf("%q", bytes.Trim(got, "\x00"))
+	}
+	copy(disk, `{"signature":"of something else"}`)
+	if b, err = Content("vda3", bytes.NewReader(disk), int64(len(disk)), 512, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.ReadAt(got, 0); err != nil || len(bytes.Trim(got, "\x00")) > 0 {
+		t.Errorf("what is no signature: %q, %v", bytes.Trim(got, "\x00"), err)
+	}
+}
+
 func TestKeySlotsAreKeptOnlyWhenAskedFor(t *testing.T) {
 	testtool.Need(t, "cryptsetup")
 	disk := made(t, 24, "cryptsetup", "-q", "luksFormat", "--type", "luks2", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--key-file", "/proc/version")

@@ -232,6 +232,7 @@ func (t *taker) blocks() {
 		}
 	}
 	slices.SortFunc(t.s.Blocks, func(a, b *Block) int { return cmp.Compare(a.Name, b.Name) })
+	t.together()
 }
 
 // block takes one device; nil for one that no boot starts from.

@@ -9,37 +9,50 @@ import (
 	"firstlight/test/vm"
 )
 
+// Reasons that several scenarios have.
+const (
+	resumed  = "its boots are of a machine that hibernates and of one that is resumed; where the snapshot is taken the root is of another boot than what is in the file"
+	addedUp  = "a snapshot has not what all of a medium's bytes add up to"
+	enrolled = "whose certificates the kernel takes from the firmware is known only there"
+	layered  = "what several layers make together is known only there"
+)
+
 // notCompared are scenarios of the matrix in which something happens that no
 // check can know beforehand: each with what.
 var notCompared = map[string]string{
-	"hibernate-file":        "its boots are of a machine that hibernates and of one that is resumed; where the snapshot is taken the root is of another boot than what is in the file",
-	"hibernate-btrfs-file":  "the same",
-	"raid1-split-chosen":    "a person decides in the shell which half of the array is used; the check says that it fails, which it does without that person",
-	"live-in-image":         "its root is put into the image by the harness of the boots alone; live-disc has the same root on a medium",
-	"live-disc-verified":    "a snapshot has not what all of a medium's bytes add up to",
-	"live-disc-damaged":     "the same",
-	"bitlocker":             "what a BitLocker volume is opened by only cryptsetup knows",
-	"overlay-crypt-dracut":  "the boot overwrites the device that it is to find by its label",
-	"live-archive":          "what a program makes of an archive is known only after it ran",
-	"multipath-vanishes":    "a path goes while a passphrase is asked for",
-	"multipath-late":        "a path comes while a passphrase is asked for",
-	"verity-signed":         "whose certificates the kernel takes from the firmware is known only there",
-	"verity-signed-wrongly": "the same",
+	"hibernate-file":          resumed,
+	"hibernate-btrfs-file":    resumed,
+	"trixie-hibernate":        resumed,
+	"raid1-split-chosen":      "a person decides in the shell which half of the array is used; the check says that it fails, which it does without that person",
+	"live-in-image":           "its root is put into the image by the harness of the boots alone; live-disc has the same root on a medium",
+	"live-disc-verified":      addedUp,
+	"live-disc-damaged":       addedUp,
+	"bitlocker":               "what a BitLocker volume is opened by only cryptsetup knows",
+	"overlay-crypt-dracut":    "the boot overwrites the device that it is to find by its label",
+	"live-archive":            "what a program makes of an archive is known only after it ran",
+	"multipath-vanishes":      "a path goes while a passphrase is asked for",
+	"multipath-late":          "a path comes while a passphrase is asked for",
+	"verity-signed":           enrolled,
+	"verity-signed-wrongly":   enrolled,
+	"live-todisk":             "its first boot copies the medium to the disk that the second starts from: a snapshot of the one has the copy already, and the disks of the other have it not yet",
+	"btrfs-split-chosen":      "a person decides in the shell which device of the filesystem is used; the check says that it fails, which it does without that person (btrfs-split)",
+	"network-beside-the-root": "its network is not needed for the root, and the machines of this comparison have none; that the check judges its disk alone TestNetworkBesideTheRoot of internal/check shows",
 }
 
 // untold are scenarios of which a check has to say that it cannot tell, each
 // with why. (In fsck-dirty the boot in which the snapshot is taken has mended the
 // filesystem.)
 var untold = map[string]string{
-	"crypts":                "what keys behind ciphers open that only the kernel has is known only there",
-	"verity-signer-unknown": "whose signatures the kernel takes is known only there",
-	"live-layers":           "what several layers make together is known only there",
-	"live-casper":           "the same",
-	"live-keep-read-only":   "the same",
-	"zfs-snapshot":          "what a snapshot of ZFS has is known only once it was mounted",
-	"zfs-split-new":         "what is in a pool that was not imported is known to ZFS alone",
-	"zfs-overlay":           "in an initramfs the dataset below an overlay is not where a snapshot looks",
-	"fsck-broken":           "what a checker finds is known only after it ran",
+	"crypts":                 "what keys behind ciphers open that only the kernel has is known only there",
+	"verity-signer-unknown":  "whose signatures the kernel takes is known only there",
+	"dissect-signer-unknown": "whose signatures the kernel takes is known only there",
+	"live-layers":            layered,
+	"live-casper":            layered,
+	"live-keep-read-only":    layered,
+	"zfs-snapshot":           "what a snapshot of ZFS has is known only once it was mounted",
+	"zfs-split-new":          "what is in a pool that was not imported is known to ZFS alone",
+	"zfs-overlay":            "in an initramfs the dataset below an overlay is not where a snapshot looks",
+	"fsck-broken":            "what a checker finds is known only after it ran",
 }
 
 // tried are the scenarios in which not the right passphrase is typed, or not at
@@ -260,12 +273,16 @@ func leftOut(s e2e.Scenario) string {
 	switch {
 	case notCompared[s.Name] != "":
 		return notCompared[s.Name]
+	case s.Net != nil && (strings.HasPrefix(s.Name, "ssh-") || strings.HasPrefix(s.Name, "clevis-")):
+		return "what opens its volume may come over a network, which no snapshot has; with a passphrase that is typed luks1 and the luks2 ones have the same"
 	case s.Net != nil:
-		return "what a network gives no check can tell, and it says so (TestRootOnAServerCannotBeTold of internal/check)"
+		return "what a network gives no check can tell, and it says so (TestRootOnAServerCannotBeTold and TestDisksOfServersCannotBeTold of internal/check)"
 	case s.Share != "":
 		return "what the machine's host shares is in no snapshot, and the check says that it cannot tell"
 	case s.HostBuild:
 		return "the guest builds its own image, and checks it while building; its boots fail if that says that it would not boot"
+	case s.Unified != nil:
+		return "whether the firmware starts a unified image, and what it adds to the command line, is known only there; no-partitions and bookworm-plain have the boots that follow"
 	case s.UEFI:
 		return "a wrong root and then the right one, as bookworm-plain has them; what it is about is what the firmware keeps"
 	case len(s.Unreadable) > 0, slices.ContainsFunc(s.Paths, func(p e2e.Path) bool { return p.Fails }):

@@ -76,9 +76,9 @@ func Document(cases []Case, rows []Row) string {
 			wrong += n
 		}
 		if c.Change == nil {
-			good = append(good, fmt.Sprintf("| %s | %s | %s | %s | %s | %s |", c.Name, c.Suite, r.Check, r.Real, mark, strings.Join(r.Warned, "; ")))
+			good = append(good, begins(c)+fmt.Sprintf("%s | %s | %s | %s |", r.Check, r.Real, mark, strings.Join(r.Warned, "; ")))
 		} else {
-			changed = append(changed, fmt.Sprintf("| %s | %s | %s | %s | %s |", c.Base.Name, c.Change, r.Check, r.Real, mark))
+			changed = append(changed, begins(c)+fmt.Sprintf("%s | %s | %s |", r.Check, r.Real, mark))
 		}
 	}
 	slices.Sort(releases)
@@ -124,16 +124,53 @@ func besides(told int) string {
 	return fmt.Sprintf("; of %d the check says, as it must, that it cannot tell", told)
 }
 
-// exceptions lists the scenarios that are not compared.
+// exceptions lists the scenarios that are not compared, by why.
 func exceptions() string {
 	var b strings.Builder
+	var reasons []string
+	by := map[string][]string{}
+	add := func(name, why string) {
+		if by[why] == nil {
+			reasons = append(reasons, why)
+		}
+		by[why] = append(by[why], name)
+	}
 	for _, s := range e2e.Matrix() {
 		if why := leftOut(s); why != "" {
-			fmt.Fprintf(&b, "- %s: %s.\n", s.Name, why)
+			add(s.Name, why)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(untold)) {
-		fmt.Fprintf(&b, "- %s: the check says that it cannot tell, for %s.\n", name, untold[name])
+		add(name, "the check says that it cannot tell, for "+untold[name])
+	}
+	for _, why := range reasons {
+		fmt.Fprintf(&b, "- %s: %s.\n", strings.Join(by[why], ", "), why)
 	}
 	return b.String()
+}
+
+// begins is how the row of a case begins in the table.
+func begins(c Case) string {
+	if c.Change == nil {
+		return fmt.Sprintf("| %s | %s | ", c.Name, c.Suite)
+	}
+	return fmt.Sprintf("| %s | %s | ", c.Base.Name, c.Change)
+}
+
+// Missing are the cases that a table says nothing of, or only that they were not
+// run: each as what -run selects it by.
+func Missing(cases []Case, table string) []string {
+	said := map[string]bool{}
+	for line := range strings.Lines(table) {
+		if f := strings.SplitAfterN(line, "| ", 4); len(f) == 4 && !strings.HasPrefix(f[3], "- | - | not run |") {
+			said[f[0]+f[1]+f[2]] = true
+		}
+	}
+	var list []string
+	for _, c := range cases {
+		if !said[begins(c)] {
+			list = append(list, c.Name+"/"+c.Suite)
+		}
+	}
+	return list
 }

@@ -3,10 +3,12 @@ package truth
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"firstlight/test/e2e"
+	"firstlight/test/host"
 )
 
 func TestParametersStayBeforeWhatIsForInit(t *testing.T) {
@@ -50,5 +52,42 @@ func TestTableShowsWhatWasNotRunAndWhatDiffers(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
+	}
+}
+
+// A scenario that is merged without a row or a reason shows here, and not only
+// when the whole comparison is made the next time.
+func TestEveryScenarioHasARowOrAReason(t *testing.T) {
+	cases, err := Cases()
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkout, err := host.Checkout()
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := os.ReadFile(filepath.Join(checkout, "docs", "check-truth.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list := Missing(cases, string(table)); len(list) > 0 {
+		t.Errorf("docs/check-truth.md says nothing of these %d: run make check-truth RUN=..., then go run ./test/flt truth; or give the reason in cases.go\n%s", len(list), strings.Join(list, "\n"))
+	}
+	if !strings.HasSuffix(string(table), exceptions()) {
+		t.Error("the reasons in docs/check-truth.md are not those of cases.go: go run ./test/flt truth")
+	}
+}
+
+func TestMissingNamesWhatHasNoRow(t *testing.T) {
+	base := e2e.Scenario{Name: "plain"}
+	drop := &Change{Drop: []string{"a.ko"}}
+	cases := []Case{{Name: "plain", Base: base, Suite: "bookworm"}, {Name: "plain", Base: base, Suite: "trixie"}, {Name: "plain-ro", Suite: "bookworm"},
+		{Name: "plain-minus-a", Base: base, Suite: "bookworm", Change: drop}}
+	rows := []Row{{Name: "plain", Suite: "bookworm", Check: Boots, Real: Boots, Agree: true}, {Name: "plain-minus-a", Suite: "bookworm", Check: Fails, Real: Fails, Agree: true}}
+	if got := Missing(cases, Document(cases, rows)); !slices.Equal(got, []string{"plain/trixie", "plain-ro/bookworm"}) {
+		t.Errorf("%q", got)
+	}
+	if got := Missing(cases, Document(cases[:1], rows)); !slices.Equal(got, []string{"plain/trixie", "plain-ro/bookworm", "plain-minus-a/bookworm"}) {
+		t.Errorf("with rows of one: %q", got)
 	}
 }
