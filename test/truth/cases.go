@@ -35,6 +35,7 @@ var notCompared = map[string]string{
 	"verity-signed":           enrolled,
 	"verity-signed-wrongly":   enrolled,
 	"live-todisk":             "its first boot copies the medium to the disk that the second starts from: a snapshot of the one has the copy already, and the disks of the other have it not yet",
+	"luks-german-keyboard":    "its passphrase is typed on the keyboard of the screen, and a snapshot is taken in a shell on the serial line; luks2-argon2id has one that is typed there",
 	"btrfs-split-chosen":      "a person decides in the shell which device of the filesystem is used; the check says that it fails, which it does without that person (btrfs-split)",
 	"network-beside-the-root": "its network is not needed for the root, and the machines of this comparison have none; that the check judges its disk alone TestNetworkBesideTheRoot of internal/check shows",
 }
