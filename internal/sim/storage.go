@@ -298,7 +298,7 @@ func (m *Machine) mountPool(d, leaf *Disk, mt machine.Mount) (fsys *Disk, whole 
 	if err := m.BtrfsScan(d.node()); err != nil {
 		return nil, false, err
 	}
-	uuid, devices, _, _ := btrfsHead(d)
+	uuid, _, _, _ := btrfsHead(d)
 	have := 0
 	whole = true
 	// The kernel goes by the newest superblock, and believes what else there is of
@@ -313,7 +313,7 @@ func (m *Machine) mountPool(d, leaf *Disk, mt machine.Mount) (fsys *Disk, whole 
 			pool, newest, latest = x.pool, g, x.device
 		}
 	}
-	_, devices, _, _ = btrfsHead(latest)
+	_, devices, _, _ := btrfsHead(latest)
 	for _, x := range m.btrfs[uuid] {
 		if x.life == x.device.life && x.device.there && x.pool != pool {
 			whole = false
