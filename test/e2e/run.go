@@ -427,57 +427,6 @@ func bootOnce(ctx context.Context, m vm.Machine, b Boot, dir string, n int) (Boo
 	return booted, append(problems, more...)
 }
 
-// act does the actions of a boot.
-func act(ctx context.Context, v *vm.VM, m vm.Machine, actions []Action) error {
-	at := map[bool]int{} // what was seen of either console
-	for _, a := range actions {
-		if a.When != "" {
-			var err error
-			if at[a.Second], err = terminal(v, a).Expect(ctx, at[a.Second], a.When); err != nil {
-				return err
-			}
-		}
-		if a.After > 0 {
-			select {
-			case <-time.After(a.After):
-			case <-ctx.Done():
-				return fmt.Errorf("let %v pass: %w", a.After, ctx.Err())
-			}
-		}
-		if err := actOne(ctx, v, m, a); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func actOne(ctx context.Context, v *vm.VM, m vm.Machine, a Action) error {
-	disk := func(name string) int {
-		return slices.IndexFunc(m.Disks, func(d vm.Disk) bool { return d.Serial == name })
-	}
-	switch {
-	case a.Type != "":
-		return terminal(v, a).Type(a.Type)
-	case len(a.Press) > 0:
-		return v.Press(ctx, a.Press...)
-	case a.Attach != "":
-		return v.Attach(ctx, disk(a.Attach))
-	case a.Detach != "":
-		return v.Detach(ctx, disk(a.Detach))
-	case a.Quit:
-		return v.QMP.Do(ctx, "quit", nil)
-	}
-	return nil
-}
-
-// terminal is the console that an action concerns.
-func terminal(v *vm.VM, a Action) *vm.Stream {
-	if a.Second {
-		return v.Report
-	}
-	return v.Console
-}
-
 // disksAfter checks what the boots left on the disks.
 func (r *Runner) disksAfter(ctx context.Context, s Scenario, attached []vm.Disk, bases []string, res *Result) error {
 	for i, d := range attached[:len(bases)] {
