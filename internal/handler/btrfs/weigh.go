@@ -25,7 +25,7 @@ type judged struct {
 
 // weigh is handle, with members that were compared alone.
 func (h *Handler) weigh(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
-	for {
+	for range rounds {
 		f := h.filesystems[ev.Queue]
 		if f == nil && ev.Kind == filter.Add {
 			if e := h.w.Devices.ByName(ev.Name); e == nil || !alone(e) {
@@ -46,7 +46,9 @@ func (h *Handler) weigh(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		}
 		another := ""
 		for node, e := range f.members {
-			if f.judged.members[node] != e {
+			// What is not in the database any more cannot be compared; an event
+			// of what came in its place follows.
+			if f.judged.members[node] != e && h.w.Devices.ByName(node) == e && of(f, e) {
 				another = node
 			}
 		}
@@ -60,6 +62,15 @@ func (h *Handler) weigh(t *ueventd.Task, ev ueventd.Event) ueventd.Outcome {
 		f.refused = "not compared yet"
 		ev = ueventd.Event{Queue: ev.Queue, Kind: filter.Add}
 	}
+	return ueventd.WaitFor("the devices of the filesystem to stay", udevd.TopicDevice)
+}
+
+// rounds bounds how often devices are compared for one event, while more come.
+const rounds = 32
+
+// of says whether a device is one of a filesystem's.
+func of(f *filesystem, e *udevd.Entry) bool {
+	return e.Property("ID_FS_TYPE") == "btrfs" && filter.Btrfs+" "+e.Property("ID_FS_UUID") == f.key
 }
 
 // compare looks whether the members that are there hold the same. Those that the
@@ -70,7 +81,7 @@ func (h *Handler) compare(t *ueventd.Task, f *filesystem) (wait string) {
 	w := h.w
 	var there []*udevd.Entry // with those that are out of date
 	for _, e := range w.Devices.Block() {
-		if e.Property("ID_FS_TYPE") == "btrfs" && filter.Btrfs+" "+e.Property("ID_FS_UUID") == f.key {
+		if of(f, e) {
 			there = append(there, e)
 		}
 	}
