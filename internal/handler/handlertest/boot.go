@@ -150,6 +150,14 @@ func (b *Boot) Remove(name string) {
 	b.run()
 }
 
+// Replug announces that a disk went and came back, and lets the boot do nothing
+// yet: what a test calls while an operation goes on.
+func (b *Boot) Replug(d Disk) {
+	b.announce("remove", d.Name, nil)
+	b.minor++
+	b.disk(d, 8, b.minor, "add", nil)
+}
+
 // Change announces that a disk has changed, with new content.
 func (b *Boot) Change(d Disk) { b.ChangeWith(d, nil) }
 

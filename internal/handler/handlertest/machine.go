@@ -33,9 +33,10 @@ type Machine struct {
 	Waits     []string
 	WaitError func(path, value string) error
 	// Scanned are the devices that btrfs was told of; Ready says what the
-	// kernel answers.
-	Scanned []string
-	Ready   bool
+	// kernel answers, and ScanError may make it refuse one.
+	Scanned   []string
+	ScanError func(devname string) error
+	Ready     bool
 	// Programs are those of the image, by path. Ran are the calls, with what
 	// was given in the environment before them.
 	Programs map[string]func(args, env []string) machine.Exit
@@ -91,6 +92,11 @@ func (m *Machine) OpenBlock(devname string) (machine.Block, error) {
 func (m *Machine) BtrfsScan(devname string) error {
 	if err := m.Load("btrfs"); err != nil {
 		return err
+	}
+	if m.ScanError != nil {
+		if err := m.ScanError(devname); err != nil {
+			return err
+		}
 	}
 	m.Scanned = append(m.Scanned, devname)
 	return nil
