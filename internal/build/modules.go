@@ -162,6 +162,9 @@ func (b *builder) modules(ctx context.Context, need *detect.Need) error {
 	if err != nil {
 		return err
 	}
+	if err := b.ahead(mods); err != nil {
+		return err
+	}
 	if err := c.otherDrivers(mods); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package feature
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -16,7 +17,8 @@ type Fact struct {
 type Chosen struct {
 	*Feature
 	Why   string
-	Asked bool // by name, or by a fact of its own; not only as one of a generic image
+	Asked bool   // by name, or by a fact of its own; not only as one of a generic image
+	Found string // the fact of its own that made it, or what requires it, needed; "" if none did
 }
 
 // Choose returns the features for an image, sorted by name: those that the
@@ -33,7 +35,7 @@ func (s *Set) Choose(facts []Fact, asked, omit []string) ([]Chosen, error) {
 		if slices.Contains(omit, n) {
 			return nil, fmt.Errorf("feature %q is asked for and left out at the same time", n)
 		}
-		c.take(n, "asked for", true)
+		c.take(n, "asked for", true, "")
 	}
 	for _, f := range s.All() {
 		if fact, ok := f.neededBy(facts); ok && !slices.Contains(omit, f.Name) {
@@ -41,7 +43,11 @@ func (s *Set) Choose(facts []Fact, asked, omit []string) ([]Chosen, error) {
 			if why == "" {
 				why = fact.Name
 			}
-			c.take(f.Name, why, fact.Name != "generic")
+			found := fact.Name
+			if found == "generic" {
+				found = ""
+			}
+			c.take(f.Name, why, found != "", found)
 		}
 	}
 	var out []Chosen
@@ -66,17 +72,17 @@ type chooser struct {
 	chosen map[string]*Chosen
 }
 
-func (c *chooser) take(name, why string, asked bool) {
-	if ch := c.chosen[name]; ch != nil {
-		if !asked || ch.Asked {
-			return
-		}
-		ch.Asked = true
-	} else {
-		c.chosen[name] = &Chosen{Feature: c.set.features[name], Why: why, Asked: asked}
+func (c *chooser) take(name, why string, asked bool, found string) {
+	ch := c.chosen[name]
+	if ch == nil {
+		ch = &Chosen{Feature: c.set.features[name], Why: why}
+		c.chosen[name] = ch
+	} else if (!asked || ch.Asked) && (found == "" || ch.Found != "") {
+		return
 	}
+	ch.Asked, ch.Found = ch.Asked || asked, cmp.Or(ch.Found, found)
 	for _, r := range c.set.features[name].Requires {
-		c.take(r, "required by "+name, asked)
+		c.take(r, "required by "+name, asked, found)
 	}
 }
 

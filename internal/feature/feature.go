@@ -54,6 +54,10 @@ type Feature struct {
 	TryModules []string `toml:"try_modules,omitempty"`
 	// GenericModules are taken, as far as they exist, into generic images only.
 	GenericModules []string `toml:"generic_modules,omitempty"`
+	// AheadModules are those of the feature's modules that a boot surely needs when
+	// the feature was found needed: they are loaded at its start, while the disks
+	// are still looked for. A name each.
+	AheadModules []string `toml:"ahead_modules,omitempty"`
 	// OmitModules are left out of what patterns and aliases of this feature
 	// give: names or patterns of paths.
 	OmitModules []string `toml:"omit_modules,omitempty"`
@@ -179,6 +183,11 @@ func (f *Feature) check() error {
 			if _, err := path.Match(m, ""); err != nil || m == "" {
 				return fmt.Errorf("%q is not a valid pattern", m)
 			}
+		}
+	}
+	for _, m := range f.AheadModules {
+		if m == "" || strings.ContainsAny(m, "/:*?[,") {
+			return fmt.Errorf("ahead_modules: %q is not the name of a module", m)
 		}
 	}
 	for _, p := range f.Programs {
@@ -320,7 +329,7 @@ func (s *Set) add(f *Feature) error {
 	}
 	for _, l := range [...]struct{ to, from *[]string }{
 		{&m.When, &f.When}, {&m.Requires, &f.Requires}, {&m.Excludes, &f.Excludes}, {&m.Modules, &f.Modules},
-		{&m.TryModules, &f.TryModules}, {&m.GenericModules, &f.GenericModules}, {&m.OmitModules, &f.OmitModules},
+		{&m.TryModules, &f.TryModules}, {&m.GenericModules, &f.GenericModules}, {&m.OmitModules, &f.OmitModules}, {&m.AheadModules, &f.AheadModules},
 		{&m.Firmware, &f.Firmware}, {&m.Rules, &f.Rules}, {&m.Cmdline, &f.Cmdline}, {&m.Directories, &f.Directories},
 	} {
 		*l.to = slices.Concat(*l.to, *l.from)

@@ -2,6 +2,7 @@ drwxr-xr-x         0 dev
 drwxr-xr-x         0 etc
 drwxr-xr-x         0 etc/firstlight
 drwxr-xr-x         0 etc/firstlight/cmdline.d
+-rw-r--r-- SIZE etc/firstlight/cmdline.d/ahead.conf
 -rw-r--r-- SIZE etc/firstlight/cmdline.d/config.conf
 -rw-r--r-- SIZE etc/firstlight/crypto-names
 -rw-r--r-- SIZE etc/firstlight/image
