@@ -53,7 +53,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	openssh-client clevis clevis-luks tang jose jq curl socat
 
 ifeq ($(FIRSTLIGHT_FULL),1)
-PACKAGES += qemu-system-arm qemu-system-misc
+PACKAGES += qemu-system-arm qemu-system-misc swtpm
 endif
 
 # HELPERS are programs that handlers start, each in the images alone that have a

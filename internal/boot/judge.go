@@ -194,7 +194,10 @@ func (c *Core) start(t *ueventd.Task) ueventd.Outcome {
 	c.w.Break(t, bootcmd.StageSwitchRoot)
 	c.w.WipeSecrets(true)
 	c.keepLogOut(t)
-	init, args := c.w.Init, slices.Concat(c.opt.Args, c.opt.Config.InitArgs)
+	if c.w.Last != nil {
+		c.w.Last(t)
+	}
+	init, args := c.w.Init, append(slices.Clip(c.opt.Args), c.opt.Config.InitArgs...)
 	t.Record("switch-root", init)
 	err := ueventd.Act(t, "switch root to "+handler.SysRoot+" "+init, func(m machine.Machine) error {
 		return m.SwitchRoot(machine.SwitchRoot{Root: handler.SysRoot, Init: init, Args: args})

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"firstlight/internal/build"
+	"firstlight/internal/handler/stubfiles"
 	"firstlight/internal/image"
 	"firstlight/internal/image/pe"
 	"firstlight/internal/install"
@@ -363,13 +363,21 @@ func (s *ukiSource) policies(r *partReader, p *uki.Parts) {
 	}
 }
 
-// pathsWith are the points of the boot that there are with these archives: systemd
-// measures when it enters and leaves an initramfs, Firstlight does not.
+// pathsWith are the points of the boot that there are with these archives: the
+// small initramfs of Firstlight, without the feature uki, does not measure that it is
+// entered and left.
 func pathsWith(initrds [][]byte) []measure.Path {
 	for _, b := range initrds {
-		if image.Cat(io.Discard, b, image.IDPath, image.Limits{}) == nil {
-			return []measure.Path{"", "sysinit", "sysinit:ready"}
+		var info strings.Builder
+		if image.Cat(&info, b, "/etc/firstlight/image", image.Limits{}) != nil {
+			continue
 		}
+		for line := range strings.Lines(info.String()) {
+			if list, ok := strings.CutPrefix(line, "features="); ok && slices.Contains(strings.Fields(list), stubfiles.Feature) {
+				return measure.Paths()
+			}
+		}
+		return []measure.Path{"", "sysinit", "sysinit:ready"}
 	}
 	return measure.Paths()
 }

@@ -158,6 +158,8 @@ type World struct {
 	// makes one of it that only a lease names, by its URL; nil: this /init cannot.
 	Fetch   *Fetch
 	ImageAt func(url string)
+	// Last is done right before the real system is started; nil: nothing.
+	Last func(t *ueventd.Task) error
 	// Links counts the links of the network that can be used.
 	Links int
 

@@ -289,6 +289,19 @@ type Signatures interface {
 	VerifySignature(certificate []byte, encoding, hash string, sum, signature []byte) error
 }
 
+// Handover is of a Machine that systemd-stub may have started: what it left, and
+// what the real system is to be told besides files and mounts.
+type Handover interface {
+	// ListDir returns the names of what is in a directory, sorted; one that is not
+	// there is an error.
+	ListDir(dir string) ([]string, error)
+	// SetEnv gives the real init a variable of the environment.
+	SetEnv(name, value string) error
+	// TPM sends a command to the TPM (TPM 2.0 Part 1, 18) and returns its answer.
+	// Without one the error is fs.ErrNotExist.
+	TPM(command []byte) (answer []byte, err error)
+}
+
 // CertificateDirs are where the files of Signatures.Certificates are: the first
 // of a name counts.
 func CertificateDirs() [3]string {

@@ -49,7 +49,7 @@ func loader(uuid string) map[string]string {
 	for _, u := range utf16.Encode([]rune(strings.ToUpper(uuid) + "\x00")) {
 		text += string([]byte{byte(u), byte(u >> 8)})
 	}
-	return map[string]string{"/run/firstlight/efivars/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f": text}
+	return map[string]string{"/run/firstlight/efivars-LoaderDevicePartUUID/LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f": text}
 }
 
 func fsOf(uuid string) *sim.Disk {

@@ -186,6 +186,7 @@ func (m *Machine) Load(names ...string) error {
 				return fmt.Errorf("%s: %w", name, machine.ErrNoModule)
 			}
 			m.ramdisk(name)
+			m.Chip.bring(name)
 			continue
 		}
 		found := m.kmod.find(name)

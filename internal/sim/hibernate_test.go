@@ -17,7 +17,7 @@ func hibernatedIn(text string) map[string]string {
 	for _, u := range utf16.Encode([]rune(text)) {
 		value += string([]byte{byte(u), byte(u >> 8)})
 	}
-	return map[string]string{"/run/firstlight/efivars/HibernateLocation-8cf2644b-4b0b-428f-9387-6d876050dc67": value}
+	return map[string]string{"/run/firstlight/efivars-HibernateLocation/HibernateLocation-8cf2644b-4b0b-428f-9387-6d876050dc67": value}
 }
 
 func location(uuid string, offset int) string {

@@ -27,7 +27,16 @@ type mount struct {
 // Mount implements machine.Mounts.
 func (m *Machine) Mount(mt machine.Mount) error {
 	if mt.FSType == "efivarfs" {
-		return nil // the firmware's variables are no disk
+		// The firmware's variables are no disk. The same is not mounted twice on one
+		// directory.
+		if m.variables[mt.Target] {
+			return fmt.Errorf("mount %s on %s: %w", mt.Source, mt.Target, unix.EBUSY)
+		}
+		if m.variables == nil {
+			m.variables = map[string]bool{}
+		}
+		m.variables[mt.Target] = true
+		return nil
 	}
 	fail := func(err error) error { return fmt.Errorf("mount %s on %s: %w", mt.Source, mt.Target, err) }
 	if f := m.fault(OperationFails, "mount "+mt.Target); f != nil {
@@ -176,6 +185,10 @@ func (m *Machine) tellMounts() {
 
 // Unmount implements machine.Mounts.
 func (m *Machine) Unmount(target string, _ bool) error {
+	if m.variables[target] {
+		delete(m.variables, target)
+		return nil
+	}
 	x, ok := m.mounted[target]
 	if !ok {
 		return fmt.Errorf("unmount %s: %w", target, unix.EINVAL)

@@ -84,6 +84,8 @@ type Machine struct {
 	// Initramfs are files of the image that operations see as those of "/":
 	// their content, which Images explains.
 	Initramfs map[string]string
+	// Chip is the machine's TPM; nil: it has none.
+	Chip *TPM
 	// RAMDisk is how large the driver makes ramdisks, in bytes; 0 is 16 MiB.
 	RAMDisk int64
 	// Free is the memory that is available, in bytes; 0 is 1 GiB.
@@ -119,6 +121,7 @@ type Machine struct {
 	Started *machine.SwitchRoot // the real system was started
 	Stopped machine.Power       // the machine was stopped
 	Resumed string              // the device that was resumed from
+	Env     map[string]string   // what the real init's environment was given
 	Mounts  []machine.Mount     // in order
 	Said    []Line
 	Journal []byte
@@ -167,6 +170,7 @@ type Machine struct {
 	Mixed     []machine.Mount
 	mounted   map[string]mount // by mount point
 	written   map[string]string
+	variables map[string]bool // where the firmware's are mounted
 	loops     []string
 	spent     []int // how often each fault has struck
 	lastEvent time.Duration

@@ -40,6 +40,13 @@ func (r *Runner) install(ctx context.Context, s Scenario, attached []vm.Disk, di
 			fmt.Fprintf(&script, "symlink %s %s\n", f.Path, f.Link)
 			continue
 		}
+		if f.Guest != "" || f.Text != "" {
+			if f.From, err = made(ctx, f, dir); err != nil {
+				return err
+			}
+			fmt.Fprintf(&script, "write %s %s\nsif %s uid 0\nsif %s gid 0\n", f.From, f.Path, f.Path, f.Path)
+			continue
+		}
 		// The programs are in bin, and that is where the runner has them.
 		from := filepath.Join(filepath.Dir(r.Firstlight), "..", f.From)
 		fmt.Fprintf(&script, "write %s %s\nsif %s uid 0\nsif %s gid 0\n", from, f.Path, f.Path, f.Path)
@@ -62,6 +69,19 @@ func (r *Runner) install(ctx context.Context, s Scenario, attached []vm.Disk, di
 		}
 	}
 	return nil
+}
+
+// made is a file of the root that is none of the checkout.
+func made(ctx context.Context, f Installed, dir string) (string, error) {
+	dir = filepath.Join(dir, "made")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	if f.Guest != "" {
+		return host.GoBuild(ctx, "./test/guest/"+f.Guest, dir)
+	}
+	name := filepath.Join(dir, path.Base(f.Path))
+	return name, os.WriteFile(name, []byte(f.Text), 0o644)
 }
 
 // largestPartition returns where it begins, in bytes.

@@ -119,6 +119,9 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 			}
 		}
 	}
+	if s.TPM {
+		machine.TPM = filepath.Join(res.Dir, "tpm")
+	}
 	if s.Store {
 		machine.Store = filepath.Join(res.Dir, "store")
 	}
@@ -191,6 +194,7 @@ func (r *Runner) run(ctx context.Context, s Scenario, suite string, res *Result)
 		if b.Want.Tables {
 			problems = append(problems, sameTables(r.Made[s.Layouts[0].Name], filepath.Join(res.Dir, fmt.Sprintf("tables%d", i)))...)
 		}
+		problems = append(problems, r.handed(ctx, b.Want, res.Dir, i)...)
 		for _, p := range problems {
 			res.Problems = append(res.Problems, fmt.Sprintf("boot %d: %s", i, p))
 		}

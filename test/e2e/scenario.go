@@ -88,6 +88,8 @@ type Scenario struct {
 	// Unified makes unified kernel images of the boots, which the firmware starts
 	// from a disk of their own, with Secure Boot; nil boots as QEMU does.
 	Unified *Unified
+	// TPM is a machine with one.
+	TPM bool
 	// Net is the machine's network, with another machine that serves; nil is
 	// none.
 	Net *Net
@@ -205,7 +207,10 @@ type Include struct {
 type Installed struct {
 	Path string
 	From string // the file in the checkout that it is a copy of
-	Link string // or where it leads to
+	Text string // or what is in it
+	// Guest is the program of test/guest that it is.
+	Guest string
+	Link  string // or where it leads to
 }
 
 // Boot is one start of the machine until it powers off.
@@ -309,6 +314,12 @@ type Want struct {
 	// Tables says that the first layout's encrypted devices must have the
 	// tables that the field's own tools gave them.
 	Tables bool
+	// Handed are expressions of which each must match a line of what test/guest/handed
+	// says, NoHanded of which none may.
+	Handed, NoHanded []string
+	// Measured is the point of the boot (firstlight uki measure --phase) that PCR 11
+	// stands for when test/guest/handed looks.
+	Measured string
 	// Argv are the arguments of the real init beyond its name.
 	Argv []string
 	// Env are variables that it must have beyond those of every init.

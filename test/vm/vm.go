@@ -40,6 +40,8 @@ type Machine struct {
 	// Firmware is UEFI instead of a BIOS: a file with the variables, which the
 	// firmware writes to. FirmwareVariables makes one.
 	Firmware string
+	// TPM is a TPM 2.0: a directory for what it keeps, which is made; "" is none.
+	TPM string
 	// Store is a file that holds what the kernel leaves in the machine's
 	// persistent store (ACPI ERST), of storeBytes; it is made.
 	Store string
@@ -94,6 +96,10 @@ func Run(ctx context.Context, m Machine) (*VM, error) {
 		listeners[p] = l
 	}
 	if err := serveShares(ctx, m.Shares, dir); err != nil {
+		v.Close()
+		return nil, fmt.Errorf("start QEMU: %w", err)
+	}
+	if err := m.serveTPM(ctx, dir); err != nil {
 		v.Close()
 		return nil, fmt.Errorf("start QEMU: %w", err)
 	}
@@ -187,6 +193,7 @@ func (m Machine) args(dir string) []string {
 	a = append(a, "-serial", "chardev:console",
 		"-chardev", "socket,id=report,path="+dir+"/report", "-serial", "chardev:report",
 		"-chardev", "socket,id=qmp,path="+dir+"/qmp", "-mon", "chardev=qmp,mode=control")
+	a = append(a, m.tpmArgs(dir)...)
 	a = append(a, shareArgs(m.Shares, dir, memory)...)
 	return append(append(a, nicArgs(m.NICs, m.Firmware != "")...), diskArgs(m.Disks)...)
 }

@@ -35,6 +35,7 @@ import (
 	"firstlight/internal/handler/network"
 	"firstlight/internal/handler/nvmf"
 	"firstlight/internal/handler/overlay"
+	"firstlight/internal/handler/phase"
 	"firstlight/internal/handler/remote"
 	"firstlight/internal/handler/resume"
 	"firstlight/internal/handler/stubfiles"
@@ -75,6 +76,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return hostdir.New(w).Start },
 		func(w *handler.World) func() { return mend.New(w).Start },
 		func(w *handler.World) func() { return stubfiles.New(w).Start },
+		func(w *handler.World) func() { return phase.New(w).Start },
 	} {
 		all = append(all, full(r))
 	}

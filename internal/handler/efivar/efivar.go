@@ -13,13 +13,19 @@ import (
 	"firstlight/internal/ueventd"
 )
 
-// dir is where they are mounted.
-const dir = "/run/firstlight/efivars"
+// Dir is where they are mounted to read one of them. Each has a place of its own:
+// several handlers look at the same time, and the kernel refuses to mount the same on
+// the same directory.
+func Dir(name string) string {
+	name, _, _ = strings.Cut(name, "-")
+	return "/run/firstlight/efivars-" + name
+}
 
 // Read returns the text of a variable, whose name is that of its file in
 // efivarfs; what says for a person what is read. Without the variable, or on a
 // machine without EFI, it is "". It is at most max bytes long.
 func Read(t *ueventd.Task, what, name string, max int64) (string, error) {
+	dir := Dir(name)
 	text, err := ueventd.Do(t, what, func(m machine.Machine) (string, error) {
 		if err := m.Load("fs-efivarfs"); err != nil {
 			return "", err

@@ -1,9 +1,9 @@
 // Package stubfiles hands on what systemd-stub has put into the initramfs beside
-// the image: the signatures for PCR 11 and their key, and what the profile and the
-// system of a unified kernel image are. The initramfs goes when the real system
-// starts, so they are written to /run, where systemd looks for them
-// (tmpfiles.d/20-systemd-stub.conf). None of it is a secret. It belongs to the full
-// /init.
+// the image: the signatures for PCR 11 and their key, what the profile and the
+// system of a unified kernel image are, and credentials. The initramfs goes when the
+// real system starts, so they are written to /run, where systemd looks for them
+// (tmpfiles.d/20-systemd-stub.conf; systemd.exec(5), ENCRYPTED_CREDENTIALS_DIRECTORY).
+// No content is recorded. It belongs to the full /init.
 package stubfiles
 
 import (
@@ -27,14 +27,18 @@ const (
 )
 
 // file is one of them: where the stub puts it, and where systemd looks.
-type file struct{ from, to string }
+type file struct {
+	from, to string
+	mode     fs.FileMode
+}
 
 func files() []file {
 	return []file{
-		{"/.extra/tpm2-pcr-signature.json", "/run/systemd/tpm2-pcr-signature.json"},
-		{"/.extra/tpm2-pcr-public-key.pem", "/run/systemd/tpm2-pcr-public-key.pem"},
-		{"/.extra/profile", "/run/systemd/stub/profile"},
-		{"/.extra/os-release", "/run/systemd/stub/os-release"},
+		{"/.extra/tpm2-pcr-signature.json", "/run/systemd/tpm2-pcr-signature.json", 0o444},
+		{"/.extra/tpm2-pcr-public-key.pem", "/run/systemd/tpm2-pcr-public-key.pem", 0o444},
+		{"/.extra/profile", "/run/systemd/stub/profile", 0o444},
+		{"/.extra/os-release", "/run/systemd/stub/os-release", 0o444},
+		{"/.extra/boot-secret", "/run/systemd/stub/boot-secret", 0o400},
 	}
 }
 
@@ -73,7 +77,7 @@ func (h *Handler) handle(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 			if err != nil {
 				return false, err
 			}
-			return true, m.WriteFile(f.to, b, 0o444)
+			return true, m.WriteFile(f.to, b, f.mode)
 		})
 		switch {
 		case err == nil:
@@ -82,6 +86,8 @@ func (h *Handler) handle(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 			h.w.Say(handler.Normal, f.from+" of systemd-stub is not handed on: "+err.Error())
 		}
 	}
+	h.credentials(t)
+	h.extensions(t)
 	h.done = true
 	h.w.Sched.Notify(topic)
 	return ueventd.Outcome{}
