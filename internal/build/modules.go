@@ -26,7 +26,12 @@ type chosen struct {
 	b    *builder
 	why  map[string]string // by module name
 	list []string
+
+	places []placed // of the kernel's modules, once they are asked for
 }
+
+// placed is a module with its path as patterns have it.
+type placed struct{ name, path string }
 
 func (c *chosen) add(name, why string) {
 	name = kmod.NormalizeName(name)
@@ -71,27 +76,50 @@ func (c *chosen) names(word string) ([]string, error) {
 		}
 		return slices.DeleteFunc(names, func(n string) bool { _, err := c.b.mods.Lookup(n); return err != nil }), nil
 	}
+	if c.places == nil {
+		for _, m := range c.b.mods.Modules() {
+			c.places = append(c.places, placed{m.Name, placeOf(m.File)})
+		}
+	}
+	// Few modules lie where a pattern begins.
+	begin := beginning(word)
 	var out []string
-	for _, m := range c.b.mods.Modules() {
-		if matchPath(word, m.File) {
-			out = append(out, m.Name)
+	for _, p := range c.places {
+		if strings.HasPrefix(p.path, begin) && matchPlace(word, p.path) {
+			out = append(out, p.name)
 		}
 	}
 	return out, nil
 }
 
+// beginning is what stands in a pattern before its first special character.
+func beginning(pattern string) string {
+	if i := strings.IndexAny(pattern, `*?[\`); i >= 0 {
+		return pattern[:i]
+	}
+	return strings.TrimSuffix(pattern, ".ko")
+}
+
 // matchPath matches a pattern with a module's path below the kernel
 // directory, without the suffixes of its name. "**" at the end stands for
 // everything below.
-func matchPath(pattern, file string) bool {
+func matchPath(pattern, file string) bool { return matchPlace(pattern, placeOf(file)) }
+
+// placeOf is a module's path as patterns have it.
+func placeOf(file string) string {
 	_, file, _ = strings.Cut(file, "/") // "kernel/", "updates/", "extra/"
-	if i := strings.Index(path.Base(file), ".ko"); i >= 0 {
-		file = file[:len(file)-len(path.Base(file))+i]
+	base := strings.LastIndexByte(file, '/') + 1
+	if i := strings.Index(file[base:], ".ko"); i >= 0 {
+		file = file[:base+i]
 	}
+	return file
+}
+
+func matchPlace(pattern, place string) bool {
 	if dir, ok := strings.CutSuffix(pattern, "/**"); ok {
-		return strings.HasPrefix(file, dir+"/")
+		return strings.HasPrefix(place, dir+"/")
 	}
-	ok, err := path.Match(strings.TrimSuffix(pattern, ".ko"), file)
+	ok, err := path.Match(strings.TrimSuffix(pattern, ".ko"), place)
 	return err == nil && ok
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"firstlight/internal/kmod"
 )
@@ -108,8 +109,9 @@ func (c *closure) withSoft(m *Module) error {
 // Deps returns the modules that must be loaded before m, all of them, in the
 // order of loading.
 func (t *Tree) Deps(m *Module) ([]*Module, error) {
-	deps := make([]*Module, 0, len(m.deps)+1)
-	for _, file := range slices.Backward(m.deps) {
+	files := strings.Fields(m.deps)
+	deps := make([]*Module, 0, len(files)+1)
+	for _, file := range slices.Backward(files) {
 		d := t.byName[moduleName(file)]
 		if d == nil {
 			return nil, fmt.Errorf("kernel module %s: needs %s, which modules.dep does not list: %w", m.Name, file, ErrUnknown)
@@ -159,13 +161,12 @@ func (t *Tree) Source(mods []*Module, pathOf func(*Module) string) (kmod.Source,
 	if err != nil {
 		return kmod.Source{}, err
 	}
-	rank := map[*Module]int{}
-	for i, m := range t.modules {
+	rank := func(m *Module) int {
 		// modules.alias decides; modules without an alias are in no match.
-		rank[m] = i + len(table.rank)
-		if r, ok := table.rank[m.Name]; ok {
-			rank[m] = r
+		if n, ok := table.numbers[m.Name]; ok {
+			return int(n)
 		}
+		return m.place + len(table.modules)
 	}
 	files := make([]*Module, 0, len(mods))
 	for _, m := range mods {
@@ -173,7 +174,7 @@ func (t *Tree) Source(mods []*Module, pathOf func(*Module) string) (kmod.Source,
 			files = append(files, m)
 		}
 	}
-	slices.SortFunc(files, func(a, b *Module) int { return cmp.Compare(rank[a], rank[b]) })
+	slices.SortFunc(files, func(a, b *Module) int { return cmp.Compare(rank(a), rank(b)) })
 	var src kmod.Source
 	for _, m := range files {
 		sm, err := t.sourceModule(m)

@@ -124,6 +124,11 @@ func (m *Module) Path() string {
 // anyway is better served by ParseInfo.
 func (m *Module) Info() (Info, error) { return m.info() }
 
+func (m *Module) info() (Info, error) {
+	m.once.Do(func() { m.in, m.problem = m.readInfo() })
+	return m.in, m.problem
+}
+
 // Firmware returns the firmware files that the module may ask for, below
 // /lib/firmware: see Info.
 func (m *Module) Firmware() ([]string, error) {

@@ -8,10 +8,10 @@
 package kmodtree
 
 import (
-	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -68,9 +68,13 @@ type Module struct {
 	// Builtin says that the kernel contains the module.
 	Builtin bool
 
-	dir  string
-	deps []string // files, as they stand in modules.dep
-	info func() (Info, error)
+	dir   string
+	place int    // in modules.dep
+	deps  string // files, as they stand in modules.dep
+
+	once    sync.Once // for those of a file
+	in      Info
+	problem error
 }
 
 // Open reads the tree in dir, which holds modules.dep. modules.alias,
@@ -88,6 +92,7 @@ func Open(dir string, opts Options) (*Tree, error) {
 		return nil, fmt.Errorf("kernel modules in %s: %w", dir, err)
 	}
 	t.aliases = sync.OnceValues(func() (*aliasTable, error) { return readAliases(filepath.Join(dir, "modules.alias")) })
+	go t.aliases() // nearly everybody asks for them, and reading them takes a while
 	t.symbols = sync.OnceValues(func() (*aliasTable, error) { return readAliases(filepath.Join(dir, "modules.symbols")) })
 	return t, nil
 }
@@ -153,14 +158,13 @@ func (t *Tree) readDep() error {
 		if !ok || file == "" {
 			return fmt.Errorf("line %d: no ':' after the module", n)
 		}
-		m := &Module{Name: moduleName(file), File: file, dir: t.dir, deps: strings.Fields(deps)}
+		m := &Module{Name: moduleName(file), File: file, dir: t.dir, place: len(t.modules), deps: deps}
 		if m.Name == "" {
 			return fmt.Errorf("line %d: %q is not a module", n, file)
 		}
 		if t.byName[m.Name] != nil {
 			return fmt.Errorf("line %d: module %s is there twice", n, m.Name)
 		}
-		m.info = sync.OnceValues(m.readInfo)
 		t.byName[m.Name] = m
 		t.modules = append(t.modules, m)
 		return nil
@@ -200,12 +204,11 @@ func (t *Tree) readBuiltin() error {
 		if in == nil {
 			in = &Info{Name: m.Name}
 		}
-		m.info = func() (Info, error) { return *in, nil }
+		m.once.Do(func() { m.in = *in })
 		for _, a := range in.Aliases {
 			t.builtinAliases.add(a, m.Name)
 		}
 	}
-	t.builtinAliases.finish()
 	return nil
 }
 
@@ -223,14 +226,14 @@ func (t *Tree) addBuiltin(name string) {
 // eachLine calls f for each line of a file that is neither empty nor a
 // comment, with its number.
 func eachLine(file string, f func(n int, line string) error) error {
-	b, err := os.ReadFile(file)
+	text, err := readText(file)
 	if err != nil {
 		return err
 	}
-	sc := bufio.NewScanner(bytes.NewReader(b))
-	sc.Buffer(nil, len(b)+1)
-	for n := 1; sc.Scan(); n++ {
-		line := strings.TrimRight(sc.Text(), " \t\r")
+	for n := 1; text != ""; n++ {
+		line, rest, _ := strings.Cut(text, "\n")
+		text = rest
+		line = trimRight(line)
 		if line == "" || line[0] == '#' {
 			continue
 		}
@@ -238,5 +241,28 @@ func eachLine(file string, f func(n int, line string) error) error {
 			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	return sc.Err()
+	return nil
+}
+
+// trimRight takes blanks off the end of a line.
+func trimRight(line string) string {
+	for line != "" && (line[len(line)-1] == ' ' || line[len(line)-1] == '\t' || line[len(line)-1] == '\r') {
+		line = line[:len(line)-1]
+	}
+	return line
+}
+
+// readText reads a file into a string, of which lines are parts.
+func readText(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	var b strings.Builder
+	if st, err := f.Stat(); err == nil {
+		b.Grow(int(st.Size()))
+	}
+	_, err = io.Copy(&b, f)
+	return b.String(), err
 }
