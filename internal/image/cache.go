@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -80,10 +81,19 @@ func OpenCache(dir string, now time.Time) (*Cache, error) {
 	return &Cache{dir: dir, now: now}, nil
 }
 
-func cacheKey(ident string, raw []byte) string {
+// cacheKey is a sum of everything that the frame depends on. Contents of files are in
+// it by their own sums, each of which is known already; how long one is stands in the
+// header before it.
+func cacheKey(ident string, a *archived) string {
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%d\n", ident, len(raw))
-	h.Write(raw)
+	fmt.Fprintf(h, "%s\n%d\n", ident, a.size)
+	for _, p := range a.parts {
+		if p.sum != "" {
+			io.WriteString(h, p.sum)
+		} else {
+			h.Write(p.data)
+		}
+	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 

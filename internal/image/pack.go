@@ -139,14 +139,14 @@ func split(t *Tree) []*Segment {
 }
 
 func (s *Segment) pack(ctx context.Context, o PackOptions) error {
-	raw, err := s.archive(o)
+	a, err := s.archive(o)
 	if err != nil {
 		return err
 	}
-	s.Raw, s.Entries = int64(len(raw)), len(s.entries)
+	s.Raw, s.Entries = a.size, len(s.entries)
 	c := o.Compressor
 	if c.Spec().Method == compress.None || s.Name == "early" {
-		s.Frame = raw
+		s.Frame = a.bytes()
 		return nil
 	}
 	if g := o.Groups[s.Name]; g != nil {
@@ -154,13 +154,13 @@ func (s *Segment) pack(ctx context.Context, o PackOptions) error {
 	}
 	key := ""
 	if o.Cache != nil && !s.secret {
-		key = cacheKey(c.Ident(), raw)
+		key = cacheKey(c.Ident(), a)
 		if frame, ok := o.Cache.get(key); ok {
 			s.Frame, s.Cached = frame, true
 			return nil
 		}
 	}
-	if s.Frame, err = c.Compress(ctx, raw); err != nil {
+	if s.Frame, err = c.Compress(ctx, a.bytes()); err != nil {
 		return fmt.Errorf("image: compressing %s: %w", s.Name, err)
 	}
 	if key != "" {
@@ -169,18 +169,69 @@ func (s *Segment) pack(ctx context.Context, o PackOptions) error {
 	return nil
 }
 
-func (s *Segment) archive(o PackOptions) ([]byte, error) {
-	var out bytes.Buffer
-	out.Grow(int(s.Raw) + 512*len(s.entries) + 256)
+// archived is an archive that has not been put together: most are found in the cache,
+// and never have to be.
+type archived struct {
+	parts []part
+	size  int64 // bytes of all
+}
+
+// part is some of an archive, one after the other: bytes, or the content of a file,
+// of which the SHA-256 is known.
+type part struct {
+	data []byte
+	sum  string
+}
+
+// Write implements io.Writer.
+func (a *archived) Write(p []byte) (int, error) {
+	a.size += int64(len(p))
+	if n := len(a.parts); n > 0 && a.parts[n-1].sum == "" {
+		a.parts[n-1].data = append(a.parts[n-1].data, p...)
+	} else {
+		a.parts = append(a.parts, part{data: bytes.Clone(p)})
+	}
+	return len(p), nil
+}
+
+// content is a writer of the content of one file, which it does not copy.
+type content struct {
+	*archived
+	data []byte
+	sum  string
+}
+
+// Write implements io.Writer.
+func (c content) Write(p []byte) (int, error) {
+	if len(p) == 0 || len(p) != len(c.data) || &p[0] != &c.data[0] {
+		return c.archived.Write(p)
+	}
+	c.size += int64(len(p))
+	c.parts = append(c.parts, part{p, c.sum})
+	return len(p), nil
+}
+
+// bytes puts it together.
+func (a *archived) bytes() []byte {
+	out := make([]byte, 0, a.size)
+	for i := range a.parts {
+		out = append(out, a.parts[i].data...)
+		a.parts[i].data = nil // so that no more than one of both is held
+	}
+	return out
+}
+
+func (s *Segment) archive(o PackOptions) (*archived, error) {
+	out := &archived{}
 	opts := cpio.Options{}
 	if o.Compressor.Spec().Method == compress.None {
 		opts.Align = o.Align
 	}
-	w, err := cpio.NewWriter(&out, opts)
+	w, err := cpio.NewWriter(out, opts)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.write(w); err != nil {
+	if err := s.write(w, out); err != nil {
 		return nil, err
 	}
 	if err := w.Close(); err != nil {
@@ -188,10 +239,10 @@ func (s *Segment) archive(o PackOptions) ([]byte, error) {
 	}
 	// A plain archive must start at a multiple of four for the kernel, and of
 	// the alignment for those who asked for one; zeros between are skipped.
-	for out.Len()%max(opts.Align, 4) != 0 {
-		out.WriteByte(0)
+	if n := out.size % int64(max(opts.Align, 4)); n != 0 {
+		out.Write(make([]byte, int64(max(opts.Align, 4))-n))
 	}
-	return out.Bytes(), nil
+	return out, nil
 }
 
 // like is what two files of an archive have in common that may become hard
@@ -247,7 +298,7 @@ func sumOf(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func (s *Segment) write(w *cpio.Writer) error {
+func (s *Segment) write(w *cpio.Writer, out *archived) error {
 	s.sums = map[*Entry]string{}
 	links, err := s.links()
 	if err != nil {
@@ -277,11 +328,13 @@ func (s *Segment) write(w *cpio.Writer) error {
 				s.sums[other] = s.sums[e]
 			}
 		}
+		sum := s.sums[e]
 		if e.Column { // the sum is that of the module as the kernel gets it
 			if b, ok := columns.Arrange(data); ok {
-				data = b
+				data, sum = b, sumOf(b)
 			}
 		}
+		w.To(content{out, data, sum})
 		if err := w.Links(names, e.Mode&^cpio.TypeMask, data); err != nil {
 			return err
 		}

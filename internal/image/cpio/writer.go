@@ -44,6 +44,10 @@ func NewWriter(w io.Writer, o Options) (*Writer, error) {
 // Owner sets who owns the entries that follow; before the first call it is root.
 func (w *Writer) Owner(uid, gid uint32) { w.uid, w.gid = uid, gid }
 
+// To is where what follows is written: to a part of the same archive. The content of
+// a file is written by one call, and not copied.
+func (w *Writer) To(to io.Writer) { w.w = to }
+
 // Dir writes a directory.
 func (w *Writer) Dir(name string, perm uint32) error {
 	return w.entry(&Header{Name: name, Mode: TypeDir | perm, Nlink: 2}, nil)
