@@ -18,6 +18,7 @@ import (
 
 	"firstlight/internal/detect"
 	"firstlight/internal/feature"
+	handlersysctl "firstlight/internal/handler/sysctl"
 	"firstlight/internal/image"
 	"firstlight/internal/image/elf"
 	"firstlight/internal/kmodtree"
@@ -121,6 +122,9 @@ func (b *builder) plan(ctx context.Context) error {
 		return err
 	}
 	c := b.o.Config
+	if len(c.Sysctl) > 0 && !slices.Contains(c.Features, handlersysctl.Feature) {
+		c.Features = append(slices.Clip(c.Features), handlersysctl.Feature)
+	}
 	b.report.Features, err = b.o.Features.Choose(need.Facts, c.Features, c.OmitFeatures)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrConfig, err)
@@ -305,6 +309,9 @@ func (b *builder) own(need *detect.Need) error {
 		}
 	}
 	if err := b.multipath(); err != nil {
+		return err
+	}
+	if err := b.sysctl(); err != nil {
 		return err
 	}
 	if err := b.ssh(); err != nil {

@@ -31,6 +31,7 @@ type Config struct {
 	Cmdline      []string `toml:"cmdline"`
 	Crypttab     string   `toml:"crypttab"`    // goes to /etc/crypttab
 	ACPITables   []string `toml:"acpi_tables"` // compiled tables of ACPI, or patterns
+	Sysctl       []string `toml:"sysctl"`      // settings of the kernel's parameters, or files of them
 	Bootconfig   string   `toml:"bootconfig"`  // file with further parameters, behind the image
 
 	Files []feature.File `toml:"file"`

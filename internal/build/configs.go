@@ -142,6 +142,7 @@ func Keys() []Key {
 		{"cmdline", "list of kernel parameters", "none", "Parameters that are baked in; those of the real command line win.", `cmdline = ["rd.timeout=120"]`},
 		{"crypttab", "path", "none", "The file that becomes the image's /etc/crypttab.", `crypttab = "/etc/crypttab"`},
 		{"acpi_tables", "list of paths or patterns", "none", "Compiled tables of ACPI that the kernel takes in place of the firmware's, or besides.", `acpi_tables = ["/etc/acpi/*.aml"]`},
+		{"sysctl", "list of settings, or paths of files of them", "none", "Parameters of the kernel that the boot sets, as in sysctl.d(5). Without it the feature sysctl takes the system's sysctl.d.", `sysctl = ["vm.swappiness=10"]`},
 		{"bootconfig", "path", "none", "A file with further parameters of the kernel and of init, in the kernel's form bootconfig. The kernel reads it where its command line has the word bootconfig.", `bootconfig = "/etc/firstlight/bootconfig"`},
 		{"compression", "method, with a level after a colon", "zstd, or what the kernel can unpack", "How the image is compressed: zstd, gzip, xz, lz4, bzip2, lzma, lzo or none.", `compression = "zstd:19"`},
 		{"align", "bytes, a power of two from 4 to 2048", "4", "What the contents of files are aligned to, without compression.", `align = 512`},

@@ -289,18 +289,33 @@ type Signatures interface {
 	VerifySignature(certificate []byte, encoding, hash string, sum, signature []byte) error
 }
 
-// Handover is of a Machine that systemd-stub may have started: what it left, and
-// what the real system is to be told besides files and mounts.
+// HandoverOf returns what only the full /init asks of a machine. It is apart from
+// Machine so that the small one has none of it.
+func HandoverOf(m Machine) (h Handover, ok bool) {
+	o, ok := m.(interface{ Handover() Handover })
+	if ok {
+		h = o.Handover()
+	}
+	return h, ok
+}
+
+// Handover is what systemd-stub may have left, what the real system is to be told
+// besides files and mounts, and what of the kernel is set for it.
 type Handover interface {
 	// ListDir returns the names of what is in a directory, sorted; one that is not
 	// there is an error.
 	ListDir(dir string) ([]string, error)
 	// SetEnv gives the real init a variable of the environment.
 	SetEnv(name, value string) error
+	// SetSysctl sets a parameter of the kernel; path is that below SysctlDir.
+	SetSysctl(path, value string) error
 	// TPM sends a command to the TPM (TPM 2.0 Part 1, 18) and returns its answer.
 	// Without one the error is fs.ErrNotExist.
 	TPM(command []byte) (answer []byte, err error)
 }
+
+// SysctlDir is where the kernel's parameters are.
+const SysctlDir = "/proc/sys/"
 
 // CertificateDirs are where the files of Signatures.Certificates are: the first
 // of a name counts.

@@ -26,7 +26,7 @@ var dracutModules = map[string]string{
 	"kernel-modules-extra": "(" + found, "fs-lib": "(" + always, "terminfo": "(" + notNeeded, "shutdown": "(" + notNeeded,
 	"systemd": "(" + notNeeded, "systemd-initrd": "(" + notNeeded, "dracut-systemd": "(" + notNeeded, "systemd-udevd": "(" + notNeeded,
 	"systemd-journald": "(" + notNeeded, "systemd-ask-password": "(" + always, "systemd-cryptsetup": "luks", "systemd-repart": "!there is no repartitioning",
-	"systemd-hostnamed": "(" + notNeeded, "systemd-modules-load": "(" + notNeeded, "systemd-sysctl": "!sysctl settings are left to the real system",
+	"systemd-hostnamed": "(" + notNeeded, "systemd-modules-load": "(" + notNeeded, "systemd-sysctl": "sysctl",
 	"systemd-veritysetup": "verity", "systemd-integritysetup": "integrity", "systemd-sysusers": "(" + notNeeded, "systemd-tmpfiles": "(" + notNeeded,
 	"bash": "shell", "dash": "shell", "mksh": "shell", "busybox": "shell", "debug": "rescue", "rescue": "rescue",
 	"dm": "dm", "crypt": "luks", "crypt-gpg": "!keys in OpenPGP files are not supported", "crypt-loop": "!keys in loop files are not supported",

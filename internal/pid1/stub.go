@@ -1,28 +1,46 @@
 package pid1
 
 import (
+	"path"
+
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/fmt"
+	"firstlight/internal/machine"
 	"firstlight/internal/order"
+	"firstlight/internal/sysfile"
 	"firstlight/internal/sysfs"
 )
 
+// handover implements machine.Handover.
+type handover struct{}
+
+// Handover is for machine.HandoverOf.
+func (system) Handover() machine.Handover { return handover{} }
+
 // ListDir implements machine.Handover.
-func (system) ListDir(dir string) ([]string, error) {
+func (handover) ListDir(dir string) ([]string, error) {
 	names, err := sysfs.Dir(dir).List("")
 	order.Strings(names)
 	return names, err
 }
 
 // SetEnv implements machine.Handover.
-func (system) SetEnv(name, value string) error { return unix.Setenv(name, value) }
+func (handover) SetEnv(name, value string) error { return unix.Setenv(name, value) }
+
+// SetSysctl implements machine.Handover.
+func (handover) SetSysctl(p, value string) error {
+	if path.Clean("/"+p) != "/"+p {
+		return fmt.Errorf("%s is no parameter of the kernel", p)
+	}
+	return sysfile.WriteFile(machine.SysctlDir+p, []byte(value), 0)
+}
 
 // tpmNode is the TPM by way of the kernel's resource manager.
 const tpmNode = "/dev/tpmrm0"
 
 // TPM implements machine.Handover.
-func (system) TPM(command []byte) ([]byte, error) {
+func (handover) TPM(command []byte) ([]byte, error) {
 	fd, err := unix.Open(tpmNode, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", tpmNode, err)

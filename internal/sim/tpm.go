@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"firstlight/internal/machine"
 )
 
 // TPM is a machine's, with two banks of registers, as far as a boot uses one.
@@ -24,6 +26,9 @@ type TPM struct {
 	// is told.
 	Refuses uint32
 }
+
+// Handover is for machine.HandoverOf.
+func (m *Machine) Handover() machine.Handover { return m }
 
 // TPM implements machine.Handover.
 func (m *Machine) TPM(command []byte) ([]byte, error) {
@@ -95,6 +100,15 @@ func (m *Machine) SetEnv(name, value string) error {
 		m.Env = map[string]string{}
 	}
 	m.Env[name] = value
+	return nil
+}
+
+// SetSysctl implements machine.Handover: a parameter is there where Files have it.
+func (m *Machine) SetSysctl(p, value string) error {
+	if _, ok := m.Files["/proc/sys/"+p]; !ok {
+		return fmt.Errorf("open /proc/sys/%s: %w", p, fs.ErrNotExist)
+	}
+	m.Files["/proc/sys/"+p] = value
 	return nil
 }
 

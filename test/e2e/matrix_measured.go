@@ -40,6 +40,15 @@ func measuredBoots() []Scenario {
 	}
 }
 
+// parametersSet is a boot that sets parameters of the kernel.
+func parametersSet() []Scenario {
+	plain := disks.Plain
+	return []Scenario{{Name: "sysctl", Full: true, Layouts: on(plain), For: small("ext4"),
+		Append: "rw init=/usr/sbin/handed " + uuid(plain.FSUUID("root")), Install: []Installed{{Path: "/usr/sbin/handed", Guest: "handed"}},
+		Sysctl: []string{"vm.swappiness = 33", "net.ipv4.conf.*.rp_filter = 2", "-net.ipv4.conf.all.rp_filter", "-kernel.not_there = 1"},
+		Boots:  once(Want{Root: "/dev/vda2 ext4", Handed: []string{`^vm/swappiness=33$`, `^net/ipv4/conf/lo/rp_filter=2$`, `^net/ipv4/conf/all/rp_filter=0$`}})}}
+}
+
 // handedUnit runs test/guest/handed before the report that ends the boot.
 const handedUnit = `[Unit]
 Description=What systemd-stub has handed on

@@ -271,7 +271,7 @@ func (r *Runner) build(ctx context.Context, s Scenario, k debian.Kernel, dir str
 				return "", err
 			}
 		}
-		text := s.For.config(s.Bus) + strings.ReplaceAll(s.Config, "@DIR@", dir)
+		text := "sysctl = " + list(s.Sysctl) + "\n" + s.For.config(s.Bus) + strings.ReplaceAll(s.Config, "@DIR@", dir)
 		if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 			return "", err
 		}

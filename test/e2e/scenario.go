@@ -75,6 +75,7 @@ type Scenario struct {
 	// Config is added to the configuration file, in which @DIR@ stands for a
 	// directory with the files of ConfigFiles.
 	Config      string
+	Sysctl      []string // parameters of the kernel that the configuration sets
 	ConfigFiles map[string]string
 	Append      string // the kernel's command line after what all have
 	Memory      int    // MiB; 0 is 512

@@ -39,6 +39,7 @@ import (
 	"firstlight/internal/handler/remote"
 	"firstlight/internal/handler/resume"
 	"firstlight/internal/handler/stubfiles"
+	"firstlight/internal/handler/sysctl"
 	"firstlight/internal/handler/verity"
 	"firstlight/internal/handler/zfs"
 )
@@ -77,6 +78,7 @@ func Handlers() []boot.Register {
 		func(w *handler.World) func() { return mend.New(w).Start },
 		func(w *handler.World) func() { return stubfiles.New(w).Start },
 		func(w *handler.World) func() { return phase.New(w).Start },
+		func(w *handler.World) func() { return sysctl.New(w).Start },
 	} {
 		all = append(all, full(r))
 	}

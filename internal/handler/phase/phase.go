@@ -121,7 +121,7 @@ func (h *Handler) measure(t *ueventd.Task, word string) bool {
 // extend returns the banks that it was measured into.
 func (h *Handler) extend(t *ueventd.Task, word string) ([]string, error) {
 	return ueventd.Do(t, "measure "+word+" into PCR 11", func(m machine.Machine) ([]string, error) {
-		o, ok := m.(machine.Handover)
+		o, ok := machine.HandoverOf(m)
 		if !ok {
 			return nil, fs.ErrNotExist
 		}

@@ -41,7 +41,7 @@ type found struct {
 // authenticates and opens them when they are used, and only then.
 func (h *Handler) credentials(t *ueventd.Task) {
 	f, err := ueventd.Do(t, "hand credentials of systemd-stub on", func(m machine.Machine) (found, error) {
-		o, ok := m.(machine.Handover)
+		o, ok := machine.HandoverOf(m)
 		if !ok {
 			return found{}, nil
 		}
@@ -154,7 +154,7 @@ func (h *Handler) extensions(t *ueventd.Task) {
 		{"/.extra/confext", "configuration extensions", "/var/lib/confexts"}, {"/.extra/global_confext", "configuration extensions", "/var/lib/confexts"},
 	} {
 		names, err := ueventd.Do(t, "look for "+d.what+" in "+d.dir, func(m machine.Machine) ([]string, error) {
-			o, ok := m.(machine.Handover)
+			o, ok := machine.HandoverOf(m)
 			if !ok {
 				return nil, nil
 			}

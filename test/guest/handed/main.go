@@ -54,6 +54,10 @@ func run() error {
 			fmt.Fprintf(&b, "11:%s=%s\n", bank, strings.ToLower(strings.TrimSpace(string(value))))
 		}
 	}
+	for _, p := range []string{"vm/swappiness", "net/ipv4/conf/lo/rp_filter", "net/ipv4/conf/all/rp_filter"} {
+		value, _ := os.ReadFile("/proc/sys/" + p)
+		fmt.Fprintf(&b, "%s=%s\n", p, strings.TrimSpace(string(value)))
+	}
 	log, _ := os.ReadFile("/run/log/systemd/tpm2-measure.log")
 	b.WriteString(strings.ReplaceAll(string(log), "\x1e", "measured "))
 	if os.Getpid() != 1 {
