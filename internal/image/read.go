@@ -241,6 +241,11 @@ func (z *zeroSkipper) Discard(n int64) (int64, error) {
 		if done += k; done == n {
 			return done, nil
 		}
+		if d, ok := z.r.(cpio.Discarder); ok && n-done >= int64(len(z.buf)) {
+			k, err := d.Discard(n - done)
+			z.read += k
+			return done + k, err
+		}
 		if err := z.fill(); len(z.held) == 0 {
 			return done, err
 		}

@@ -164,6 +164,48 @@ func TestLargeXZ(t *testing.T) {
 	}
 }
 
+// What is passed over is what would have been read, whoever unpacks it, and counts
+// to the limit.
+func TestDiscard(t *testing.T) {
+	testtool.Need(t, "xz")
+	want := text(4 << 20)
+	for _, s := range []Spec{{Method: XZ, Level: 1}, {Method: Gzip}} {
+		c, err := New(context.Background(), s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packed, err := c.Compress(context.Background(), want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := Open(packed, int64(len(want)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := make([]byte, 1000)
+		if _, err := io.ReadFull(r, first); err != nil {
+			t.Fatal(err)
+		}
+		if n, err := r.Discard(2 << 20); n != 2<<20 || err != nil {
+			t.Errorf("%s: passed over %d: %v", s, n, err)
+		}
+		rest, err := io.ReadAll(r)
+		if err != nil || !bytes.Equal(rest, want[1000+(2<<20):]) {
+			t.Errorf("%s: %d bytes are left, %v", s, len(rest), err)
+		}
+		r.Close()
+		for limit, wrong := range map[int64]error{int64(len(want)): io.EOF, 1 << 20: ErrTooLarge} {
+			if r, err = Open(packed, limit); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Discard(5 << 20); !errors.Is(err, wrong) {
+				t.Errorf("%s: past the end with a limit of %d: %v", s, limit, err)
+			}
+			r.Close()
+		}
+	}
+}
+
 func TestLimit(t *testing.T) {
 	c, err := New(context.Background(), Spec{Method: Gzip})
 	if err != nil {

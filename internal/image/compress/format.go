@@ -108,10 +108,14 @@ func Open(b []byte, limit int64) (*Reader, error) {
 		}
 		r.r, r.closer = d, d.Close
 	case XZ:
-		if r.size, err = xzFrame(b); err != nil {
+		var unpacked int64
+		if r.size, unpacked, err = xzFrame(b); err != nil {
 			return nil, fmt.Errorf("xz: %w", err)
 		}
-		if p := unxz(b[:r.size]); p != nil {
+		if unpacked > limit {
+			unpacked = 0 // as far as the limit, and no further
+		}
+		if p := unxz(b[:r.size], unpacked); p != nil {
 			r.r, r.closer = p, p.close
 			break
 		}
@@ -169,6 +173,21 @@ func (r *Reader) Read(p []byte) (int, error) {
 	}
 	r.err = err
 	return n, err
+}
+
+// Discard passes over n bytes, or as many as there are: without looking at them where
+// they are in memory.
+func (r *Reader) Discard(n int64) (done int64, err error) {
+	d, ok := r.r.(interface{ Discard(int64) (int64, error) })
+	if !ok || r.err != nil {
+		return io.CopyN(io.Discard, r, n)
+	}
+	done, err = d.Discard(n)
+	if r.left -= done; r.left < 0 {
+		done, err = 0, ErrTooLarge
+	}
+	r.err = err
+	return done, err
 }
 
 // Consumed is the length of the frame in bytes. It is known for certain once
