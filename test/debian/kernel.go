@@ -126,3 +126,42 @@ func fetchKernel(ctx context.Context, suite, arch, name string) (Kernel, error) 
 	}
 	return FindKernel(name)
 }
+
+// ForeignFiles returns a directory with what packages of another architecture hold,
+// without installing them, under a name of the cache.
+func ForeignFiles(ctx context.Context, suite, arch, name string, packages ...string) (string, error) {
+	cache, err := host.Cache()
+	if err != nil {
+		return "", err
+	}
+	dir, err := filepath.Abs(filepath.Join(cache, "roots", name+"-"+suite+"-"+arch+"-"+host.Hash([]byte(strings.Join(packages, ",")))))
+	if err != nil {
+		return "", err
+	}
+	return dir, host.Once(dir, func(tmp string) error {
+		apt, err := NewAptFor(ctx, suite, arch)
+		if err != nil {
+			return err
+		}
+		if _, err := apt.Run(ctx, "", "apt-get", "update"); err != nil {
+			return err
+		}
+		download := filepath.Join(tmp, "deb")
+		if err := os.MkdirAll(download, 0o755); err != nil {
+			return err
+		}
+		if _, err := apt.Run(ctx, download, append([]string{"apt-get", "download"}, packages...)...); err != nil {
+			return err
+		}
+		debs, err := filepath.Glob(filepath.Join(download, "*.deb"))
+		if err != nil || len(debs) != len(packages) {
+			return fmt.Errorf("packages %v of %s: %d were fetched, %v", packages, suite, len(debs), err)
+		}
+		for _, d := range debs {
+			if _, err := host.Run(ctx, "dpkg-deb", "-x", d, tmp); err != nil {
+				return err
+			}
+		}
+		return os.RemoveAll(download)
+	})
+}

@@ -53,7 +53,12 @@ func TestImagesForOtherArchitectures(t *testing.T) {
 	}
 }
 
-func boot(ctx context.Context, t *testing.T, checkout string, m machine) {
+// prepared is what a machine is booted with.
+type prepared struct{ dir, disk, image, kernel, release, uuid string }
+
+// prepare makes a root and an image for a machine, of its own programs and modules.
+func prepare(ctx context.Context, t *testing.T, checkout string, m machine, features ...string) prepared {
+	t.Helper()
 	k, err := debian.ForeignKernel(ctx, m.suite, m.arch)
 	if err != nil {
 		t.Fatal(err)
@@ -66,20 +71,29 @@ func boot(ctx context.Context, t *testing.T, checkout string, m machine) {
 		}
 	}
 	run(ctx, t, checkout, []string{"GOARCH=" + m.arch, "CGO_ENABLED=0"}, "go", "build", "-o", filepath.Join(tree, "sbin/init"), "./test/guest/foreignroot")
-	const uuid = "5e6a1d3c-0000-4000-8000-0000000a0b0c"
-	disk, image := filepath.Join(dir, "disk"), filepath.Join(dir, "image")
-	run(ctx, t, dir, nil, "mke2fs", "-q", "-t", "ext4", "-U", uuid, "-d", tree, disk, "64M")
+	p := prepared{dir: dir, disk: filepath.Join(dir, "disk"), image: filepath.Join(dir, "image"), release: k.Release, uuid: "5e6a1d3c-0000-4000-8000-0000000a0b0c"}
+	run(ctx, t, dir, nil, "mke2fs", "-q", "-t", "ext4", "-U", p.uuid, "-d", tree, p.disk, "64M")
 	config := filepath.Join(dir, "build.toml")
 	if err := os.WriteFile(config, []byte("[root]\nbus = [\"virtio_blk\", \"virtio_scsi\", \"nvme\"]\nfstype = \"ext4\"\nlayers = [\"luks\", \"lvm\", \"md-raid1\"]\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	run(ctx, t, dir, nil, filepath.Join(checkout, "bin/firstlight"), "build", "--kernel", k.Release, "--modules-dir", k.Modules(), "--sysroot", k.Root, "--config", config, "--no-cache", "--output", image)
+	argv := []string{filepath.Join(checkout, "bin/firstlight"), "build", "--kernel", k.Release, "--modules-dir", k.Modules(), "--sysroot", k.Root, "--config", config, "--no-cache", "--output", p.image}
+	for _, f := range features {
+		argv = append(argv, "--feature", f)
+	}
+	run(ctx, t, dir, nil, argv...)
 	kernels, err := filepath.Glob(filepath.Join(k.Root, "boot/vmlinu[xz]-*"))
 	if err != nil || len(kernels) != 1 {
 		t.Fatalf("kernels %v, %v", kernels, err)
 	}
-	argv := append(m.qemu, "-accel", "tcg", "-m", "768", "-display", "none", "-no-reboot", "-serial", "stdio", "-nic", "none", "-kernel", kernels[0], "-initrd", image,
-		"-append", "console="+m.console+" panic=-1 quiet ro root=UUID="+uuid, "-drive", "if=none,id=d,format=raw,file="+disk, "-device", "virtio-blk-pci,drive=d")
+	p.kernel = kernels[0]
+	return p
+}
+
+func boot(ctx context.Context, t *testing.T, checkout string, m machine) {
+	p := prepare(ctx, t, checkout, m)
+	argv := append(m.qemu, "-accel", "tcg", "-m", "768", "-display", "none", "-no-reboot", "-serial", "stdio", "-nic", "none", "-kernel", p.kernel, "-initrd", p.image,
+		"-append", "console="+m.console+" panic=-1 quiet ro root=UUID="+p.uuid, "-drive", "if=none,id=d,format=raw,file="+p.disk, "-device", "virtio-blk-pci,drive=d")
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
