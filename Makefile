@@ -58,7 +58,7 @@ endif
 
 # HELPERS are programs that handlers start, each in the images alone that have a
 # feature which needs it.
-HELPERS = network nbd nvmf iscsi tang
+HELPERS = network nbd nvmf iscsi tang imagecache
 # LEAN are those that would be too large with inlined and aligned functions.
 LEAN = ssh
 

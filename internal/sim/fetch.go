@@ -61,6 +61,8 @@ type download struct {
 	ses   *fetch.Session
 	run   int
 	parts []string // what came, by the content that it is of
+
+	keeping *keeping // what the image is kept by, nil for memory
 }
 
 // startFetch starts the helper.
@@ -129,6 +131,10 @@ func (d *download) refuse(err error) {
 
 // trouble waits, and asks again.
 func (d *download) trouble(err error) {
+	if fetch.Final(err) != nil && d.keeping != nil && d.keeping.found.Right {
+		d.keeping.use()
+		return
+	}
 	if fetch.Final(err) != nil {
 		d.refuse(err)
 		return
@@ -136,6 +142,9 @@ func (d *download) trouble(err error) {
 	pause := d.ses.Pause()
 	if d.ses.Offset == 0 {
 		d.parts = nil
+	}
+	if d.keeping != nil {
+		d.keeping.note()
 	}
 	d.say(fetchplan.StateTrouble, "text", err.Error(), "done", strconv.FormatInt(d.ses.Offset, 10))
 	d.later(pause, d.ask)
@@ -178,6 +187,8 @@ func (d *download) answer() {
 		h = fetch.Head{Code: 302, Location: s.Moved[url], Start: -1, Total: -1}
 	case !ok:
 		h = fetch.Head{Code: 404, Reason: "Not Found", Start: -1, Total: -1}
+	case d.ses.Offset == 0 && d.ses.Known != "" && d.ses.Known == tag:
+		h = fetch.Head{Code: 304, Start: -1, Total: -1}
 	case d.ses.Offset > 0 && !s.NoRanges && (s.Nameless || d.ses.Validator == tag):
 		h.Code, h.Start, h.Total, h.Length = 206, d.ses.Offset, s.Size, s.Size-d.ses.Offset
 	}
@@ -190,6 +201,10 @@ func (d *download) answer() {
 		d.trouble(err)
 	case step == fetch.Follow:
 		d.ask()
+	case step == fetch.Complete && d.ses.Same:
+		d.keeping.use()
+	case step == fetch.Complete:
+		d.finish()
 	default:
 		if step == fetch.Restart || d.ses.Offset == 0 {
 			d.parts = nil
@@ -218,6 +233,9 @@ func (d *download) carry(content string, end int64) {
 		if n > 0 && (len(d.parts) == 0 || d.parts[len(d.parts)-1] != content) {
 			d.parts = append(d.parts, content)
 		}
+		if d.keeping != nil {
+			d.keeping.hear()
+		}
 		total := ""
 		if d.ses.Total >= 0 {
 			total = strconv.FormatInt(d.ses.Total, 10)
@@ -236,6 +254,10 @@ func (d *download) carry(content string, end int64) {
 
 // finish verifies what came. It is an image only if all of it is of one.
 func (d *download) finish() {
+	if d.keeping != nil {
+		d.keeping.came()
+		return
+	}
 	content := strings.Join(d.parts, "+")
 	sum := sha256.Sum256([]byte(content))
 	u, _ := fetchplan.ParseURL(d.plan.URL)

@@ -56,6 +56,8 @@ func (m *Machine) Start(name string, p machine.Program) error {
 	switch {
 	case p.Path == fetchProgram && m.Web != nil:
 		return m.startFetch(p)
+	case p.Path == cacheProgram && m.Web != nil:
+		return m.startCache(p)
 	case m.startRemote(name, p):
 		return nil
 	case p.Path == networkProgram:

@@ -136,9 +136,9 @@ func Packed(ctx context.Context, format, file string) error {
 	case "ext4":
 		argv = []string{"mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-d", dir, file, "14M"}
 	case "squashfs":
-		argv = []string{"mksquashfs", dir, file, "-noappend", "-quiet", "-no-progress"}
+		argv = []string{"mksquashfs", dir, file, "-noappend", "-quiet", "-no-progress", "-all-time", "0", "-mkfs-time", "0"}
 	case "verity": // see Verify
-		argv = []string{"mksquashfs", dir, file, "-noappend", "-quiet", "-no-progress"}
+		argv = []string{"mksquashfs", dir, file, "-noappend", "-quiet", "-no-progress", "-all-time", "0", "-mkfs-time", "0"}
 	case "tar.zst":
 		argv = []string{"tar", "-C", dir, "--zstd", "-cf", file, "."}
 	case "iso":

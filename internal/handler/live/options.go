@@ -9,7 +9,7 @@ import (
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
-	"firstlight/internal/handler"
+	"firstlight/internal/fetch/fetchplan"
 )
 
 // dialect is whose names of parameters, directories and files are meant.
@@ -38,7 +38,7 @@ type options struct {
 	server   bool
 	ondemand bool
 	disc     bool
-	get      handler.Fetch
+	plan     fetchplan.Plan
 	// iso is a file on some disk, which is the medium; isoOn names that disk,
 	// and is zero for any.
 	iso   string
@@ -204,6 +204,7 @@ func read(cfg *bootcmd.Config, leased string) (o options, ok bool) {
 	if o.dialect == debian {
 		o.exposed(g, root)
 	}
+	o.kept(g)
 	for _, name := range [...]string{"rd.overlay", "rd.live.overlay"} {
 		if v, ok := g[name]; ok && (v == "none" || v != "" && !g.on(name)) {
 			o.covered = false

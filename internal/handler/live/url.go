@@ -3,6 +3,7 @@ package live
 import (
 	"path"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"firstlight/internal/devspec"
@@ -11,7 +12,7 @@ import (
 )
 
 // fetchedDir is where images are that came from a server.
-const fetchedDir = "/run/initramfs/fetched"
+const fetchedDir = fetchplan.Dir
 
 // schemeOf is what stands before "://", "" for no URL.
 func schemeOf(text string) string {
@@ -91,7 +92,7 @@ func (o *options) fromServer(g given) {
 	if o.dialect != dracut && o.url == "" && g["nfsroot"] != "" && (g["netboot"] == "nfs" || g["netboot"] == "" && g.has("netboot")) {
 		o.server = true
 	}
-	o.get = handler.Fetch{Unverified: g.on("rd.firstlight.unverified"), NoVerifyTLS: g.on("rd.noverifyssl"), Proxy: g["proxy"]}
+	o.plan = fetchplan.Plan{Unverified: g.on("rd.firstlight.unverified"), NoVerifyTLS: g.on("rd.noverifyssl"), Proxy: g["proxy"]}
 }
 
 // has says whether something is said, be it nothing.
@@ -99,7 +100,58 @@ func (g given) has(name string) bool { _, ok := g[name]; return ok }
 
 // fetch is what is to be fetched.
 func (o *options) fetch() *handler.Fetch {
-	f := o.get
-	f.URL, f.By, f.Into, f.Sum, f.Reserve, f.OnDemand = o.url, o.by, o.file, o.sha256, o.reserve, o.ondemand
-	return &f
+	p := o.plan
+	p.URL, p.Into, p.Sum = o.url, o.file, o.sha256
+	return &handler.Fetch{URL: o.url, By: o.by, Into: o.file, Plan: p.String(), Reserve: o.reserve, OnDemand: o.ondemand}
+}
+
+// keepName is the parameter that says where an image from a server is kept.
+const keepName = "rd.firstlight.keep"
+
+// newer is how long the server is asked for a newer image where nothing says it, in
+// seconds.
+const newer = 20
+
+// kept reads it: DEVICE[:/DIRECTORY][,newer[=SECONDS]], as rd.live.overlay= has device
+// and path. live-boot's todisk= names a device for an image that is fetched, too.
+func (o *options) kept(g given) {
+	v, name, dir := g[keepName], keepName+"=", "/firstlight"
+	if v == "" && o.dialect == debian && o.url != "" {
+		v, name, dir, o.todisk = g["todisk"], "todisk=", "/live", devspec.Spec{}
+	}
+	if v == "" {
+		return
+	}
+	words := strings.Split(v, ",")
+	dev, sub, has := strings.Cut(words[0], ":/")
+	if has {
+		dir = path.Clean("/" + sub)
+	}
+	k := &fetchplan.Keep{Disk: dev}
+	device, err := devspec.Parse(dev)
+	switch {
+	case err != nil || !device.IsDevice():
+		o.wrong = name + v + " names no device"
+	case dir == "/" || dotted(sub):
+		o.wrong = name + v + " names no directory of its own on the device"
+	case o.url == "":
+		o.wrong = name + " is for an image that a server has"
+	case o.ondemand:
+		o.ondemand = false
+		o.setURL(o.url)
+		o.wrong = name + " keeps an image, and " + onDemand + " has none fetched"
+	}
+	for _, w := range words[1:] {
+		n, value, has := strings.Cut(w, "=")
+		seconds, err := strconv.ParseUint(value, 10, 16)
+		if k.Newer = int(seconds); !has {
+			k.Newer, err = newer, nil
+		}
+		if n != "newer" || err != nil || k.Newer == 0 {
+			o.wrong = name + v + " has neither newer nor newer=SECONDS behind the comma"
+		}
+	}
+	if o.wrong == "" {
+		o.plan.Keep, o.file = k, path.Join(fetchplan.KeptDir, dir, path.Base(o.file))
+	}
 }
