@@ -58,7 +58,7 @@ endif
 
 # HELPERS are programs that handlers start, each in the images alone that have a
 # feature which needs it.
-HELPERS = network nbd nvmf iscsi tang imagecache
+HELPERS = network nbd nvmf iscsi tang imagecache oci
 # LEAN are those that would be too large with inlined and aligned functions.
 LEAN = ssh
 

@@ -12,7 +12,7 @@ type Fetch struct {
 	// Into is the file that it becomes.
 	Into string
 	// Plan is package fetchplan's, as text: how it is to be verified, and where it is
-	// kept.
+	// kept. "" is that it cannot be as it is asked for, which was said.
 	Plan string
 	// Reserve is how much memory must be left, in bytes.
 	Reserve uint64

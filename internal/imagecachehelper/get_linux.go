@@ -1,25 +1,19 @@
 package imagecachehelper
 
 import (
-	"bufio"
 	"errors"
-	"io"
 	"os"
-	"os/exec"
 	"path"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
 
 	"firstlight/internal/fetch"
 	"firstlight/internal/fetch/fetchplan"
+	"firstlight/internal/fetchrun"
 	"firstlight/internal/imagecache"
 	"firstlight/internal/netreport"
 )
-
-// errLate is of a server that has not said in time whether it has a newer image.
-var errLate = errors.New("the server does not answer")
 
 // get fetches the image, or asks for a newer one, and puts what came into its place.
 // old is the report of what is kept.
@@ -37,7 +31,7 @@ func (h *Helper) get(c imagecache.Choice, f imagecache.Found, old netreport.Repo
 			last, err = h.part(part, c, f.Right)
 		}
 		switch r := fetch.Final(err); {
-		case err == errLate, f.Right && r != nil:
+		case err == fetchrun.ErrLate, f.Right && r != nil:
 			return use(err.Error())
 		case r != nil && r.Try == "" && f.File && f.Ours && !f.Right: // no room: the one that is of no use is in the way
 			if err := h.drop(h.name, h.name+imagecache.RecordEnd); err != nil {
@@ -136,7 +130,12 @@ func (h *Helper) signature(kept bool) (string, error) {
 	defer file.Close()
 	p := h.plan
 	p.URL, p.Limit = u, fetch.MaxSignature
-	if _, err := h.run1(p, file, kept, nil); err != nil {
+	if _, err := fetchrun.Fetch(h.Fetch, p, file, h.patience(kept), func(r *netreport.Report) error {
+		if r.State == fetchplan.StateTrouble {
+			h.Say(*r)
+		}
+		return nil
+	}); err != nil {
 		if r := fetch.Final(err); r != nil && r.Try == "" {
 			r.Try = "put a signature there that is one"
 		}
@@ -173,6 +172,10 @@ func (h *Helper) part(name string, c imagecache.Choice, kept bool) (end netrepor
 	h.noted = c.From
 	last := time.Now()
 	note := func(r *netreport.Report) error {
+		h.Say(*r)
+		if r.State != fetchplan.StateProgress && r.State != fetchplan.StateTrouble {
+			return nil
+		}
 		done, known := int64(r.Int("done")), r.Get("known")
 		if done < h.noted { // it began anew
 			h.noted = 0
@@ -188,93 +191,17 @@ func (h *Helper) part(name string, c imagecache.Choice, kept bool) (end netrepor
 		h.noted, last = done, time.Now()
 		return h.put(name+imagecache.RecordEnd, imagecache.Record{URL: h.url.String(), Known: known, Done: done}.String())
 	}
-	if end, err = h.run1(p, file, kept, note); err == nil {
+	if end, err = fetchrun.Fetch(h.Fetch, p, file, h.patience(kept), note); err == nil {
 		err = file.Sync()
 	}
 	return end, err
 }
 
-// run1 runs the program that fetches, with the file that it is to write, until it
-// ends. note is called for each report of progress. Where there is a right image
-// already the server has to say something within Newer seconds.
-func (h *Helper) run1(p fetchplan.Plan, file *os.File, kept bool, note func(*netreport.Report) error) (last netreport.Report, err error) {
-	runtime.LockOSThread() // the signal below is sent when this thread ends
-	defer runtime.UnlockOSThread()
-	p.Into, p.Raw, p.Keep, p.Sum = "/proc/self/fd/3", true, nil, ""
-	program := h.Fetch
-	if program == "" {
-		program = fetchProgram
+// patience is how long nothing may come where there is a right image already; 0 is
+// for ever.
+func (h *Helper) patience(kept bool) time.Duration {
+	if !kept {
+		return 0
 	}
-	c := exec.Command(program)
-	c.Stdin, c.Stderr, c.ExtraFiles = strings.NewReader(p.String()), os.Stderr, []*os.File{file}
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		return last, err
-	}
-	if err := c.Start(); err != nil {
-		return last, err
-	}
-	lines, stop := make(chan string), make(chan struct{})
-	go func() {
-		defer close(lines)
-		s := bufio.NewScanner(io.LimitReader(out, 1<<30))
-		s.Buffer(nil, netreport.MaxLine)
-		for s.Scan() {
-			select {
-			case lines <- s.Text():
-			case <-stop:
-				return
-			}
-		}
-	}()
-	defer func() {
-		close(stop)
-		c.Process.Kill()
-		c.Wait()
-	}()
-	var late <-chan time.Time
-	wait := func() {
-		if kept {
-			late = time.After(time.Duration(max(h.plan.Keep.Newer, 1)) * time.Second)
-		}
-	}
-	wait()
-	for {
-		var line string
-		var ok bool
-		select {
-		case line, ok = <-lines:
-		case <-late:
-			return last, errLate
-		}
-		if !ok {
-			return last, &fetch.Refusal{Text: "the helper program that fetches it has ended", Try: "look at the messages above"}
-		}
-		r, ok := netreport.ParseReport(line)
-		if !ok {
-			continue
-		}
-		switch r.State {
-		case fetchplan.StateRefused:
-			return r, &fetch.Refusal{Text: r.Get("text"), Try: r.Get("try")}
-		case fetchplan.StateFetched:
-			return r, nil
-		case fetchplan.StateProgress, fetchplan.StateTrouble:
-			if r.State == fetchplan.StateProgress {
-				wait()
-			}
-			if note != nil {
-				if err := note(&r); err != nil {
-					return r, err
-				}
-			}
-		}
-		if note != nil || r.State == fetchplan.StateTrouble {
-			h.Say(r)
-		}
-	}
+	return time.Duration(max(h.plan.Keep.Newer, 1)) * time.Second
 }
-
-// fetchProgram is the program in the image.
-const fetchProgram = "/usr/lib/firstlight/fetch"

@@ -13,7 +13,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"strconv"
 	"strings"
@@ -23,6 +22,7 @@ import (
 	"firstlight/internal/fetch"
 	"firstlight/internal/fetch/fetchplan"
 	"firstlight/internal/fetch/trustfiles"
+	"firstlight/internal/fetchrun"
 	"firstlight/internal/imagecache"
 	"firstlight/internal/netreport"
 )
@@ -262,19 +262,7 @@ func (h *Helper) gpgv(f *os.File, signature string) (why string, err error) {
 	if err := os.WriteFile(to, []byte(signature), 0o600); err != nil {
 		return "", err
 	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return "", err
-	}
-	args := []string{"--quiet", "--homedir", path.Dir(to)}
-	for _, ring := range h.rings {
-		args = append(args, "--keyring", h.Root+ring)
-	}
-	c := exec.Command(h.Root+trustfiles.GPGV, append(args, "--", to, "/proc/self/fd/3")...)
-	c.Stderr, c.ExtraFiles = os.Stderr, []*os.File{f}
-	if err := c.Run(); err != nil {
-		return "gpgv does not take its signature: " + err.Error(), nil
-	}
-	return "", nil
+	return fetchrun.GPGV(h.Root, f, to, h.rings)
 }
 
 // put writes a short file of the directory, so that there is the old one or the new

@@ -18,6 +18,10 @@ import (
 // fetchProgram is the helper that fetches images, in an image.
 const fetchProgram = "/usr/lib/firstlight/fetch"
 
+// ociProgram is the one that unpacks an image of layers; what it fetches counts as one
+// file here.
+const ociProgram = "/usr/lib/firstlight/oci"
+
 // Web is a server that has images. What it serves is decided about by the real
 // helper's core.
 type Web struct {
@@ -62,6 +66,7 @@ type download struct {
 	run   int
 	parts []string // what came, by the content that it is of
 
+	tree    bool     // it is unpacked
 	keeping *keeping // what the image is kept by, nil for memory
 }
 
@@ -77,11 +82,11 @@ func (m *Machine) startFetch(p machine.Program) error {
 	if s.ended {
 		return nil
 	}
-	plan, err := fetchplan.ParsePlan(string(p.Input))
+	plan, err := fetchplan.ParseKept(string(p.Input))
 	if err != nil {
 		return err
 	}
-	d.plan = plan
+	d.plan, d.tree = plan, plan.Tree
 	u, err := fetchplan.ParseURL(plan.URL)
 	if err == nil {
 		d.trust, err = fetch.Choose(plan, u, m.Files[fetch.SumsFile], nil, false)
@@ -270,7 +275,16 @@ func (d *download) finish() {
 		d.refuse(errors.New(d.plan.Into + " is not in memory"))
 		return
 	}
-	x.content.Files[inside] = content
+	if image := d.m.Images[content]; d.tree && image == nil {
+		d.refuse(errors.New("it has no layers"))
+		return
+	} else if d.tree {
+		for p, text := range image.Files {
+			x.content.Files[inside+p] = text
+		}
+	} else {
+		x.content.Files[inside] = content
+	}
 	d.say(fetchplan.StateFetched, "size", strconv.FormatInt(d.ses.Offset, 10), "sum", hex.EncodeToString(sum[:]), "by", d.trust.By)
 	d.s.ended = true
 }

@@ -51,7 +51,7 @@ func cachedImages() []Scenario {
 			return says(w, `\tfetch\t.*asks.*\toffset=[1-9][0-9]{4,}`)
 		}()})
 	signed := kept("http-cache-newer", "ro root=live:"+url+"/root.sfs"+keep+",newer=15", server(),
-		Boot{Append: "ip=dhcp", Want: fetched}, Boot{Append: "ip=dhcp", Want: says(found, `it is what the server has`)}, Boot{Append: nowhere, Want: later(found)})
+		Boot{Append: "ip=dhcp", Want: later(fetched)}, Boot{Append: "ip=dhcp", Want: says(later(found), `it is what the server has`)}, Boot{Append: nowhere, Want: later(found)})
 	signed.Include = []Include{{"/etc/firstlight/fetch/tests.pub", lan.PublicKey()}}
 	full := kept("http-cache-no-room", "ro root=live:"+url+"/root.sfs"+by+" rd.firstlight.keep=LABEL=FULL rd.timeout=60 rd.emergency=poweroff", server(),
 		Boot{Append: "ip=dhcp", Want: Want{NoBoot: true, Console: []Seen{see(`can\s+be\s+had`), see(`a\s+twentieth\s+of\s+which`)}}, Limit: 10 * time.Minute})

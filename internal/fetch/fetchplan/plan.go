@@ -33,6 +33,10 @@ type Plan struct {
 	From  int64
 	Known string
 
+	// Tree: Into is a directory that an image of the Open Container Initiative is
+	// unpacked into.
+	Tree bool
+
 	// Keep is what package imagecache is told besides, nil in the plan of a fetch.
 	Keep *Keep
 }
@@ -69,7 +73,7 @@ func (p Plan) String() string {
 	}
 	r := netreport.Report{State: planState}.With("url", p.URL).With("into", p.Into).With("sum", p.Sum).With("unverified", yes(p.Unverified)).
 		With("notls", yes(p.NoVerifyTLS)).With("proxy", p.Proxy).With("limit", strconv.FormatInt(p.Limit, 10)).
-		With("raw", yes(p.Raw)).With("from", strconv.FormatInt(p.From, 10)).With("known", p.Known)
+		With("raw", yes(p.Raw)).With("from", strconv.FormatInt(p.From, 10)).With("known", p.Known).With("tree", yes(p.Tree))
 	if k := p.Keep; k != nil {
 		r = r.With("keep", "yes").With("disk", k.Disk).With("offline", yes(k.Offline)).With("newer", strconv.Itoa(k.Newer))
 	}
@@ -98,7 +102,7 @@ func ParseKept(line string) (p Plan, err error) {
 		return p, err
 	}
 	r, _ := netreport.ParseReport(line)
-	if r.Get("keep") == "" {
+	if p.Tree = r.Get("tree") != ""; r.Get("keep") == "" {
 		return p, nil
 	}
 	p.Keep = &Keep{Disk: r.Get("disk"), Offline: r.Get("offline") != "", Newer: r.Int("newer")}

@@ -24,6 +24,9 @@ import (
 // Program is the helper in the image.
 const Program = "/usr/lib/firstlight/fetch"
 
+// ociProgram is the helper that unpacks an image of layers.
+const ociProgram = "/usr/lib/firstlight/oci"
+
 // gpgv verifies signatures of OpenPGP.
 const gpgv = "/usr/bin/gpgv"
 
@@ -44,6 +47,7 @@ type Handler struct {
 	disks    map[int]bool  // those that were begun with, by the number of the root
 	anew     int           // how often it began anew
 	reached  bool          // the network is up, and leads to the image
+	tree     bool          // the image is unpacked
 	again    bool          // the helper is to be started once more
 	keptOn   string        // that the image is kept on, once it is mounted
 }
@@ -59,7 +63,7 @@ func New(w *handler.World) *Handler {
 // Start says what is waited for before the network is up.
 func (h *Handler) Start() {
 	w := h.w
-	if w.Fetch == nil {
+	if w.Fetch == nil || w.Fetch.Plan == "" {
 		return
 	}
 	if g := w.Goals.Get(mount.RootGoal); g != nil {
@@ -73,7 +77,7 @@ func (h *Handler) Start() {
 
 // begin starts it, once.
 func (h *Handler) begin() {
-	if !h.began {
+	if !h.began && h.w.Fetch.Plan != "" {
 		h.began = true
 		h.w.Sched.Push(ueventd.Event{Queue: queue, Kind: kindStart})
 	}
@@ -121,6 +125,9 @@ func (h *Handler) once(t *ueventd.Task) ueventd.Outcome {
 	plan, err := fetchplan.ParseKept(f.Plan)
 	if err != nil {
 		return h.fail(err.Error(), "")
+	}
+	if h.tree = plan.Tree; h.tree {
+		program, feature = ociProgram, "oci"
 	}
 	if plan.Keep != nil {
 		program, feature = keepProgram, "http-cache"
@@ -284,6 +291,9 @@ func (h *Handler) fetched(t *ueventd.Task, r *netreport.Report) ueventd.Outcome 
 		by = "nothing"
 	}
 	what := "fetched " + path.Base(f.Into)
+	if h.tree {
+		what = "unpacked the image into memory"
+	}
 	if h.keptOn != "" {
 		if what += " to " + h.keptOn; r.Get("kept") != "" {
 			what = "found " + path.Base(f.Into) + " on " + h.keptOn

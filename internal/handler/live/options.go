@@ -137,7 +137,7 @@ func read(cfg *bootcmd.Config, leased string) (o options, ok bool) {
 	switch {
 	case leased != "":
 		boot, named = "", leased
-	case root.Kind == devspec.Other && isURL(root.Scheme), g["archiso_http_srv"] != "":
+	case root.Kind == devspec.Other && (isURL(root.Scheme) || root.Scheme == "oci"), g["archiso_http_srv"] != "":
 		boot = ""
 	case boot == "live" || boot == "casper":
 	case root.Kind == devspec.Other && root.Scheme == "live", g.on("rd.live.image"), g.on("liveimg"), g.on(onDemand) && isURL(schemeOf(named)):
@@ -210,7 +210,7 @@ func read(cfg *bootcmd.Config, leased string) (o options, ok bool) {
 			o.covered = false
 		}
 	}
-	o.covered = o.covered && !o.writable && !archive(o.file) && !archive(o.images[0])
+	o.covered = o.covered && !o.writable && !archive(o.file) && !archive(o.images[0]) && !o.plan.Tree
 	o.dir = path.Clean("/" + o.dir)
 	if o.iso != "" {
 		o.iso = path.Clean("/" + o.iso)
@@ -334,6 +334,9 @@ func (o *options) medium(text string) {
 		return
 	case isURL(schemeOf(text)):
 		o.setURL(text)
+		return
+	case strings.HasPrefix(text, "oci:"):
+		o.setOCI(text)
 		return
 	case strings.HasPrefix(text, "CDLABEL="):
 		text = text[len("CD"):]
