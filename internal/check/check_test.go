@@ -348,6 +348,7 @@ func TestFilesOfServersCannotBeTold(t *testing.T) {
 		"ip=dhcp root=live:tftp://10.0.0.1/root.sfs" + sum:                                           "features = [\"http-root\"]\n[root]\nfstype = \"squashfs\"\n",
 		"ip=dhcp root=live:http://10.0.0.1/root.sfs rd.firstlight.ondemand rd.firstlight.unverified": "[root]\nfstype = \"squashfs\"\nneeds = [\"http-disk\"]\n",
 		"ip=dhcp root=live:http://10.0.0.1/root.sfs rd.firstlight.keep=LABEL=fl-root" + sum:          "features = [\"http-cache\"]\n[root]\nfstype = \"squashfs\"\n",
+		"ip=dhcp root=oci:http://10.0.0.1/image rd.firstlight.unverified":                            "features = [\"oci\"]\n[root]\nfstype = \"squashfs\"\n",
 		"ip=dhcp root=cifs://10.0.0.1/root cifsuser=root cifspass=secret":                            "[root]\nfstype = \"cifs\"\n",
 		"root=aoe:/dev/etherd/e0.0":                                                                  "[root]\nfstype = \"ext4\"\nneeds = [\"aoe\"]\n",
 	} {
