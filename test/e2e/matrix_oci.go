@@ -14,7 +14,7 @@ import (
 func layered() []Scenario {
 	const (
 		dir  = netbootDir + "/image"
-		file = netbootDir + "/image.tar"
+		file = netbootDir + "/packed.tar"
 		url  = "http://" + serverAddress
 		off  = " rd.timeout=30 rd.emergency=poweroff"
 	)
@@ -35,7 +35,7 @@ func layered() []Scenario {
 	signed.Include = []Include{{"/etc/firstlight/fetch/tests.pub", lan.PublicKey()}}
 	return []Scenario{
 		directory, signed,
-		image("oci-archive", "rw root=oci:"+url+"/image.tar rd.firstlight.sha256="+sumOf+file, server(), root),
+		image("oci-archive", "rw root=oci:"+url+"/packed.tar rd.firstlight.sha256="+sumOf+file, server(), root),
 		image("oci-restart", "rw root=oci:"+url+"/image@sha256:"+sumOf+dir, server("-cut", "400000", "-away", "3s"), later(root)),
 		image("oci-other-digest", "rw root=oci:"+url+"/image@sha256:"+strings.Repeat("ab", 32)+off, server(),
 			Want{NoBoot: true, Console: []Seen{see(`no\s+image\s+with\s+the\s+digest`)}}),
