@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 
 	"firstlight/internal/fetch"
 	"firstlight/internal/fetch/fetchplan"
+	"firstlight/internal/fetch/trustfiles"
 	"firstlight/internal/fetchhelper"
 	"firstlight/internal/imagecache"
 	"firstlight/internal/netreport"
@@ -83,7 +85,7 @@ func (m *machine) serve(w http.ResponseWriter, r *http.Request) {
 	m.cut = 0
 	m.asked = append(m.asked, r.URL.Path+" "+r.Header.Get("Range")+r.Header.Get("If-None-Match"))
 	m.mu.Unlock()
-	if strings.HasSuffix(r.URL.Path, ".minisig") {
+	if strings.HasSuffix(r.URL.Path, ".minisig") || strings.HasSuffix(r.URL.Path, ".asc") {
 		io.WriteString(w, sig)
 		return
 	}
@@ -299,6 +301,57 @@ func TestASignatureIsKeptToo(t *testing.T) {
 		t.Error(m.last)
 	}
 	// A signature of another file does not hold.
+	other := bytes.Clone(good)
+	other[0] ^= 1
+	os.WriteFile(filepath.Join(m.disk, "root.sfs"), other, 0o644)
+	m.plan.Keep.Offline = true
+	m.want(fetchplan.StateAbsent, other)
+}
+
+// gpgv of the machine says whether a signature of OpenPGP holds, of what came and of
+// what is kept.
+func TestASignatureOfOpenPGPIsKeptToo(t *testing.T) {
+	for _, p := range []string{"gpg", "gpgv"} {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skip(err)
+		}
+	}
+	m := newMachine(t)
+	m.plan.Sum = ""
+	home := t.TempDir()
+	gpg := func(args ...string) {
+		t.Helper()
+		c := exec.Command("gpg", append([]string{"--homedir", home, "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", ""}, args...)...)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	t.Cleanup(func() { exec.Command("gpgconf", "--homedir", home, "--kill", "all").Run() })
+	image := filepath.Join(home, "image")
+	if err := os.WriteFile(image, m.file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	os.MkdirAll(m.root+fetch.Dir, 0o755)
+	os.MkdirAll(filepath.Dir(m.root+trustfiles.GPGV), 0o755)
+	real, _ := exec.LookPath("gpgv")
+	if err := os.Symlink(real, m.root+trustfiles.GPGV); err != nil {
+		t.Fatal(err)
+	}
+	gpg("--quick-generate-key", "tests@example.org", "ed25519", "sign", "never")
+	gpg("--output", m.root+fetch.Dir+"/a.gpg", "--export")
+	gpg("--armor", "--output", image+".asc", "--detach-sign", image)
+	b, err := os.ReadFile(image + ".asc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.sig = string(b)
+	m.want(fetchplan.StateFetched, m.file)
+	good := m.file
+	m.s.Close()
+	m.want(fetchplan.StateFetched, good)
+	if m.last.Get("kept") == "" || m.last.Get("by") != "a signature of OpenPGP" {
+		t.Error(m.last)
+	}
 	other := bytes.Clone(good)
 	other[0] ^= 1
 	os.WriteFile(filepath.Join(m.disk, "root.sfs"), other, 0o644)
