@@ -280,9 +280,9 @@ func TestWhatIsNotTheImageIsRefused(t *testing.T) {
 		l layout
 		p fetchplan.Plan
 	}{
-		"neither a sum nor a key":   {image(top), fetchplan.Plan{}},
-		"no image with the digest":  {image(top), fetchplan.Plan{Sum: strings.Repeat("ab", 32)}},
-		"is not what its digest":    {changed(func(n string, b []byte) []byte {
+		"neither a sum nor a key":  {image(top), fetchplan.Plan{}},
+		"no image with the digest": {image(top), fetchplan.Plan{Sum: strings.Repeat("ab", 32)}},
+		"is not what its digest": {changed(func(n string, b []byte) []byte {
 			if strings.HasPrefix(n, "blobs/") {
 				b[len(b)/2] ^= 1
 			}
