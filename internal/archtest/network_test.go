@@ -16,16 +16,18 @@ import (
 )
 
 // helpers are the programs that talk to servers and to people far away.
-var helpers = []string{"network", "fetch", "httpdisk", "nbd", "nbd-tls", "nvmf", "iscsi", "tang", "tang-tls", "ssh"}
+var helpers = []string{"network", "fetch", "imagecache", "oci", "httpdisk", "nbd", "nbd-tls", "nvmf", "iscsi", "tang", "tang-tls", "ssh"}
 
 // started are the programs that they start, by package, as the source has them. None
 // is a shell, but the emergency shell of a person who has proved to be one that may.
 var started = map[string]string{
-	`iscsihelper "/proc/self/exe"`: "itself, to become iscsid",
-	`iscsihelper path`:             "iscsid, as it is in the image",
-	`iscsihelper "iscsiadm"`:       "open-iscsi's, with arguments that no shell reads",
-	`nethelper program`:            "wpa_supplicant, as it is in the image",
-	`sshserver program`:            "the emergency shell",
+	`iscsihelper "/proc/self/exe"`:    "itself, to become iscsid",
+	`iscsihelper path`:                "iscsid, as it is in the image",
+	`iscsihelper "iscsiadm"`:          "open-iscsi's, with arguments that no shell reads",
+	`fetchrun program`:                "the program that fetches",
+	`fetchrun root + trustfiles.GPGV`: "gpgv, with arguments that no shell reads",
+	`nethelper program`:               "wpa_supplicant, as it is in the image",
+	`sshserver program`:               "the emergency shell",
 }
 
 // starters are the functions that start a program, and which argument it is.

@@ -65,7 +65,7 @@ const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashim
 	" rd.firstlight.sha256 live_media live_media_path toram findiso liveimg live_dir live_ram" +
 	" rd.live.overlay.size rd.live.overlay.thin rd.live.overlay.nouserconfirmprompt fromiso isofrom module layerfs_path live_media_timeout ignore_uuid overlay_size persistence persistence_label persistence_media" +
 	" persistence_storage persistence_path persistence_encryption persistence_read_only nopersistence persistent todisk live_media_offset plainroot exposedroot skipunion" +
-	" rd.firstlight.unverified rd.firstlight.ondemand rd.noverifyssl proxy fetch httpfs ftpfs url netboot archiso_http_srv archisobasedir"
+	" rd.firstlight.unverified rd.firstlight.ondemand rd.firstlight.keep rd.noverifyssl proxy fetch httpfs ftpfs url netboot archiso_http_srv archisobasedir"
 
 // ofNetwork are what internal/handler/network and its program read.
 const ofNetwork = " ip nfsaddrs ifname vlan bond team bridge rd.route route bootdev BOOTIF rd.bootif ksdevice nameserver dns domain nodns rd.peerdns peerdns" +

@@ -37,7 +37,7 @@ func staticInit(t *testing.T) string {
 	b[16], b[18], b[20] = 2, 62, 1 // ET_EXEC, EM_X86_64, EV_CURRENT
 	b[52], b[54], b[58] = 64, 56, 64
 	name := filepath.Join(t.TempDir(), "init")
-	for _, p := range []string{"init", "network", "nbd", "nbd-tls", "nvmf", "iscsi", "fetch", "httpdisk", "ssh", "tang", "tang-tls"} {
+	for _, p := range []string{"init", "network", "nbd", "nbd-tls", "nvmf", "iscsi", "fetch", "imagecache", "oci", "httpdisk", "ssh", "tang", "tang-tls"} {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(name), p), b, 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -49,7 +49,7 @@ func built(t *testing.T, config string) []byte {
 	elf[52], elf[54], elf[58] = 64, 56, 64
 	dir := t.TempDir()
 	init, out := filepath.Join(dir, "init"), filepath.Join(dir, "image")
-	for _, program := range []string{init, filepath.Join(dir, "network"), filepath.Join(dir, "nbd"), filepath.Join(dir, "nvmf"), filepath.Join(dir, "iscsi"), filepath.Join(dir, "ssh"), filepath.Join(dir, "fetch"), filepath.Join(dir, "httpdisk")} {
+	for _, program := range []string{init, filepath.Join(dir, "network"), filepath.Join(dir, "nbd"), filepath.Join(dir, "nvmf"), filepath.Join(dir, "iscsi"), filepath.Join(dir, "ssh"), filepath.Join(dir, "fetch"), filepath.Join(dir, "imagecache"), filepath.Join(dir, "oci"), filepath.Join(dir, "httpdisk")} {
 		if err := os.WriteFile(program, elf, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -347,6 +347,8 @@ func TestFilesOfServersCannotBeTold(t *testing.T) {
 		"ip=dhcp root=live:http://10.0.0.1/root.sfs" + sum:                                           "features = [\"http-root\"]\n[root]\nfstype = \"squashfs\"\n",
 		"ip=dhcp root=live:tftp://10.0.0.1/root.sfs" + sum:                                           "features = [\"http-root\"]\n[root]\nfstype = \"squashfs\"\n",
 		"ip=dhcp root=live:http://10.0.0.1/root.sfs rd.firstlight.ondemand rd.firstlight.unverified": "[root]\nfstype = \"squashfs\"\nneeds = [\"http-disk\"]\n",
+		"ip=dhcp root=live:http://10.0.0.1/root.sfs rd.firstlight.keep=LABEL=fl-root" + sum:          "features = [\"http-cache\"]\n[root]\nfstype = \"squashfs\"\n",
+		"ip=dhcp root=oci:http://10.0.0.1/image rd.firstlight.unverified":                            "features = [\"oci\"]\n[root]\nfstype = \"squashfs\"\n",
 		"ip=dhcp root=cifs://10.0.0.1/root cifsuser=root cifspass=secret":                            "[root]\nfstype = \"cifs\"\n",
 		"root=aoe:/dev/etherd/e0.0":                                                                  "[root]\nfstype = \"ext4\"\nneeds = [\"aoe\"]\n",
 	} {

@@ -33,7 +33,7 @@ var byDirs = [...]struct {
 
 // others are the schemes ("nfs:…") of roots that are not block devices here.
 const others = " nfs nfs4 iscsi nbd cifs live http https ftp tftp torrent virtiofs 9p zfs ubi ubi0 mtd" +
-	" bind overlay aoe fcoe sshfs casync dhcp nvmf "
+	" bind overlay aoe fcoe sshfs casync dhcp nvmf oci "
 
 // otherWords are whole values of root= that name no block device: those that
 // systemd's generators, dracut, make-initrd and the kernel take.

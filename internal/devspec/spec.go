@@ -150,9 +150,12 @@ func (s Spec) Describe() string {
 }
 
 // Redact replaces what stands before the '@' of a URL or of an iSCSI root,
-// user and password, by "…".
+// user and password, by "…". A digest behind one stays.
 func Redact(text string) string {
 	end := strings.LastIndexByte(text, '@')
+	if end > 0 && strings.HasPrefix(text[end:], "@sha256:") { // of root=oci:
+		end = strings.LastIndexByte(text[:end], '@')
+	}
 	start := strings.Index(text, "://")
 	if start >= 0 {
 		start += len("://")

@@ -79,7 +79,7 @@ func TestABreakIsResumed(t *testing.T) {
 	if s.Ended() == nil {
 		t.Error("40 of 100 bytes are all")
 	}
-	if q := Ask(s.URL, s.Offset, s.Validator, false, ""); !strings.Contains(q, "Range: bytes=40-\r\n") || !strings.Contains(q, "If-Range: \"v1\"\r\n") {
+	if q := Ask(s.URL, s.Offset, s.Validator, "", false, ""); !strings.Contains(q, "Range: bytes=40-\r\n") || !strings.Contains(q, "If-Range: \"v1\"\r\n") {
 		t.Error(q)
 	}
 	if step, err := s.Head(head(t, "HTTP/1.1 206 P", "Content-Range: bytes 40-99/100", `ETag: "v1"`)); step != Take || err != nil {

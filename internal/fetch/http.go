@@ -174,10 +174,19 @@ func printable(s string) string {
 }
 
 // Ask is the question for a file, from offset on. Where that is not the
-// beginning, validator says which one is meant. whole has the URL in it, as a
-// proxy wants it; secret is the proxy's user and password, "USER:PASSWORD".
-func Ask(u fetchplan.URL, offset int64, validator string, whole bool, secret string) string {
+// beginning, validator says which one is meant; where it is, known says of which
+// nothing is to be sent. whole has the URL in it, as a proxy wants it; secret is
+// the proxy's user and password, "USER:PASSWORD".
+func Ask(u fetchplan.URL, offset int64, validator, known string, whole bool, secret string) string {
 	text := request(u, whole, secret) + "Connection: close\r\n"
+	if offset == 0 && known != "" {
+		if known[0] == '"' {
+			text += "If-None-Match: "
+		} else {
+			text += "If-Modified-Since: "
+		}
+		text += known + "\r\n"
+	}
 	if offset > 0 {
 		text += "Range: bytes=" + strconv.FormatInt(offset, 10) + "-\r\n"
 		if validator != "" {

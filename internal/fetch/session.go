@@ -42,8 +42,13 @@ type Session struct {
 	Validator string
 	// Total is the size of the file in bytes, -1 while it is not known.
 	Total int64
-	// Limit is how large it may be, in bytes.
-	Limit int64
+	// Limit is how large it may be, in bytes, and Advice what to do where it is larger.
+	Limit  int64
+	Advice string
+	// Known is what the server called a file that is there besides, "" for none:
+	// Same says that it has no other one, and nothing came.
+	Known string
+	Same  bool
 
 	start     fetchplan.URL
 	redirects int
@@ -52,7 +57,7 @@ type Session struct {
 
 // NewSession returns one for a file of at most limit bytes.
 func NewSession(u fetchplan.URL, limit int64) *Session {
-	return &Session{URL: u, start: u, Total: -1, Limit: limit}
+	return &Session{URL: u, start: u, Total: -1, Limit: limit, Advice: "give the machine more memory, use a smaller image, or leave less with rd.minmem="}
 }
 
 // Step is what to do with what a server said.
@@ -82,6 +87,9 @@ func (s *Session) Head(h Head) (Step, error) {
 			return Complete, nil
 		}
 		return s.anew()
+	case h.Code == 304 && s.Known != "" && s.Offset == 0:
+		s.Same = true
+		return Complete, nil
 	case h.Code == 200, h.Code == 206:
 	case h.Code == 401, h.Code == 407:
 		return 0, s.says(h, "write the name and the password into the URL: "+s.URL.Scheme+"://USER:PASSWORD@"+s.URL.Authority()+"/…")
@@ -167,8 +175,7 @@ func (s *Session) Size(n int64) error {
 func (s *Session) fits() error {
 	if s.Total > s.Limit || s.Offset > s.Limit {
 		size := max(s.Total, s.Offset)
-		return &Refusal{s.URL.File() + " has " + Mebibytes(size) + ", and " + Mebibytes(s.Limit) + " can be had",
-			"give the machine more memory, use a smaller image, or leave less with rd.minmem="}
+		return &Refusal{s.URL.File() + " has " + Mebibytes(size) + ", and " + Mebibytes(s.Limit) + " can be had", s.Advice}
 	}
 	return nil
 }

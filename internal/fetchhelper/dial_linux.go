@@ -15,6 +15,7 @@ import (
 
 	"firstlight/internal/dns"
 	"firstlight/internal/fetch"
+	"firstlight/internal/fetch/trustfiles"
 )
 
 // How long is waited for an answer: to a connection, of a name server, and for
@@ -153,7 +154,7 @@ func (h *dialer) lookup(host string) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(host); err == nil {
 		return []netip.Addr{a.Unmap()}, nil
 	}
-	if b, err := h.read("/etc/hosts", 1<<20); err == nil {
+	if b, err := trustfiles.ReadFile(h.Root, "/etc/hosts", 1<<20); err == nil {
 		for _, line := range strings.Split(string(b), "\n") {
 			f := strings.Fields(line)
 			for i := 1; i < len(f); i++ {
@@ -201,7 +202,7 @@ func (h *dialer) lookup(host string) ([]netip.Addr, error) {
 
 // resolver reads what was written for the network.
 func (h *dialer) resolver() (servers []netip.Addr, domains []string) {
-	b, err := h.read("/etc/resolv.conf", 1<<16)
+	b, err := trustfiles.ReadFile(h.Root, "/etc/resolv.conf", 1<<16)
 	if err != nil {
 		return nil, nil
 	}

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"hash"
 	"io"
-	"io/fs"
 	"net/netip"
 	"os"
 	"strconv"
@@ -20,6 +19,7 @@ import (
 
 	"firstlight/internal/fetch"
 	"firstlight/internal/fetch/fetchplan"
+	"firstlight/internal/fetch/trustfiles"
 	"firstlight/internal/netreport"
 )
 
@@ -58,7 +58,9 @@ func (h *Helper) Run(text string) error {
 	if err == nil {
 		return nil
 	}
-	os.Remove(p.Into) // nothing that is not known to be right is left
+	if !p.Raw {
+		os.Remove(p.Into) // nothing that is not known to be right is left
+	}
 	r := fetch.Final(err)
 	if r == nil {
 		r = &fetch.Refusal{Text: err.Error(), Try: "look at the messages above"}
@@ -93,15 +95,16 @@ func (h *Helper) run() error {
 		}
 		h.proxy = &p
 	}
-	keys, rings, err := h.keys()
+	if h.plan.Raw {
+		h.tls.any = h.plan.NoVerifyTLS
+		h.tls.load(h.Root)
+		return h.raw(u)
+	}
+	keys, rings, sums, err := trustfiles.Read(h.Root)
 	if err != nil {
 		return err
 	}
-	sums, err := h.read(fetch.SumsFile, 1<<20)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	t, err := fetch.Choose(h.plan, u, string(sums), keys, len(rings) > 0)
+	t, err := fetch.Choose(h.plan, u, sums, keys, len(rings) > 0)
 	if err != nil {
 		return err
 	}
@@ -163,53 +166,23 @@ func (h *Helper) run() error {
 	return nil
 }
 
-// read reads a file of the image that is no longer than limit bytes.
-func (h *dialer) read(name string, limit int64) ([]byte, error) {
-	f, err := os.Open(h.Root + name)
-	if err != nil {
-		return nil, err
+// raw fetches a file that somebody else verifies.
+func (h *Helper) raw(u fetchplan.URL) error {
+	s := fetch.NewSession(u, h.plan.Limit)
+	s.Advice = ""
+	if s.Known = h.plan.Known; h.plan.From > 0 {
+		s.Offset, s.Validator, s.Known = h.plan.From, h.plan.Known, ""
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(b)) > limit {
-		err = &fetch.Refusal{Text: name + " is longer than " + strconv.FormatInt(limit, 10) + " bytes", Try: "rebuild the image"}
+	if err := h.whole(s); err != nil {
+		return err
 	}
-	return b, err
+	same := ""
+	if s.Same {
+		same = "yes"
+	}
+	h.say(fetchplan.StateFetched, "size", decimal(s.Offset), "known", s.Validator, "same", same)
+	return nil
 }
-
-// files are those of fetch.Dir whose names end in a way.
-func files(root, end string) (names []string) {
-	list, _ := os.ReadDir(root + fetch.Dir)
-	for _, e := range list {
-		if strings.HasSuffix(e.Name(), end) {
-			names = append(names, fetch.Dir+"/"+e.Name())
-		}
-	}
-	return names
-}
-
-// keys are the keys of the image: minisign's, and the files of OpenPGP's, where
-// gpgv is there.
-func (h *Helper) keys() (keys []fetch.Key, rings []string, err error) {
-	for _, name := range files(h.Root, ".pub") {
-		b, err := h.read(name, fetch.MaxSignature)
-		if err != nil {
-			return nil, nil, err
-		}
-		k, err := fetch.ParseKey(string(b))
-		if err != nil {
-			return nil, nil, &fetch.Refusal{Text: name + ": " + err.Error(), Try: "put the key's .pub file into the image"}
-		}
-		keys = append(keys, k)
-	}
-	if _, err := os.Stat(h.Root + gpgv); err == nil {
-		rings = files(h.Root, ".gpg")
-	}
-	return keys, rings, nil
-}
-
-// gpgv is the distribution's. The boot runs it, when the image is there.
-const gpgv = "/usr/bin/gpgv"
 
 // small fetches what lies beside the image, its signature.
 func (h *Helper) small(u fetchplan.URL, end string) ([]byte, error) {
@@ -228,11 +201,16 @@ func (h *Helper) small(u fetchplan.URL, end string) ([]byte, error) {
 
 // whole fetches the image.
 func (h *Helper) whole(s *fetch.Session) error {
-	f, err := os.OpenFile(h.plan.Into, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	how := os.O_CREATE | os.O_TRUNC | os.O_WRONLY
+	if h.plan.Raw {
+		how = os.O_WRONLY
+	}
+	f, err := os.OpenFile(h.plan.Into, how, 0o600)
 	if err != nil {
 		return err
 	}
 	h.file, h.sum = f, sha256.New()
+	f.Seek(s.Offset, io.SeekStart)
 	err = h.fetch(s, sink{write: h.write, reset: h.reset}, true)
 	return errors.Join(err, f.Close())
 }
@@ -245,6 +223,9 @@ type sink struct {
 
 func (h *Helper) write(b []byte) error {
 	if _, err := h.file.Write(b); err != nil {
+		if h.plan.Raw {
+			return &fetch.Refusal{Text: "the image cannot be written: " + err.Error()}
+		}
 		if errors.Is(err, syscall.ENOSPC) {
 			return &fetch.Refusal{Text: "the image does not fit into memory (" + fetch.Mebibytes(h.plan.Limit) + " can be had)", Try: "give the machine more memory, use a smaller image, or leave less with rd.minmem="}
 		}
@@ -292,7 +273,7 @@ func (h *Helper) fetch(s *fetch.Session, to sink, progress bool) error {
 		case fetch.Final(err) != nil:
 			return err
 		}
-		h.say(fetchplan.StateTrouble, "text", err.Error(), "done", decimal(s.Offset))
+		h.say(fetchplan.StateTrouble, "text", err.Error(), "done", decimal(s.Offset), "known", s.Validator)
 		time.Sleep(pause)
 	}
 }
@@ -305,8 +286,16 @@ func (h *Helper) attempt(s *fetch.Session, to sink, progress bool) (done bool, e
 	return h.http(s, to, progress)
 }
 
+// keepSize lets a file be as long as what was written to it (FALLOC_FL_KEEP_SIZE).
+const keepSize = 1
+
 // take takes in what a reader has, to its end.
 func (h *Helper) take(s *fetch.Session, r io.Reader, to sink, progress bool, alive func()) error {
+	if h.plan.Raw && s.Total > 0 { // there must be room for all of it before any is written
+		if err := syscall.Fallocate(int(h.file.Fd()), keepSize, 0, s.Total); err == syscall.ENOSPC || err == syscall.EFBIG {
+			return &fetch.Refusal{Text: "there is no room for the image: " + err.Error()}
+		}
+	}
 	buf := make([]byte, 256<<10)
 	for {
 		alive()
@@ -342,7 +331,7 @@ func (h *Helper) came(s *fetch.Session, b []byte, to sink, progress bool) error 
 		if ms := span.Milliseconds(); !h.last.IsZero() && s.Offset > h.lastBytes && ms > 0 {
 			rate = decimal((s.Offset - h.lastBytes) * 1000 / ms)
 		}
-		h.say(fetchplan.StateProgress, "done", decimal(s.Offset), "total", total, "rate", rate)
+		h.say(fetchplan.StateProgress, "done", decimal(s.Offset), "total", total, "rate", rate, "known", s.Validator)
 		h.last, h.lastBytes = now, s.Offset
 	}
 	return nil

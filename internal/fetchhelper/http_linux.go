@@ -12,6 +12,7 @@ import (
 
 	"firstlight/internal/fetch"
 	"firstlight/internal/fetch/fetchplan"
+	"firstlight/internal/fetch/trustfiles"
 )
 
 // tlsConfig is whom to believe.
@@ -27,7 +28,7 @@ var bundles = [...]string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/ce
 
 func (t *tlsConfig) load(root string) {
 	t.pool = x509.NewCertPool()
-	for _, n := range append(files(root, ".crt"), bundles[:]...) {
+	for _, n := range append(trustfiles.Files(root, ".crt"), bundles[:]...) {
 		if b, err := os.ReadFile(root + n); err == nil {
 			t.some = t.pool.AppendCertsFromPEM(b) || t.some
 		}
@@ -110,7 +111,7 @@ func (h *Helper) http(s *fetch.Session, to sink, progress bool) (done bool, err 
 	c, tcp := l.c, l.tcp
 	alive := func() { tcp.SetDeadline(time.Now().Add(stallPatience)) }
 	alive()
-	if _, err := io.WriteString(c, fetch.Ask(u, s.Offset, s.Validator, l.whole, l.secret)); err != nil {
+	if _, err := io.WriteString(c, fetch.Ask(u, s.Offset, s.Validator, s.Known, l.whole, l.secret)); err != nil {
 		return false, broken(s, err)
 	}
 	r := bufio.NewReaderSize(c, 64<<10)

@@ -11,13 +11,9 @@ type Fetch struct {
 	URL, By string
 	// Into is the file that it becomes.
 	Into string
-	// Sum is the SHA-256 that it must have, in hexadecimal, "" where the command
-	// line says none.
-	Sum string
-	// Unverified and NoVerifyTLS are what the command line allows; Proxy is
-	// the URL of an HTTP proxy.
-	Unverified, NoVerifyTLS bool
-	Proxy                   string
+	// Plan is package fetchplan's, as text: how it is to be verified, and where it is
+	// kept. "" is that it cannot be as it is asked for, which was said.
+	Plan string
 	// Reserve is how much memory must be left, in bytes.
 	Reserve uint64
 	// OnDemand: it does not become a file, but a disk that is read as it is needed.

@@ -18,6 +18,10 @@ import (
 // fetchProgram is the helper that fetches images, in an image.
 const fetchProgram = "/usr/lib/firstlight/fetch"
 
+// ociProgram is the one that unpacks an image of layers; what it fetches counts as one
+// file here.
+const ociProgram = "/usr/lib/firstlight/oci"
+
 // Web is a server that has images. What it serves is decided about by the real
 // helper's core.
 type Web struct {
@@ -61,6 +65,9 @@ type download struct {
 	ses   *fetch.Session
 	run   int
 	parts []string // what came, by the content that it is of
+
+	tree    bool     // it is unpacked
+	keeping *keeping // what the image is kept by, nil for memory
 }
 
 // startFetch starts the helper.
@@ -75,11 +82,11 @@ func (m *Machine) startFetch(p machine.Program) error {
 	if s.ended {
 		return nil
 	}
-	plan, err := fetchplan.ParsePlan(string(p.Input))
+	plan, err := fetchplan.ParseKept(string(p.Input))
 	if err != nil {
 		return err
 	}
-	d.plan = plan
+	d.plan, d.tree = plan, plan.Tree
 	u, err := fetchplan.ParseURL(plan.URL)
 	if err == nil {
 		d.trust, err = fetch.Choose(plan, u, m.Files[fetch.SumsFile], nil, false)
@@ -129,6 +136,10 @@ func (d *download) refuse(err error) {
 
 // trouble waits, and asks again.
 func (d *download) trouble(err error) {
+	if fetch.Final(err) != nil && d.keeping != nil && d.keeping.found.Right {
+		d.keeping.use()
+		return
+	}
 	if fetch.Final(err) != nil {
 		d.refuse(err)
 		return
@@ -136,6 +147,9 @@ func (d *download) trouble(err error) {
 	pause := d.ses.Pause()
 	if d.ses.Offset == 0 {
 		d.parts = nil
+	}
+	if d.keeping != nil {
+		d.keeping.note()
 	}
 	d.say(fetchplan.StateTrouble, "text", err.Error(), "done", strconv.FormatInt(d.ses.Offset, 10))
 	d.later(pause, d.ask)
@@ -178,6 +192,8 @@ func (d *download) answer() {
 		h = fetch.Head{Code: 302, Location: s.Moved[url], Start: -1, Total: -1}
 	case !ok:
 		h = fetch.Head{Code: 404, Reason: "Not Found", Start: -1, Total: -1}
+	case d.ses.Offset == 0 && d.ses.Known != "" && d.ses.Known == tag:
+		h = fetch.Head{Code: 304, Start: -1, Total: -1}
 	case d.ses.Offset > 0 && !s.NoRanges && (s.Nameless || d.ses.Validator == tag):
 		h.Code, h.Start, h.Total, h.Length = 206, d.ses.Offset, s.Size, s.Size-d.ses.Offset
 	}
@@ -190,6 +206,10 @@ func (d *download) answer() {
 		d.trouble(err)
 	case step == fetch.Follow:
 		d.ask()
+	case step == fetch.Complete && d.ses.Same:
+		d.keeping.use()
+	case step == fetch.Complete:
+		d.finish()
 	default:
 		if step == fetch.Restart || d.ses.Offset == 0 {
 			d.parts = nil
@@ -218,6 +238,9 @@ func (d *download) carry(content string, end int64) {
 		if n > 0 && (len(d.parts) == 0 || d.parts[len(d.parts)-1] != content) {
 			d.parts = append(d.parts, content)
 		}
+		if d.keeping != nil {
+			d.keeping.hear()
+		}
 		total := ""
 		if d.ses.Total >= 0 {
 			total = strconv.FormatInt(d.ses.Total, 10)
@@ -236,6 +259,10 @@ func (d *download) carry(content string, end int64) {
 
 // finish verifies what came. It is an image only if all of it is of one.
 func (d *download) finish() {
+	if d.keeping != nil {
+		d.keeping.came()
+		return
+	}
 	content := strings.Join(d.parts, "+")
 	sum := sha256.Sum256([]byte(content))
 	u, _ := fetchplan.ParseURL(d.plan.URL)
@@ -248,7 +275,16 @@ func (d *download) finish() {
 		d.refuse(errors.New(d.plan.Into + " is not in memory"))
 		return
 	}
-	x.content.Files[inside] = content
+	if image := d.m.Images[content]; d.tree && image == nil {
+		d.refuse(errors.New("it has no layers"))
+		return
+	} else if d.tree {
+		for p, text := range image.Files {
+			x.content.Files[inside+p] = text
+		}
+	} else {
+		x.content.Files[inside] = content
+	}
 	d.say(fetchplan.StateFetched, "size", strconv.FormatInt(d.ses.Offset, 10), "sum", hex.EncodeToString(sum[:]), "by", d.trust.By)
 	d.s.ended = true
 }

@@ -54,8 +54,10 @@ func (h *stay) wake() {
 // Start implements machine.Programs.
 func (m *Machine) Start(name string, p machine.Program) error {
 	switch {
-	case p.Path == fetchProgram && m.Web != nil:
+	case (p.Path == fetchProgram || p.Path == ociProgram) && m.Web != nil:
 		return m.startFetch(p)
+	case p.Path == cacheProgram && m.Web != nil:
+		return m.startCache(p)
 	case m.startRemote(name, p):
 		return nil
 	case p.Path == networkProgram:

@@ -112,7 +112,8 @@ var Kept = Layout{Name: "kept", Disks: blank(64, "c0"), Steps: []Step{
 }}
 
 // Packed makes a file with a whole root in it, with tools of the host: an
-// "ext4", a "squashfs", or a "tar.zst".
+// "ext4", a "squashfs", a "tar.zst", or an image of layers, "oci.tar"; "oci" makes a
+// directory of the latter.
 func Packed(ctx context.Context, format, file string) error {
 	tars, err := tree(ctx, "tiny")
 	if err != nil {
@@ -136,11 +137,20 @@ func Packed(ctx context.Context, format, file string) error {
 	case "ext4":
 		argv = []string{"mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-d", dir, file, "14M"}
 	case "squashfs":
-		argv = []string{"mksquashfs", dir, file, "-noappend", "-quiet", "-no-progress"}
+		argv = []string{"mksquashfs", dir, file, "-noappend", "-quiet", "-no-progress", "-all-time", "0", "-mkfs-time", "0"}
 	case "verity": // see Verify
-		argv = []string{"mksquashfs", dir, file, "-noappend", "-quiet", "-no-progress"}
+		argv = []string{"mksquashfs", dir, file, "-noappend", "-quiet", "-no-progress", "-all-time", "0", "-mkfs-time", "0"}
 	case "tar.zst":
 		argv = []string{"tar", "-C", dir, "--zstd", "-cf", file, "."}
+	case "oci": // the file is a directory
+		return layers(ctx, dir, file)
+	case "oci.tar":
+		layout := file + ".d"
+		defer os.RemoveAll(layout)
+		if err := layers(ctx, dir, layout); err != nil {
+			return err
+		}
+		argv = []string{"tar", "-C", layout, "-cf", file, "."}
 	case "iso":
 		disc, err := os.MkdirTemp(filepath.Dir(file), "disc")
 		if err != nil {

@@ -32,10 +32,10 @@ func mountTime(records []journal.Record) int64 {
 }
 
 // inMemory says whether the root is on a disk of memory, which leaves no record,
-// or in a file in memory that came from a server.
+// or in a file that came from a server, which is in memory although it is kept on a disk.
 func inMemory(records []journal.Record) bool {
 	return slices.ContainsFunc(records, func(r journal.Record) bool {
-		if r.Kind == "do" && r.Text == "mount memory on /run/initramfs/fetched" {
+		if r.Kind == "do" && (r.Text == "mount memory on /run/initramfs/fetched" || strings.Contains(r.Text, " on /run/initramfs/kept as ")) {
 			return true
 		}
 		return r.Kind == "do" && firstMount.MatchString(r.Text) && (strings.HasPrefix(r.Text, "mount /dev/ram") || strings.HasPrefix(r.Text, "mount /dev/zram"))

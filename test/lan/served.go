@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -54,6 +55,12 @@ func (s Server) served(ctx context.Context, m *initrd.Image, dir string, sums ma
 			}
 			sums[RootHashOf+to], sums[TreeOf+to] = root, fmt.Sprint(offset)
 		}
+		if s.Packed[to] == "oci" {
+			if err := s.layout(m, file, to, sums); err != nil {
+				return err
+			}
+			continue
+		}
 		b, err := os.ReadFile(file)
 		if err != nil {
 			return err
@@ -68,6 +75,34 @@ func (s Server) served(ctx context.Context, m *initrd.Image, dir string, sums ma
 		}
 	}
 	return nil
+}
+
+// layout puts the files of an image of layers into the initramfs. SumOf and its path is
+// the SHA-256 of its index, which is what is signed.
+func (s Server) layout(m *initrd.Image, dir, to string, sums map[string]string) error {
+	return filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		rest, err := filepath.Rel(dir, name)
+		if err != nil {
+			return err
+		}
+		at := strings.TrimPrefix(to, "/") + "/" + rest
+		if rest == "index.json" {
+			sum := sha256.Sum256(b)
+			sums[to] = hex.EncodeToString(sum[:])
+			if slices.Contains(s.Signed, to) {
+				m.File(at+".minisig", 0o644, []byte(minisign(b)))
+			}
+		}
+		m.File(at, 0o644, b)
+		return nil
+	})
 }
 
 // signingKey is the key of the tests that images are signed with.

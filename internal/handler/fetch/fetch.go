@@ -24,6 +24,9 @@ import (
 // Program is the helper in the image.
 const Program = "/usr/lib/firstlight/fetch"
 
+// ociProgram is the helper that unpacks an image of layers.
+const ociProgram = "/usr/lib/firstlight/oci"
+
 // gpgv verifies signatures of OpenPGP.
 const gpgv = "/usr/bin/gpgv"
 
@@ -43,6 +46,10 @@ type Handler struct {
 	patience time.Duration // of the root's goal, 0 for none
 	disks    map[int]bool  // those that were begun with, by the number of the root
 	anew     int           // how often it began anew
+	reached  bool          // the network is up, and leads to the image
+	tree     bool          // the image is unpacked
+	again    bool          // the helper is to be started once more
+	keptOn   string        // that the image is kept on, once it is mounted
 }
 
 // New registers the handler.
@@ -56,13 +63,24 @@ func New(w *handler.World) *Handler {
 // Start says what is waited for before the network is up.
 func (h *Handler) Start() {
 	w := h.w
-	if w.Fetch == nil {
+	if w.Fetch == nil || w.Fetch.Plan == "" {
 		return
 	}
 	if g := w.Goals.Get(mount.RootGoal); g != nil {
 		g.Want = "a root in an image from a server (" + w.Fetch.By + ")"
 	}
 	w.SetFact(mount.RootGoal, goal.Fact{Subject: h.subject(), Condition: goal.Incomplete, Text: "needs the network, which is not up yet"})
+	if p, err := fetchplan.ParseKept(w.Fetch.Plan); err == nil && p.Keep != nil {
+		h.begin()
+	}
+}
+
+// begin starts it, once.
+func (h *Handler) begin() {
+	if !h.began && h.w.Fetch.Plan != "" {
+		h.began = true
+		h.w.Sched.Push(ueventd.Event{Queue: queue, Kind: kindStart})
+	}
 }
 
 // Provide is a network.Provider for roots that are URLs.
@@ -75,11 +93,8 @@ func (h *Handler) Provide(t *ueventd.Task, r *netreport.Report) {
 		h.disk(r)
 		return
 	}
-	if h.began {
-		return
-	}
-	h.began = true
-	w.Sched.Push(ueventd.Event{Queue: queue, Kind: kindStart})
+	h.online()
+	h.begin()
 }
 
 // subject is what facts are about.
@@ -93,23 +108,45 @@ func (h *Handler) fail(text, try string) ueventd.Outcome {
 
 // run starts the helper, and takes in what it says until the image is there.
 func (h *Handler) run(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
+	out := h.once(t)
+	for h.again && out.Verdict == ueventd.Done {
+		h.again = false
+		out = h.once(t)
+	}
+	return out
+}
+
+func (h *Handler) once(t *ueventd.Task) ueventd.Outcome {
 	w, f := h.w, h.w.Fetch
 	if f.Done {
 		return ueventd.Outcome{}
 	}
-	if text, try := h.room(t); text != "" {
+	program, feature := Program, "http-root"
+	plan, err := fetchplan.ParseKept(f.Plan)
+	if err != nil {
+		return h.fail(err.Error(), "")
+	}
+	if h.tree = plan.Tree; h.tree {
+		program, feature = ociProgram, "oci"
+	}
+	if plan.Keep != nil {
+		program, feature = keepProgram, "http-cache"
+		if out, ok := h.keep(t, &plan); !ok {
+			return out
+		}
+	} else if text, try := h.room(t); text != "" {
 		return h.fail(text, try)
 	}
+	plan.Limit = h.limit
 	if g := w.Goals.Get(mount.RootGoal); g != nil && g.Deadline != 0 {
 		h.patience = max(h.patience, g.Deadline-g.Since)
 	}
 	w.SetFact(mount.RootGoal, goal.Fact{Subject: h.subject(), Condition: goal.Working, Text: "is asked for"})
-	plan := fetchplan.Plan{URL: f.URL, Into: f.Into, Sum: f.Sum, Unverified: f.Unverified, NoVerifyTLS: f.NoVerifyTLS, Proxy: f.Proxy, Limit: h.limit}
-	err := ueventd.Act(t, "start "+Program, func(m machine.Machine) error {
-		return m.Start(queue, machine.Program{Path: Program, Input: []byte(plan.String())})
+	err = ueventd.Act(t, "start "+program, func(m machine.Machine) error {
+		return m.Start(queue, machine.Program{Path: program, Input: []byte(plan.String())})
 	})
 	if err != nil {
-		return h.fail("the helper program that fetches it cannot be started: "+err.Error(), "build the image with --feature http-root")
+		return h.fail("the helper program that fetches it cannot be started: "+err.Error(), "build the image with --feature "+feature)
 	}
 	for {
 		said, err := ueventd.Do(t, "listen to what is fetched", func(m machine.Machine) (machine.Said, error) { return m.Listen(queue) })
@@ -191,7 +228,7 @@ func (h *Handler) take(t *ueventd.Task, r *netreport.Report) (out ueventd.Outcom
 				g.Deadline = max(g.Deadline, handler.DeadlineAt(t.Now(), h.patience))
 			}
 		}
-		working(progress(int64(r.Int("done")), int64(r.Int("total")), int64(r.Int("rate"))))
+		working(progress(int64(r.Int("done")), int64(r.Int("total")), int64(r.Int("rate")), "fetched"))
 	case fetchplan.StateTrouble:
 		text := r.Get("text")
 		h.done = int64(r.Int("done"))
@@ -201,6 +238,20 @@ func (h *Handler) take(t *ueventd.Task, r *netreport.Report) (out ueventd.Outcom
 			text += "; it is asked for the rest"
 		}
 		w.SetFact(mount.RootGoal, goal.Fact{Subject: h.subject(), Condition: goal.Incomplete, Text: text, Try: "look at the server; it is asked again by itself"})
+	case fetchplan.StateVerifying:
+		w.Progress()
+		working(progress(int64(r.Int("done")), int64(r.Int("total")), 0, "verified"))
+	case fetchplan.StateNote:
+		t.Record("fetch", r.Get("text"), "state="+r.State)
+		w.Say(handler.Detail, "fetch: "+r.Get("text"))
+	case fetchplan.StateAbsent:
+		t.Record("fetch", r.Get("text"), "state="+r.State)
+		text := "needs the network, which is not up yet; what is kept on " + h.keptOn + " is not it: " + r.Get("text")
+		w.SetFact(mount.RootGoal, goal.Fact{Subject: h.subject(), Condition: goal.Incomplete, Text: text})
+		if h.again = h.reached; h.again { // meanwhile
+			return ueventd.Outcome{}, true
+		}
+		return ueventd.WaitFor("the network", topicOnline, handler.TopicRetry), true
 	case fetchplan.StateRefused:
 		t.Record("fetch", r.Get("text"), "state="+r.State)
 		return h.fail(r.Get("text"), r.Get("try")), true
@@ -239,7 +290,17 @@ func (h *Handler) fetched(t *ueventd.Task, r *netreport.Report) ueventd.Outcome 
 		w.Say(handler.Loud, h.subject()+" is not verified, as rd.firstlight.unverified allows")
 		by = "nothing"
 	}
-	w.Say(handler.Normal, "fetched "+path.Base(f.Into)+" ("+mebibytes(int64(r.Int("size")))+"), verified by "+by)
+	what := "fetched " + path.Base(f.Into)
+	if h.tree {
+		what = "unpacked the image into memory"
+	}
+	if h.keptOn != "" {
+		if what += " to " + h.keptOn; r.Get("kept") != "" {
+			what = "found " + path.Base(f.Into) + " on " + h.keptOn
+		}
+		h.kept(t)
+	}
+	w.Say(handler.Normal, what+" ("+mebibytes(int64(r.Int("size")))+"), verified by "+by)
 	f.Done = true
 	w.DropFact(mount.RootGoal)
 	w.Progress()
@@ -249,12 +310,12 @@ func (h *Handler) fetched(t *ueventd.Task, r *netreport.Report) ueventd.Outcome 
 }
 
 // progress is how far it is, for a person.
-func progress(done, total, rate int64) string {
+func progress(done, total, rate int64, how string) string {
 	text := mebibytes(done)
 	if total > 0 {
 		text = strconv.FormatInt(done*100/total, 10) + " % of " + mebibytes(total)
 	}
-	text += " fetched"
+	text += " " + how
 	if rate > 0 {
 		text += ", " + mebibytes(rate) + "/s"
 	}

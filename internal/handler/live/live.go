@@ -30,7 +30,10 @@ import (
 )
 
 // Flags of mount(2) that no option of fstab stands for (linux/mount.h).
-const move = 1 << 13
+const (
+	place = 1 << 12
+	move  = 1 << 13
+)
 
 // Where things stay mounted: what the file of an outer image is in, and copies
 // in memory.
@@ -187,6 +190,9 @@ func (h *Handler) next(t *ueventd.Task) (devspec.Spec, ueventd.Outcome, bool) {
 	}
 	if f := h.w.Fetch; f != nil && !f.Done {
 		return devspec.Spec{}, ueventd.WaitFor("the image is fetched", handler.TopicFetched), false
+	}
+	if h.o.plan.Tree {
+		return h.layers(t)
 	}
 	if h.image == nil && h.levels == 0 && h.o.file != "" {
 		h.image = &image{"/", h.o.file}

@@ -20,7 +20,7 @@ func (h *Handler) copied(t *ueventd.Task, from image, size int64) (image, error)
 	first := h.levels == 0 || slices.Contains(h.more, from)
 	into := image{copies, "/" + path.Base(from.file)}
 	wanted := h.o.ram && first || h.o.writable && !packedName(from.file)
-	if from.root == "/" {
+	if from.root == "/" && h.o.plan.Keep == nil {
 		wanted = false // it is in memory
 	}
 	sum := h.o.sha256

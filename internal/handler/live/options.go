@@ -9,7 +9,7 @@ import (
 
 	"firstlight/internal/bootcmd"
 	"firstlight/internal/devspec"
-	"firstlight/internal/handler"
+	"firstlight/internal/fetch/fetchplan"
 )
 
 // dialect is whose names of parameters, directories and files are meant.
@@ -38,7 +38,7 @@ type options struct {
 	server   bool
 	ondemand bool
 	disc     bool
-	get      handler.Fetch
+	plan     fetchplan.Plan
 	// iso is a file on some disk, which is the medium; isoOn names that disk,
 	// and is zero for any.
 	iso   string
@@ -137,7 +137,7 @@ func read(cfg *bootcmd.Config, leased string) (o options, ok bool) {
 	switch {
 	case leased != "":
 		boot, named = "", leased
-	case root.Kind == devspec.Other && isURL(root.Scheme), g["archiso_http_srv"] != "":
+	case root.Kind == devspec.Other && (isURL(root.Scheme) || root.Scheme == "oci"), g["archiso_http_srv"] != "":
 		boot = ""
 	case boot == "live" || boot == "casper":
 	case root.Kind == devspec.Other && root.Scheme == "live", g.on("rd.live.image"), g.on("liveimg"), g.on(onDemand) && isURL(schemeOf(named)):
@@ -204,12 +204,13 @@ func read(cfg *bootcmd.Config, leased string) (o options, ok bool) {
 	if o.dialect == debian {
 		o.exposed(g, root)
 	}
+	o.kept(g)
 	for _, name := range [...]string{"rd.overlay", "rd.live.overlay"} {
 		if v, ok := g[name]; ok && (v == "none" || v != "" && !g.on(name)) {
 			o.covered = false
 		}
 	}
-	o.covered = o.covered && !o.writable && !archive(o.file) && !archive(o.images[0])
+	o.covered = o.covered && !o.writable && !archive(o.file) && !archive(o.images[0]) && !o.plan.Tree
 	o.dir = path.Clean("/" + o.dir)
 	if o.iso != "" {
 		o.iso = path.Clean("/" + o.iso)
@@ -333,6 +334,9 @@ func (o *options) medium(text string) {
 		return
 	case isURL(schemeOf(text)):
 		o.setURL(text)
+		return
+	case strings.HasPrefix(text, "oci:"):
+		o.setOCI(text)
 		return
 	case strings.HasPrefix(text, "CDLABEL="):
 		text = text[len("CD"):]

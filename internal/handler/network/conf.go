@@ -80,7 +80,7 @@ func Input(c *bootcmd.Config, url string) string {
 	var b strings.Builder
 	said := url == ""
 	for _, p := range c.Params {
-		said = said || (p.Name == "root" || p.Name == "netroot") && strings.HasSuffix(strings.Trim(p.Value, `"`), url)
+		said = said || (p.Name == "root" || p.Name == "netroot") && strings.HasSuffix(strings.Trim(p.Value, `"`), url) && !strings.Contains(p.Value, "oci:")
 	}
 	if !said {
 		b.WriteString("netroot=" + url + "\n")
