@@ -47,6 +47,8 @@ type Machine struct {
 	Reboots bool
 	// Log gets everything that comes from the console; may be nil.
 	Log io.Writer
+	// ReportLog gets everything that comes from the port of reports; may be nil.
+	ReportLog io.Writer
 	// Interactive connects the console to the terminal that this program
 	// runs on. VM.Console stays empty then.
 	Interactive bool
@@ -133,7 +135,11 @@ func Run(ctx context.Context, m Machine) (*VM, error) {
 		}
 		v.Console = newStream(conns["console"], v.Start, tee...)
 	}
-	v.Report = newStream(conns["report"], v.Start)
+	var tee []io.Writer
+	if m.ReportLog != nil {
+		tee = append(tee, m.ReportLog)
+	}
+	v.Report = newStream(conns["report"], v.Start, tee...)
 	if v.QMP, err = newQMP(conns["qmp"], v.onEvent); err != nil {
 		v.Close()
 		return nil, errors.Join(err, v.ended())
