@@ -30,6 +30,7 @@ type Machine struct {
 	Append string // the kernel's command line
 	Memory int    // MiB; 0 is 512
 	CPUs   int    // 0 is 1
+	CPU    string // QEMU's name of a model with its flags; "" is all that QEMU can do
 	Disks  []Disk
 	NICs   []NIC
 	Shares []Share
@@ -164,7 +165,11 @@ func (m Machine) args(dir string) []string {
 	if cpus == 0 {
 		cpus = 1
 	}
-	a := []string{"-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", strconv.Itoa(cpus), "-m", strconv.Itoa(memory),
+	cpu := m.CPU
+	if cpu == "" {
+		cpu = "max"
+	}
+	a := []string{"-machine", "q35", "-accel", "tcg", "-cpu", cpu, "-smp", strconv.Itoa(cpus), "-m", strconv.Itoa(memory),
 		"-nodefaults", "-no-user-config", "-display", "none"}
 	if m.Kernel != "" {
 		a = append(a, "-kernel", m.Kernel, "-initrd", m.Initrd, "-append", m.Append)
