@@ -136,6 +136,24 @@ remove
 nothing_left
 test -s "/boot/initrd.img-$kernel" || fail "the image in /boot is gone"
 say "bls, Debian's hooks: removed, the image in /boot stays"
+# An entry that is a convenience takes no room that another kernel needs.
+conf layout=bls
+mount -t tmpfs -o size=30M none $esp
+mkdir -p $esp/EFI/Linux $esp/loader $esp/$token
+dd if=/dev/zero of=$esp/else bs=1M count=$((30 - 6 - $(stat -c %s "/boot/vmlinuz-$kernel") / 1048576)) 2>/dev/null
+add
+grep -q 'too few for' /tmp/said || fail "it is not said that there is no room for the image before"
+entry_is_whole
+test ! -e "$(entry_for before)" || fail "the image before took the room of another kernel"
+test "$(ls -A $esp/$token/$kernel | grep -c firstlight)" = 0 || fail "something of it is left: $(ls -A $esp/$token/$kernel)"
+rm $esp/else
+mount -o remount,size=64M $esp
+add
+other_entry before "/boot/initrd.img-$kernel.old"
+remove
+nothing_left
+umount $esp
+say "bls, Debian's hooks: no room for an entry for the image before"
 conf layout=other
 add
 remove
