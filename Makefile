@@ -131,7 +131,8 @@ test-full: foreign
 
 # The packages of all formats, by the tools of their distributions, and the whole
 # life of one in a Debian 12 and 13 with GRUB and with systemd-boot. The consoles
-# are left in $(FIRSTLIGHT_CACHE)/packages-test.
+# are left in $(FIRSTLIGHT_CACHE)/packages-test, of a guest that failed its disk too:
+# FIRSTLIGHT_STAGE=N begins with that stage of it again.
 test-packages: setup kernels packages
 	FIRSTLIGHT_FULL=1 FIRSTLIGHT_E2E=1 FIRSTLIGHT_REQUIRE=1 go test ./test/packages -count=1 -v -timeout 6h -parallel 2 -run '$(RUN)'
 

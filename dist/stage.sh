@@ -24,6 +24,7 @@ put 644 dist/config/firstlight.toml "$common/etc/firstlight.toml"
 put 755 dist/kernel-install/50-firstlight.install "$common/usr/lib/kernel/install.d/50-firstlight.install"
 put 755 dist/kernel-install/60-firstlight-uki.install "$common/usr/lib/kernel/install.d/60-firstlight-uki.install"
 put 755 dist/kernel-install/90-firstlight-uki-copy.install "$common/usr/lib/kernel/install.d/90-firstlight-uki-copy.install"
+put 755 dist/kernel-install/91-firstlight-entries.install "$common/usr/lib/kernel/install.d/91-firstlight-entries.install"
 for shell in bash zsh fish; do
 	case $shell in
 	bash) file=usr/share/bash-completion/completions/firstlight ;;

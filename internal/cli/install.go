@@ -38,7 +38,8 @@ type installFlags struct {
 	config, init   string
 	generic        bool
 	sysroot        string
-	stderr         io.Writer
+	listing        bool
+	stdout, stderr io.Writer
 }
 
 func installCommand() *cobra.Command {
@@ -63,20 +64,23 @@ With install.layout = "uki" a unified kernel image is made of it, see
 firstlight-uki(8), and put into EFI/Linux of the EFI system partition.
 
 With install.fallback in the configuration a second image, for any common machine,
-is installed as well. Afterwards the programs in ` + postUpdate + `
+is installed as well. --list says where the images of the kernels are: "image",
+"before" or "fallback", the release, "present" or "absent", and the file. Afterwards the programs in ` + postUpdate + `
 are run, with the kernel's release and the image as arguments.
 
 ` + exitText,
 		Example: `  firstlight install
   firstlight install --kernel 6.1.0-13-amd64
-  firstlight install --all --quiet`,
+  firstlight install --all --quiet
+  firstlight install --list`,
 		Args: args(0, 0, "options only"),
 		RunE: func(c *cobra.Command, _ []string) error {
-			f.stderr = c.ErrOrStderr()
+			f.stdout, f.stderr = c.OutOrStdout(), c.ErrOrStderr()
 			return f.run(c.Context())
 		},
 	}
 	fl := c.Flags()
+	fl.BoolVar(&f.listing, "list", false, "install nothing, but say where the images of the kernel are, without --kernel of all")
 	fl.StringArrayVarP(&f.kernels, "kernel", "k", nil, "release of a kernel (default the one that runs); may be repeated")
 	fl.BoolVarP(&f.all, "all", "a", false, "for every kernel that is installed")
 	fl.StringVar(&f.bootDir, "boot-dir", "/boot", "directory of the images, where the configuration names none")
@@ -128,6 +132,9 @@ func (f *installFlags) run(ctx context.Context) error {
 	conf, err := f.configuration()
 	if err != nil {
 		return err
+	}
+	if f.listing {
+		return f.list(conf)
 	}
 	kernels := f.kernels
 	switch {

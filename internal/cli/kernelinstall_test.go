@@ -169,3 +169,71 @@ func TestUnifiedImagesAreCopied(t *testing.T) {
 	saidBy(t, fake, script, env, "remove", "6.1", "entry")
 	check("t-6.10.efi one")
 }
+
+// The image before and the one for any machine have entries that are the kernel's
+// own but for the image, behind those of all kernels; and lose them with it.
+func TestKernelInstallOffersOtherImages(t *testing.T) {
+	testtool.Need(t, "sh")
+	root, fake := t.TempDir(), t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(root, "t/6.1")
+	write(filepath.Join(fake, "firstlight"), "#!/bin/sh\ntest \"$1\" = cat || cat "+fake+"/list\n")
+	write(filepath.Join(fake, "list"), "image 6.1 present /boot/i\nbefore 6.1 present "+fake+"/b\nfallback 6.1 present "+fake+"/f\n")
+	write(filepath.Join(fake, "b"), "before")
+	write(filepath.Join(fake, "f"), "fallback")
+	write(filepath.Join(dir, "initrd.img-6.1"), "image")
+	own := filepath.Join(root, "loader/entries/t-6.1+3.conf")
+	write(own, "# made\ntitle      Debian\nversion    6.1\nsort-key   debian\noptions    quiet\nlinux      /t/6.1/linux\n"+
+		"initrd     /t/6.1/microcode\ninitrd     /t/6.1/initrd.img-6.1\n")
+	env := []string{"KERNEL_INSTALL_LAYOUT=bls", "KERNEL_INSTALL_BOOT_ROOT=" + root, "KERNEL_INSTALL_ENTRY_TOKEN=t"}
+	const script = "../../dist/kernel-install/91-firstlight-entries.install"
+	files := func() (out []string) {
+		t.Helper()
+		for _, d := range []string{dir, filepath.Dir(own)} {
+			list, err := os.ReadDir(d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range list {
+				out = append(out, e.Name())
+			}
+		}
+		return out
+	}
+	saidBy(t, fake, script, env, "add", "6.1", dir, "vmlinuz")
+	b, err := os.ReadFile(filepath.Join(root, "loader/entries/t-6.1-firstlight-before.conf"))
+	if want := "# made\ntitle      Debian (the image before)\nversion    6.1\nsort-key   debian-firstlight-before\noptions    quiet\nlinux      /t/6.1/linux\n" +
+		"initrd     /t/6.1/microcode\ninitrd     /t/6.1/firstlight-before.img\n"; string(b) != want {
+		t.Errorf("%v %s\nwant\n%s", err, b, want)
+	}
+	for name, want := range map[string]string{"before": "before", "fallback": "fallback"} {
+		if b, err := os.ReadFile(filepath.Join(dir, "firstlight-"+name+".img")); string(b) != want {
+			t.Errorf("%q %v, want %q", b, err, want)
+		}
+	}
+	const all = "firstlight-before.img firstlight-fallback.img initrd.img-6.1 t-6.1+3.conf t-6.1-firstlight-before.conf t-6.1-firstlight-fallback.conf"
+	if got := strings.Join(files(), " "); got != all {
+		t.Errorf("there are %s, want %s", got, all)
+	}
+	// No image before any more, and none for any machine.
+	write(filepath.Join(fake, "list"), "image 6.1 present /boot/i\nbefore 6.1 absent "+fake+"/b\n")
+	saidBy(t, fake, script, env, "add", "6.1", dir, "vmlinuz")
+	const none = "initrd.img-6.1 t-6.1+3.conf"
+	if got := strings.Join(files(), " "); got != none {
+		t.Errorf("there are %s, want %s", got, none)
+	}
+	write(filepath.Join(fake, "list"), "image 6.1 present /boot/i\nbefore 6.1 present "+fake+"/b\n")
+	saidBy(t, fake, script, env, "add", "6.1", dir, "vmlinuz")
+	saidBy(t, fake, script, env, "remove", "6.1", dir)
+	if got := strings.Join(files(), " "); got != none {
+		t.Errorf("after the kernel there are %s, want %s", got, none)
+	}
+}

@@ -42,6 +42,25 @@ nothing_left() {
 	left=$(find $esp -name "*$kernel*")
 	test -z "$left" || fail "left: $left"
 }
+entry_for() { echo "$esp/loader/entries/$token-$kernel-firstlight-$1.conf"; }
+# there is an entry of a kind, the kernel's own but for title, key and image
+other_entry() {
+	e=$(entry_for "$1")
+	test -s "$e" || fail "there is no entry $e"
+	for key in version machine-id options linux; do
+		test "$(grep "^$key " "$e")" = "$(grep "^$key " "$entry")" || fail "the entry has another $key: $(cat "$e")"
+	done
+	test "$(grep '^sort-key' "$e")" = "$(grep '^sort-key' "$entry")-firstlight-$1" || fail "the entry is not behind the others: $(cat "$e")"
+	test "$(grep '^title' "$e")" != "$(grep '^title' "$entry")" || fail "the entry has the title of the kernel's"
+	test "$(grep -c '^initrd' "$e")" = 1 || fail "the entry has not one image: $(cat "$e")"
+	other=$esp$(sed -n 's/^initrd *//p' "$e" | sed "s,^$esp,,")
+	test "$other" != "$image" || fail "the entry has the image of the kernel's own"
+	if test $# -gt 1; then
+		cmp "$other" "$2" || fail "the entry has another image than $2"
+	else
+		of_firstlight "$other"
+	fi
+}
 uki_is_whole() {
 	test -s "$1" || fail "there is no unified image $1"
 	of_firstlight "$1"
@@ -90,13 +109,51 @@ entry_is_whole
 cmp "$image" "/boot/initrd.img-$kernel" || fail "the entry has another image than /boot"
 cmp -s "$image" "/boot/initrd.img-$kernel.old" && fail "the entry has the image before"
 say "bls, Debian's hooks: with an image before, the entry has the new one"
+# An entry of its own for the one before, behind all others.
+other_entry before "/boot/initrd.img-$kernel.old"
+test ! -e "$(entry_for fallback)" || fail "an image for any machine has an entry, and there is none"
+say "bls, Debian's hooks: an entry for the image before"
 # As the hook of systemd-boot calls it after an image has changed.
+echo 'install.fallback = "/boot/initrd.img-%v-generic"' >/etc/firstlight.d/fallback.toml
+run firstlight install --kernel "$kernel"
 add "/boot/initrd.img-$kernel"
 entry_is_whole
+other_entry before "/boot/initrd.img-$kernel.old"
+other_entry fallback "/boot/initrd.img-$kernel-generic"
+run firstlight cat "/boot/initrd.img-$kernel-generic" etc/firstlight/image
+grep -q '^mode=generic$' /tmp/said || fail "the image for any machine is not that"
+say "bls, Debian's hooks: an entry for the image for any machine"
+rm "/boot/initrd.img-$kernel.old" /etc/firstlight.d/fallback.toml "/boot/initrd.img-$kernel-generic"
+add
+test ! -e "$(entry_for before)" && test ! -e "$(entry_for fallback)" || fail "there are entries for images that are gone"
+test "$(ls $esp/$token/$kernel | grep -c firstlight)" = 0 || fail "images of those are left: $(ls $esp/$token/$kernel)"
+run firstlight install --kernel "$kernel" # with what follows, an image before again
+echo 'cmdline = ["rd.firstlight.test=2"]' >/etc/firstlight.d/test.toml
+run firstlight install --kernel "$kernel"
+add
+other_entry before "/boot/initrd.img-$kernel.old"
 remove
 nothing_left
 test -s "/boot/initrd.img-$kernel" || fail "the image in /boot is gone"
 say "bls, Debian's hooks: removed, the image in /boot stays"
+# An entry that is a convenience takes no room that another kernel needs.
+conf layout=bls
+mount -t tmpfs -o size=30M none $esp
+mkdir -p $esp/EFI/Linux $esp/loader $esp/$token
+dd if=/dev/zero of=$esp/else bs=1M count=$((30 - 6 - $(stat -c %s "/boot/vmlinuz-$kernel") / 1048576)) 2>/dev/null
+add
+grep -q 'too few for' /tmp/said || fail "it is not said that there is no room for the image before"
+entry_is_whole
+test ! -e "$(entry_for before)" || fail "the image before took the room of another kernel"
+test "$(ls -A $esp/$token/$kernel | grep -c firstlight)" = 0 || fail "something of it is left: $(ls -A $esp/$token/$kernel)"
+rm $esp/else
+mount -o remount,size=64M $esp
+add
+other_entry before "/boot/initrd.img-$kernel.old"
+remove
+nothing_left
+umount $esp
+say "bls, Debian's hooks: no room for an entry for the image before"
 conf layout=other
 add
 remove
@@ -130,6 +187,14 @@ test "$first" != "$(sha256sum <"$image")" || fail "the image is still the one be
 remove
 nothing_left
 say "bls: made in the entry, made anew, removed"
+echo 'install.fallback = "/boot/initrd.img-%v-generic"' >/etc/firstlight.d/fallback.toml
+add
+entry_is_whole
+other_entry fallback
+remove
+nothing_left
+rm /etc/firstlight.d/fallback.toml
+say "bls: an entry for the image for any machine"
 echo 3 >/etc/kernel/tries
 add
 entry=$esp/loader/entries/$token-$kernel+3.conf

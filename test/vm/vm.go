@@ -30,6 +30,7 @@ type Machine struct {
 	Append string // the kernel's command line
 	Memory int    // MiB; 0 is 512
 	CPUs   int    // 0 is 1
+	CPU    string // QEMU's name of a model with its flags; "" is all that QEMU can do
 	Disks  []Disk
 	NICs   []NIC
 	Shares []Share
@@ -49,6 +50,8 @@ type Machine struct {
 	Reboots bool
 	// Log gets everything that comes from the console; may be nil.
 	Log io.Writer
+	// ReportLog gets everything that comes from the port of reports; may be nil.
+	ReportLog io.Writer
 	// Interactive connects the console to the terminal that this program
 	// runs on. VM.Console stays empty then.
 	Interactive bool
@@ -139,7 +142,11 @@ func Run(ctx context.Context, m Machine) (*VM, error) {
 		}
 		v.Console = newStream(conns["console"], v.Start, tee...)
 	}
-	v.Report = newStream(conns["report"], v.Start)
+	var tee []io.Writer
+	if m.ReportLog != nil {
+		tee = append(tee, m.ReportLog)
+	}
+	v.Report = newStream(conns["report"], v.Start, tee...)
 	if v.QMP, err = newQMP(conns["qmp"], v.onEvent); err != nil {
 		v.Close()
 		return nil, errors.Join(err, v.ended())
@@ -164,7 +171,11 @@ func (m Machine) args(dir string) []string {
 	if cpus == 0 {
 		cpus = 1
 	}
-	a := []string{"-machine", "q35", "-accel", "tcg", "-cpu", "max", "-smp", strconv.Itoa(cpus), "-m", strconv.Itoa(memory),
+	cpu := m.CPU
+	if cpu == "" {
+		cpu = "max"
+	}
+	a := []string{"-machine", "q35", "-accel", "tcg", "-cpu", cpu, "-smp", strconv.Itoa(cpus), "-m", strconv.Itoa(memory),
 		"-nodefaults", "-no-user-config", "-display", "none"}
 	if m.Kernel != "" {
 		a = append(a, "-kernel", m.Kernel, "-initrd", m.Initrd, "-append", m.Append)
