@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"firstlight/internal/diskup"
 	"firstlight/internal/nbd"
 	"firstlight/internal/netreport"
 )
@@ -65,7 +66,7 @@ func TestAnExportBecomesADevice(t *testing.T) {
 	e.asked(t, "working: is being connected", "dial 1")
 	c.Dialed(time.Second, 1, export, nil)
 	e.asked(t, "attach 1048576 257 [1]", "there: is /dev/nbd3")
-	if c.Next() != Never {
+	if c.Next() != diskup.Never {
 		t.Error("something is still waited for")
 	}
 }
@@ -147,7 +148,7 @@ func TestAnotherExportIsNotTakenForTheOne(t *testing.T) {
 		c.Dead(1, 3)
 		e.log = nil
 		c.Dialed(2, 2, other, nil)
-		if len(e.log) != 2 || e.log[0] != "drop 2" || !strings.Contains(e.log[1], "another export by that name") || c.Next() == Never {
+		if len(e.log) != 2 || e.log[0] != "drop 2" || !strings.Contains(e.log[1], "another export by that name") || c.Next() == diskup.Never {
 			t.Errorf("%+v: %q", other, e.log)
 		}
 	}
