@@ -75,7 +75,7 @@ func TestRecord(t *testing.T) {
 	lines := strings.Split(string(x.Record()), "\n")
 	for _, want := range []string{"node.name = " + target, "node.tpgt = 3", "iface.net_ifacename = eth0", "iface.transport_name = tcp", "node.session.auth.authmethod = CHAP", "node.session.auth.password = p",
 		"node.session.auth.username_in = ru", "node.session.auth.password_in = rp", "node.session.cmds_max = 64", "node.session.initial_login_retry_max = 5",
-		"node.session.timeo.replacement_timeout = 86400"} {
+		"node.session.timeo.replacement_timeout = 86400", "node.conn[0].timeo.login_timeout = 15"} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("no %q in %q", want, lines)
 		}
