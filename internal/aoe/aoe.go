@@ -7,11 +7,11 @@
 package aoe
 
 import (
-	"math"
 	"strconv"
 	"strings"
 	"time"
 
+	"firstlight/internal/diskup"
 	"firstlight/internal/netreport"
 )
 
@@ -62,22 +62,13 @@ type Edge interface {
 	Say(netreport.Report)
 }
 
-// Never is the time of Next when nothing is left to do.
-const Never = time.Duration(math.MaxInt64)
-
-// Pauses before it is asked again: no event tells that a server is there.
-const (
-	firstPause = 250 * time.Millisecond
-	lastPause  = 4 * time.Second
-)
-
 // Search looks for a disk. It is for one goroutine.
 type Search struct {
 	k     Edge
 	d     Disk
 	tries int
 	next  time.Duration
-	said  string
+	said  diskup.Said
 }
 
 // New prepares a search.
@@ -92,12 +83,12 @@ func (s *Search) Step(now time.Duration) {
 		return
 	}
 	if s.k.There(s.d) {
-		s.next = Never
+		s.next = diskup.Never
 		s.report("there", "is "+s.d.Node(), "")
 		return
 	}
 	err := s.k.Discover()
-	s.next = now + min(firstPause<<min(s.tries, 8), lastPause)
+	s.next = now + diskup.Pause(s.tries)
 	s.tries++
 	switch {
 	case err != nil:
@@ -111,12 +102,9 @@ func (s *Search) Step(now time.Duration) {
 
 // report says how things stand, once each.
 func (s *Search) report(condition, text, try string) {
-	r := netreport.Report{State: netreport.StateDisk}.With("subject", "the AoE disk "+s.d.String()).With("condition", condition).With("text", text).With("try", try)
+	r := diskup.Report("the AoE disk "+s.d.String(), condition, text, try)
 	if condition == "there" {
 		r = r.With("device", s.d.Node())
 	}
-	if line := r.String(); line != s.said {
-		s.said = line
-		s.k.Say(r)
-	}
+	s.said.Tell(s.k, r)
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"firstlight/internal/diskup"
 	"firstlight/internal/netreport"
 )
 
@@ -52,7 +53,7 @@ func TestADiskIsAskedForUntilItIsThere(t *testing.T) {
 	s.Step(now)
 	e.there = true
 	s.Step(s.Next())
-	if want := []string{"working ", "incomplete ", "blocked ", "there /dev/etherd/e0.0"}; !slices.Equal(e.log, want) || s.Next() != Never {
+	if want := []string{"working ", "incomplete ", "blocked ", "there /dev/etherd/e0.0"}; !slices.Equal(e.log, want) || s.Next() != diskup.Never {
 		t.Errorf("%q", e.log)
 	}
 }

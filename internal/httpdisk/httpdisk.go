@@ -12,10 +12,9 @@ package httpdisk
 
 import (
 	"errors"
-	"math"
-	"strconv"
 	"time"
 
+	"firstlight/internal/diskup"
 	"firstlight/internal/fetch"
 	"firstlight/internal/nbd/nbdserve"
 	"firstlight/internal/netreport"
@@ -54,15 +53,6 @@ type Edge interface {
 	// Say reports to the boot.
 	Say(netreport.Report)
 }
-
-// Never is the time of Next when nothing is waited for.
-const Never = time.Duration(math.MaxInt64)
-
-// Pauses before another try: no event tells that a server is there again.
-const (
-	firstPause = 250 * time.Millisecond
-	lastPause  = 4 * time.Second
-)
 
 // state is what is in a slot of the memory.
 type state uint8
@@ -106,12 +96,12 @@ type Core struct {
 	waiting []nbdserve.Request
 	count   int64 // of requests
 	loads   int   // that are under way
-	said    string
+	said    diskup.Said
 }
 
 // New prepares the core.
 func New(k Edge, t Target) *Core {
-	c := &Core{k: k, t: t, index: -1, next: Never, slots: make([]slot, Pieces)}
+	c := &Core{k: k, t: t, index: -1, next: diskup.Never, slots: make([]slot, Pieces)}
 	memory := make([]byte, Pieces*PieceSize)
 	for i := range c.slots {
 		c.slots[i].buf = memory[i*PieceSize : (i+1)*PieceSize : (i+1)*PieceSize]
@@ -123,12 +113,7 @@ func New(k Edge, t Target) *Core {
 func (c *Core) Next() time.Duration { return c.next }
 
 // Device is the node of the device, "" while there is none.
-func (c *Core) Device() string {
-	if c.index < 0 {
-		return ""
-	}
-	return "/dev/nbd" + strconv.Itoa(c.index)
-}
+func (c *Core) Device() string { return diskup.NBD(c.index) }
 
 // Start asks for the beginning of the file, which says what it is.
 func (c *Core) Start(now time.Duration) {
@@ -145,7 +130,7 @@ func (c *Core) Deadline(now time.Duration) {
 	if c.next > now {
 		return
 	}
-	c.next = Never
+	c.next = diskup.Never
 	if c.index < 0 && c.file != nil {
 		c.attach()
 		return
@@ -155,7 +140,7 @@ func (c *Core) Deadline(now time.Duration) {
 
 // load asks for what is wanted, as far as it may.
 func (c *Core) load() {
-	if c.next != Never {
+	if c.next != diskup.Never {
 		return // the server is given a pause
 	}
 	for i := range c.slots {
@@ -366,8 +351,8 @@ func (c *Core) present() { c.report("there", "is "+c.Device(), "") }
 
 // failed tries again after a while, and says why.
 func (c *Core) failed(err error) {
-	if c.next == Never {
-		c.next = c.now + min(firstPause<<min(c.tries, 8), lastPause)
+	if c.next == diskup.Never {
+		c.next = c.now + diskup.Pause(c.tries)
 		c.tries++
 	}
 	condition, try := "incomplete", "look at the server; it is asked again by itself"
@@ -379,10 +364,5 @@ func (c *Core) failed(err error) {
 
 // report says how things stand, once each.
 func (c *Core) report(condition, text, try string) {
-	r := netreport.Report{State: netreport.StateDisk}.With("subject", "the disk "+c.t.URL.String()).With("condition", condition).
-		With("text", text).With("try", try).With("device", c.Device())
-	if line := r.String(); line != c.said {
-		c.said = line
-		c.k.Say(r)
-	}
+	c.said.Tell(c.k, diskup.Report("the disk "+c.t.URL.String(), condition, text, try).With("device", c.Device()))
 }

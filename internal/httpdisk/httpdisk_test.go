@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"firstlight/internal/diskup"
 	"firstlight/internal/fetch"
 	"firstlight/internal/nbd/nbdserve"
 	"firstlight/internal/netreport"
@@ -140,7 +141,7 @@ func TestAServerThatIsAwayIsWaitedFor(t *testing.T) {
 		l := e.take()
 		c.Loaded(now, l.piece, fetch.File{}, errors.New("does not answer"))
 	}
-	if len(e.asked) != 0 || len(e.codes) != 0 || c.Next() != now+firstPause {
+	if len(e.asked) != 0 || len(e.codes) != 0 || c.Next() != now+diskup.Pause(0) {
 		t.Fatal(e.asked, e.codes, c.Next())
 	}
 	c.Deadline(c.Next())
@@ -229,7 +230,7 @@ func TestManyRequests(t *testing.T) {
 				t.Fatalf("seed %d: %d are asked for at the same time", seed, len(e.asked))
 			}
 		}
-		for len(e.asked) > 0 || c.Next() != Never {
+		for len(e.asked) > 0 || c.Next() != diskup.Never {
 			if len(e.asked) > 0 {
 				e.serve(c, now)
 			} else {
@@ -253,7 +254,7 @@ func TestNoSecretIsShown(t *testing.T) {
 	c := New(e, target(t, ""))
 	c.Start(0)
 	e.serve(c, 0)
-	if strings.Contains(strings.Join(e.log, " ")+c.said, "secret") {
+	if strings.Contains(fmt.Sprint(e.log, c.said), "secret") {
 		t.Error(c.said)
 	}
 	for _, bad := range []string{"", "root - n=1", "root - url=tftp://s/x", "root - url=http:///x", "root - url=http://s/x proxy=https://u:secret@p/", "disk - url=http://s/x"} {

@@ -77,11 +77,7 @@ func Run(text string, out int) error {
 	timer := time.NewTimer(time.Hour)
 	h.core.Start(h.now())
 	for !h.core.Done() {
-		if next := h.core.Next(); next < iscsiup.Never {
-			timer.Reset(max(next-h.now(), 0))
-		} else {
-			timer.Stop()
-		}
+		timer.Reset(max(h.core.Next()-h.now(), 0))
 		select {
 		case code := <-h.codes:
 			h.core.LoggedIn(h.now(), code)

@@ -4,8 +4,8 @@ import (
 	"strconv"
 	"time"
 
+	"firstlight/internal/diskup"
 	"firstlight/internal/netreport"
-	"firstlight/internal/timespan"
 )
 
 // Edge is what the core may ask for.
@@ -38,16 +38,9 @@ const (
 	NotStarted = -1
 )
 
-// Never is the time of Next when nothing is waited for.
-const Never = timespan.Forever
-
-// Pauses before another try: no event tells that a target is there again. For its
-// unit the kernel's events tell; after some time the lack of it is said.
-const (
-	firstPause = 250 * time.Millisecond
-	lastPause  = 4 * time.Second
-	unitPause  = 3 * time.Second
-)
+// unitPause is how long a target may be without the unit before that is said: the
+// kernel's events tell when it comes.
+const unitPause = 3 * time.Second
 
 // Core logs in to one target. It is for one goroutine.
 type Core struct {
@@ -60,11 +53,11 @@ type Core struct {
 	device   string   // the unit's node
 	disks    int      // of the target
 	units    []uint64 // that the target has
-	said     string
+	said     diskup.Said
 }
 
 // New prepares the core.
-func New(k Edge, t Target) *Core { return &Core{k: k, t: t, next: Never} }
+func New(k Edge, t Target) *Core { return &Core{k: k, t: t, next: diskup.Never} }
 
 // Start logs in.
 func (c *Core) Start(now time.Duration) {
@@ -81,7 +74,7 @@ func (c *Core) Done() bool { return c.loggedIn && (c.device != "" || c.t.Any && 
 
 // Deadline is called at Next.
 func (c *Core) Deadline(now time.Duration) {
-	c.now, c.next = now, Never
+	c.now, c.next = now, diskup.Never
 	if !c.loggedIn {
 		c.k.Login()
 		return
@@ -113,7 +106,7 @@ func (c *Core) LoggedIn(now time.Duration, code int) {
 		return
 	}
 	text, try, condition := c.reason(code)
-	c.next = now + min(firstPause<<min(c.tries, 8), lastPause)
+	c.next = now + diskup.Pause(c.tries)
 	c.tries++
 	c.report(condition, text, try, "")
 }
@@ -129,7 +122,7 @@ func (c *Core) found() {
 	if !c.Done() {
 		return
 	}
-	c.next = Never
+	c.next = diskup.Never
 	text := "is logged in to"
 	if c.device != "" {
 		text = "is " + c.device
@@ -175,10 +168,5 @@ func (c *Core) reason(code int) (text, try, condition string) {
 
 // report says how things stand, once each.
 func (c *Core) report(condition, text, try, device string) {
-	r := netreport.Report{State: netreport.StateDisk}.With("subject", "the iSCSI target "+c.t.String()).With("condition", condition).
-		With("text", text).With("try", try).With("device", device)
-	if line := r.String(); line != c.said {
-		c.said = line
-		c.k.Say(r)
-	}
+	c.said.Tell(c.k, diskup.Report("the iSCSI target "+c.t.String(), condition, text, try).With("device", device))
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"firstlight/internal/diskup"
 	"firstlight/internal/ibft"
 	"firstlight/internal/netreport"
 )
@@ -74,7 +75,7 @@ func TestRecord(t *testing.T) {
 	lines := strings.Split(string(x.Record()), "\n")
 	for _, want := range []string{"node.name = " + target, "node.tpgt = 3", "iface.net_ifacename = eth0", "iface.transport_name = tcp", "node.session.auth.authmethod = CHAP", "node.session.auth.password = p",
 		"node.session.auth.username_in = ru", "node.session.auth.password_in = rp", "node.session.cmds_max = 64", "node.session.initial_login_retry_max = 5",
-		"node.session.timeo.replacement_timeout = 86400"} {
+		"node.session.timeo.replacement_timeout = 86400", "node.conn[0].timeo.login_timeout = 15"} {
 		if !slices.Contains(lines, want) {
 			t.Errorf("no %q in %q", want, lines)
 		}
@@ -145,7 +146,7 @@ func TestLoginsAreTriedAgainAndExplained(t *testing.T) {
 		t.Error("done before the login")
 	}
 	c.LoggedIn(now, CodeThere)
-	if !c.Done() || e.last() != "there: is /dev/sda" || c.Next() != Never || e.said[len(e.said)-1].Get("device") != "/dev/sda" {
+	if !c.Done() || e.last() != "there: is /dev/sda" || c.Next() != diskup.Never || e.said[len(e.said)-1].Get("device") != "/dev/sda" {
 		t.Errorf("%q", e.last())
 	}
 }
@@ -160,7 +161,7 @@ func TestUnitsThatAreMissing(t *testing.T) {
 		t.Error(c.Next())
 	}
 	c.Deadline(unitPause)
-	if e.last() != "incomplete: is logged in to, and has no unit 5; it has 0, 1" || c.Next() != Never || e.logins != 1 {
+	if e.last() != "incomplete: is logged in to, and has no unit 5; it has 0, 1" || c.Next() != diskup.Never || e.logins != 1 {
 		t.Errorf("%q, %d logins", e.last(), e.logins)
 	}
 	// Without a named unit any disk will do, and none is the root but unit 0.

@@ -145,6 +145,12 @@ func valid(name string) bool {
 // other way to it, in seconds: a day. A root that returns errors instead is lost.
 const patience = 24 * 60 * 60
 
+// loginTime is how long an answer to a login may take, in seconds. Of a connection that
+// breaks during the first login iscsid takes no notice until that is over. The files of
+// the distributions have 15; the programs by themselves 30, which holds for whatever
+// has a record, also where iscsid.conf says otherwise: that is for making records.
+const loginTime = 15
+
 // Portal is the address as open-iscsi's records and sysfs have it.
 func (t Target) Portal() (addr, port string) {
 	return t.Server.Unmap().String(), strconv.Itoa(int(t.Port))
@@ -199,6 +205,7 @@ func (t Target) Record() []byte {
 	set("node.conn[0].port", port)
 	set("node.conn[0].startup", "manual")
 	number("node.session.initial_login_retry_max", t.Tries)
+	number("node.conn[0].timeo.login_timeout", loginTime)
 	if t.Ways < 2 {
 		number("node.session.timeo.replacement_timeout", patience)
 	}

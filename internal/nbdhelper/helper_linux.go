@@ -86,11 +86,7 @@ func (h *helper) loop() error {
 	timer := time.NewTimer(time.Hour)
 	h.core.Start(h.now())
 	for {
-		if next := h.core.Next(); next < nbdup.Never {
-			timer.Reset(max(next-h.now(), 0))
-		} else {
-			timer.Stop()
-		}
+		timer.Reset(max(h.core.Next()-h.now(), 0))
 		select {
 		case d := <-h.dialed:
 			if d.err == nil {

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"io"
-	"net"
 	"os"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"firstlight/internal/fmt"
 	"firstlight/internal/nbdhelper"
 	"firstlight/internal/nbdup"
+	"firstlight/internal/plainnet"
 )
 
 // handshake is how long it may take.
@@ -34,12 +34,11 @@ func (TLS) Client(t nbdup.Target, fd int) (nbdhelper.Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := os.NewFile(uintptr(copied), "server")
-	plain, err := net.FileConn(file)
-	file.Close()
+	file, err := polled(copied, "server")
 	if err != nil {
 		return nil, err
 	}
+	plain := plainnet.Conn{File: file, Peer: t.Address()}
 	plain.SetDeadline(time.Now().Add(handshake))
 	secure := tls.Client(plain, config)
 	if err := secure.Handshake(); err != nil {
@@ -77,6 +76,16 @@ func configOf(t nbdup.Target) (*tls.Config, error) {
 	return config, nil
 }
 
+// polled is a file that is waited for with the others of this process. It is closed
+// if that cannot be.
+func polled(fd int, name string) (*os.File, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}
+
 // relay is a connection with its encryption in this process.
 type relay struct{ *tls.Conn }
 
@@ -87,9 +96,7 @@ func (r *relay) Start() (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	file := os.NewFile(uintptr(pair[1]), "kernel")
-	ours, err := net.FileConn(file) // waited for with the others of this process
-	file.Close()
+	ours, err := polled(pair[1], "kernel")
 	if err != nil {
 		unix.Close(pair[0])
 		return -1, err

@@ -2,14 +2,13 @@ package nbdup
 
 import (
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 
+	"firstlight/internal/diskup"
 	"firstlight/internal/fmt"
 	"firstlight/internal/nbd"
 	"firstlight/internal/netreport"
-	"firstlight/internal/timespan"
 )
 
 // Edge is what the core may ask for.
@@ -43,15 +42,6 @@ type TLSError struct{ Err error }
 func (e *TLSError) Error() string { return "no secure connection to it can be made: " + e.Err.Error() }
 func (e *TLSError) Unwrap() error { return e.Err }
 
-// Never is the time of Next when nothing is waited for.
-const Never = timespan.Forever
-
-// Pauses before another try: no event tells that a server is there again.
-const (
-	firstPause = 250 * time.Millisecond
-	lastPause  = 4 * time.Second
-)
-
 // Core connects one export. It is for one goroutine.
 type Core struct {
 	k       Edge
@@ -65,22 +55,17 @@ type Core struct {
 	have    []int     // connections that the kernel has not yet
 	index   int       // of the device, below 0 while there is none
 	missing int       // connections that broke
-	said    string
+	said    diskup.Said
 }
 
 // New prepares the core.
-func New(k Edge, t Target) *Core { return &Core{k: k, t: t, index: -1, next: Never} }
+func New(k Edge, t Target) *Core { return &Core{k: k, t: t, index: -1, next: diskup.Never} }
 
 // Next is when Deadline wants to be called.
 func (c *Core) Next() time.Duration { return c.next }
 
 // Device is the node of the device, "" while there is none.
-func (c *Core) Device() string {
-	if c.index < 0 {
-		return ""
-	}
-	return "/dev/nbd" + strconv.Itoa(c.index)
-}
+func (c *Core) Device() string { return diskup.NBD(c.index) }
 
 // Start begins.
 func (c *Core) Start(now time.Duration) {
@@ -98,7 +83,7 @@ func (c *Core) Deadline(now time.Duration) {
 }
 
 func (c *Core) dial() {
-	c.next = Never
+	c.next = diskup.Never
 	if c.dialing {
 		return
 	}
@@ -109,7 +94,7 @@ func (c *Core) dial() {
 
 // again tries once more after a while.
 func (c *Core) again() {
-	c.next = c.now + min(firstPause<<min(c.tries, 8), lastPause)
+	c.next = c.now + diskup.Pause(c.tries)
 	c.tries++
 }
 
@@ -199,7 +184,7 @@ func (c *Core) Dead(now time.Duration, index int) {
 	}
 	c.missing++
 	c.report("incomplete", "the server has ended a connection, another one is made", "")
-	if c.next == Never {
+	if c.next == diskup.Never {
 		c.dial()
 	}
 }
@@ -253,10 +238,6 @@ func (c *Core) failed(err error) {
 
 // report says how things stand, once each.
 func (c *Core) report(condition, text, try string) {
-	r := netreport.Report{State: netreport.StateDisk}.With("subject", "the NBD export "+c.t.String()).With("condition", condition).
-		With("text", text).With("try", try).With("device", c.Device()).With("fstype", c.t.FSType).With("options", c.t.Mount)
-	if line := r.String(); line != c.said {
-		c.said = line
-		c.k.Say(r)
-	}
+	c.said.Tell(c.k, diskup.Report("the NBD export "+c.t.String(), condition, text, try).
+		With("device", c.Device()).With("fstype", c.t.FSType).With("options", c.t.Mount))
 }

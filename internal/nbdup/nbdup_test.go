@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"firstlight/internal/diskup"
 	"firstlight/internal/nbd"
 	"firstlight/internal/netreport"
 )
@@ -49,7 +50,7 @@ func (e *edge) asked(t *testing.T, want ...string) {
 
 func target(t *testing.T, options string) Target {
 	t.Helper()
-	x, unknown, err := Parse("ip=dhcp\nroot=nbd:10.0.0.1:root:ext4:noatime:" + options + "\n\nroot eth0 kind=nbd server=10.0.0.1\n")
+	x, unknown, err := Parse("root eth0 kind=nbd server=10.0.0.1 export=root fstype=ext4 options=noatime nbd=" + options + "\n")
 	if err != nil || unknown != nil {
 		t.Fatal(err, unknown)
 	}
@@ -65,7 +66,7 @@ func TestAnExportBecomesADevice(t *testing.T) {
 	e.asked(t, "working: is being connected", "dial 1")
 	c.Dialed(time.Second, 1, export, nil)
 	e.asked(t, "attach 1048576 257 [1]", "there: is /dev/nbd3")
-	if c.Next() != Never {
+	if c.Next() != diskup.Never {
 		t.Error("something is still waited for")
 	}
 }
@@ -147,7 +148,7 @@ func TestAnotherExportIsNotTakenForTheOne(t *testing.T) {
 		c.Dead(1, 3)
 		e.log = nil
 		c.Dialed(2, 2, other, nil)
-		if len(e.log) != 2 || e.log[0] != "drop 2" || !strings.Contains(e.log[1], "another export by that name") || c.Next() == Never {
+		if len(e.log) != 2 || e.log[0] != "drop 2" || !strings.Contains(e.log[1], "another export by that name") || c.Next() == diskup.Never {
 			t.Errorf("%+v: %q", other, e.log)
 		}
 	}
@@ -209,16 +210,17 @@ func TestOptionsOfNBDClient(t *testing.T) {
 	}
 }
 
-func TestTargetsOfALease(t *testing.T) {
-	x, _, err := Parse("root=dhcp\n\nroot eth0 kind=nbd source=nbd:srv:2000:xfs:ro server=10.0.0.9 name=srv\n")
+func TestTargets(t *testing.T) {
+	x, _, err := Parse("root eth0 kind=nbd source=nbd:srv:2000:xfs:ro server=10.0.0.9 name=srv port=2000 fstype=xfs options=ro\n")
 	if err != nil || x.String() != "(default) of 10.0.0.9:2000" || x.FSType != "xfs" || x.Mount != "ro" || x.Verify() != "srv" || x.Index != 0 {
 		t.Errorf("%+v, %v", x, err)
 	}
-	x, _, err = Parse("nbdroot=10.0.0.1,disk,nbd2\nnetroot=dhcp\n\nroot eth0 kind=nbd server=10.0.0.1 n=1\n")
+	x, _, err = Parse("root eth0 kind=nbd server=10.0.0.1 export=disk device=nbd2 n=1\n")
 	if err != nil || x.Index != 2 || x.Export != "disk" || x.Port != nbd.Port {
 		t.Errorf("%+v, %v", x, err)
 	}
-	for _, text := range []string{"", "root=nbd:h:x\n\n", "root=nbd:h:x\n\nroot eth0 kind=nbd n=1 server=10.0.0.1\n", "root=nfs:h:/x\n\nroot eth0 kind=nbd server=10.0.0.1\n", "root=nbd:h:x\n\nroot eth0 kind=nbd\n"} {
+	for _, text := range []string{"", "root eth0 kind=nbd\n", "root eth0 kind=nfs server=10.0.0.1\n", "disk eth0 kind=nbd server=10.0.0.1\n", "root eth0 kind=nbd server=10.0.0.1 port=0\n",
+		"root eth0 kind=nbd server=10.0.0.1 port=65536\n", "root eth0 kind=nbd server=10.0.0.1 device=nbdx\n", "root eth0 kind=nbd server=10.0.0.1\nroot"} {
 		if x, _, err := Parse(text); err == nil {
 			t.Errorf("%q: %+v", text, x)
 		}
@@ -226,8 +228,8 @@ func TestTargetsOfALease(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add("root=nbd:h:x:ext4:ro:-C,4\n\nroot eth0 kind=nbd server=10.0.0.1\n")
-	f.Add("root=dhcp\n\nroot eth0 kind=nbd source=nbd:srv:2000:xfs:ro server=10.0.0.9\n")
+	f.Add("root eth0 kind=nbd server=10.0.0.1 export=x fstype=ext4 options=ro nbd=-C,4\n")
+	f.Add("root eth0 kind=nbd source=nbd:srv:2000:xfs:ro server=10.0.0.9 port=2000 device=nbd3 n=1\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		x, _, err := Parse(text)
 		if err == nil && (!x.Server.IsValid() || x.Port == 0 || x.Connections < 1 || x.Connections > maxConnections) {

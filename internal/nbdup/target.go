@@ -15,7 +15,6 @@ import (
 
 	"firstlight/internal/fmt"
 	"firstlight/internal/nbd"
-	"firstlight/internal/netconf"
 	"firstlight/internal/netreport"
 )
 
@@ -115,52 +114,32 @@ func ParseOptions(text string) (o Options, unknown []string) {
 	return o, unknown
 }
 
-// Parse finds what is wanted in what the boot hands to the helper: the kernel's
-// parameters, one a line, an empty line, and the report of the root. lacks are
-// options that are not known.
+// Parse finds what is wanted in what the boot hands to the helper, which is the
+// network's report of the root. lacks are options that are not known.
 func Parse(text string) (t Target, lacks []string, err error) {
-	params, line, ok := strings.Cut(text, "\n\n")
-	r, valid := netreport.ParseReport(strings.TrimSuffix(line, "\n"))
-	if !ok || !valid || r.State != netreport.StateRoot {
+	r, valid := netreport.ParseReport(strings.TrimSuffix(text, "\n"))
+	if !valid || r.State != netreport.StateRoot {
 		return t, nil, errors.New("no report of a root was handed over")
 	}
-	conf, _ := netconf.Parse(paramsOf(params))
-	if r.Int("n") >= len(conf.Roots) {
-		return t, nil, errors.New("the command line names no such root")
+	if kind := r.Get("kind"); kind != "nbd" {
+		return t, nil, fmt.Errorf("a root of the kind %s was handed over", kind)
 	}
-	root := conf.Roots[r.Int("n")]
-	if source := r.Source(); source != "" {
-		if root, err = root.ParseLease(source); err != nil {
-			return t, nil, err
+	t = Target{Name: r.Get("name"), Port: nbd.Port, Export: r.Get("export"), FSType: r.Get("fstype"), Mount: r.Get("options"), Index: r.Int("n")}
+	if port := r.Get("port"); port != "" {
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil || n == 0 {
+			return t, nil, fmt.Errorf("%q is not a port", port)
 		}
+		t.Port = uint16(n)
 	}
-	if root.Kind != netconf.RootNBD {
-		return t, nil, fmt.Errorf("a root of the kind %s was handed over", root.Kind)
-	}
-	t = Target{Name: r.Get("name"), Port: root.Port, Export: root.Export, FSType: root.FSType, Mount: root.Options, Index: r.Int("n")}
-	if t.Port == 0 {
-		t.Port = nbd.Port
-	}
-	if n, ok := strings.CutPrefix(root.Device, "nbd"); ok {
+	if n, ok := strings.CutPrefix(r.Get("device"), "nbd"); ok {
 		if t.Index, err = strconv.Atoi(n); err != nil {
 			return t, nil, err
 		}
 	}
-	t.Options, lacks = ParseOptions(root.NBD)
+	t.Options, lacks = ParseOptions(r.Get("nbd"))
 	t.Server, err = netip.ParseAddr(r.Get("server"))
 	return t, lacks, err
-}
-
-// paramsOf are the parameters in lines of text.
-func paramsOf(text string) []netconf.Param {
-	var list []netconf.Param
-	for line := range strings.SplitSeq(text, "\n") {
-		if line != "" {
-			name, value, has := strings.Cut(line, "=")
-			list = append(list, netconf.Param{Name: name, Value: value, HasValue: has})
-		}
-	}
-	return list
 }
 
 // Address is that of the server.

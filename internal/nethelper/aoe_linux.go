@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"firstlight/internal/aoe"
+	"firstlight/internal/diskup"
 	"firstlight/internal/netreport"
 )
 
@@ -22,7 +23,7 @@ func FindAoE(name string, out int) error {
 		return errors.New(name + " is no disk of AoE")
 	}
 	s, start := aoe.New(searcher{out}, d), time.Now()
-	for s.Step(0); s.Next() != aoe.Never; s.Step(time.Since(start)) {
+	for s.Step(0); s.Next() != diskup.Never; s.Step(time.Since(start)) {
 		time.Sleep(s.Next() - time.Since(start)) // no event tells that a server is there
 	}
 	return nil

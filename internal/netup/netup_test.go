@@ -270,7 +270,13 @@ func TestDisksOnSeveralServers(t *testing.T) {
 	n.Server.Root = "nbd:10.0.0.9:disk:ext4"
 	n.Start("root=dhcp\n")
 	c.run(time.Second)
-	if !has(*lines, "root eth0 kind=nbd source=nbd:10.0.0.9:disk:ext4 server=10.0.0.9") {
+	if !has(*lines, "root eth0 kind=nbd source=nbd:10.0.0.9:disk:ext4 server=10.0.0.9 export=disk fstype=ext4") {
+		t.Error(strings.Join(*lines, "\n"))
+	}
+	n, c, lines = network()
+	n.Start("ip=dhcp\nroot=UUID=abcd\nnetroot=nbd:10.0.0.9:2000:xfs:ro:-C,4\nnbdroot=10.0.0.9,disk,nbd2\n")
+	c.run(time.Second)
+	if !has(*lines, "root eth0 kind=nbd server=10.0.0.9 port=2000 fstype=xfs options=ro nbd=-C,4") || !has(*lines, "root eth0 kind=nbd server=10.0.0.9 export=disk device=nbd2 n=1") {
 		t.Error(strings.Join(*lines, "\n"))
 	}
 }

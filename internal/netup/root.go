@@ -149,8 +149,9 @@ func (c *Core) urlNumber(root *netconf.Root) string {
 }
 
 // elsewhere is the report of a root that is none of NFS: its server by address,
-// and what the lease says of it, source. What the command line says of it, with
-// its secrets, its handler reads there.
+// and what the lease says of it, source. An NBD export, of which nothing is secret,
+// is there as a whole; what the command line says of others, with its secrets, their
+// handlers read there.
 func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Report {
 	out := netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("kind", r.Kind.String()).WithSource(source, devspec.Redact(source))
 	c.several = true
@@ -171,7 +172,14 @@ func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Repo
 		return c.waiting(l, server).With("kind", r.Kind.String()).WithSource(source, devspec.Redact(source))
 	}
 	c.carry(server)
-	return out.With("server", server.String()).With("name", nameOf(r.Server))
+	out = out.With("server", server.String()).With("name", nameOf(r.Server))
+	if r.Kind == netconf.RootNBD {
+		if r.Port != 0 {
+			out = out.With("port", strconv.Itoa(int(r.Port)))
+		}
+		out = out.With("export", r.Export).With("fstype", r.FSType).With("options", r.Options).With("nbd", r.NBD).With("device", r.Device)
+	}
+	return out
 }
 
 // waiting says that no address of the server's family is there yet.

@@ -46,11 +46,7 @@ func Run(text string, out int) error {
 	h.core.Start(h.now())
 	timer := time.NewTimer(time.Hour)
 	for !h.core.Done() {
-		if next := h.core.Next(); next < nvmfup.Never {
-			timer.Reset(max(next-h.now(), 0))
-		} else {
-			timer.Stop()
-		}
+		timer.Reset(max(h.core.Next()-h.now(), 0))
 		select {
 		case f := <-h.news:
 			f()

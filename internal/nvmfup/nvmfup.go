@@ -12,9 +12,9 @@ import (
 	"errors"
 	"time"
 
+	"firstlight/internal/diskup"
 	"firstlight/internal/netreport"
 	"firstlight/internal/nvmf"
-	"firstlight/internal/timespan"
 )
 
 // Edge is what the core may ask for.
@@ -39,16 +39,8 @@ var (
 	ErrThere = errors.New("it is connected already")
 )
 
-// Never is the time of Next when nothing is waited for.
-const Never = timespan.Forever
-
-// Pauses before another try: no event tells that a controller is there again.
-const (
-	firstPause = 250 * time.Millisecond
-	lastPause  = 4 * time.Second
-	// maxDepth bounds how far discovery controllers refer to others.
-	maxDepth = 4
-)
+// maxDepth bounds how far discovery controllers refer to others.
+const maxDepth = 4
 
 // item is a controller on its way.
 type item struct {
@@ -57,7 +49,7 @@ type item struct {
 	done  bool
 	next  time.Duration
 	tries int
-	said  string
+	said  diskup.Said
 }
 
 // Core connects controllers. It is for one goroutine.
@@ -83,7 +75,7 @@ func (c *Core) add(t nvmf.Target, depth int) {
 		}
 	}
 	if len(c.items) < nvmf.MaxTargets {
-		c.items = append(c.items, &item{t: t, depth: depth, next: Never})
+		c.items = append(c.items, &item{t: t, depth: depth, next: diskup.Never})
 	}
 }
 
@@ -98,7 +90,7 @@ func (c *Core) Start(now time.Duration) {
 
 func (c *Core) try(n int) {
 	i := c.items[n]
-	i.next = Never
+	i.next = diskup.Never
 	if i.t.Discovery {
 		c.k.Discover(n, i.t)
 	} else {
@@ -118,7 +110,7 @@ func (c *Core) Done() bool {
 
 // Next is when Deadline wants to be called.
 func (c *Core) Next() time.Duration {
-	next := Never
+	next := diskup.Never
 	for _, i := range c.items {
 		next = min(next, i.next)
 	}
@@ -185,7 +177,7 @@ func (c *Core) Discovered(now time.Duration, n int, list []nvmf.Target, err erro
 
 // again tries once more after a while.
 func (c *Core) again(i *item) {
-	i.next = c.now + min(firstPause<<min(i.tries, 8), lastPause)
+	i.next = c.now + diskup.Pause(i.tries)
 	i.tries++
 }
 
@@ -209,9 +201,5 @@ func (c *Core) failed(i *item, err error) {
 
 // report says how things stand, once each.
 func (c *Core) report(i *item, condition, text, try string) {
-	r := netreport.Report{State: netreport.StateDisk}.With("subject", i.t.String()).With("condition", condition).With("text", text).With("try", try)
-	if line := r.String(); line != i.said {
-		i.said = line
-		c.k.Say(r)
-	}
+	i.said.Tell(c.k, diskup.Report(i.t.String(), condition, text, try))
 }

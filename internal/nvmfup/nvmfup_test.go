@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"firstlight/internal/diskup"
 	"firstlight/internal/netreport"
 	"firstlight/internal/nvmf"
 )
@@ -51,7 +52,7 @@ func TestAllAreConnectedAtOnce(t *testing.T) {
 		t.Error("done with one of two")
 	}
 	c.Connected(2, 0, "", ErrThere)
-	if e.asked(t, "there: it is connected already"); !c.Done() || c.Next() != Never {
+	if e.asked(t, "there: it is connected already"); !c.Done() || c.Next() != diskup.Never {
 		t.Error("not done")
 	}
 }

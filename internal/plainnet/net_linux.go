@@ -12,9 +12,8 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"firstlight/internal/dns"
 )
@@ -39,31 +38,31 @@ func (a address) String() string { return netip.AddrPort(a).String() }
 
 // socket opens one of the family of an address.
 func socket(a netip.Addr, kind int) (fd int, err error) {
-	domain := unix.AF_INET
+	domain := syscall.AF_INET
 	if a.Is6() {
-		domain = unix.AF_INET6
+		domain = syscall.AF_INET6
 	}
-	return unix.Socket(domain, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	return syscall.Socket(domain, kind|syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK, 0)
 }
 
-func sockaddr(a netip.AddrPort) unix.Sockaddr {
+func sockaddr(a netip.AddrPort) syscall.Sockaddr {
 	if a.Addr().Is6() {
-		return &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+		return &syscall.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
 	}
-	return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
+	return &syscall.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 }
 
 // Dial connects to an address until the deadline, which holds for the connection
 // from then on.
 func Dial(to netip.AddrPort, deadline time.Time) (Conn, error) {
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
-	fd, err := socket(to.Addr(), unix.SOCK_STREAM)
+	fd, err := socket(to.Addr(), syscall.SOCK_STREAM)
 	if err != nil {
 		return Conn{}, err
 	}
-	err = unix.Connect(fd, sockaddr(to))
-	if err != nil && err != unix.EINPROGRESS {
-		unix.Close(fd)
+	err = syscall.Connect(fd, sockaddr(to))
+	if err != nil && err != syscall.EINPROGRESS {
+		syscall.Close(fd)
 		return Conn{}, err
 	}
 	c := Conn{os.NewFile(uintptr(fd), to.String()), to}
@@ -75,14 +74,14 @@ func Dial(to netip.AddrPort, deadline time.Time) (Conn, error) {
 	if err == nil {
 		var failed int
 		err = raw.Write(func(s uintptr) bool {
-			if failed, _ = unix.GetsockoptInt(int(s), unix.SOL_SOCKET, unix.SO_ERROR); failed != 0 {
+			if failed, _ = syscall.GetsockoptInt(int(s), syscall.SOL_SOCKET, syscall.SO_ERROR); failed != 0 {
 				return true
 			}
-			_, err := unix.Getpeername(int(s))
+			_, err := syscall.Getpeername(int(s))
 			return err == nil // it is connected
 		})
 		if err == nil && failed != 0 {
-			err = unix.Errno(failed)
+			err = syscall.Errno(failed)
 		}
 	}
 	if err != nil {
@@ -164,12 +163,12 @@ func askOne(server netip.Addr, name string, typ dns.Type, until time.Time) ([]ne
 	if err != nil {
 		return nil, err
 	}
-	fd, err := socket(server, unix.SOCK_DGRAM)
+	fd, err := socket(server, syscall.SOCK_DGRAM)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Connect(fd, sockaddr(netip.AddrPortFrom(server, 53))); err != nil {
-		unix.Close(fd)
+	if err := syscall.Connect(fd, sockaddr(netip.AddrPortFrom(server, 53))); err != nil {
+		syscall.Close(fd)
 		return nil, err
 	}
 	f := os.NewFile(uintptr(fd), "name server")

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"firstlight/internal/aoe"
+	"firstlight/internal/diskup"
 	"firstlight/internal/machine"
-	"firstlight/internal/netreport"
 )
 
 // AoE is a server of ATA over Ethernet, on the wire of all cards that are not apart.
@@ -38,7 +38,7 @@ func startAoE(r *remote, prog machine.Program) {
 
 func (s *aoeSearch) step() {
 	s.core.Step(s.m.now)
-	if s.core.Next() == aoe.Never {
+	if s.core.Next() == diskup.Never {
 		s.end(0)
 		return
 	}
@@ -76,6 +76,3 @@ func (s *aoeSearch) Discover() error {
 
 // There implements aoe.Edge.
 func (s *aoeSearch) There(d aoe.Disk) bool { return s.m.disks[d.Node()] != nil }
-
-// Say implements aoe.Edge.
-func (s *aoeSearch) Say(r netreport.Report) { s.say(r.String()) }

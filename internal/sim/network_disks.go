@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"firstlight/internal/diskup"
 	"firstlight/internal/machine"
 	"firstlight/internal/nbd"
 	"firstlight/internal/nbdup"
@@ -23,7 +24,49 @@ type remote struct {
 	ended  bool
 	code   int
 	waiter *operation
+	brain  core          // nil for one that has no deadlines
+	due    time.Duration // the deadline that is scheduled
 }
+
+// core is what decides in a program, the real one's.
+type core interface {
+	Start(now time.Duration)
+	Next() time.Duration
+	Deadline(now time.Duration)
+}
+
+// run starts the program's core.
+func (r *remote) run(c core) {
+	r.brain, r.due = c, diskup.Never
+	c.Start(r.m.now)
+	r.settle()
+}
+
+// settle schedules the core's next deadline, and ends the program when nothing is
+// left to do.
+func (r *remote) settle() {
+	if c, ok := r.brain.(interface{ Done() bool }); ok && c.Done() {
+		r.end(0)
+		return
+	}
+	next := r.brain.Next()
+	if next == diskup.Never || next == r.due {
+		return
+	}
+	r.due = next
+	r.m.At(next, func() {
+		if r.due == next {
+			r.due = diskup.Never
+		}
+		if !r.ended && r.brain.Next() <= r.m.now {
+			r.brain.Deadline(r.m.now)
+			r.settle()
+		}
+	})
+}
+
+// Say implements diskup.Listener.
+func (r *remote) Say(report netreport.Report) { r.say(report.String()) }
 
 // say is a line of the program.
 func (r *remote) say(line string) {
@@ -158,7 +201,6 @@ type nbdProgram struct {
 	disk   *Disk
 	live   int // connections that the kernel has
 	broken int
-	due    time.Duration
 }
 
 func startNBD(r *remote, prog machine.Program) {
@@ -168,28 +210,9 @@ func startNBD(r *remote, prog machine.Program) {
 		r.end(1)
 		return
 	}
-	p := &nbdProgram{remote: r, t: t, due: nbdup.Never}
+	p := &nbdProgram{remote: r, t: t}
 	p.core = nbdup.New(p, t)
-	p.core.Start(r.m.now)
-	p.settle()
-}
-
-// settle schedules the core's next deadline.
-func (p *nbdProgram) settle() {
-	next := p.core.Next()
-	if next == nbdup.Never || next == p.due {
-		return
-	}
-	p.due = next
-	p.m.At(next, func() {
-		if p.due == next {
-			p.due = nbdup.Never
-		}
-		if p.core.Next() <= p.m.now {
-			p.core.Deadline(p.m.now)
-			p.settle()
-		}
-	})
+	r.run(p.core)
 }
 
 // Dial implements nbdup.Edge.
@@ -274,9 +297,6 @@ func (p *nbdProgram) Replace(int) error {
 
 // Drop implements nbdup.Edge.
 func (p *nbdProgram) Drop(int) {}
-
-// Say implements nbdup.Edge.
-func (p *nbdProgram) Say(r netreport.Report) { p.say(r.String()) }
 
 // listenTo is Listen for the programs above.
 func (m *Machine) listenTo(name string) (machine.Said, error) {

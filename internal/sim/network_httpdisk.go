@@ -12,7 +12,6 @@ import (
 	"firstlight/internal/fetch/fetchplan"
 	"firstlight/internal/httpdisk"
 	"firstlight/internal/machine"
-	"firstlight/internal/netreport"
 )
 
 // WebDisks is a web server whose files are disks that are read piece by piece. The
@@ -37,7 +36,6 @@ type httpDisk struct {
 	core *httpdisk.Core
 	t    httpdisk.Target
 	disk *Disk
-	due  time.Duration
 }
 
 func startHTTPDisk(r *remote, prog machine.Program) {
@@ -47,28 +45,9 @@ func startHTTPDisk(r *remote, prog machine.Program) {
 		r.end(1)
 		return
 	}
-	p := &httpDisk{remote: r, t: t, due: httpdisk.Never}
+	p := &httpDisk{remote: r, t: t}
 	p.core = httpdisk.New(p, t)
-	p.core.Start(r.m.now)
-	p.settle()
-}
-
-// settle schedules the core's next deadline.
-func (p *httpDisk) settle() {
-	next := p.core.Next()
-	if next == httpdisk.Never || next == p.due {
-		return
-	}
-	p.due = next
-	p.m.At(next, func() {
-		if p.due == next {
-			p.due = httpdisk.Never
-		}
-		if p.core.Next() <= p.m.now {
-			p.core.Deadline(p.m.now)
-			p.settle()
-		}
-	})
+	r.run(p.core)
 }
 
 // Load implements httpdisk.Edge.
@@ -132,6 +111,3 @@ func (p *httpDisk) Attach(uint64) (int, error) {
 
 // Answer implements httpdisk.Edge: what is read, the simulator reads by itself.
 func (p *httpDisk) Answer(uint64, uint32, ...[]byte) {}
-
-// Say implements httpdisk.Edge.
-func (p *httpDisk) Say(r netreport.Report) { p.say(r.String()) }

@@ -25,7 +25,6 @@ type iscsiLogin struct {
 	*remote
 	core *iscsiup.Core
 	t    iscsiup.Target
-	due  time.Duration
 }
 
 // startISCSI is iscsid, which runs until the real system starts, or a login.
@@ -52,33 +51,9 @@ func startISCSI(r *remote, prog machine.Program) {
 		fail(err)
 		return
 	}
-	p := &iscsiLogin{remote: r, t: t, due: iscsiup.Never}
+	p := &iscsiLogin{remote: r, t: t}
 	p.core = iscsiup.New(p, t)
-	p.core.Start(r.m.now)
-	p.settle()
-}
-
-// settle schedules the core's next deadline, and ends the program when the unit is
-// there.
-func (p *iscsiLogin) settle() {
-	if p.core.Done() {
-		p.end(0)
-		return
-	}
-	next := p.core.Next()
-	if next == iscsiup.Never || next == p.due {
-		return
-	}
-	p.due = next
-	p.m.At(next, func() {
-		if p.due == next {
-			p.due = iscsiup.Never
-		}
-		if !p.ended && p.core.Next() <= p.m.now {
-			p.core.Deadline(p.m.now)
-			p.settle()
-		}
-	})
+	r.run(p.core)
 }
 
 // Login implements iscsiup.Edge.
@@ -134,6 +109,3 @@ func (s *Exporter) login(now time.Duration, t iscsiup.Target) int {
 	}
 	return iscsiup.OK
 }
-
-// Say implements iscsiup.Edge.
-func (p *iscsiLogin) Say(r netreport.Report) { p.say(r.String()) }

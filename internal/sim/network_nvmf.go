@@ -19,41 +19,16 @@ import (
 type nvmfProgram struct {
 	*remote
 	core *nvmfup.Core
-	due  time.Duration
 }
 
 func startNVMf(r *remote, prog machine.Program) {
-	p := &nvmfProgram{remote: r, due: nvmfup.Never}
+	p := &nvmfProgram{remote: r}
 	config := nvmf.Parse(nvmf.Sources{Params: strings.Split(string(prog.Input), "\n")})
 	for _, text := range config.Problems {
 		r.say(netreport.Report{State: netreport.StateProblem}.With("text", text).String())
 	}
 	p.core = nvmfup.New(p, config.Targets)
-	p.core.Start(r.m.now)
-	p.settle()
-}
-
-// settle schedules the core's next deadline, and ends the program when all is
-// connected.
-func (p *nvmfProgram) settle() {
-	if p.core.Done() {
-		p.end(0)
-		return
-	}
-	next := p.core.Next()
-	if next == nvmfup.Never || next == p.due {
-		return
-	}
-	p.due = next
-	p.m.At(next, func() {
-		if p.due == next {
-			p.due = nvmfup.Never
-		}
-		if !p.ended && p.core.Next() <= p.m.now {
-			p.core.Deadline(p.m.now)
-			p.settle()
-		}
-	})
+	r.run(p.core)
 }
 
 // dial reaches a target after its time.
@@ -125,6 +100,3 @@ func (p *nvmfProgram) Discover(id int, t nvmf.Target) {
 		p.core.Discovered(p.m.now, id, list, err)
 	})
 }
-
-// Say implements nvmfup.Edge.
-func (p *nvmfProgram) Say(r netreport.Report) { p.say(r.String()) }

@@ -20,12 +20,6 @@ func restartsISCSI(s Server, after, away time.Duration) Server {
 	return s
 }
 
-// lateISCSI is a server whose target comes when the machine has waited for it.
-func lateISCSI(s Server, after time.Duration) Server {
-	s.Other[0].Ready, s.Other[1].After = true, int(after.Milliseconds())
-	return s
-}
-
 // iscsiScenarios are roots on iSCSI.
 func iscsiScenarios() []Scenario {
 	const off = " rd.timeout=40 rd.emergency=poweroff"
@@ -80,7 +74,7 @@ func iscsiScenarios() []Scenario {
 		full(iscsi("iscsi-dhcp-root-path", "ro root=dhcp"+me, path, is)),
 		full(debian), full(firmware), full(ways), full(locked),
 		full(lost(iscsi("iscsi-first-packet-lost", "ro root=iscsi:"+unit+me, iscsiServer(whole, false), is))),
-		full(iscsi("iscsi-late", "ro root=iscsi:"+unit+me, lateISCSI(iscsiServer(whole, false), 8*time.Second), later(is))),
+		full(iscsi("iscsi-late", "ro root=iscsi:"+unit+me, late(iscsiServer(whole, false), 1), later(is))),
 		full(iscsi("iscsi-restart", "ro root=iscsi:"+unit+me, restartsISCSI(iscsiServer(whole, false), 0, 5*time.Second), later(is))),
 		full(iscsi("iscsi-unknown-unit", "ro root=iscsi:"+serverAddress+":::2:"+iscsiTarget+me+off, iscsiServer(whole, false),
 			Want{NoBoot: true, Console: []Seen{see(`has\s+no\s+unit\s+2;\s+it\s+has\s+0,\s+1`)}})),

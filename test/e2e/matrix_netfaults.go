@@ -78,8 +78,16 @@ func restartsSamba(away time.Duration) Server {
 	return s
 }
 
+// late is a server of disks whose command n, the one that lets it answer, comes when
+// the machine has waited for it; below 0 from the end.
+func late(s Server, n int) Server {
+	c := &s.Other[(n+len(s.Other))%len(s.Other)]
+	c.Ready, c.After = true, 8000
+	return s
+}
+
 // networkFaults are roots of every kind on a bad network, and servers that go while
-// the machine boots, as far as the kind's own scenarios have none.
+// the machine boots or come late, as far as the kind's own scenarios have none.
 func networkFaults() []Scenario {
 	const unit = serverAddress + ":::1:" + iscsiTarget
 	whole, disc := disks.Whole, disks.LiveDisc
@@ -104,6 +112,11 @@ func networkFaults() []Scenario {
 		return Scenario{Name: name, For: fetchImage(), Features: []string{"http-root"}, Layouts: on(disc), Memory: 768, Unchanged: true, Net: n,
 			Append: "ro root=live:" + scheme + "://" + serverAddress + "/root.sfs rd.firstlight.sha256=" + sumOf + netbootDir + "/root.sfs", Boots: once(loaded)}
 	}
+	one := func(s Server) *Net { return &Net{NICs: []vm.NIC{{}}, Server: s} }
+	// fair is a scenario with a network that is not bad.
+	fair := func(s Scenario) Scenario { s.Boots[0].Want.Journal = nil; return s }
+	absent := tftp
+	absent.DHCPLate = 8 * time.Second // of the same program
 	list := []Scenario{
 		{Name: "nfs-bad-network", For: nfsImage(), Append: "ro root=dhcp", Net: badNetwork(nfs, tcp, 2049), Boots: once(rooted(bad, serverAddress+":"+exported+" nfs4?", "ro", "vers=4.2"))},
 		{Name: "iscsi-bad-network", For: image("iscsi"), Secret: true, Append: "ro root=iscsi:" + unit + " rd.iscsi.initiator=" + iscsiInitiator,
@@ -120,10 +133,13 @@ func networkFaults() []Scenario {
 			Boots: once(rooted(Want{Timers: true}, serverAddress+":"+exported+" nfs4?", "ro", "vers=4.2"))},
 		{Name: "cifs-restart", For: &Target{FS: "cifs", Modules: []string{"virtio_net"}}, Append: "rw ip=dhcp root=cifs:" + share + " cifsuser=root cifspass=" + smbPassword,
 			Net: &Net{NICs: []vm.NIC{{}}, Server: restartsSamba(5 * time.Second)}, Boots: once(rooted(Want{Timers: true}, share+" cifs", "rw"))},
-		remote("tftp-interrupted", "tftp", &Net{NICs: []vm.NIC{{}}, Server: tftp, Lose: outage(20, 6*time.Second)}),
+		fair(Scenario{Name: "nbd-late-server", For: image("nbd"), Append: "ro root=nbd:" + serverAddress + ":root", Net: one(late(nbdServer(whole, "", ""), 0)), Boots: once(disk("/dev/nbd0 ext4", "@usr/lib/firstlight/nbd"))}),
+		fair(Scenario{Name: "nvmf-late-server", For: image("nvmf"), Append: "ro root=LABEL=whole ip=dhcp rd.nvmf.connect=tcp," + serverAddress + "," + subsystem,
+			Net: one(late(nvmeServer(whole, 4420), -1)), Boots: once(disk(`/dev/nvme\dn1 ext4`))}),
+		fair(remote("tftp-interrupted", "tftp", &Net{NICs: []vm.NIC{{}}, Server: tftp, Lose: outage(20, 6*time.Second)})),
+		fair(remote("tftp-late-server", "tftp", one(absent))),
 	}
-	last := &list[len(list)-1]
-	last.Boots[0].Want.Journal = nil
+	list[len(list)-1].Append += " ip=10.7.0.9::10.7.0.1:255.255.255.0:box:enp0s1:none"
 	for i := range list {
 		list[i].Full = true
 	}

@@ -59,7 +59,7 @@ func (h *Handler) provide(_ *ueventd.Task, r *netreport.Report) {
 	if !h.w.Config.Root.Device.IsDevice() {
 		h.w.DropFact(mount.RootGoal)
 	}
-	h.roots[n] = &root{input: network.Input(h.w.Config, "") + "\n" + r.String() + "\n"}
+	h.roots[n] = &root{input: r.String() + "\n"}
 	path := Program
 	if h.w.Image.Has("nbd-tls") {
 		path = ProgramTLS
