@@ -293,6 +293,10 @@ func TestDisksOfServers(t *testing.T) {
 			sys/class/iscsi_session/session1/targetname: iqn.2026-01.example:disk
 			sys/dev/block/8:0 -> ../../devices/platform/host2/session1/target2:0:0/2:0:0:1/block/sda
 			proc/self/mountinfo: 22 1 8:0 / / rw - ext4 /dev/sda rw`, "fstype:ext4 need:iscsi need:network", "virtio_net_2"},
+		"FCoE": {`
+			sys/devices/pci0000:00/0000:00:02.0/virtio2/net/eth0/ctlr_0/host0/rport-0:0-1/target0:0:1/0:0:1:0/block/sda/size: 8
+			sys/dev/block/8:0 -> ../../devices/pci0000:00/0000:00:02.0/virtio2/net/eth0/ctlr_0/host0/rport-0:0-1/target0:0:1/0:0:1:0/block/sda
+			proc/self/mountinfo: 22 1 8:0 / / rw - ext4 /dev/sda rw`, "fstype:ext4 need:fcoe need:network", "virtio_net_2"},
 		"nvme over TCP, one way": {`
 			sys/devices/virtual/nvme-fabrics/ctl/nvme0/transport: tcp
 			sys/devices/virtual/nvme-fabrics/ctl/nvme0/nvme0n1/size: 8

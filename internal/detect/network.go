@@ -25,6 +25,12 @@ func (d *detector) remote(dev, name, what string) error {
 		d.fact("need:aoe", fmt.Sprintf("%s for %s is on a server of ATA over Ethernet", strings.TrimPrefix(name, "etherd!"), what))
 		return d.cards(what, name)
 	}
+	// The adapter is a part of the link: …/net/eth0/ctlr_0/host2/rport-2:0-1/….
+	if _, rest, ok := strings.Cut(dev, "/net/"); ok && strings.Contains(rest, "/ctlr_") {
+		link, _, _ := strings.Cut(rest, "/")
+		d.fact("need:fcoe", fmt.Sprintf("%s for %s is reached by Fibre Channel over %s", name, what, link))
+		return d.cards(what, name)
+	}
 	if session, ok := iscsiSession(dev); ok {
 		target, _ := sys.Read("/class/iscsi_session/" + session + "/targetname")
 		if target == "" {

@@ -25,8 +25,9 @@ type Network struct {
 	NFS []*NFS
 	NBD []*Exporter
 	// Web has files that are disks; nil: the image has no program for them.
-	Web *WebDisks
-	AoE *AoE
+	Web  *WebDisks
+	AoE  *AoE
+	FCoE *FCoE
 	// NVMe are targets: exports are subsystems, and the name of a discovery
 	// controller is that of nobody.
 	NVMe []*Exporter
