@@ -339,6 +339,36 @@ func TestDisksOfServers(t *testing.T) {
 	}
 }
 
+// A root that is had with tickets needs what gets them.
+func TestRootWithTicketsNeedsKerberos(t *testing.T) {
+	for options, want := range map[string]bool{"rw,vers=4.2,sec=krb5p,addr=10.0.0.1": true, "rw,vers=4.2,sec=sys,addr=10.0.0.1": false} {
+		n, err := Needs(machine(t, card("eth0", "2", "up")+"proc/self/mountinfo: 22 1 0:30 / / rw - nfs4 server:/srv "+options+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.ContainsFunc(n.Facts, func(f feature.Fact) bool { return f.Name == "need:nfs-krb5" }); got != want {
+			t.Errorf("%s: %t", options, got)
+		}
+	}
+	n, err := Needs(machine(t, card("eth0", "2", "up")+`
+		sys/devices/pci0000:00/0000:00:02.0/card.rdma.0/modalias: auxiliary:card.rdma
+		sys/devices/pci0000:00/0000:00:02.0/card.rdma.0/driver/module -> ../../../../../module/card_ib
+		sys/devices/pci0000:00/0000:00:02.0/card.eth.0/driver/module -> ../../../../../module/card_en
+		sys/bus/auxiliary/devices/card.rdma.0 -> ../../../devices/pci0000:00/0000:00:02.0/card.rdma.0
+		sys/bus/auxiliary/devices/card.eth.0 -> ../../../devices/pci0000:00/0000:00:02.0/card.eth.0
+		proc/self/mountinfo: 22 1 0:30 / / rw - nfs4 server:/srv rw,proto=rdma,addr=10.0.0.1
+	`))
+	var modules []string
+	if err == nil {
+		for _, m := range n.Modules {
+			modules = append(modules, m.Name)
+		}
+	}
+	if err != nil || !slices.ContainsFunc(n.Facts, func(f feature.Fact) bool { return f.Name == "need:nfs-rdma" }) || !slices.Contains(modules, "card_ib") || slices.Contains(modules, "card_en") {
+		t.Errorf("by RDMA: %+v, %v, modules %q", n, err, modules)
+	}
+}
+
 // What the root's way is made of is in the image too, where it is in use.
 func TestRootOnAServerNeedsItsLinks(t *testing.T) {
 	n, err := Needs(machine(t, card("eth0", "2", "up")+`
