@@ -25,6 +25,7 @@ var started = map[string]string{
 	`iscsihelper path`:             "iscsid, as it is in the image",
 	`iscsihelper "iscsiadm"`:       "open-iscsi's, with arguments that no shell reads",
 	`nethelper program`:            "wpa_supplicant, as it is in the image",
+	`gsshelper program`:            "rpc.gssd, as it is in the image",
 	`sshserver program`:            "the emergency shell",
 }
 

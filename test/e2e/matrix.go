@@ -11,7 +11,7 @@ import (
 
 // Matrix is every scenario.
 func Matrix() []Scenario {
-	return slices.Concat(spellings(), filesystems(), buses(), encrypted(), volumes(), composed(), arrays(), moreArrays(), asMdadm(), stacks(), special(), trouble(), kept(), debians(), roots(), crypts(), hibernated(), faulty(), bcaches(), multipaths(), live(), forms(), networkScenarios(), zpools(), interop(), earlyWritten(), returning(), signed(), bitlocker(), keyboardScenarios(), profiled(), sharedRoots(), cifsScenarios(), unified(), nbdScenarios(), nvmfScenarios(), iscsiScenarios(), parameters(), tcrypts(), btrfses(), zpoolsMore(), network6Scenarios(), overLinks(), managedScenarios(), on8021X(), overRDMA(), overFCoE(), networkFaults(), asDracutTests(), fetched(), sshScenarios(), clevisScenarios(), onDemand(), aoeScenarios(), btrfsDays(), btrfsSums())
+	return slices.Concat(spellings(), filesystems(), buses(), encrypted(), volumes(), composed(), arrays(), moreArrays(), asMdadm(), stacks(), special(), trouble(), kept(), debians(), roots(), crypts(), hibernated(), faulty(), bcaches(), multipaths(), live(), forms(), networkScenarios(), zpools(), interop(), earlyWritten(), returning(), signed(), bitlocker(), keyboardScenarios(), profiled(), sharedRoots(), cifsScenarios(), unified(), nbdScenarios(), nvmfScenarios(), iscsiScenarios(), parameters(), tcrypts(), btrfses(), zpoolsMore(), network6Scenarios(), overLinks(), managedScenarios(), on8021X(), withKerberos(), overRDMA(), overFCoE(), networkFaults(), asDracutTests(), fetched(), sshScenarios(), clevisScenarios(), onDemand(), aoeScenarios(), btrfsDays(), btrfsSums())
 }
 
 // on is the list of the layouts of a scenario.

@@ -45,6 +45,7 @@ type Handler struct {
 	providers map[string]Provider
 	early     map[string]ahead
 	begun     bool // what is got ready ahead
+	kerberos  kerberos
 }
 
 // A Provider makes a root of one kind, which is none of NFS, a device of this
@@ -95,6 +96,7 @@ func New(w *handler.World) *Handler {
 	}
 	w.Sched.Route(queue, h.run)
 	w.Sched.Route(early, h.ahead)
+	w.Sched.Route(kerberosQueue, h.gssd)
 	h.Early("nfs", []string{"nfs", "nfsv4"}, nil)
 	if h.mounts = h.isRoot && w.Fetch == nil && !w.Config.Root.Device.IsDevice(); h.mounts {
 		w.MountRoot = h.mountRoot

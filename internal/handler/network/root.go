@@ -41,6 +41,9 @@ func (h *Handler) mountRoot(t *ueventd.Task, readOnly bool) (ueventd.Outcome, bo
 	if err != nil {
 		return h.rootNeeds(err.Error(), "correct root=, nfsroot= or the path of the root that the DHCP server gives")
 	}
+	if out, ok := h.tickets(o.Data); !ok {
+		return out, false
+	}
 	w.Break(t, bootcmd.StagePreMount)
 	flags := uintptr(o.Set &^ fstab.ReadOnly)
 	if readOnly {
@@ -69,6 +72,7 @@ func (h *Handler) mountRoot(t *ueventd.Task, readOnly bool) (ueventd.Outcome, bo
 		})
 		if err == nil {
 			w.Say(handler.Detail, "mounted "+try.Source+" (NFS "+try.Version+") on "+handler.SysRoot)
+			w.DropFact(kerberosQueue + " Kerberos")
 			return ueventd.Outcome{}, true
 		}
 		w.Say(handler.Detail, "NFS "+try.Version+": "+err.Error())
