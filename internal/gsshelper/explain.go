@@ -6,6 +6,7 @@
 package gsshelper
 
 import (
+	"errors"
 	"strings"
 
 	"firstlight/internal/netreport"
@@ -40,6 +41,16 @@ const Subject = "Kerberos"
 // Runs reports that rpc.gssd runs, and that the kernel knows it.
 func Runs() netreport.Report {
 	return disk("there").With("text", "rpc.gssd has the keys of this machine's "+Keytab)
+}
+
+// Fails reports that there is no rpc.gssd, and why.
+func Fails(err error) netreport.Report {
+	return disk("blocked").With("text", err.Error()).With("try", "rebuild the image, with what is missing")
+}
+
+// ErrKeytab is that of an image without one.
+func ErrKeytab() error {
+	return errors.New("the image has no " + Keytab + ", in which this machine's keys are")
 }
 
 func disk(condition string) netreport.Report {

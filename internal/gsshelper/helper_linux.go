@@ -43,6 +43,14 @@ func programs() []string {
 // Run runs rpc.gssd until the real system has its own, and reports to the file
 // descriptor out. It returns an error, or nil when the other one has taken over.
 func Run(out int) error {
+	err := run(out)
+	if err != nil {
+		say(out, Fails(err))
+	}
+	return err
+}
+
+func run(out int) error {
 	program := ""
 	for _, p := range programs() {
 		if _, err := os.Stat(p); err == nil && program == "" {
@@ -53,7 +61,7 @@ func Run(out int) error {
 		return errors.New("rpc.gssd is not in the image: build it with --feature nfs-krb5")
 	}
 	if _, err := os.Stat(place(Keytab)); err != nil {
-		return fmt.Errorf("the image has no %s, in which this machine's keys are: %w", Keytab, err)
+		return ErrKeytab()
 	}
 	stay.Process()
 	if err := furnish(program); err != nil {

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -29,7 +28,7 @@ type Kerberos struct {
 func startKerberos(r *remote, _ machine.Program) {
 	k := r.m.Network.Kerberos
 	if k == nil || k.NoKeytab {
-		r.say(fmt.Sprintf("the image has no %s, in which this machine's keys are", gsshelper.Keytab))
+		r.say(gsshelper.Fails(gsshelper.ErrKeytab()).String())
 		r.end(1)
 		return
 	}

@@ -46,7 +46,7 @@ func TestKerberosThatDoesNotComeIsExplained(t *testing.T) {
 		{"another key", func(m *sim.Machine) {
 			m.Network.Kerberos.Refused = "WARNING: Preauthentication failed while getting initial ticket for principal 'host/box@R' using keytab 'FILE:/etc/krb5.keytab'"
 		}, []string{"the Kerberos server does not accept the key of host/box@R", "make the keytab anew"}},
-		{"no keytab", func(m *sim.Machine) { m.Network.Kerberos.NoKeytab = true }, []string{"has ended (exit 1)"}},
+		{"no keytab", func(m *sim.Machine) { m.Network.Kerberos.NoKeytab = true }, []string{"the image has no /etc/krb5.keytab", "has ended (exit 1)"}},
 		{"the feature is missing", func(m *sim.Machine) { m.Image.Features = []string{"nfs"} }, []string{"asks for Kerberos (sec=krb5p), which this image has not", "--feature nfs-krb5"}},
 		{"the server wants another kind", func(m *sim.Machine) { m.Network.NFS[0].Security = "krb5i" }, []string{"export /srv/root with sec=krb5p on 10.0.0.1"}},
 		{"the helper crashes", func(m *sim.Machine) {
