@@ -28,6 +28,7 @@ var started = map[string]string{
 	`fetchrun root + trustfiles.GPGV`: "gpgv, with arguments that no shell reads",
 	`nethelper program`:               "wpa_supplicant, as it is in the image",
 	`sshserver program`:               "the emergency shell",
+	`gsshelper program`:               "rpc.gssd, as it is in the image",
 }
 
 // starters are the functions that start a program, and which argument it is.

@@ -334,6 +334,9 @@ func (b *builder) cmdline(name string, lines []string, why string) error {
 // identity adds /init and what says which image this is.
 func (b *builder) identity() error {
 	program, full := b.initProgram()
+	if err := b.tree.Add(nullEntry()); err != nil {
+		return err
+	}
 	if err := b.tree.Add(initEntry(program)); err != nil {
 		return fmt.Errorf("the program for /init: %w", err)
 	}

@@ -66,6 +66,13 @@ func initEntry(program string) image.Entry {
 	return image.Entry{Path: "init", Mode: cpio.TypeRegular | 0o755, Source: program, From: "firstlight " + version.Version, Group: "init", Why: "PID 1"}
 }
 
+// nullEntry is /dev/null before /dev is mounted: on a machine without a console the
+// kernel starts /init with no files open, and the runtime of its language opens this one
+// in their places, or ends at once.
+func nullEntry() image.Entry {
+	return image.Entry{Path: "dev/null", Mode: cpio.TypeChar | 0o666, Major: 1, Minor: 3, Why: "what /init has open on a machine without a console"}
+}
+
 // PackInit compresses the program for /init as every image by default has it,
 // and leaves it in the cache.
 func PackInit(ctx context.Context, program string, cache *image.Cache) error {

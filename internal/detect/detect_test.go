@@ -293,6 +293,10 @@ func TestDisksOfServers(t *testing.T) {
 			sys/class/iscsi_session/session1/targetname: iqn.2026-01.example:disk
 			sys/dev/block/8:0 -> ../../devices/platform/host2/session1/target2:0:0/2:0:0:1/block/sda
 			proc/self/mountinfo: 22 1 8:0 / / rw - ext4 /dev/sda rw`, "fstype:ext4 need:iscsi need:network", "virtio_net_2"},
+		"FCoE": {`
+			sys/devices/pci0000:00/0000:00:02.0/virtio2/net/eth0/ctlr_0/host0/rport-0:0-1/target0:0:1/0:0:1:0/block/sda/size: 8
+			sys/dev/block/8:0 -> ../../devices/pci0000:00/0000:00:02.0/virtio2/net/eth0/ctlr_0/host0/rport-0:0-1/target0:0:1/0:0:1:0/block/sda
+			proc/self/mountinfo: 22 1 8:0 / / rw - ext4 /dev/sda rw`, "fstype:ext4 need:fcoe need:network", "virtio_net_2"},
 		"nvme over TCP, one way": {`
 			sys/devices/virtual/nvme-fabrics/ctl/nvme0/transport: tcp
 			sys/devices/virtual/nvme-fabrics/ctl/nvme0/nvme0n1/size: 8
@@ -332,6 +336,36 @@ func TestDisksOfServers(t *testing.T) {
 		if strings.Join(facts, " ") != tt.facts || !slices.Contains(modules, tt.module) {
 			t.Errorf("%s: facts %q, modules %q", name, facts, modules)
 		}
+	}
+}
+
+// A root that is had with tickets needs what gets them.
+func TestRootWithTicketsNeedsKerberos(t *testing.T) {
+	for options, want := range map[string]bool{"rw,vers=4.2,sec=krb5p,addr=10.0.0.1": true, "rw,vers=4.2,sec=sys,addr=10.0.0.1": false} {
+		n, err := Needs(machine(t, card("eth0", "2", "up")+"proc/self/mountinfo: 22 1 0:30 / / rw - nfs4 server:/srv "+options+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.ContainsFunc(n.Facts, func(f feature.Fact) bool { return f.Name == "need:nfs-krb5" }); got != want {
+			t.Errorf("%s: %t", options, got)
+		}
+	}
+	n, err := Needs(machine(t, card("eth0", "2", "up")+`
+		sys/devices/pci0000:00/0000:00:02.0/card.rdma.0/modalias: auxiliary:card.rdma
+		sys/devices/pci0000:00/0000:00:02.0/card.rdma.0/driver/module -> ../../../../../module/card_ib
+		sys/devices/pci0000:00/0000:00:02.0/card.eth.0/driver/module -> ../../../../../module/card_en
+		sys/bus/auxiliary/devices/card.rdma.0 -> ../../../devices/pci0000:00/0000:00:02.0/card.rdma.0
+		sys/bus/auxiliary/devices/card.eth.0 -> ../../../devices/pci0000:00/0000:00:02.0/card.eth.0
+		proc/self/mountinfo: 22 1 0:30 / / rw - nfs4 server:/srv rw,proto=rdma,addr=10.0.0.1
+	`))
+	var modules []string
+	if err == nil {
+		for _, m := range n.Modules {
+			modules = append(modules, m.Name)
+		}
+	}
+	if err != nil || !slices.ContainsFunc(n.Facts, func(f feature.Fact) bool { return f.Name == "need:nfs-rdma" }) || !slices.Contains(modules, "card_ib") || slices.Contains(modules, "card_en") {
+		t.Errorf("by RDMA: %+v, %v, modules %q", n, err, modules)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"firstlight/internal/nfs"
 )
 
 // remote takes what a block device needs that a server gives: of NBD, of AoE, of
@@ -23,6 +25,12 @@ func (d *detector) remote(dev, name, what string) error {
 	}
 	if strings.HasPrefix(name, "etherd!") {
 		d.fact("need:aoe", fmt.Sprintf("%s for %s is on a server of ATA over Ethernet", strings.TrimPrefix(name, "etherd!"), what))
+		return d.cards(what, name)
+	}
+	// The adapter is a part of the link: …/net/eth0/ctlr_0/host2/rport-2:0-1/….
+	if _, rest, ok := strings.Cut(dev, "/net/"); ok && strings.Contains(rest, "/ctlr_") {
+		link, _, _ := strings.Cut(rest, "/")
+		d.fact("need:fcoe", fmt.Sprintf("%s for %s is reached by Fibre Channel over %s", name, what, link))
 		return d.cards(what, name)
 	}
 	if session, ok := iscsiSession(dev); ok {
@@ -57,6 +65,9 @@ func (d *detector) remote(dev, name, what string) error {
 		case "tcp", "rdma":
 			d.fact("need:nvmf", fmt.Sprintf("%s for %s is reached by NVMe over %s", name, what, transport))
 			d.module("nvme-"+transport, "the transport of "+path.Base(c))
+			if transport == "rdma" {
+				d.rdma(what)
+			}
 			over = true
 		case "fc":
 			d.fact("need:nvmf", fmt.Sprintf("%s for %s is reached by NVMe over Fibre Channel", name, what))
@@ -72,6 +83,27 @@ func (d *detector) remote(dev, name, what string) error {
 		return d.cards(what, name)
 	}
 	return nil
+}
+
+// rdma takes the drivers of the adapters for RDMA, by which point is reached: those of
+// the devices themselves, and those of the parts of a network card that are for it.
+func (d *detector) rdma(point string) {
+	sys := d.s.Sys
+	adapters, _ := sys.List("/class/infiniband")
+	for _, name := range adapters {
+		if dev, err := sys.Resolve("/class/infiniband/" + name + "/device"); err == nil {
+			d.hardware(dev, point+" over "+name)
+		}
+	}
+	parts, _ := sys.List("/bus/auxiliary/devices")
+	for _, name := range parts {
+		if !strings.Contains(name, "rdma") && !strings.Contains(name, "roce") && !strings.Contains(name, "iwarp") {
+			continue
+		}
+		if dev, err := sys.Resolve("/bus/auxiliary/devices/" + name); err == nil {
+			d.hardware(dev, point+" over "+name)
+		}
+	}
 }
 
 // iscsiSession is the session of iSCSI by which a disk is reached,
@@ -91,6 +123,13 @@ func iscsiSession(dev string) (name string, ok bool) {
 // server is not looked for: with another cabling it may be another one.
 func (d *detector) network(m mount, point string) error {
 	d.fact("fstype:"+m.fstype, fmt.Sprintf("%s is %s on %s", point, m.fstype, m.source))
+	if security := nfs.Kerberos(m.super); security != "" {
+		d.fact("need:nfs-krb5", fmt.Sprintf("%s on %s has sec=%s", point, m.source, security))
+	}
+	if nfs.RDMA(m.super) {
+		d.fact("need:nfs-rdma", fmt.Sprintf("%s on %s is reached by RDMA", point, m.source))
+		d.rdma(point)
+	}
 	return d.cards(point, m.source)
 }
 

@@ -118,6 +118,8 @@ type Interface struct {
 	// Server is the server of the kernel's ip=, which an NFS root without a
 	// server is on.
 	Server netip.Addr
+	// Bare: it is of use without an address, as an adapter of Fibre Channel.
+	Bare bool
 	// By are the parameters that it comes from, for explanations; nil for one
 	// that is there since the root needs a network and nothing was said.
 	By []string

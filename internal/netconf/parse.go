@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"firstlight/internal/fcoe"
 	"firstlight/internal/timespan"
 )
 
@@ -40,6 +41,8 @@ type parser struct {
 	nbdport  string
 	target   target // of iSCSI
 	ipSeen   bool
+	fcoeOn   bool // rd.fcoe, unless it is off
+	adapters []Match
 }
 
 // handlers are the parameters, with '_' for '-' in their names.
@@ -98,6 +101,8 @@ var handlers = [...]struct {
 	{"nvmf.discover", (*parser).fabrics},
 	{"nvmf_connect", (*parser).fabrics},
 	{"nvmf_discover", (*parser).fabrics},
+	{"fcoe", (*parser).fcoe},
+	{"rd.fcoe", func(p *parser) { p.bool(&p.fcoeOn) }},
 	{"boot", func(p *parser) { p.bootNFS = p.arg.Value == "nfs" }},
 }
 
@@ -128,6 +133,7 @@ func Names() []string {
 // about the network are passed over.
 func Parse(params []Param) (*Config, []Problem) {
 	p := &parser{
+		fcoeOn:  true,
 		c:       &Config{PeerDNS: true, NBFT: true, DHCP: DHCP{Retry: 1}},
 		netmask: -1, useBoot: true,
 	}
@@ -218,6 +224,33 @@ func (p *parser) seconds(dst *time.Duration) {
 func (p *parser) fabrics() {
 	if transport, _, _ := strings.Cut(p.arg.Value, ","); transport == "tcp" || transport == "rdma" {
 		p.c.Need = true
+	}
+}
+
+// fcoe has the link of an adapter of Fibre Channel set up.
+func (p *parser) fcoe() {
+	i, err := fcoe.Parse(p.arg.Value)
+	if err != nil {
+		p.bad(err.Error(), "fcoe=eth0:nodcb")
+		return
+	}
+	p.adapters = append(p.adapters, Match{Name: i.Link, MAC: MAC(i.MAC)})
+}
+
+// bareAdapters adds the links of adapters of Fibre Channel that no ip= is for: they need
+// no address.
+func (p *parser) bareAdapters() {
+	if !p.fcoeOn {
+		return
+	}
+	for _, m := range p.adapters {
+		p.c.Need = true
+		at := slices.IndexFunc(p.c.Interfaces, func(in Interface) bool { return in.Match == m || in.Match.IsAny() })
+		if at < 0 {
+			at = len(p.c.Interfaces)
+			p.c.Interfaces = append(p.c.Interfaces, Interface{Match: m, By: []string{"fcoe"}})
+		}
+		p.c.Interfaces[at].Bare = true
 	}
 }
 
@@ -317,6 +350,7 @@ func (p *parser) finish() {
 		}
 		c.Interfaces = append(c.Interfaces, in)
 	}
+	p.bareAdapters()
 	for i := range c.Interfaces {
 		p.complete(&c.Interfaces[i])
 	}

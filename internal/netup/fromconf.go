@@ -72,7 +72,7 @@ func setupOf(c *netconf.Config, in *netconf.Interface, name string) *Setup {
 	if s.HostName == "" {
 		s.HostName = c.HostName
 	}
-	s.Bare = m == 0 && len(in.Addrs) == 0 && c.Bare()
+	s.Bare = m == 0 && len(in.Addrs) == 0 && (in.Bare || c.Bare())
 	if c.DHCP.ClientID != "" {
 		s.ClientID = append([]byte{0}, c.DHCP.ClientID...) // type 0: no hardware address (RFC 2132, 9.14)
 	}

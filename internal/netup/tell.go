@@ -22,13 +22,13 @@ func (l *link) tell() {
 		r = l.readyReport()
 	case !l.Carrier:
 		r = r.With("carrier", "no").With("by", l.by)
-		r = r.With("late", l.late)
+		r = r.With("late", l.late).With("mac", hardware(l.Address))
 	case len(l.probing) > 0:
 		r = netreport.Report{State: netreport.StateProbe}.With("addr", l.probing[0].Addr().String())
 	case l.client != nil && l.lease == nil || l.six != nil || l.local != nil:
 		r = l.waitReport()
 	default:
-		r = r.With("carrier", "yes")
+		r = r.With("carrier", "yes").With("mac", hardware(l.Address))
 	}
 	l.report(r)
 }

@@ -160,6 +160,40 @@ func (s Source) options() (version string, rest []string, err error) {
 	return version, rest, nil
 }
 
+// Kerberos is the way to prove who asks that options (nfs(5)) want, where it takes
+// tickets of Kerberos: krb5, krb5i or krb5p. It is "" where they want none.
+func Kerberos(options string) (security string) {
+	for o := range strings.SplitSeq(options, ",") {
+		value, ok := strings.CutPrefix(o, "sec=")
+		if !ok {
+			continue
+		}
+		security = ""
+		for s := range strings.SplitSeq(value, ":") {
+			if security == "" && strings.HasPrefix(s, "krb5") {
+				security = s
+			}
+		}
+	}
+	return security
+}
+
+// RDMA says whether options (nfs(5)) ask for RDMA, whose driver is no part of that of
+// NFS.
+func RDMA(options string) (asked bool) {
+	for o := range strings.SplitSeq(options, ",") {
+		switch {
+		case o == "rdma":
+			asked = true
+		case o == "tcp" || o == "udp":
+			asked = false
+		case strings.HasPrefix(o, "proto="):
+			asked = strings.HasPrefix(o, "proto=rdma")
+		}
+	}
+	return asked
+}
+
 // allowedVersions are those that an option allows.
 func allowedVersions(asked string, only4 bool) ([]string, error) {
 	var out []string
@@ -186,6 +220,10 @@ func Final(err error) bool {
 	return false
 }
 
+// OtherVersion says whether a failed mount means that the server does not know that
+// version.
+func OtherVersion(err error) bool { return strings.Contains(err.Error(), "not supported") }
+
 // Explain says why a mount failed and what to try.
 func Explain(err error, s Source) (text, try string) {
 	server := s.Server
@@ -197,6 +235,9 @@ func Explain(err error, s Source) (text, try string) {
 		return server + " does not answer", "look whether " + server + " runs and can be reached from here, also through firewalls"
 	case has("no route to host"), has("network is unreachable"):
 		return "there is no way to " + server, "look at address, netmask and gateway of this machine"
+	case Kerberos(s.Options) != "" && (has("permission denied") || has("operation not permitted") || has("key has expired") || has("key was rejected") || has("required key")):
+		return "there is no ticket for " + server + ", or it does not let this machine mount " + s.Path + " with sec=" + Kerberos(s.Options),
+			"look at what is said of Kerberos, and export " + s.Path + " with sec=" + Kerberos(s.Options) + " on " + server + " (exports(5))"
 	case has("permission denied"), has("operation not permitted"):
 		return server + " does not let this machine mount " + s.Path, "export " + s.Path + " to this machine on " + server + " (exports(5))"
 	case has("no such file"):

@@ -1,6 +1,7 @@
 package nfs
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -51,6 +52,34 @@ func TestWhatTheKernelIsTold(t *testing.T) {
 	six, err = Source{Server: "fe80::1%eth0", Path: "/srv", Options: "vers=3"}.Tries("")
 	if err != nil || six[0].Source != "[fe80::1%eth0]:/srv" || six[0].Data != "vers=3,addr=fe80::1%eth0,nolock,proto=tcp6,mountproto=tcp6" {
 		t.Errorf("%+v, %v", six, err)
+	}
+}
+
+func TestWhatWantsKerberos(t *testing.T) {
+	for options, want := range map[string]string{"": "", "ro,sec=sys": "", "sec=krb5": "krb5", "vers=4.2,sec=krb5p,ro": "krb5p", "sec=krb5,sec=sys": "", "sec=sys:krb5i": "krb5i", "secure=krb5": ""} {
+		if got := Kerberos(options); got != want {
+			t.Errorf("%q: %q, want %q", options, got, want)
+		}
+	}
+	tries, err := Source{Server: server, Path: "/srv", Options: "vers=4.2,sec=krb5p"}.Tries("")
+	if err != nil || tries[0].Data != "vers=4.2,addr=10.0.0.1,sec=krb5p" {
+		t.Errorf("%+v, %v", tries, err)
+	}
+	text, try := Explain(errors.New("permission denied"), Source{Server: server, Path: "/srv", Options: "sec=krb5p"})
+	if !strings.Contains(text, "no ticket") || !strings.Contains(try, "sec=krb5p") {
+		t.Errorf("%q, %q", text, try)
+	}
+}
+
+func TestWhatAsksForRDMA(t *testing.T) {
+	for options, want := range map[string]bool{"": false, "rdma": true, "vers=4.2,proto=rdma,port=20049": true, "proto=rdma6": true, "proto=tcp": false, "rdma,proto=tcp": false, "rdmax": false} {
+		if got := RDMA(options); got != want {
+			t.Errorf("%q: %t", options, got)
+		}
+	}
+	three, err := Source{Server: server, Path: "/srv", Options: "vers=3,proto=rdma"}.Tries("")
+	if err != nil || three[0].Data != "vers=3,addr=10.0.0.1,nolock,proto=rdma" { // the kernel has the mount protocol by TCP then
+		t.Errorf("%+v, %v", three, err)
 	}
 }
 

@@ -86,6 +86,9 @@ func (m *Machine) WriteSysfs(p, value string) error {
 	if ok, err := m.writeBcache(p, value); ok {
 		return err
 	}
+	if ok, err := m.writeFCoE(p, value); ok {
+		return err
+	}
 	return m.sys.Write(p, value)
 }
 

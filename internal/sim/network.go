@@ -25,8 +25,11 @@ type Network struct {
 	NFS []*NFS
 	NBD []*Exporter
 	// Web has files that are disks; nil: the image has no program for them.
-	Web *WebDisks
-	AoE *AoE
+	Web  *WebDisks
+	AoE  *AoE
+	FCoE *FCoE
+	// Kerberos has tickets for NFS; nil: the image has no keytab.
+	Kerberos *Kerberos
 	// NVMe are targets: exports are subsystems, and the name of a discovery
 	// controller is that of nobody.
 	NVMe []*Exporter
@@ -47,6 +50,7 @@ type Network struct {
 type NFS struct {
 	Addr, Path string
 	Versions   []string          // that it knows, "4.2", "3"
+	Security   string            // that it wants: "krb5p"; "" for none
 	Files      map[string]string // what is in it
 	// Away are times during which the server is not there, from and to; its
 	// machine refuses connections then.
@@ -132,6 +136,8 @@ func (m *Machine) mountNFS(mt machine.Mount) error {
 		return unix.EPROTONOSUPPORT
 	case "/"+dir != s.Path:
 		return unix.ENOENT
+	case !m.admits(s, mt.Data):
+		return unix.EACCES
 	}
 	m.Mounts = append(m.Mounts, mt)
 	m.mounted[mt.Target] = mount{content: &Disk{Files: s.Files}, whole: true}

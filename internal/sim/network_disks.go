@@ -121,6 +121,9 @@ func (m *Machine) startRemote(name string, p machine.Program) bool {
 	if p.Path == networkProgram && len(p.Args) == 2 && p.Args[0] == "aoe" {
 		start = startAoE
 	}
+	if p.Path == networkProgram && len(p.Args) == 1 && p.Args[0] == "kerberos" {
+		start = startKerberos
+	}
 	if start == nil || m.Network == nil {
 		return false
 	}

@@ -49,6 +49,20 @@ systemctl start NetworkManager.service
 left
 `
 
+// askIfupdown fails unless ifupdown takes the link for one that is up, and leaves it as
+// it is when all links are taken down and up, as at shutdown.
+const askIfupdown = sameAddress + `
+left() {
+	grep -qx enp0s1=enp0s1 /run/network/ifstate
+	same
+}
+left
+systemctl stop networking.service
+left
+systemctl start networking.service
+left
+`
+
 // managed is a Debian, for a server to export, whose links a program looks after.
 func managed(name, after, ask string, files ...File) Layout {
 	unit := `[Unit]
@@ -79,4 +93,12 @@ func DebianNetworkManager() Layout {
 		File{Path: "etc/systemd/system/networking.service", Link: "/dev/null"},
 		File{Path: "etc/NetworkManager/system-connections/cable.nmconnection", Perm: 0o600,
 			Data: "[connection]\nid=cable\nuuid=6f4a1c7e-1111-4111-8111-111111111111\ntype=ethernet\ninterface-name=enp0s1\n[ipv4]\nmethod=auto\n[ipv6]\nmethod=auto\n"})
+}
+
+// DebianIfupdown is a Debian with ifupdown, for which the link that the root is on is
+// manual, and not one that is taken down with the others.
+func DebianIfupdown() Layout {
+	return managed("bookworm-ifupdown-left", "networking.service", askIfupdown,
+		File{Path: "etc/systemd/system/NetworkManager.service", Link: "/dev/null"},
+		File{Path: "etc/network/interfaces", Data: "auto lo enp0s1\nno-auto-down enp0s1\niface lo inet loopback\niface enp0s1 inet manual\n"})
 }

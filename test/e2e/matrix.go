@@ -11,7 +11,7 @@ import (
 
 // Matrix is every scenario.
 func Matrix() []Scenario {
-	return slices.Concat(spellings(), filesystems(), buses(), encrypted(), volumes(), composed(), arrays(), moreArrays(), asMdadm(), stacks(), special(), trouble(), kept(), debians(), roots(), crypts(), hibernated(), faulty(), bcaches(), multipaths(), live(), forms(), networkScenarios(), zpools(), interop(), earlyWritten(), returning(), signed(), bitlocker(), keyboardScenarios(), profiled(), sharedRoots(), cifsScenarios(), unified(), nbdScenarios(), nvmfScenarios(), iscsiScenarios(), parameters(), tcrypts(), btrfses(), zpoolsMore(), network6Scenarios(), overLinks(), managedScenarios(), networkFaults(), asDracutTests(), fetched(), sshScenarios(), clevisScenarios(), onDemand(), aoeScenarios(), btrfsDays(), btrfsSums(), measuredBoots(), parametersSet(), cachedImages(), layered())
+	return slices.Concat(spellings(), filesystems(), buses(), encrypted(), volumes(), composed(), arrays(), moreArrays(), asMdadm(), stacks(), special(), trouble(), kept(), debians(), roots(), crypts(), hibernated(), faulty(), bcaches(), multipaths(), live(), forms(), networkScenarios(), zpools(), interop(), earlyWritten(), returning(), signed(), bitlocker(), keyboardScenarios(), profiled(), sharedRoots(), cifsScenarios(), unified(), nbdScenarios(), nvmfScenarios(), iscsiScenarios(), parameters(), tcrypts(), btrfses(), zpoolsMore(), network6Scenarios(), overLinks(), managedScenarios(), networkFaults(), asDracutTests(), fetched(), sshScenarios(), clevisScenarios(), onDemand(), aoeScenarios(), btrfsDays(), btrfsSums(), measuredBoots(), parametersSet(), cachedImages(), layered(), on8021X(), withKerberos(), overRDMA(), overFCoE())
 }
 
 // on is the list of the layouts of a scenario.

@@ -108,6 +108,10 @@ func overLinks() []Scenario {
 			Include{Path: "/etc/systemd/network/s.netdev", Data: "[NetDev]\nName=service7\nKind=vlan\n[VLAN]\nId=7\nProtocol=802.1ad\n"},
 			Include{Path: "/etc/systemd/network/card.network", Data: "[Match]\nName=enp0s1\n[Network]\nVLAN=service7\n"})),
 
+		// A link that leads nowhere, with an address that services of the machine are had by.
+		full(trixie(including(net("nfs-dummy", "ro root=dhcp ip=enp0s1:dhcp ip=10.9.0.2:::32::services:none", Net{Server: plain}, has(root("10.7.0."), `ready services .*addr=10\.9\.0\.2/32`), "dummy"),
+			Include{Path: "/etc/systemd/network/services.netdev", Data: "[NetDev]\nName=services\nKind=dummy\n"}))),
+
 		// Over the air: the machine has two radios that hear each other alone, and is the
 		// access point too, on a bridge with the card.
 		full(trixie(wifi("nfs-wifi-wpa3", "wpa_key_mgmt=SAE\nieee80211w=2\nsae_password="+passphrase+"\n", "key_mgmt=SAE\nieee80211w=2\nsae_password=\""+passphrase+"\"\n", plain))),

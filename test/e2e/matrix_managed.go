@@ -17,5 +17,6 @@ func managedScenarios() []Scenario {
 	}
 	return []Scenario{
 		on("bookworm-nfs-networkmanager", disks.DebianNetworkManager()),
+		on("bookworm-nfs-ifupdown", disks.DebianIfupdown()),
 	}
 }

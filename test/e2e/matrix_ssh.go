@@ -85,6 +85,7 @@ func sshScenarios() []Scenario {
 	}
 	full := func(s Scenario) Scenario { s.Full = true; return s }
 	trixie := func(s Scenario) Scenario { s.Trixie = true; return s }
+	blind := func(s Scenario) Scenario { s.NoConsole = true; return s }
 	more := func(s Scenario, args string, features ...string) Scenario {
 		s.Append += " " + args
 		s.Features = features
@@ -105,6 +106,10 @@ seen 'is 42' && echo "a shell by ssh"
 	return []Scenario{
 		trixie(machine("ssh-unlock", "KEY", "", sshClient(byPassphrase, "The initramfs is left", "exit 0 of client"),
 			Want{Prompts: 1, Console: []Seen{see(`answered at ssh 10\.7\.0\.1`)}, Journal: []string{`login - from=10\.7\.0\.1`}})),
+
+		// Nobody can be asked but by SSH.
+		blind(full(trixie(machine("ssh-no-console", "KEY", "", sshClient(byPassphrase, "The initramfs is left", "exit 0 of client"),
+			Want{Journal: []string{`login - from=10\.7\.0\.1`}})))),
 
 		full(machine("ssh-wrong-passphrase", `command="cryptroot-unlock",no-port-forwarding KEY`, "port = 2222\n",
 			sshClient("echo wrong | log client -T -p 2222\necho '"+disks.Passphrase+"' | log client -T -p 2222\n", "does not open", "exit 1 of client", "exit 0 of client"),

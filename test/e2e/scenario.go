@@ -136,6 +136,8 @@ type Scenario struct {
 	Repaired string
 	// Secret says that the image holds a secret and must be private.
 	Secret bool
+	// NoConsole is a machine without one: the kernel is told of one that there is not.
+	NoConsole bool
 }
 
 // Path is a second way to a disk. Attach calls it by the disk's name with a "+".
@@ -359,6 +361,9 @@ func (s Scenario) eventful() bool {
 // cmdline is the scenario's kernel command line.
 func (s Scenario) cmdline() string {
 	line := commonArgs
+	if s.NoConsole {
+		line = strings.Replace(line, "console=ttyS0", "console=none0", 1)
+	}
 	if s.eventful() {
 		line += patient
 	}

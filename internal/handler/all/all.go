@@ -14,6 +14,7 @@ import (
 	"firstlight/internal/handler/dirroot"
 	"firstlight/internal/handler/discover"
 	"firstlight/internal/handler/fallback"
+	"firstlight/internal/handler/fcoe"
 	"firstlight/internal/handler/fetch"
 	"firstlight/internal/handler/fsckfile"
 	"firstlight/internal/handler/hibernate"
@@ -105,9 +106,10 @@ func networks(w *handler.World) func() {
 	nbd.New(w, h)
 	iscsi.New(w, h)
 	aoe.New(w, h)
+	adapters := fcoe.New(w, h)
 	fabrics, images := nvmf.New(w, h), fetch.New(w)
 	h.Provide("url", images.Provide)
-	return func() { h.Start(); fabrics.Start(); images.Start() }
+	return func() { h.Start(); fabrics.Start(); adapters.Start(); images.Start() }
 }
 
 // spread is for what lies on several devices.

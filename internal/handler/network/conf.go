@@ -38,6 +38,8 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 			network = network || strings.HasPrefix(p.Value, "tcp,") || strings.HasPrefix(p.Value, "rdma,")
 		case "rd.iscsi.firmware", "rd.iscsi.target.name", "iscsi_firmware", "iscsi_auto", "iscsi_target_name":
 			root = root || p.Value != "0" && p.Value != "no"
+		case "fcoe":
+			network = network || UsesFCoE(c)
 		case "netboot":
 			root = root || p.Value == "nfs" || !p.HasValue
 		case "rd.neednet":
@@ -45,6 +47,21 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 		}
 	}
 	return root, network
+}
+
+// UsesFCoE says whether links may be adapters of Fibre Channel: rd.fcoe=0 is none of
+// them.
+func UsesFCoE(c *bootcmd.Config) bool {
+	on := true
+	for _, p := range c.Params {
+		switch p.Name {
+		case "rd.fcoe":
+			on = p.Value != "0" && p.Value != "no" && p.Value != "off" && p.Value != "false"
+		case "rd.nofcoe":
+			on = p.Value == "0"
+		}
+	}
+	return on
 }
 
 // asksFirmware says whether the firmware's iSCSI table is asked for.

@@ -45,6 +45,7 @@ type Handler struct {
 	providers map[string]Provider
 	early     map[string]ahead
 	begun     bool // what is got ready ahead
+	kerberos  kerberos
 }
 
 // A Provider makes a root of one kind, which is none of NFS, a device of this
@@ -65,6 +66,23 @@ func (h *Handler) Provide(kind string, p Provider) {
 // Ready says whether a link can be used.
 func (h *Handler) Ready() bool { return h.ready > 0 }
 
+// Carrier is the name of a link, which is named or has a hardware address, once somebody
+// is at its other end.
+func (h *Handler) Carrier(name, mac string) (string, bool) {
+	for _, r := range h.links {
+		if name != "" && r.Link != name || name == "" && r.Get("mac") != mac {
+			continue
+		}
+		switch r.State {
+		case netreport.StateReady, netreport.StateDHCP, netreport.StateProbe, netreport.StateConflict:
+			return r.Link, true
+		case netreport.StateLink:
+			return r.Link, r.Get("carrier") == "yes"
+		}
+	}
+	return name, false
+}
+
 // New registers the handler. Where nothing wants the network it does nothing.
 func New(w *handler.World) *Handler {
 	h := &Handler{w: w, links: map[string]*netreport.Report{}}
@@ -78,6 +96,7 @@ func New(w *handler.World) *Handler {
 	}
 	w.Sched.Route(queue, h.run)
 	w.Sched.Route(early, h.ahead)
+	w.Sched.Route(kerberosQueue, h.gssd)
 	h.Early("nfs", []string{"nfs", "nfsv4"}, nil)
 	if h.mounts = h.isRoot && w.Fetch == nil && !w.Config.Root.Device.IsDevice(); h.mounts {
 		w.MountRoot = h.mountRoot

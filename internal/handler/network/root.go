@@ -41,6 +41,9 @@ func (h *Handler) mountRoot(t *ueventd.Task, readOnly bool) (ueventd.Outcome, bo
 	if err != nil {
 		return h.rootNeeds(err.Error(), "correct root=, nfsroot= or the path of the root that the DHCP server gives")
 	}
+	if out, ok := h.tickets(o.Data); !ok {
+		return out, false
+	}
 	w.Break(t, bootcmd.StagePreMount)
 	flags := uintptr(o.Set &^ fstab.ReadOnly)
 	if readOnly {
@@ -48,38 +51,56 @@ func (h *Handler) mountRoot(t *ueventd.Task, readOnly bool) (ueventd.Outcome, bo
 	}
 	w.SetFact(mount.RootGoal, goal.Fact{Subject: tries[0].Source, Condition: goal.Working, Text: "is being mounted"})
 	if err := w.LoadModules(t, "nfs"); err != nil && errors.Is(err, machine.ErrNoModule) {
-		return h.noDriver("nfs")
+		return h.noDriver("nfs", "nfs")
+	}
+	if nfs.RDMA(o.Data) {
+		if err := w.LoadModules(t, "rpcrdma"); err != nil && errors.Is(err, machine.ErrNoModule) {
+			return h.noDriver("rpcrdma", "nfs-rdma")
+		}
 	}
 	w.Break(t, bootcmd.StageMount)
 	var last error
 	for _, try := range tries {
 		if err := w.LoadModules(t, try.Module); err != nil {
-			last = err
+			if another(last) {
+				last = err
+			}
 			continue
 		}
-		last = ueventd.Act(t, fmt.Sprintf("mount %s on %s as %s, flags %#x, options %q", try.Source, handler.SysRoot, try.Type, flags, try.Data), func(m machine.Machine) error {
+		err := ueventd.Act(t, fmt.Sprintf("mount %s on %s as %s, flags %#x, options %q", try.Source, handler.SysRoot, try.Type, flags, try.Data), func(m machine.Machine) error {
 			return m.Mount(machine.Mount{Source: try.Source, Target: handler.SysRoot, FSType: try.Type, Flags: flags, Data: try.Data})
 		})
-		if last == nil {
+		if err == nil {
 			w.Say(handler.Detail, "mounted "+try.Source+" (NFS "+try.Version+") on "+handler.SysRoot)
+			w.DropFact(kerberosQueue + " Kerberos")
 			return ueventd.Outcome{}, true
 		}
-		if nfs.Final(last) {
+		w.Say(handler.Detail, "NFS "+try.Version+": "+err.Error())
+		if another(last) { // what was said first of what both know says most
+			last = err
+		}
+		if nfs.Final(err) {
 			break
 		}
 	}
 	if errors.Is(last, machine.ErrNoModule) {
-		return h.noDriver(tries[len(tries)-1].Module)
+		return h.noDriver(tries[len(tries)-1].Module, "nfs")
 	}
 	text, try := nfs.Explain(last, src)
 	w.SetFact(mount.RootGoal, goal.Fact{Subject: tries[0].Source, Condition: goal.Incomplete, Text: text, Try: try})
 	return ueventd.Retry(pause, text), false
 }
 
+// another says whether a failed try tells nothing of those that follow: the server, or
+// the image, does not know that version.
+func another(err error) bool {
+	return err == nil || nfs.OtherVersion(err) || errors.Is(err, machine.ErrNoModule)
+}
+
 // noDriver says that the image cannot mount NFS.
-func (h *Handler) noDriver(module string) (ueventd.Outcome, bool) {
+func (h *Handler) noDriver(module, feature string) (ueventd.Outcome, bool) {
 	text := "the driver " + module + " is not in this image"
-	h.w.SetFact(mount.RootGoal, goal.Fact{Subject: h.describe(), Condition: goal.Blocked, Text: text, Try: "rebuild the image with --feature nfs"})
+	h.w.SetFact(mount.RootGoal, goal.Fact{Subject: h.describe(), Condition: goal.Blocked, Text: text, Try: "rebuild the image with --feature " + feature})
 	return ueventd.WaitFor(text, handler.TopicRetry), false
 }
 
