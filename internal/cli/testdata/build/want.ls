@@ -1,4 +1,5 @@
 drwxr-xr-x         0 dev
+crw-rw-rw-       1,3 dev/null
 drwxr-xr-x         0 etc
 drwxr-xr-x         0 etc/firstlight
 drwxr-xr-x         0 etc/firstlight/cmdline.d
