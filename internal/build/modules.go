@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -196,7 +197,7 @@ func (b *builder) modules(ctx context.Context, need *detect.Need) error {
 	if err := c.otherDrivers(mods); err != nil {
 		return err
 	}
-	return b.addModules(ctx, mods)
+	return b.addModules(ctx, mods, need.Firmware)
 }
 
 // closure adds dependencies, each with who wants it.
@@ -264,8 +265,13 @@ func (b *builder) moduleFrom(m *kmodtree.Module) string {
 	return path.Join("/lib/modules", b.o.Kernel, m.File)
 }
 
-func (b *builder) addModules(ctx context.Context, mods []*kmodtree.Module) error {
-	firmware := map[string]string{}
+// addModules adds the modules with their index, and the firmware that they name
+// besides what is named already.
+func (b *builder) addModules(ctx context.Context, mods []*kmodtree.Module, named map[string]string) error {
+	firmware := maps.Clone(named)
+	if firmware == nil {
+		firmware = map[string]string{}
+	}
 	for i, m := range mods {
 		e := image.Entry{Path: b.place(m), Mode: cpio.TypeRegular | 0o644, Group: moduleGroup(m.File), From: b.moduleFrom(m), Why: b.report.Modules[i].Why}
 		var info kmodtree.Info

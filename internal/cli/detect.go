@@ -86,6 +86,12 @@ func printNeed(w io.Writer, n *detect.Need) error {
 	for _, m := range n.Modules {
 		fmt.Fprintf(w, "  %-24s %s\n", m.Name, m.Why)
 	}
+	if len(n.Firmware) > 0 {
+		fmt.Fprintln(w, "firmware:")
+		for _, name := range slices.Sorted(maps.Keys(n.Firmware)) {
+			fmt.Fprintf(w, "  %-24s %s\n", name, n.Firmware[name])
+		}
+	}
 	if len(n.Files) > 0 {
 		fmt.Fprintln(w, "files:")
 		for _, name := range slices.Sorted(maps.Keys(n.Files)) {

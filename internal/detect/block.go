@@ -2,6 +2,7 @@ package detect
 
 import (
 	"fmt"
+	"io/fs"
 	"path"
 	"slices"
 	"strings"
@@ -165,6 +166,7 @@ func (d *detector) driver(p, why string) {
 	if target, err := sys.Readlink(p + "/driver/module"); err == nil {
 		d.module(path.Base(target), why)
 	}
+	d.described(p, why)
 	list, err := sys.List(p)
 	if err != nil {
 		return
@@ -178,5 +180,33 @@ func (d *detector) driver(p, why string) {
 		if s, err := sys.Resolve(p + "/" + n + "/supplier"); err == nil && !d.seen[s] {
 			d.hardware(s, why)
 		}
+	}
+}
+
+// described takes what the machine's own description has for a device: the firmware
+// that its node in the device tree names (firmware-name of the bindings, strings
+// that end in NUL), and, for a device of a bus that cannot be asked and that neither
+// the device tree nor ACPI has, the drivers that go by the model of the machine
+// (DMI): one of them has made it.
+func (d *detector) described(p, why string) {
+	sys := d.s.Sys
+	if names, err := sys.Read(p + "/of_node/firmware-name"); err == nil {
+		for name := range strings.SplitSeq(names, "\x00") {
+			if name != "" && fs.ValidPath(name) {
+				d.need.Firmware[name] = "named by the device tree, " + why
+			}
+		}
+	}
+	alias, err := sys.Read(p + "/modalias")
+	if err != nil || !strings.HasPrefix(alias, "i2c:") && !strings.HasPrefix(alias, "spi:") {
+		return
+	}
+	for _, n := range [...]string{"of_node", "firmware_node"} {
+		if _, err := sys.Readlink(p + "/" + n); err == nil {
+			return
+		}
+	}
+	if model, err := sys.Read("/class/dmi/id/modalias"); err == nil {
+		d.module(model, "by the model of the machine (DMI), "+why)
 	}
 }

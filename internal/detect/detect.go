@@ -63,6 +63,9 @@ type Need struct {
 	// Modules are drivers, by name or modalias. They are to be taken as far
 	// as the kernel that the image is for has them.
 	Modules []Reason `json:"modules"`
+	// Firmware are files below /lib/firmware that the device tree names for devices
+	// on the way to the root. What a driver names comes with its module.
+	Firmware map[string]string `json:"firmware"`
 	// Files are the system's files that belong into the image.
 	Files map[string]string `json:"files"`
 	// CPUs are the kinds of processors that microcode can be for.
@@ -134,7 +137,7 @@ func look(s System) (*detector, error) {
 
 // newNeed has no nil lists: JSON shows an empty one as [].
 func newNeed() *Need {
-	return &Need{Facts: []feature.Fact{}, Modules: []Reason{}, Files: map[string]string{}, CPUs: []ucode.CPU{}, Notes: []string{}}
+	return &Need{Facts: []feature.Fact{}, Modules: []Reason{}, Firmware: map[string]string{}, Files: map[string]string{}, CPUs: []ucode.CPU{}, Notes: []string{}}
 }
 
 type detector struct {
