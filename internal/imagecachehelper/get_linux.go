@@ -157,8 +157,11 @@ func (h *Helper) part(name string, c imagecache.Choice, kept bool) (end netrepor
 	}
 	defer file.Close()
 	var st syscall.Stat_t
-	var at syscall.Statfs_t
-	if err := errors.Join(file.Truncate(c.From), syscall.Fstat(int(file.Fd()), &st), syscall.Fstatfs(int(file.Fd()), &at)); err != nil {
+	if err := errors.Join(file.Truncate(c.From), syscall.Fstat(int(file.Fd()), &st)); err != nil {
+		return end, err
+	}
+	free, all, err := h.room(file)
+	if err != nil {
 		return end, err
 	}
 	if size > c.From { // what was behind it is not known to be right
@@ -168,7 +171,7 @@ func (h *Helper) part(name string, c imagecache.Choice, kept bool) (end netrepor
 	}
 	p := h.plan
 	p.From, p.Known = c.From, c.Known
-	p.Limit = imagecache.Room(int64(at.Bavail)*at.Bsize, int64(at.Blocks)*at.Bsize, st.Blocks*512)
+	p.Limit = imagecache.Room(free, all, st.Blocks*512)
 	h.noted = c.From
 	last := time.Now()
 	note := func(r *netreport.Report) error {
@@ -195,6 +198,16 @@ func (h *Helper) part(name string, c imagecache.Choice, kept bool) (end netrepor
 		err = file.Sync()
 	}
 	return end, err
+}
+
+// room is how much of the filesystem of a file is free, and how large it is, in bytes.
+func (h *Helper) room(file *os.File) (free, all int64, err error) {
+	if h.disk != nil {
+		return h.disk()
+	}
+	var at syscall.Statfs_t
+	err = syscall.Fstatfs(int(file.Fd()), &at)
+	return int64(at.Bavail) * at.Bsize, int64(at.Blocks) * at.Bsize, err
 }
 
 // patience is how long nothing may come where there is a right image already; 0 is

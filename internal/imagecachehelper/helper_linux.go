@@ -43,6 +43,8 @@ type Helper struct {
 	dir   *os.Root
 	name  string // of the image
 	noted int64  // bytes up to the last checkpoint
+	// disk, in tests, is how much of the filesystem is free, and how large it is.
+	disk func() (free, all int64, err error)
 }
 
 // Run does what the plan says. How it ended is reported; the error is about what
