@@ -23,6 +23,7 @@ import (
 	"firstlight/internal/fetchhelper"
 	"firstlight/internal/imagecache"
 	"firstlight/internal/netreport"
+	"firstlight/internal/testtool"
 )
 
 // TestMain is the program that fetches where it was started as that.
@@ -312,11 +313,7 @@ func TestASignatureIsKeptToo(t *testing.T) {
 // gpgv of the machine says whether a signature of OpenPGP holds, of what came and of
 // what is kept.
 func TestASignatureOfOpenPGPIsKeptToo(t *testing.T) {
-	for _, p := range []string{"gpg", "gpgv"} {
-		if _, err := exec.LookPath(p); err != nil {
-			t.Skip(err)
-		}
-	}
+	testtool.Need(t, "gpg", "gpgv")
 	m := newMachine(t)
 	m.plan.Sum = ""
 	home := t.TempDir()
