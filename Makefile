@@ -184,8 +184,9 @@ fuzz:
 VERSION    := $(shell sed -n 's/^var Version = "\(.*\)"/\1/p' internal/version/version.go)
 MAINTAINER ?= Firstlight developers <firstlight@firstlight.invalid>
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
-export SOURCE_DATE_EPOCH
 STAGE      = $(FIRSTLIGHT_CACHE)/packages/root
+# Of this target alone: tools of the tests refuse options for what it also says.
+packages: export SOURCE_DATE_EPOCH := $(SOURCE_DATE_EPOCH)
 packages: build
 	rm -rf $(FIRSTLIGHT_CACHE)/packages bin/packages
 	mkdir -p bin/packages

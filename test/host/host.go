@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -63,11 +64,13 @@ type Cmd struct {
 
 // Run runs a tool and returns its standard output. An error names the command
 // and ends with the last lines it wrote. sbin directories are searched too.
+// The tool gets the environment but for SOURCE_DATE_EPOCH: the times in a disk of
+// a test are those its arguments give, and mksquashfs refuses to be told both.
 func (c Cmd) Run(ctx context.Context) (string, error) {
 	cmd := exec.CommandContext(ctx, Tool(c.Argv[0]), c.Argv[1:]...)
 	cmd.Dir, cmd.Stdin = c.Dir, c.Stdin
-	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8")
-	cmd.Env = append(cmd.Env, c.Env...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "SOURCE_DATE_EPOCH=") })
+	cmd.Env = append(append(cmd.Env, "LC_ALL=C.UTF-8"), c.Env...)
 	var out, all bytes.Buffer
 	both := io.Writer(&all)
 	if c.Log != nil {
