@@ -48,7 +48,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	e2fsprogs xfsprogs btrfs-progs dosfstools squashfs-tools erofs-utils \
 	busybox-static cpio zstd xz-utils lz4 lzop gzip bzip2 \
 	f2fs-tools exfatprogs ntfs-3g genisoimage isomd5sum udftools parted bcache-tools drbd-utils nilfs-tools jfsutils reiserfsprogs genromfs \
-	nfs-kernel-server nbd-server vblade tgt open-iscsi dnsmasq-base iproute2 isc-dhcp-server radvd kea-dhcp4-server tcplay kbd console-setup util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf \
+	nfs-kernel-server nbd-server vblade tgt open-iscsi dnsmasq-base iproute2 isc-dhcp-server radvd kea-dhcp4-server tcplay kbd console-data console-setup util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf \
 	systemd-boot-efi sbsigntool mtools wireguard-tools wpasupplicant hostapd iw minisign \
 	umoci gnupg gpgv krb5-kdc krb5-admin-server openssh-client clevis clevis-luks tang jose jq curl socat
 
