@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"syscall"
@@ -69,17 +68,7 @@ func (h *Helper) Run(text string) error {
 	return nil
 }
 
-// say reports a state with its fields, a name and a value each; those without a
-// value are left out.
-func (h *Helper) say(state string, fields ...string) {
-	r := netreport.Report{State: state}
-	for i := 0; i < len(fields); i += 2 {
-		if fields[i+1] != "" {
-			r.Fields = append(r.Fields, netreport.Field{Name: fields[i], Value: fields[i+1]})
-		}
-	}
-	h.Say(r)
-}
+func (h *Helper) say(state string, fields ...string) { h.Say(netreport.New(state, fields...)) }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
@@ -186,11 +175,7 @@ func (h *Helper) raw(u fetchplan.URL) error {
 
 // small fetches what lies beside the image, its signature.
 func (h *Helper) small(u fetchplan.URL, end string) ([]byte, error) {
-	path, query, has := strings.Cut(u.Path, "?")
-	u.Path = path + end
-	if has {
-		u.Path += "?" + query
-	}
+	u.Path = fetchplan.Behind(u.Path, end)
 	var b []byte
 	err := h.fetch(fetch.NewSession(u, fetch.MaxSignature), sink{
 		write: func(p []byte) error { b = append(b, p...); return nil },

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path"
-	"strings"
 	"syscall"
 	"time"
 
@@ -118,10 +117,6 @@ func (h *Helper) signature(kept bool) (string, error) {
 	if end == "" {
 		return "", nil
 	}
-	u, query, has := strings.Cut(h.plan.URL, "?")
-	if u += end; has {
-		u += "?" + query
-	}
 	to := h.Root + path.Join(fetchplan.Dir, h.name+end)
 	file, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
 	if err != nil {
@@ -129,7 +124,7 @@ func (h *Helper) signature(kept bool) (string, error) {
 	}
 	defer file.Close()
 	p := h.plan
-	p.URL, p.Limit = u, fetch.MaxSignature
+	p.URL, p.Limit = fetchplan.Behind(h.plan.URL, end), fetch.MaxSignature
 	if _, err := fetchrun.Fetch(h.Fetch, p, file, h.patience(kept), func(r *netreport.Report) error {
 		if r.State == fetchplan.StateTrouble {
 			h.Say(*r)

@@ -69,15 +69,7 @@ func (h *Helper) Run(text string) error {
 	return nil
 }
 
-// say reports a state with its fields, a name and a value each; those without a
-// value are left out.
-func (h *Helper) say(state string, fields ...string) {
-	r := netreport.Report{State: state}
-	for i := 0; i < len(fields); i += 2 {
-		r = r.With(fields[i], fields[i+1])
-	}
-	h.Say(r)
-}
+func (h *Helper) say(state string, fields ...string) { h.Say(netreport.New(state, fields...)) }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 

@@ -49,6 +49,16 @@ type Report struct {
 // Field is a property of a report.
 type Field struct{ Name, Value string }
 
+// New returns a report about no interface, with its fields, a name and a value
+// each; those without a value are left out.
+func New(state string, fields ...string) Report {
+	r := Report{State: state}
+	for i := 0; i < len(fields); i += 2 {
+		r = r.With(fields[i], fields[i+1])
+	}
+	return r
+}
+
 // Get is the value of a field, "" if there is none.
 func (r *Report) Get(name string) string {
 	for _, f := range r.Fields {

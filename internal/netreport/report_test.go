@@ -76,3 +76,10 @@ func TestTheSourceOfALeaseIsASecret(t *testing.T) {
 		t.Errorf("%+v", plain)
 	}
 }
+
+func TestNewLeavesOutWhatHasNoValue(t *testing.T) {
+	r := New("fetched", "size", "12", "by", "", "sum", "ab")
+	if want := (Report{State: "fetched"}).With("size", "12").With("sum", "ab"); r.String() != want.String() {
+		t.Errorf("%s, want %s", r.String(), want.String())
+	}
+}

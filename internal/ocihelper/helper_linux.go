@@ -88,14 +88,7 @@ func (h *Helper) Run(text string) error {
 	return nil
 }
 
-// say reports a state with its fields, a name and a value each.
-func (h *Helper) say(state string, fields ...string) {
-	r := netreport.Report{State: state}
-	for i := 0; i < len(fields); i += 2 {
-		r = r.With(fields[i], fields[i+1])
-	}
-	h.Say(r)
-}
+func (h *Helper) say(state string, fields ...string) { h.Say(netreport.New(state, fields...)) }
 
 func decimal(n int64) string { return strconv.FormatInt(n, 10) }
 
@@ -124,7 +117,7 @@ func (h *Helper) run() (err error) {
 	archive := strings.EqualFold(path.Ext(h.url.File()), ".tar")
 	named := h.url // what a signature, or a line of sums, is of
 	if !archive {
-		named.Path = beside(h.url.Path, "/"+oci.IndexFile)
+		named.Path = fetchplan.Below(h.url.Path, oci.IndexFile)
 	}
 	if h.trust, err = fetch.Choose(h.plan, named, sums, keys, len(rings) > 0); err != nil {
 		return err
@@ -176,15 +169,6 @@ func (h *Helper) run() (err error) {
 	}
 	h.say(fetchplan.StateFetched, "size", decimal(h.total), "sum", digest.Sum(), "by", by)
 	return nil
-}
-
-// beside is a path with something behind it, before its query.
-func beside(p, end string) string {
-	p, query, has := strings.Cut(p, "?")
-	if p = strings.TrimSuffix(p, "/") + end; has {
-		p += "?" + query
-	}
-	return p
 }
 
 // begin gets the archive, or nothing, and says by what it is verified: by all of it
@@ -243,11 +227,7 @@ func (h *Helper) signed(url string, f *os.File, sum string, blake []byte) (by st
 	if end == "" {
 		return "", nil
 	}
-	at, query, has := strings.Cut(url, "?")
-	if at += end; has {
-		at += "?" + query
-	}
-	s, err := h.get(at, "signature"+end, fetch.MaxSignature, false)
+	s, err := h.get(fetchplan.Behind(url, end), "signature"+end, fetch.MaxSignature, false)
 	if err != nil {
 		return "", err
 	}
@@ -355,11 +335,7 @@ func (h *Helper) signedIndex(text []byte) (by string, err error) {
 	if err != nil {
 		return "", err
 	}
-	at, query, has := strings.Cut(h.plan.URL, "?")
-	if at = strings.TrimSuffix(at, "/") + "/" + oci.IndexFile; has {
-		at += "?" + query
-	}
-	return h.signed(at, f, sum, blake)
+	return h.signed(fetchplan.Below(h.plan.URL, oci.IndexFile), f, sum, blake)
 }
 
 // document is a short file of the layout.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path"
-	"strings"
 
 	"firstlight/internal/fetch"
 	"firstlight/internal/fetch/fetchplan"
@@ -50,12 +49,8 @@ func (h *Helper) get(url, name string, limit int64, progress bool) (*os.File, er
 type directory struct{ h *Helper }
 
 func (d *directory) open(name string, limit int64) (*part, error) {
-	at, query, has := strings.Cut(d.h.plan.URL, "?")
-	if at = strings.TrimSuffix(at, "/") + "/" + name; has {
-		at += "?" + query
-	}
 	// The program that fetches takes 0 for no room at all.
-	f, err := d.h.get(at, "part", max(limit, 1), d.h.total > 0)
+	f, err := d.h.get(fetchplan.Below(d.h.plan.URL, name), "part", max(limit, 1), d.h.total > 0)
 	if err != nil {
 		return nil, err
 	}

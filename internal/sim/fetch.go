@@ -110,11 +110,7 @@ func (d *download) later(after time.Duration, f func()) {
 }
 
 func (d *download) say(state string, fields ...string) {
-	r := netreport.Report{State: state}
-	for i := 0; i < len(fields); i += 2 {
-		r = r.With(fields[i], fields[i+1])
-	}
-	d.s.lines = append(d.s.lines, r.String())
+	d.s.lines = append(d.s.lines, netreport.New(state, fields...).String())
 	d.s.wake(d.m)
 }
 

@@ -202,6 +202,25 @@ func (u URL) Resolve(ref string) (URL, error) {
 	return same, nil
 }
 
+// Behind is a URL, or the path of one, with something put behind its path and before
+// its query.
+func Behind(u, end string) string {
+	at, query, has := strings.Cut(u, "?")
+	if at += end; has {
+		at += "?" + query
+	}
+	return at
+}
+
+// Below is a URL, or the path of one, of something in the directory that u is.
+func Below(u, name string) string {
+	at, query, has := strings.Cut(u, "?")
+	if at = strings.TrimSuffix(at, "/") + "/" + name; has {
+		at += "?" + query
+	}
+	return at
+}
+
 // maxName bounds the name of a file, in bytes.
 const maxName = 128
 

@@ -62,3 +62,17 @@ func FuzzURL(f *testing.F) {
 		}
 	})
 }
+
+func TestWhatLiesBesideAURL(t *testing.T) {
+	for _, x := range []struct{ got, want string }{
+		{Behind("http://s/a/root.img", ".sig"), "http://s/a/root.img.sig"},
+		{Behind("http://s/root.img?token=a?b", ".sig"), "http://s/root.img.sig?token=a?b"},
+		{Below("http://s/layout", "index.json"), "http://s/layout/index.json"},
+		{Below("http://s/layout/", "index.json"), "http://s/layout/index.json"},
+		{Below("/layout/?token=a", "blobs/sha256/x"), "/layout/blobs/sha256/x?token=a"},
+	} {
+		if x.got != x.want {
+			t.Errorf("%s, want %s", x.got, x.want)
+		}
+	}
+}
