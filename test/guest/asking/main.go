@@ -46,7 +46,7 @@ type question struct {
 }
 
 var questions = []question{
-	{"mdadm --detail", `for a in /dev/md[0-9]*; do [ -b $a ] && echo $a && mdadm --detail $a; done`, true},
+	{"mdadm --detail", `for a in /dev/md[0-9]*; do [ -b $a ] && echo $a && mdadm --detail $a | ` + unnumbered + `; done`, true},
 	{"mdadm --detail --export", `for a in /dev/md[0-9]*; do [ -b $a ] && mdadm --detail --export $a; done`, true},
 	// Members stand in the order in which they came.
 	{"/proc/mdstat", `tr ' ' '\n' </proc/mdstat`, false},
@@ -87,6 +87,10 @@ const settled = `grep -vE '^\S+\s(free|allocated|used|available|referenced|usedb
 // columns are sizes.
 const sized = `awk '{ health = "-"; for (i = 2; i <= NF; i++) if ($i ~ /^(ONLINE|DEGRADED|FAULTED|OFFLINE|UNAVAIL|REMOVED|AVAIL)$/) health = $i; print $1, health }'`
 
+// unnumbered leaves the major and minor numbers of members out, which their names
+// are there for: the first is given in the order in which drivers are loaded.
+const unnumbered = `sed -E 's/^( +([0-9]+|-) +)[0-9]+ +[0-9]+ +/\1/'`
+
 // asked is what is answered, under the names of the questions.
 func asked() string {
 	names := numbers()
@@ -107,11 +111,20 @@ func asked() string {
 }
 
 // number is one that depends on the order in which devices came.
-var number = regexp.MustCompile(`\b(\d+:\d+|dm-\d+)\b`)
+var number = regexp.MustCompile(`\b(?:(?:\d+:\d+|dm-\d+)\b|md\d+)`)
 
-// numbers are the names of such devices: of "253:0" and of "dm-0".
+var array = regexp.MustCompile(`^md\d+$`)
+
+// numbers are the names of such devices: of "253:0", "dm-0" and "md127".
 func numbers() map[string]string {
 	names := map[string]string{}
+	arrays, _ := filepath.Glob("/dev/md/*")
+	for _, link := range arrays {
+		// Those of partitions lead to other names, which begin with the array's.
+		if to, err := os.Readlink(link); err == nil && array.MatchString(filepath.Base(to)) {
+			names[filepath.Base(to)] = "md:" + filepath.Base(link)
+		}
+	}
 	dirs, _ := filepath.Glob("/sys/dev/block/*")
 	for _, d := range dirs {
 		to, err := filepath.EvalSymlinks(d)
@@ -122,6 +135,9 @@ func numbers() map[string]string {
 		if b, err := os.ReadFile(to + "/dm/name"); err == nil {
 			names[name] = "dm:" + strings.TrimSpace(string(b))
 			name = strings.TrimSpace(string(b))
+		}
+		if n, ok := names[name]; ok { // of an array
+			name = n
 		}
 		names[filepath.Base(d)] = name
 	}
