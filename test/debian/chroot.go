@@ -39,7 +39,7 @@ func Generators(ctx context.Context, k Kernel, dir string, more ...string) (Chro
 		return Chroot{}, err
 	}
 	dir = filepath.Join(filepath.Dir(base), dir)
-	if err := os.RemoveAll(dir); err != nil {
+	if err := host.RemoveAll(dir); err != nil {
 		return Chroot{}, fmt.Errorf("chroot: %w", err)
 	}
 	// Links to the same files: quick, and nothing is copied.
@@ -76,7 +76,7 @@ func (c Chroot) Remove(pattern string) error {
 		return fmt.Errorf("chroot: %w", err)
 	}
 	for _, n := range names {
-		if err := os.RemoveAll(n); err != nil {
+		if err := host.RemoveAll(n); err != nil {
 			return fmt.Errorf("chroot: %w", err)
 		}
 	}

@@ -75,7 +75,7 @@ func install(ctx context.Context, suite, dir string) error {
 		return err
 	}
 	for _, p := range []string{root, debs} {
-		if err := os.RemoveAll(p); err != nil {
+		if err := host.RemoveAll(p); err != nil {
 			return fmt.Errorf("installed %s: %w", suite, err)
 		}
 	}

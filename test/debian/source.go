@@ -66,7 +66,7 @@ func SourceFile(ctx context.Context, suite, name, archive, file string) (string,
 	if err != nil {
 		return "", fmt.Errorf("source of %s: %w", name, err)
 	}
-	defer os.RemoveAll(work)
+	defer host.RemoveAll(work)
 	if _, err := host.Run(ctx, "tar", "-C", work, "-xf", orig[0], "--wildcards", "--strip-components=1", "*/"+archive); err != nil {
 		return "", err
 	}

@@ -41,7 +41,7 @@ func ZFSKernel(ctx context.Context, k Kernel) (Kernel, error) {
 		if err := mmdebstrap(ctx, k.Suite, tmp, t); err != nil {
 			return err
 		}
-		if err := os.RemoveAll(filepath.Join(tmp, "root")); err != nil {
+		if err := host.RemoveAll(filepath.Join(tmp, "root")); err != nil {
 			return fmt.Errorf("ZFS for %s: %w", k.Release, err)
 		}
 		// Links: the kernel's own files are big and never written to.
@@ -114,7 +114,7 @@ func ZFSImage(ctx context.Context, k Kernel) (string, error) {
 		if _, err := host.Run(ctx, "cp", filepath.Join(root, "out/image"), tmp); err != nil {
 			return err
 		}
-		return os.RemoveAll(root)
+		return host.RemoveAll(root)
 	})
 	return filepath.Join(out, "image"), err
 }

@@ -20,6 +20,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"firstlight/internal/mountinfo"
 )
 
 // Checkout returns the directory of go.mod at or above the working directory.
@@ -143,20 +145,39 @@ func Once(dir string, make func(tmp string) error) error {
 		return nil
 	}
 	tmp := dir + ".part"
-	if err := os.RemoveAll(tmp); err != nil {
+	if err := RemoveAll(tmp); err != nil {
 		return fmt.Errorf("make %s: %w", dir, err)
 	}
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
 		return fmt.Errorf("make %s: %w", dir, err)
 	}
 	if err := make(tmp); err != nil {
-		os.RemoveAll(tmp)
-		return err
+		return errors.Join(err, RemoveAll(tmp))
 	}
 	if err := os.Rename(tmp, dir); err != nil {
 		return fmt.Errorf("make %s: %w", dir, err)
 	}
 	return nil
+}
+
+// RemoveAll is os.RemoveAll but for a directory in which something is mounted: a tool
+// that was interrupted can leave the machine's own /proc or /dev there, of which
+// nothing may be removed.
+func RemoveAll(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return fmt.Errorf("remove: %w", err)
+	}
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return fmt.Errorf("remove %s: %w", dir, err)
+	}
+	for _, m := range mountinfo.Parse(string(text)) {
+		if m.Target == dir || strings.HasPrefix(m.Target, dir+"/") {
+			return fmt.Errorf("remove %s: something is mounted on %s: run umount %s first", dir, m.Target, m.Target)
+		}
+	}
+	return os.RemoveAll(dir)
 }
 
 // Lock takes an exclusive lock on a file, which it makes when it is missing,
