@@ -105,13 +105,19 @@ func TestServerBySSHThatComesAndGoes(t *testing.T) {
 	}
 	// The connection ends at some moment around that of the mount.
 	again := 0
-	for at := time.Duration(0); at < time.Second; at += time.Millisecond {
-		m := onSSH("ro root=sshfs:10.0.0.1:/srv/root")
+	for at := 400 * time.Millisecond; at < 450*time.Millisecond; at += 200 * time.Microsecond {
+		m := onSSH("ro root=sshfs:10.0.0.1:/srv/root rd.fstab=0") // the first that is looked for is the init
 		m.Network.SSH[0].Away = [][2]time.Duration{{at, at + 5*time.Second}}
 		boot(t, m)
 		onServer(t, m, sshMoved)
+		if m.Network.SSH[0].Connections > 2 {
+			t.Errorf("%v: %d connections", at, m.Network.SSH[0].Connections)
+		}
 		if m.Network.SSH[0].Connections > 1 {
 			again++
+		}
+		if strings.Contains(m.SaidText(), "cannot be started") {
+			t.Errorf("%v: the boot was given up", at)
 		}
 		m.Close()
 	}

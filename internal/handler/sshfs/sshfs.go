@@ -35,7 +35,7 @@ const (
 // from being found.
 const (
 	queue = "sshfs"
-	again = "sshfs again"
+	again = "sshfs-again"
 )
 
 // topic is notified when the server has answered.
