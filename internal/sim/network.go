@@ -36,7 +36,7 @@ type Network struct {
 	// SSH are servers that give directories by SSH.
 	SSH []*SSHServer
 
-	serving *serving // sshfs
+	serving     *serving           // sshfs
 	remotes     map[string]*remote // programs that connect disks, by name
 	ISCSI       []*Exporter        // iSCSI portals, with their targets as exports
 	ISCSIFiles  map[string]string  // files of the image that are about iSCSI
