@@ -65,7 +65,7 @@ func startSSHFS(r *remote, p machine.Program) {
 	s := &serving{remote: r, ear: sshfs.Ear{Target: t}}
 	r.m.Network.serving = s
 	for _, x := range r.m.Network.SSH {
-		if x.Addr == t.Server.String() && x.Port == t.Number() && !x.Dark {
+		if x.Addr == t.Server && x.Port == t.Number() && !x.Dark {
 			s.server = x
 		}
 	}
@@ -99,7 +99,7 @@ func (s *serving) connect(n int) {
 		return
 	}
 	m.At(m.now+wait, func() {
-		s.hear("connect to host " + s.ear.Target.Server.String() + ": " + map[error]string{unix.ETIMEDOUT: "Connection timed out", unix.ECONNREFUSED: "Connection refused", unix.ENETUNREACH: "Network is unreachable"}[err])
+		s.hear("connect to host " + s.ear.Target.Server + ": " + map[error]string{unix.ETIMEDOUT: "Connection timed out", unix.ECONNREFUSED: "Connection refused", unix.ENETUNREACH: "Network is unreachable"}[err])
 		m.At(m.now+250*time.Millisecond<<min(n, 4), func() { s.connect(n + 1) })
 	})
 }

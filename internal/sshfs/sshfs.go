@@ -7,7 +7,6 @@ package sshfs
 
 import (
 	"errors"
-	"net/netip"
 	"strconv"
 	"strings"
 
@@ -44,7 +43,7 @@ const defaultPort = 22
 // Target is a directory of a server.
 type Target struct {
 	User   string
-	Server netip.Addr
+	Server string // its address; as text, since /init would have all of net/netip for it
 	Name   string // of the server, as it is written; "" for its address
 	Port   uint16 // 0 for the usual one
 	Path   string // absolute, or from the user's home
@@ -68,7 +67,7 @@ func (t *Target) host() string {
 	if t.Name != "" {
 		return t.Name
 	}
-	return t.Server.String()
+	return t.Server
 }
 
 // Source is what the mount table shows.
@@ -88,7 +87,7 @@ func (t *Target) String() string {
 	var b strings.Builder
 	line := func(name, value string) { b.WriteString(name + "=" + value + "\n") }
 	line("user", t.User)
-	line("server", t.Server.String())
+	line("server", t.Server)
 	line("name", t.Name)
 	line("port", strconv.Itoa(int(t.Port)))
 	line("path", t.Path)
@@ -111,7 +110,7 @@ func Parse(text string) (t Target, err error) {
 		case "user":
 			t.User = value
 		case "server":
-			t.Server, err = netip.ParseAddr(value)
+			t.Server = value
 		case "name":
 			t.Name = value
 		case "port":
@@ -135,7 +134,7 @@ func Parse(text string) (t Target, err error) {
 			return Target{}, err
 		}
 	}
-	if t.User == "" || t.Path == "" || !t.Server.IsValid() {
+	if t.User == "" || t.Path == "" || t.Server == "" {
 		return Target{}, errors.New("a target has a user, a server and a path")
 	}
 	return t, nil
@@ -146,7 +145,7 @@ func Parse(text string) (t Target, err error) {
 // builds of sshfs (raw) do only when they are asked to: outside of a root there is
 // nothing that a link could lead to.
 func (t *Target) Args(fd int, raw bool) []string {
-	options := append([]string{"reconnect", "ssh_command=" + Connect + " " + t.Server.String() + " " + strconv.Itoa(int(t.Number()))}, t.Options...)
+	options := append([]string{"reconnect", "ssh_command=" + Connect + " " + t.Server + " " + strconv.Itoa(int(t.Number()))}, t.Options...)
 	if raw {
 		options = append(options, "no_contain_symlinks")
 	}
@@ -167,7 +166,7 @@ func (t *Target) Config(keys []string, settings bool) string {
 		"UpdateHostKeys no", "VerifyHostKeyDNS no", "NoHostAuthenticationForLocalhost no", "CheckHostIP no", "BatchMode yes", "PreferredAuthentications publickey",
 		"PasswordAuthentication no", "KbdInteractiveAuthentication no", "HostbasedAuthentication no", "GSSAPIAuthentication no", "IdentitiesOnly yes", "IdentityAgent none",
 		"ForwardAgent no", "PermitLocalCommand no", "ControlMaster no", "ControlPath none",
-		"Match originalhost " + t.host(), "HostName " + strings.ReplaceAll(t.Server.String(), "%", "%%"), "HostKeyAlias " + t.alias(), "Port " + strconv.Itoa(int(t.Number())),
+		"Match originalhost " + t.host(), "HostName " + strings.ReplaceAll(t.Server, "%", "%%"), "HostKeyAlias " + t.alias(), "Port " + strconv.Itoa(int(t.Number())),
 		"Match all",
 	} {
 		b.WriteString(l + "\n")

@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,6 +60,9 @@ type helper struct {
 // returns when sshfs has ended, or cannot be started.
 func Run(text string, out int) error {
 	t, err := sshfs.Parse(text)
+	if err == nil {
+		_, err = netip.ParseAddr(t.Server)
+	}
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ package sshfs
 
 import (
 	"errors"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -76,10 +75,7 @@ func New(w *handler.World, n *network.Handler) *Handler {
 // wanted is the root as the network and the command line say it.
 func (h *Handler) wanted(readOnly bool) (t sshfs.Target, err error) {
 	r := h.root
-	t = sshfs.Target{User: r.Get("user"), Name: r.Get("name"), Path: r.Get("path"), Port: uint16(r.Int("port"))}
-	if t.Server, err = netip.ParseAddr(r.Get("server")); err != nil {
-		return t, err
-	}
+	t = sshfs.Target{User: r.Get("user"), Server: r.Get("server"), Name: r.Get("name"), Path: r.Get("path"), Port: uint16(r.Int("port"))}
 	o := fstab.ParseOptions(h.w.Config.Root.Flags)
 	list := o.Data
 	for _, p := range h.w.Config.Params {
