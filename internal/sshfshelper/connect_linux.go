@@ -38,8 +38,7 @@ func Connect(args []string) error {
 		if err == nil {
 			break
 		}
-		// As ssh says it.
-		os.Stderr.WriteString("connect to host " + args[0] + " port " + args[1] + ": " + err.Error() + "\n")
+		os.Stderr.WriteString("connect to host " + args[0] + " port " + args[1] + ": " + why(err) + "\n")
 		<-time.After(pause(n))
 	}
 	return unix.Exec(programs+"/ssh", append([]string{sshfs.Client}, args[2:]...), os.Environ())
@@ -55,19 +54,25 @@ func try(a netip.Addr, port uint16) error {
 		a = a.WithZone(strconv.Itoa(index))
 	}
 	c, err := plainnet.Dial(netip.AddrPortFrom(a, port), time.Now().Add(dialPatience))
-	switch {
-	case err == nil:
-		return c.Close()
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, unix.ETIMEDOUT):
-		return errors.New("Connection timed out")
-	case errors.Is(err, unix.ECONNREFUSED):
-		return errors.New("Connection refused")
-	case errors.Is(err, unix.EHOSTUNREACH):
-		return errors.New("No route to host")
-	case errors.Is(err, unix.ENETUNREACH):
-		return errors.New("Network is unreachable")
+	if err == nil {
+		err = c.Close()
 	}
 	return err
+}
+
+// why is what keeps a connection from being made, as ssh says it.
+func why(err error) string {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, unix.ETIMEDOUT):
+		return "Connection timed out"
+	case errors.Is(err, unix.ECONNREFUSED):
+		return "Connection refused"
+	case errors.Is(err, unix.EHOSTUNREACH):
+		return "No route to host"
+	case errors.Is(err, unix.ENETUNREACH):
+		return "Network is unreachable"
+	}
+	return err.Error()
 }
 
 // linkIndex is the kernel's number of a link.

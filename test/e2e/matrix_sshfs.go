@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -63,6 +64,15 @@ func sshfsScenarios() []Scenario {
 	bad.Journal = []string{`conflict enp0s2 addr=10\.7\.0\.66`}
 	network := boots("sshfs-bad-network", "ro ip=dhcp root=sshfs:"+usual, key, known, sshd(22), bad)
 	network.Net = badNetwork(sshd(22), tcp, 22)
+	// By IPv6: of a network, and by the address of the link.
+	byIPv6 := func(name, args, server string) Scenario {
+		s := sshd(22)
+		six := serve6("--dhcp-range=fd00:7::,ra-only,64,5m")
+		s.DHCP, s.Before = six.DHCP, six.Before
+		is := is("ro")
+		is.Root = regexp.QuoteMeta("root@["+server+"]:"+exported) + ` fuse\.sshfs`
+		return boots(name, args, key, server+" "+host, s, is)
+	}
 	whole, debian := sshd(22), disks.DebianNFS("bookworm")
 	whole.Disk = &debian
 	system := boots("bookworm-sshfs", "rw ip=dhcp root=sshfs:"+usual, key, known, whole, Want{Debian: true, Daemons: daemons})
@@ -74,6 +84,8 @@ func sshfsScenarios() []Scenario {
 		boots("sshfs-port", "ro ip=dhcp root=/dev/sshfs sshfsroot=root@"+serverAddress+":2222:"+exported, key, "["+serverAddress+"]:2222 "+host, sshd(2222), is("ro")),
 		boots("sshfs-late-server", "ro ip=dhcp root=sshfs:"+usual, key, known, late(sshd(22), -1), later(is("ro"))),
 		boots("sshfs-restart", "ro ip=dhcp root=sshfs:"+usual, key, known, restartsSSHD(sshd(22), 500*time.Millisecond, 5*time.Second), later(is("ro"))),
+		byIPv6("sshfs-ipv6", "ro ip=auto6 root=sshfs:["+serverAddress6+"]:"+exported, serverAddress6),
+		byIPv6("sshfs-link", "ro ip=link6 root=sshfs:root@["+serverLocal+"]:"+exported, serverLocal+"%enp0s1"),
 		network,
 		system,
 
