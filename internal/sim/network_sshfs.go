@@ -30,6 +30,8 @@ type SSHServer struct {
 	Dark bool
 	// Starts is how long sshfs and ssh take until it answers.
 	Starts time.Duration
+	// Crashes is when sshfs ends without a reason, 0 for never.
+	Crashes time.Duration
 	// Connections counts those that were made.
 	Connections int
 }
@@ -129,6 +131,9 @@ func (s *serving) login() {
 		m.tellMounts()
 	}
 	s.Say(s.ear.There())
+	if at := s.server.Crashes; at > m.now {
+		m.At(at, func() { s.down, s.broken = true, true; s.end(1) })
+	}
 	for _, a := range s.server.Away {
 		if a[0] > m.now {
 			m.At(a[0], s.breaks)
@@ -170,11 +175,11 @@ func (m *Machine) readSSH(root string) error {
 	if x, ok := m.mounted[root]; !ok || x.content != s.content {
 		return nil
 	}
-	if s.broken {
+	if s.broken || s.ended {
 		s.broken = false
 		return unix.EIO
 	}
-	for s.down {
+	for s.down && !s.ended {
 		m.sleep(100 * time.Millisecond)
 	}
 	return nil

@@ -126,6 +126,25 @@ func TestServerBySSHThatComesAndGoes(t *testing.T) {
 	}
 }
 
+// Without sshfs there is no root any more, which is said.
+func TestSSHFSThatCrashesIsSaid(t *testing.T) {
+	said := 0
+	for at := 413 * time.Millisecond; at < 432*time.Millisecond; at += 500 * time.Microsecond {
+		m := onSSH("ro root=sshfs:10.0.0.1:/srv/root rd.emergency=poweroff rd.fstab=0")
+		m.Network.SSH[0].Crashes = at
+		boot(t, m)
+		if strings.Contains(m.SaidText(), "nothing can be read of the root any more") {
+			said++
+		} else if m.Started == nil {
+			t.Errorf("%v: neither started nor explained\n%s", at, m.SaidText())
+		}
+		m.Close()
+	}
+	if said == 0 {
+		t.Error("sshfs never ended while the root was used: the test shows nothing")
+	}
+}
+
 // A family of machines whose server comes late, goes, does not let them in, or is not
 // there.
 func TestManyServersBySSH(t *testing.T) {
