@@ -34,7 +34,7 @@ func restartsSSHD(s Server, after, away time.Duration) Server {
 	again := s.Other[len(s.Other)-1]
 	again.After = int(away.Milliseconds())
 	s.Other = append(s.Other, serverplan.Command{Argv: []string{"@connected", "22"}, Ready: true},
-		serverplan.Command{Argv: []string{"busybox", "killall", "-9", "sshd", "sftp-server"}, After: int(after.Milliseconds())}, again)
+		serverplan.Command{Argv: []string{"busybox", "killall", "-9", "sshd"}, After: int(after.Milliseconds())}, again)
 	return s
 }
 
@@ -73,6 +73,11 @@ func sshfsScenarios() []Scenario {
 		is.Root = regexp.QuoteMeta("root@["+server+"]:"+exported) + ` fuse\.sshfs`
 		return boots(name, args, key, server+" "+host, s, is)
 	}
+	// The server goes while the root is mounted, and somebody in a shell looks into it.
+	mounted := boots("sshfs-restart-mounted", "ro ip=dhcp root=sshfs:"+usual+" rd.shell rd.break=pre-pivot", key, known, restartsSSHD(sshd(22), 15*time.Second, 5*time.Second), later(is("ro")))
+	mounted.Features = []string{"shell"}
+	mounted.Boots[0].Do = []Action{{When: "firstlight# ", Type: "until grep -q 'is made again' /run/firstlight/journal; do sleep 1; done; ls /sysroot/sbin && exit\r"}}
+	mounted.Boots[0].Want.Journal = []string{`the connection to 10\.7\.0\.1 has ended, and is made again`}
 	whole, debian := sshd(22), disks.DebianNFS("bookworm")
 	whole.Disk = &debian
 	system := boots("bookworm-sshfs", "rw ip=dhcp root=sshfs:"+usual, key, known, whole, Want{Debian: true, Daemons: daemons})
@@ -86,6 +91,7 @@ func sshfsScenarios() []Scenario {
 		boots("sshfs-restart", "ro ip=dhcp root=sshfs:"+usual, key, known, restartsSSHD(sshd(22), 500*time.Millisecond, 5*time.Second), later(is("ro"))),
 		byIPv6("sshfs-ipv6", "ro ip=auto6 root=sshfs:["+serverAddress6+"]:"+exported, serverAddress6),
 		byIPv6("sshfs-link", "ro ip=link6 root=sshfs:root@["+serverLocal+"]:"+exported, serverLocal+"%enp0s1"),
+		mounted,
 		network,
 		system,
 
