@@ -140,12 +140,18 @@ func Parse(text string) (t Target, err error) {
 	return t, nil
 }
 
-// Args are sshfs's arguments, its name first. fd is the descriptor of /dev/fuse whose
+// fresh is for how many seconds the kernel takes what it knows of a file for true: as
+// long as sshfs itself does (dcache_timeout). Its own second would have it ask sshfs
+// again for each library of each program.
+const fresh = "20"
+
+// Args are sshfs's arguments, its name first. Options of the root come behind those that
+// every root has, and so count more. fd is the descriptor of /dev/fuse whose
 // filesystem is mounted already. Links are given as they are on the server, which some
 // builds of sshfs (raw) do only when they are asked to: outside of a root there is
 // nothing that a link could lead to.
 func (t *Target) Args(fd int, raw bool) []string {
-	options := append([]string{"reconnect", "ssh_command=" + Connect + " " + t.Server + " " + strconv.Itoa(int(t.Number()))}, t.Options...)
+	options := append([]string{"reconnect", "ssh_command=" + Connect + " " + t.Server + " " + strconv.Itoa(int(t.Number())), "auto_cache", "entry_timeout=" + fresh, "attr_timeout=" + fresh}, t.Options...)
 	if raw {
 		options = append(options, "no_contain_symlinks")
 	}

@@ -32,13 +32,13 @@ func TestTargetIsReadAsItIsWritten(t *testing.T) {
 
 func TestArgumentsOfSSHFS(t *testing.T) {
 	a := nas()
-	want := []string{"@sshfs", "-f", "-F", "/etc/firstlight/sshfs/ssh.conf", "-o", "reconnect", "-o", "ssh_command=@connect 10.7.0.1 22", "-o", "cache=no", "-o", "ciphers=aes128-ctr",
+	want := []string{"@sshfs", "-f", "-F", "/etc/firstlight/sshfs/ssh.conf", "-o", "reconnect", "-o", "ssh_command=@connect 10.7.0.1 22", "-o", "auto_cache", "-o", "entry_timeout=20", "-o", "attr_timeout=20", "-o", "cache=no", "-o", "ciphers=aes128-ctr",
 		"root@nas.example:/srv/root", "/dev/fd/3"}
 	if got := a.Args(3, false); !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
 	b := Target{User: "me", Server: "2001:db8::1", Port: 2222, Path: "root"}
-	if got := b.Args(3, true); !slices.Equal(got[4:], []string{"-o", "reconnect", "-o", "ssh_command=@connect 2001:db8::1 2222", "-o", "no_contain_symlinks", "me@[2001:db8::1]:root", "/dev/fd/3"}) {
+	if got := b.Args(3, true); !slices.Equal(got[4:], []string{"-o", "reconnect", "-o", "ssh_command=@connect 2001:db8::1 2222", "-o", "auto_cache", "-o", "entry_timeout=20", "-o", "attr_timeout=20", "-o", "no_contain_symlinks", "me@[2001:db8::1]:root", "/dev/fd/3"}) {
 		t.Errorf("%q", got)
 	}
 }
