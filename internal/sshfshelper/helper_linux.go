@@ -194,7 +194,15 @@ func (h *helper) furnish(program, client string) (raw bool, err error) {
 			return false, err
 		}
 	}
-	for _, name := range []string{sshfs.Dir, "/etc/ld.so.cache", "/etc/ssl/openssl.cnf"} {
+	along := []string{sshfs.Dir, "/etc/ld.so.cache"}
+	for _, pattern := range []string{"/usr/lib/*/libnss_files.so.2", "/usr/lib64/libnss_files.so.2"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return false, err
+		}
+		along = append(along, found...)
+	}
+	for _, name := range along {
 		if err := r.Take(name); err != nil {
 			return false, err
 		}
