@@ -18,7 +18,7 @@ const (
 	ssh = " addressfamily bindaddress bindinterface ciphers compression connectionattempts connecttimeout hostkeyalgorithms ipqos kexalgorithms loglevel macs" +
 		" pubkeyacceptedalgorithms pubkeyacceptedkeytypes rekeylimit revokedhostkeys serveralivecountmax serveraliveinterval tcpkeepalive "
 	// kernel are those of the kernel's part.
-	kernel = " max_read blksize "
+	kernel = " max_read "
 	// anyway are those that are so anyway, or for who mounts by a table.
 	anyway = " allow_other allow_root default_permissions reconnect nonempty fsname subtype delay_connect auto_unmount big_writes no_contain_symlinks" +
 		" identitiesonly=yes stricthostkeychecking=yes batchmode=yes passwordauthentication=no kbdinteractiveauthentication=no "
@@ -35,7 +35,7 @@ func Options(list string) (args []string, data string, err error) {
 		}
 		switch {
 		case o == "", has(anyway, name), has(anyway, o):
-		case strings.ContainsAny(o, " \\\"'"):
+		case strings.ContainsAny(o, " \n\t\\\"'"):
 			return nil, "", fmt.Errorf("the option %q has a blank, a quotation mark or a backslash", o)
 		case has(kernel, name):
 			if data != "" {
