@@ -50,7 +50,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	f2fs-tools exfatprogs ntfs-3g genisoimage isomd5sum udftools parted bcache-tools drbd-utils nilfs-tools jfsutils reiserfsprogs genromfs \
 	nfs-kernel-server nbd-server vblade tgt open-iscsi dnsmasq-base iproute2 isc-dhcp-server radvd kea-dhcp4-server tcplay kbd console-data console-setup util-linux-extra thin-provisioning-tools man-db groff libc-bin mount openssl ovmf \
 	systemd-boot-efi sbsigntool mtools wireguard-tools wpasupplicant hostapd iw minisign \
-	umoci gnupg gpgv krb5-kdc krb5-admin-server openssh-client clevis clevis-luks tang jose jq curl socat
+	umoci gnupg gpgv krb5-kdc krb5-admin-server openssh-client clevis clevis-luks tang jose jq curl socat sshfs openssh-server
 
 ifeq ($(FIRSTLIGHT_FULL),1)
 PACKAGES += qemu-system-arm qemu-system-misc swtpm
@@ -58,7 +58,7 @@ endif
 
 # HELPERS are programs that handlers start, each in the images alone that have a
 # feature which needs it.
-HELPERS = network nbd nvmf iscsi tang imagecache oci
+HELPERS = network nbd nvmf iscsi tang imagecache oci sshfs
 # LEAN are those that would be too large with inlined and aligned functions.
 LEAN = ssh
 

@@ -13,7 +13,7 @@ put() { # MODE SOURCE DESTINATION
 }
 
 put 755 bin/firstlight "$common/usr/bin/firstlight"
-for program in init init-full network nbd nbd-tls nvmf iscsi fetch imagecache oci httpdisk ssh tang tang-tls; do
+for program in init init-full network nbd nbd-tls nvmf iscsi fetch imagecache oci httpdisk ssh sshfs tang tang-tls; do
 	put 755 bin/$program "$common/usr/lib/firstlight/$program"
 done
 for file in bin/packed/*; do

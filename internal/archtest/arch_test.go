@@ -22,7 +22,7 @@ import (
 var core = []string{
 	"ueventd", "udevd", "udevd/rules", "udevd/rules/tab", "udevd/glob", "udevd/escape", "filter", "goal", "boot", "handler", "handler/",
 	"journal", "inputs", "postmortem", "bootcmd", "devspec", "fstab", "crypttab", "timespan", "machine", "device",
-	"netup", "netreport", "netid", "nfs", "dns", "nbd", "nbd/nbdserve", "nbdup", "httpdisk", "aoe", "nvmf", "nvmfup", "iscsiup", "fetch", "fetch/fetchplan", "imagecache", "oci", "askwire", "lineedit", "sshconf", "sshdesk", "diskup",
+	"netup", "netreport", "netid", "nfs", "sshfs", "dns", "nbd", "nbd/nbdserve", "nbdup", "httpdisk", "aoe", "nvmf", "nvmfup", "iscsiup", "fetch", "fetch/fetchplan", "imagecache", "oci", "askwire", "lineedit", "sshconf", "sshdesk", "diskup",
 	"blkid", "blkread", "blktext", "bootsector", "parttable", "luksfmt", "luksfmt/", "lvmmeta", "mdsuper", "md", "kmod",
 	"acpitable", "dhcp4", "dhcp6", "duid", "ibft", "ipv4ll", "nbft", "netconf", "ra",
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // helpers are the programs that talk to servers and to people far away.
-var helpers = []string{"network", "fetch", "imagecache", "oci", "httpdisk", "nbd", "nbd-tls", "nvmf", "iscsi", "tang", "tang-tls", "ssh"}
+var helpers = []string{"network", "fetch", "imagecache", "oci", "httpdisk", "nbd", "nbd-tls", "nvmf", "iscsi", "tang", "tang-tls", "ssh", "sshfs"}
 
 // started are the programs that they start, by package, as the source has them. None
 // is a shell, but the emergency shell of a person who has proved to be one that may.
@@ -29,6 +29,9 @@ var started = map[string]string{
 	`nethelper program`:               "wpa_supplicant, as it is in the image",
 	`sshserver program`:               "the emergency shell",
 	`gsshelper program`:               "rpc.gssd, as it is in the image",
+	`ownroot program`:                 "the loader of rpc.gssd, sshfs and ssh, which says what they need",
+	`sshfshelper program`:             "sshfs, as it is in the image",
+	`sshfshelper programs + "/ssh"`:   "ssh, as it is in the image, with arguments that no shell reads",
 }
 
 // starters are the functions that start a program, and which argument it is.

@@ -14,7 +14,6 @@ import (
 var areas = [...]struct{ area, names string }{
 	{"the network", "netconsole"},
 	{"NFS", "rd.nfs.domain"},
-	{"network filesystems", "sshfsroot sshfsopts"},
 	{"downloaded images", "rd.systemd.pull"},
 	{"live images", "rd.live.debug rd.live.overlay.cowfs" +
 		" updates live.updates live_locale rdlivedebug"},
@@ -69,7 +68,7 @@ const ofHandlers = " rd.overlay.reset rd.live.image rd.live.dir rd.live.squashim
 // ofNetwork are what internal/handler/network and its program read.
 const ofNetwork = " ip nfsaddrs ifname vlan bond team bridge rd.route route bootdev BOOTIF rd.bootif ksdevice nameserver dns domain nodns rd.peerdns peerdns" +
 	" rd.neednet rd.net.timeout.dhcp rd.net.timeout.carrier rd.net.dhcp.vendor-class rd.net.dhcp.client-id gateway netmask mtu" +
-	" iptimeout nfsroot nfsopts netroot cifsuser cifspass rd.fcoe fcoe nbdroot nbddev nbdport rd.nonvmf rd.nvmf.nonbft rd.nvmf.nostatic rd.nvmf.hostnqn rd.nvmf.hostid" +
+	" iptimeout nfsroot nfsopts sshfsroot sshfsopts netroot cifsuser cifspass rd.fcoe fcoe nbdroot nbddev nbdport rd.nonvmf rd.nvmf.nonbft rd.nvmf.nostatic rd.nvmf.hostnqn rd.nvmf.hostid" +
 	" rd.nvmf.discover rd.nvmf.connect rd.nvmf.nonvmf nvmf.hostnqn nvmf.hostid nvmf.discover nvmf.connect nvmf.nonvmf nvmf.nonbft nvmf.nostatic" +
 	" nvmf_hostnqn nvmf_hostid nvmf_nonvmf nvmf_nostatic nvmf_nonbft nvmf_connect nvmf_discover rd.net.timeout.ipv6dad rd.net.timeout.ipv6auto rd.net.timeout.iflink rd.net.timeout.ifup rd.net.timeout.route" +
 	" rd.net.dhcp.retry" +

@@ -328,7 +328,7 @@ func TestProblems(t *testing.T) {
 		{"ip=dhcp ip=dhcp6 nfsroot=h:/x boot=nfs", ""}, // the helper reads them
 		{"rd.noverifyssl=1", ""}, {"netconsole=@/eth0", "netconsole=@/eth0: it concerns the network, which is not supported yet"},
 		{"root=nfs:h:/x", ""}, {"root=dhcp", ""},
-		{"root=nbd:h:/x", ""}, {"root=sshfs:h:/x", "root=sshfs:h:/x: a root of the kind sshfs is not supported yet"},
+		{"root=nbd:h:/x", ""}, {"root=casync:h:/x", "root=casync:h:/x: a root of the kind casync is not supported yet"}, {"root=sshfs:h:/x", ""}, {"root=/dev/sshfs sshfsroot=u@h:d sshfsopts=x", ""},
 		{"rd.iscsi.password=hunter2 iscsi_auto", ""},
 		{"updates=http://me:hunter2@host", "updates=http://…@host: it concerns live images, which is not supported yet"},
 		{"rd.luks.uuid=0a1b no_luks", "no_luks: encrypted devices are named as well, but this switches them all off"},

@@ -275,7 +275,7 @@ func (p *parser) rootSpec(types []string) devspec.Spec {
 	case spec.Kind == devspec.Root:
 		p.malformed("/dev/root is another name of what is asked for here")
 		return devspec.Spec{}
-	case hasWord("gpt-auto gpt-auto-force nfs nfs4 dhcp dhcp6 iscsi nbd nvmf cifs http https ftp tftp", spec.Scheme), p.known == "root" && hasWord("tmpfs live virtiofs 9p off bind fstab zfs bcachefs dissect dissect-force", spec.Scheme):
+	case hasWord("gpt-auto gpt-auto-force nfs nfs4 dhcp dhcp6 iscsi nbd nvmf cifs sshfs http https ftp tftp", spec.Scheme), p.known == "root" && hasWord("tmpfs live virtiofs 9p off bind fstab zfs bcachefs dissect dissect-force", spec.Scheme):
 	case spec.Kind == devspec.Other:
 		p.report(NotYet, "a root of the kind "+spec.Scheme+" is not supported yet", "")
 	}

@@ -191,6 +191,9 @@ func (b *builder) need() (*detect.Need, error) {
 	if c.SSH != nil {
 		n.Facts = append(n.Facts, feature.Fact{Name: "need:" + sshFeature, Why: "[ssh] of the configuration"})
 	}
+	if c.SSHFS != nil {
+		n.Facts = append(n.Facts, feature.Fact{Name: "need:" + sshfsFeature, Why: "[sshfs] of the configuration"})
+	}
 	if !c.Strip {
 		n.Facts = append(n.Facts, feature.Fact{Name: "need:signatures", Why: "the kernel checks the signatures of modules"})
 	}
@@ -315,6 +318,9 @@ func (b *builder) own(need *detect.Need) error {
 		return err
 	}
 	if err := b.ssh(); err != nil {
+		return err
+	}
+	if err := b.sshfs(); err != nil {
 		return err
 	}
 	if err := b.programLinks(); err != nil {

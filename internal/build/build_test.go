@@ -37,7 +37,7 @@ func staticInit(t *testing.T) string {
 	b[16], b[18], b[20] = 2, 62, 1 // ET_EXEC, EM_X86_64, EV_CURRENT
 	b[52], b[54], b[58] = 64, 56, 64
 	name := filepath.Join(t.TempDir(), "init")
-	for _, p := range []string{"init", "network", "nbd", "nbd-tls", "nvmf", "iscsi", "fetch", "imagecache", "oci", "httpdisk", "ssh", "tang", "tang-tls"} {
+	for _, p := range []string{"init", "network", "nbd", "nbd-tls", "nvmf", "iscsi", "fetch", "imagecache", "oci", "httpdisk", "ssh", "sshfs", "tang", "tang-tls"} {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(name), p), b, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -221,9 +221,13 @@ func TestEveryFeature(t *testing.T) {
 			}
 			o := o
 			// The programs of some are this machine's.
-			if p := map[string][]string{"iscsi": {"iscsid", "iscsiadm"}, "nfs-krb5": {"rpc.gssd"}}[f.Name]; p != nil {
+			if p := map[string][]string{"iscsi": {"iscsid", "iscsiadm"}, "nfs-krb5": {"rpc.gssd"}, "sshfs": {"sshfs", "ssh"}}[f.Name]; p != nil {
 				testtool.Need(t, p...)
 				o.ModulesDir, o.Sysroot = o.Sysroot.Host("/lib/modules/"+o.Kernel), ""
+			}
+			if f.Name == sshfsFeature {
+				root := sshfsRoot(t)
+				o.Config.SSHFS = &SSHFS{Keys: []string{root + defaultSSHFSKeys[:len(defaultSSHFSKeys)-1] + "ed25519"}, KnownHosts: List{root + "/etc/firstlight/sshfs/known_hosts"}}
 			}
 			if _, _, err := Plan(context.Background(), o); err != nil {
 				t.Errorf("%s (%s): %v", f.Name, m, err)

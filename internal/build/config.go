@@ -44,7 +44,8 @@ type Config struct {
 	Root    *Target `toml:"root"`
 	Install Install `toml:"install"`
 	UKI     UKI     `toml:"uki"`
-	SSH     *SSH    `toml:"ssh"` // nil: no server, unless the feature is asked for
+	SSH     *SSH    `toml:"ssh"`   // nil: no server, unless the feature is asked for
+	SSHFS   *SSHFS  `toml:"sshfs"` // nil: no root by SSH, likewise
 }
 
 // Console is how the text console is set up for questions.
@@ -145,6 +146,9 @@ func (c *Config) check() error {
 		return fmt.Errorf("install.fallback: %s is the place of the image itself", c.Install.Fallback)
 	}
 	if err := c.SSH.check(); err != nil {
+		return err
+	}
+	if err := c.SSHFS.check(); err != nil {
 		return err
 	}
 	for _, line := range c.Cmdline {

@@ -175,6 +175,9 @@ func Keys() []Key {
 		{"ssh.idle_timeout", "seconds, 0 for ever", "3600", "How long a session stays in which nothing is typed.", `idle_timeout = 600`},
 		{"ssh.per_address", "number", "10", "How many connections a minute are taken from one address (or network of 64 bits) that do not log in.", `per_address = 5`},
 		{"ssh.in_all", "number", "60", "How many in all, from addresses from which nobody has logged in.", `in_all = 20`},
+		{"sshfs.keys", "list of paths", "/etc/firstlight/sshfs/id_*", "Private keys, in OpenSSH's or PEM forms and without a passphrase, that let the machine in where its root is had by SSH, each with NAME-cert.pub beside it if there is one. The image is then private.", `keys = ["/root/.ssh/id_initramfs"]`},
+		{"sshfs.known_hosts", "path or list of paths", "/etc/firstlight/sshfs/known_hosts", "Files with the host keys of servers that are believed. No other is.", `known_hosts = "/etc/ssh/ssh_known_hosts"`},
+		{"sshfs.config", "path", "/etc/firstlight/sshfs/ssh_config, if it is there", "Further settings of ssh's, as in ssh_config(5). They cannot have an unknown server believed, or a person asked.", `config = "/etc/firstlight/ssh_config"`},
 	}, ukiKeys()...)
 }
 

@@ -10,7 +10,7 @@ import (
 // Nobody whose root needs no network carries the programs for it, and who needs one
 // carries no other.
 func TestHelpersAreInAnImageOnlyWhenNeeded(t *testing.T) {
-	all := []string{"network", "nbd", "nbd-tls", "nvmf", "iscsi", "fetch", "imagecache", "oci", "httpdisk", "ssh", "tang", "tang-tls"}
+	all := []string{"network", "nbd", "nbd-tls", "nvmf", "iscsi", "fetch", "imagecache", "oci", "httpdisk", "ssh", "sshfs", "tang", "tang-tls"}
 	for _, test := range []struct{ config, want string }{
 		{plain, ""},
 		{"[root]\nbus = \"virtio_blk\"\nfstype = \"ext4\"\nlayers = [\"luks\", \"lvm\", \"md-raid1\"]\n", ""},

@@ -230,6 +230,8 @@ func (d *detector) fileSystem(mounts []mount, point string) error {
 	switch m.fstype {
 	case "nfs", "nfs4":
 		return d.network(m, point)
+	case "fuse.sshfs", "sshfs":
+		return d.sshfs(m, point)
 	case "zfs":
 		return d.pool(m, point)
 	case "overlay", "tmpfs", "ramfs", "rootfs", "aufs", "cifs", "fuse", "fuseblk":

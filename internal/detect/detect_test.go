@@ -339,6 +339,25 @@ func TestDisksOfServers(t *testing.T) {
 	}
 }
 
+// A root by SSH needs sshfs, and keys that a person has to name.
+func TestRootBySSHNeedsSSHFS(t *testing.T) {
+	n, err := Needs(machine(t, card("eth0", "2", "up")+"proc/self/mountinfo: 22 1 0:30 / / rw - fuse.sshfs root@nas:/srv/root rw,user_id=0,group_id=0,default_permissions,allow_other\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"fstype:sshfs", "need:network"} {
+		if !slices.ContainsFunc(n.Facts, func(f feature.Fact) bool { return f.Name == want }) {
+			t.Errorf("no %s in %v", want, n.Facts)
+		}
+	}
+	if len(n.Notes) != 1 || !strings.Contains(n.Notes[0], "[sshfs]") {
+		t.Errorf("%q", n.Notes)
+	}
+	if _, err := Needs(machine(t, "proc/self/mountinfo: 22 1 0:30 / / rw - fuse.sshfs root@nas:/srv/root rw\n")); !errors.Is(err, ErrUndecided) {
+		t.Errorf("without a card: %v", err)
+	}
+}
+
 // A root that is had with tickets needs what gets them.
 func TestRootWithTicketsNeedsKerberos(t *testing.T) {
 	for options, want := range map[string]bool{"rw,vers=4.2,sec=krb5p,addr=10.0.0.1": true, "rw,vers=4.2,sec=sys,addr=10.0.0.1": false} {

@@ -133,6 +133,14 @@ func (d *detector) network(m mount, point string) error {
 	return d.cards(point, m.source)
 }
 
+// sshfs takes what a root by SSH needs. The keys are not looked for: those of a person
+// are nothing for an image.
+func (d *detector) sshfs(m mount, point string) error {
+	d.fact("fstype:sshfs", fmt.Sprintf("%s is had by SSH from %s", point, m.source))
+	d.note("%s is had by SSH: the key that lets the machine in, and the host key of its server, are those of [sshfs] in the configuration, or in /etc/firstlight/sshfs", point)
+	return d.cards(point, m.source)
+}
+
 // cards takes the network cards that are in use, by which point is reached on a
 // server.
 func (d *detector) cards(point, source string) error {

@@ -19,15 +19,15 @@ func Files() []string {
 		"/etc/nfs.conf.d", "/usr/etc/nfs.conf"}
 }
 
-// own has files for the initramfs alone, each of which takes the place of the one in
+// instead has files for the initramfs alone, each of which takes the place of the one in
 // /etc with its name.
-const own = "/etc/firstlight/krb5"
+const instead = "/etc/firstlight/krb5"
 
 // Instead is where a file may be instead, "" for nowhere.
 func Instead(name string) string {
 	switch name {
 	case Keytab, "/etc/krb5.conf", "/etc/hosts", "/etc/nfs.conf":
-		return own + strings.TrimPrefix(name, "/etc")
+		return instead + strings.TrimPrefix(name, "/etc")
 	}
 	return ""
 }
@@ -121,19 +121,4 @@ func principal(line string) string {
 		}
 	}
 	return "this machine"
-}
-
-// Libraries are the files that the loader says a program has with it, by what glibc's
-// (LD_TRACE_LOADED_OBJECTS) or musl's writes: "NAME => PATH (ADDRESS)", "PATH
-// (ADDRESS)".
-func Libraries(text string) (list []string) {
-	for line := range strings.Lines(text) {
-		f := strings.Fields(line)
-		for _, w := range f {
-			if strings.HasPrefix(w, "/") {
-				list = append(list, w)
-			}
-		}
-	}
-	return list
 }

@@ -2,11 +2,9 @@ package gsshelper
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 
 	"firstlight/internal/fmt"
 	"firstlight/internal/netreport"
+	"firstlight/internal/ownroot"
 	"firstlight/internal/stay"
 )
 
@@ -31,9 +30,6 @@ const (
 // overlap is how long rpc.gssd stays once that of the real system has opened its first
 // pipe: until then the other one has opened them all.
 const overlap = time.Second
-
-// maxFile bounds a file that is taken along, in bytes.
-const maxFile = 64 << 20
 
 // programs are where rpc.gssd may be.
 func programs() []string {
@@ -60,7 +56,7 @@ func run(out int) error {
 	if program == "" {
 		return errors.New("rpc.gssd is not in the image: build it with --feature nfs-krb5")
 	}
-	if _, err := os.Stat(place(Keytab)); err != nil {
+	if _, err := os.Stat(own().Place(Keytab)); err != nil {
 		return ErrKeytab()
 	}
 	stay.Process()
@@ -118,31 +114,26 @@ func run(out int) error {
 	}
 }
 
+// own is rpc.gssd's root directory.
+func own() ownroot.Root { return ownroot.Root{Dir: home, Instead: Instead} }
+
 // furnish makes rpc.gssd's home and goes there.
 func furnish(program string) error {
-	if err := os.MkdirAll(home, 0o700); err != nil {
-		return fmt.Errorf("make %s: %w", home, err)
-	}
-	if err := unix.Mount("tmpfs", home, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0700"); err != nil {
-		return fmt.Errorf("mount %s: %w", home, err)
-	}
-	for _, dir := range []string{"/etc", "/tmp", "/var/tmp", "/dev", pipes} {
-		if err := os.MkdirAll(home+dir, 0o700); err != nil {
-			return fmt.Errorf("make %s: %w", home+dir, err)
-		}
-	}
-	list, err := libraries(program)
-	if err != nil {
+	r := own()
+	if err := r.Make(unix.MS_NOSUID|unix.MS_NODEV, "/etc", "/tmp", "/var/tmp", "/dev", pipes); err != nil {
 		return err
 	}
-	for _, name := range append(append(Files(), program), list...) {
-		if err := take(name); err != nil {
+	if err := r.Program(program); err != nil {
+		return err
+	}
+	for _, name := range Files() {
+		if err := r.Take(name); err != nil {
 			return err
 		}
 	}
 	for name, text := range map[string]string{"/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n", "/etc/passwd": "root:x:0:0:root:/:\n", "/etc/group": "root:x:0:\n"} {
-		if err := os.WriteFile(home+name, []byte(text), 0o644); err != nil {
-			return fmt.Errorf("write %s: %w", home+name, err)
+		if err := r.Write(name, text, 0o644); err != nil {
+			return err
 		}
 	}
 	if err := unix.Mknod(home+"/dev/null", unix.S_IFREG|0o600, 0); err != nil { // what is read from it is nothing
@@ -155,84 +146,6 @@ func furnish(program string) error {
 		return fmt.Errorf("change to %s: %w", home, err)
 	}
 	return os.Chdir("/")
-}
-
-// libraries has the program's loader say what the program needs: it ends then, and
-// runs nothing of it.
-func libraries(program string) ([]string, error) {
-	r, w, err := os.Pipe()
-	if err != nil {
-		return nil, fmt.Errorf("run %s: %w", program, err)
-	}
-	defer r.Close()
-	p, err := os.StartProcess(program, []string{program}, &os.ProcAttr{Dir: "/", Env: []string{"LD_TRACE_LOADED_OBJECTS=1"}, Files: []*os.File{nil, w, w}})
-	w.Close()
-	if err != nil {
-		return nil, fmt.Errorf("run %s: %w", program, err)
-	}
-	b, err := io.ReadAll(io.LimitReader(r, 1<<16))
-	if err != nil {
-		return nil, fmt.Errorf("listen to %s: %w", program, err)
-	}
-	if state, err := p.Wait(); err != nil || !state.Success() {
-		return nil, fmt.Errorf("the loader cannot load %s: %s", program, string(bytes.TrimSpace(b)))
-	}
-	return Libraries(string(b)), nil
-}
-
-// place is where a file is.
-func place(name string) string {
-	if p := Instead(name); p != "" {
-		if _, err := os.Stat(p); err == nil {
-			return p
-		}
-	}
-	return name
-}
-
-// take copies a file, or a directory with all in it, to the home; what is not there
-// is not needed.
-func take(name string) error {
-	at := place(name)
-	info, err := os.Stat(at)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("take %s along: %w", name, err)
-	}
-	if info.IsDir() {
-		list, err := os.ReadDir(name)
-		if err != nil {
-			return fmt.Errorf("take %s along: %w", name, err)
-		}
-		for _, e := range list {
-			if err := take(filepath.Join(name, e.Name())); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return fmt.Errorf("take %s along: it is no file of a usual size", name)
-	}
-	if err := os.MkdirAll(filepath.Dir(home+name), 0o755); err != nil {
-		return fmt.Errorf("take %s along: %w", name, err)
-	}
-	from, err := os.Open(at)
-	if err != nil {
-		return fmt.Errorf("take %s along: %w", name, err)
-	}
-	defer from.Close()
-	to, err := os.OpenFile(home+name, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, info.Mode().Perm())
-	if err != nil {
-		return fmt.Errorf("take %s along: %w", name, err)
-	}
-	_, err = io.Copy(to, from)
-	if err := errors.Join(err, to.Close()); err != nil {
-		return fmt.Errorf("take %s along: %w", name, err)
-	}
-	return nil
 }
 
 // start starts rpc.gssd under a name by which it stays in the real system.

@@ -189,6 +189,7 @@ func (r *Result) TOML() string {
 		}
 	}
 	r.writeSSH(&b)
+	r.writeSSHFS(&b)
 	list := func(title string, what []Left) {
 		if len(what) == 0 {
 			return
@@ -217,7 +218,7 @@ func (r *Result) write(b *strings.Builder, key string) {
 	switch key {
 	case "strip":
 		fmt.Fprintf(b, "\n%s = %s # %s\n", key, values[0].Value, values[0].From)
-	case "mode", "crypttab", "compression":
+	case "mode", "crypttab", "compression", "config":
 		last := values[len(values)-1]
 		fmt.Fprintf(b, "\n%s = %q # %s\n", key, last.Value, last.From)
 	default:

@@ -416,6 +416,22 @@ func (m *migration) makeSetting(name, value, where string) {
 		}
 	case "COMPRESS":
 		m.compression(value, where)
+	case "SSHFS_KEY", "SSHFS_KEYS":
+		for _, w := range words {
+			if strings.HasSuffix(w, ".pub") {
+				m.done(where, w, "a certificate is taken with its key, and the rest of a key's public half is not needed")
+				continue
+			}
+			m.set("sshfs.keys", w, where)
+		}
+	case "SSHFS_KNOWN_HOSTS":
+		for _, w := range words {
+			m.set("sshfs.known_hosts", w, where)
+		}
+	case "SSHFS_CONFIG":
+		if value != "" {
+			m.set("sshfs.config", value, where)
+		}
 	case "IMAGEFILE":
 		if strings.Contains(value, "/") {
 			m.left(where, text, "the place of an image is install.image, with %v for the kernel's release")

@@ -131,3 +131,20 @@ func (r *Result) writeSSH(b *strings.Builder) {
 		b.WriteString(key + " = " + value + " # " + s.From + "\n")
 	}
 }
+
+// writeSSHFS writes the table of a root by SSH.
+func (r *Result) writeSSHFS(b *strings.Builder) {
+	var t Result
+	for _, s := range r.Settings {
+		if key, ok := strings.CutPrefix(s.Key, "sshfs."); ok {
+			t.Settings = append(t.Settings, Setting{key, s.Value, s.From})
+		}
+	}
+	if len(t.Settings) == 0 {
+		return
+	}
+	b.WriteString("\n[sshfs]\n")
+	for _, key := range []string{"keys", "known_hosts", "config"} {
+		t.write(b, key)
+	}
+}

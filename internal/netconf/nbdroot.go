@@ -64,9 +64,12 @@ func nbdRoot(s string) (r Root, device string, err error) {
 }
 
 // ParseLease reads the path of the root in a lease, for a root that the command
-// line leaves to it. Where nbdroot= does, the path has that parameter's spellings
-// too. What the command line says besides is kept.
+// line leaves to it. Where nbdroot= or sshfsroot= does, the path has that parameter's
+// spellings too. What the command line says besides is kept.
 func (r *Root) ParseLease(path string) (Root, error) {
+	if r.Kind == RootSSHFS {
+		return parseSSHFS(strings.TrimPrefix(path, "sshfs:"))
+	}
 	if r.By != "nbdroot" || strings.HasPrefix(path, "nbd:") {
 		got, err := ParseRootPath(path)
 		got.Device = r.Device

@@ -36,13 +36,15 @@ type parser struct {
 	nfsroot  Param
 	bootNFS  bool // boot=nfs
 	nfsOpts  string
-	nbdroot  Param
-	nbddev   string
-	nbdport  string
-	target   target // of iSCSI
-	ipSeen   bool
-	fcoeOn   bool // rd.fcoe, unless it is off
-	adapters []Match
+	// sshfsroot is make-initrd's.
+	sshfsroot Param
+	nbdroot   Param
+	nbddev    string
+	nbdport   string
+	target    target // of iSCSI
+	ipSeen    bool
+	fcoeOn    bool // rd.fcoe, unless it is off
+	adapters  []Match
 }
 
 // handlers are the parameters, with '_' for '-' in their names.
@@ -92,6 +94,7 @@ var handlers = [...]struct {
 	{"netroot", func(p *parser) { p.netroot = append(p.netroot, p.arg) }},
 	{"nfsroot", func(p *parser) { p.nfsroot = p.arg }},
 	{"nfsopts", func(p *parser) { p.text(&p.nfsOpts) }},
+	{"sshfsroot", func(p *parser) { p.sshfsroot = p.arg }},
 	{"nbdroot", func(p *parser) { p.nbdroot = p.arg }},
 	{"nbddev", func(p *parser) { p.text(&p.nbddev) }},
 	{"nbdport", func(p *parser) { p.text(&p.nbdport) }},

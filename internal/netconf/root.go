@@ -24,11 +24,13 @@ const (
 	RootURL
 	// RootAoE is a disk of ATA over Ethernet: Device is its name.
 	RootAoE
+	// RootSSHFS is a directory that is had by SSH.
+	RootSSHFS
 )
 
 // String is the word of root=.
 func (k RootKind) String() string {
-	return [...]string{"dhcp", "nfs", "iscsi", "nbd", "cifs", "url", "aoe"}[k]
+	return [...]string{"dhcp", "nfs", "iscsi", "nbd", "cifs", "url", "aoe", "sshfs"}[k]
 }
 
 // Root is a root, or a disk of it, that is on the network.
@@ -37,25 +39,25 @@ type Root struct {
 	By   string // the parameter that says so: "root", "netroot", "nfsroot"; "" for a lease
 	// IPv6 is root=dhcp6: the lease that counts is DHCPv6's.
 	IPv6 bool
-	// FromDHCP says that the lease gives the server and the path of an NFS root.
+	// FromDHCP says that the lease gives the server and the path of a root by NFS or SSH.
 	FromDHCP bool
 	// Server is a name or an address without brackets, of all kinds but URLs.
 	// "" is, for NFS, that of the kernel's ip= or of the lease (its next
 	// server, else the DHCP server itself).
 	Server string
 	// Path is what is exported, absolute. A %s in it stands for the machine's
-	// name or address; see PathFor.
+	// name or address; see PathFor. That of SSH may begin at the user's home.
 	Path    string
 	Options string // mount options, separated by commas
 	// Version is 4 for nfs4, 0 if nothing was said.
 	Version uint8
 
-	// User and Password are those of CIFS, Target an iSCSI target. A
+	// User and Password are those of CIFS, User that of SSH, Target an iSCSI target. A
 	// RootISCSI without a target is the firmware's or rd.iscsi.*'s.
 	User, Password string
 	Target         *ISCSITarget
 
-	Port   uint16 // of NBD, 0 for the usual one
+	Port   uint16 // of NBD and SSH, 0 for the usual one
 	Export string // of NBD, "" for the default one
 	FSType string // of what NBD exports, "" if nothing was said
 	NBD    string // options of nbd-client
@@ -86,7 +88,7 @@ func (r *Root) PathFor(client string) string { return strings.ReplaceAll(r.Path,
 
 // otherSchemes are words before a colon that are no server's name: roots that
 // are not on the network, or not by this package.
-const otherSchemes = " live block zfs 9p virtiofs ubi ubi0 mtd bind overlay fcoe sshfs casync torrent nvmf "
+const otherSchemes = " live block zfs 9p virtiofs ubi ubi0 mtd bind overlay fcoe casync torrent nvmf "
 
 // tftpboot is where the kernel looks for a root that has a name alone.
 const tftpboot = "/tftpboot/"
@@ -106,6 +108,8 @@ func ParseRoot(text string) (r Root, ok bool, err error) {
 		return Root{Kind: RootDHCP, IPv6: text == "dhcp6"}, true, nil
 	case text == "/dev/nfs", text == "nfs", text == "/dev/nfs4", text == "nfs4":
 		return nfsVersion(Root{Kind: RootNFS, FromDHCP: true}, text), true, nil
+	case text == "/dev/sshfs", text == "sshfs":
+		return Root{Kind: RootSSHFS, FromDHCP: true}, true, nil
 	case text == "iscsi":
 		return Root{Kind: RootISCSI}, true, nil
 	case !has:
@@ -123,6 +127,8 @@ func ParseRoot(text string) (r Root, ok bool, err error) {
 		r, err = parseCIFS(rest)
 	case "aoe":
 		r, err = parseAoE(rest)
+	case "sshfs":
+		r, err = parseSSHFS(rest)
 	case "http", "https", "ftp", "tftp":
 		r, err = parseURL(text)
 	case "live":
@@ -346,6 +352,48 @@ func parseAoE(s string) (Root, error) {
 	return Root{Kind: RootAoE, Device: name}, nil
 }
 
+// parseSSHFS reads [USER@]SERVER:[PORT:]DIRECTORY. A directory that does not begin
+// with '/' is one of the user's home, as it is to ssh's own programs.
+func parseSSHFS(s string) (r Root, err error) {
+	r.Kind, r.User = RootSSHFS, "root"
+	if user, rest, ok := strings.Cut(s, "@"); ok && !strings.ContainsAny(user, ":/[") {
+		if !validUser(user) {
+			return r, fmt.Errorf("%q is not the name of a user", user)
+		}
+		r.User, s = user, rest
+	}
+	if r.Server, s, err = server(s); err != nil {
+		return r, err
+	}
+	if p, dir, ok := strings.Cut(s, ":"); ok {
+		if n, err := port(p); err == nil {
+			r.Port, s = n, dir
+		}
+	}
+	switch {
+	case r.Server == "" || s == "":
+		return r, errors.New("not USER@SERVER:/DIRECTORY")
+	case !visible(s) || len(s) > 1024:
+		return r, errPath
+	}
+	r.Path = s
+	return r, nil
+}
+
+// validUser says whether the text may be the name of a user of a server: one that
+// begins with '-' would be an option to ssh.
+func validUser(s string) bool {
+	if s == "" || s[0] == '-' || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; c != '-' && c != '_' && c != '.' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
 func parseURL(s string) (Root, error) {
 	_, rest, ok := strings.Cut(s, "://")
 	if host, _, _ := strings.Cut(rest, "/"); !ok || host == "" || !visible(s) || len(s) > 2048 {
@@ -370,6 +418,9 @@ func (p *parser) roots() {
 		case ok && r.Kind == RootNFS && r.FromDHCP:
 			p.nfs(add, r, arg)
 			p.nfsroot.Name = ""
+		case ok && r.FromDHCP:
+			p.sshfs(add, r, arg)
+			p.sshfsroot.Name = ""
 		case ok:
 			add(arg, r)
 		}
@@ -388,6 +439,12 @@ func (p *parser) roots() {
 	}
 	p.nbd(add)
 	p.iscsi(add)
+	if p.sshfsroot.Name != "" && len(p.c.Roots) == 0 && p.root == "" {
+		p.sshfs(add, Root{Kind: RootSSHFS, FromDHCP: true}, p.sshfsroot)
+	} else if p.sshfsroot.Name != "" {
+		p.arg = p.sshfsroot
+		p.bad("it has no effect beside another root", "root=/dev/sshfs with it")
+	}
 	if len(p.c.Roots) > 0 {
 		return
 	}
@@ -399,6 +456,24 @@ func (p *parser) roots() {
 		p.arg = p.nfsroot
 		p.bad("it has no effect beside another root", "root=/dev/nfs with it")
 	}
+}
+
+// sshfs completes a root by SSH that is only said to be one: sshfsroot= has it, or
+// the lease.
+func (p *parser) sshfs(add func(Param, Root), r Root, arg Param) {
+	if p.sshfsroot.Name != "" {
+		arg = p.sshfsroot
+	}
+	if v := p.sshfsroot.Value; v != "" && v != "auto" {
+		got, err := parseSSHFS(strings.TrimPrefix(v, "sshfs:"))
+		if err != nil {
+			p.arg = arg
+			p.bad(err.Error(), "sshfsroot=USER@SERVER:/DIRECTORY")
+			return
+		}
+		r = got
+	}
+	add(arg, r)
 }
 
 // nfs completes an NFS root that is only said to be one: nfsroot= has it, or

@@ -56,6 +56,10 @@ func TestEveryDocumentedFormOfARoot(t *testing.T) {
 		{"root=/dev/nfs nfsroot=/srv", "nfs by=nfsroot path=/srv"}, {"root=/dev/nfs nfsroot=client1", "nfs by=nfsroot path=/tftpboot/client1"},
 		{"root=/dev/nfs nfsroot=,v3,tcp", "nfs by=nfsroot options=v3,tcp fromdhcp"}, {"root=/dev/nfs nfsroot=", "nfs by=nfsroot fromdhcp"},
 		// initramfs-tools', make-initrd's.
+		{"root=/dev/sshfs sshfsroot=me@nas:/srv/root sshfsopts=cache=no", "sshfs by=sshfsroot server=nas path=/srv/root user=me"},
+		{"root=/dev/sshfs sshfsroot=nas:root", "sshfs by=sshfsroot server=nas path=root user=root"},
+		{"root=/dev/sshfs sshfsroot=auto", "sshfs by=sshfsroot fromdhcp"}, {"root=/dev/sshfs", "sshfs by=root fromdhcp"}, {"root=sshfs sshfsroot=", "sshfs by=sshfsroot fromdhcp"},
+		{"sshfsroot=me@[2001:db8::1]:2222:/srv", "sshfs by=sshfsroot server=2001:db8::1 path=/srv user=me version=0 port=2222"},
 		{"boot=nfs", "nfs by=boot fromdhcp"}, {"boot=nfs nfsroot=auto", "nfs by=nfsroot fromdhcp"},
 		{"boot=nfs root=/dev/sda1 nfsroot=1.2.3.4:/srv,vers=4.1", "nfs by=nfsroot server=1.2.3.4 path=/srv options=vers=4.1"},
 		{"nfsroot=1.2.3.4:/srv", "nfs by=nfsroot server=1.2.3.4 path=/srv"}, {"root=/dev/nfs nfsroot=auto", "nfs by=nfsroot fromdhcp"},
@@ -110,6 +114,31 @@ func TestEveryDocumentedFormOfARoot(t *testing.T) {
 	}
 }
 
+// Ours, in the spelling of the others.
+func TestRootsBySSH(t *testing.T) {
+	for text, want := range map[string]string{
+		"sshfs:nas:/srv/root":                     "sshfs server=nas path=/srv/root user=root",
+		"sshfs:me@10.0.0.1:/srv/a,b:c":            "sshfs server=10.0.0.1 path=/srv/a,b:c user=me",
+		"sshfs:me@nas.example.org:2222:/srv/root": "sshfs server=nas.example.org path=/srv/root user=me version=0 port=2222",
+		"sshfs:a.b-c_d@[fe80::1%eth0]:/":          "sshfs server=fe80::1%eth0 path=/ user=a.b-c_d",
+		"sshfs:[2001:db8::1]:22:root":             "sshfs server=2001:db8::1 path=root user=root version=0 port=22",
+		"sshfs:nas:99999:/x":                      "sshfs server=nas path=99999:/x user=root",
+	} {
+		if r, ok, err := ParseRoot(text); !ok || err != nil || r.show() != want {
+			t.Errorf("%s: %s, %t, %v", text, r.show(), ok, err)
+		}
+		if r, err := ParseRootPath(text); err != nil || r.show() != want {
+			t.Errorf("%s in a lease: %s, %v", text, r.show(), err)
+		}
+	}
+	r := Root{Kind: RootSSHFS, FromDHCP: true}
+	for _, text := range []string{"me@nas:/srv", "sshfs:me@nas:/srv"} {
+		if got, err := r.ParseLease(text); err != nil || got.show() != "sshfs server=nas path=/srv user=me" {
+			t.Errorf("%s: %s, %v", text, got.show(), err)
+		}
+	}
+}
+
 func TestNBDRootOfALease(t *testing.T) {
 	r := Root{Kind: RootDHCP, By: "nbdroot", Device: "nbd0"}
 	for text, want := range map[string]string{
@@ -132,6 +161,13 @@ func TestNBDRootOfALease(t *testing.T) {
 func TestRootsThatAreNone(t *testing.T) {
 	for text, want := range map[string]string{
 		"nfs:":                                "does not begin with '/'",
+		"sshfs:nas":                           "not USER@SERVER:/DIRECTORY",
+		"sshfs:nas:":                          "not USER@SERVER:/DIRECTORY",
+		"sshfs::/srv":                         "not USER@SERVER:/DIRECTORY",
+		"sshfs:-oProxyCommand=x@nas:/srv":     "not the name of a user",
+		"sshfs:a b@nas:/srv":                  "not the name of a user",
+		"sshfs:me@-x:/srv":                    "not the name or the address of a server",
+		"sshfs:nas:/a b":                      "has a blank",
 		"nfs:a b:/x":                          "not the name or the address of a server",
 		"nfs:$(x):/x":                         "not the name or the address of a server",
 		"nfs:[1.2.3.4]:/x":                    "not an IPv6 address",

@@ -71,14 +71,18 @@ func (c *Core) rootOver(root *netconf.Root, l *link) netreport.Report {
 		return netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("text", text).With("try", try)
 	}
 	r, source := *root, ""
-	if r.Kind == netconf.RootDHCP || r.Kind == netconf.RootNFS && r.FromDHCP {
+	if r.Kind == netconf.RootDHCP || r.FromDHCP {
+		by := "root=nfs:SERVER:/DIRECTORY"
+		if r.Kind == netconf.RootSSHFS {
+			by = "root=sshfs:USER@SERVER:/DIRECTORY"
+		}
 		path, from := l.rootPath()
 		switch {
 		case path != "":
 		case l.lease == nil && (l.six == nil || l.six.lease == nil):
-			return bad("its place is to come from a DHCP server, and "+l.Name+" has no lease", "name the server and the directory with root=nfs:SERVER:/DIRECTORY")
+			return bad("its place is to come from a DHCP server, and "+l.Name+" has no lease", "name the server and the directory with "+by)
 		default:
-			return bad(from+" gave no path of a root", "let it give one (option 17; with IPv6 a URL, option 59), or name the root with root=nfs:SERVER:/DIRECTORY")
+			return bad(from+" gave no path of a root", "let it give one (option 17; with IPv6 a URL, option 59), or name the root with "+by)
 		}
 		got, err := root.ParseLease(path)
 		if err != nil {
@@ -149,8 +153,8 @@ func (c *Core) urlNumber(root *netconf.Root) string {
 }
 
 // elsewhere is the report of a root that is none of NFS: its server by address,
-// and what the lease says of it, source. An NBD export, of which nothing is secret,
-// is there as a whole; what the command line says of others, with its secrets, their
+// and what the lease says of it, source. An NBD export and a directory by SSH, of which
+// nothing is secret, are there as a whole; what the command line says of others, with its secrets, their
 // handlers read there.
 func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Report {
 	out := netreport.Report{State: netreport.StateRoot, Link: l.Name}.With("kind", r.Kind.String()).WithSource(source, devspec.Redact(source))
@@ -173,6 +177,12 @@ func (c *Core) elsewhere(r *netconf.Root, l *link, source string) netreport.Repo
 	}
 	c.carry(server)
 	out = out.With("server", server.String()).With("name", nameOf(r.Server))
+	if r.Kind == netconf.RootSSHFS {
+		out = out.With("user", r.User).With("path", r.Path)
+		if r.Port != 0 {
+			out = out.With("port", strconv.Itoa(int(r.Port)))
+		}
+	}
 	if r.Kind == netconf.RootNBD {
 		if r.Port != 0 {
 			out = out.With("port", strconv.Itoa(int(r.Port)))

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -47,13 +48,14 @@ func socket(a netip.Addr, kind int) (fd int, err error) {
 
 func sockaddr(a netip.AddrPort) syscall.Sockaddr {
 	if a.Addr().Is6() {
-		return &syscall.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+		zone, _ := strconv.ParseUint(a.Addr().Zone(), 10, 32)
+		return &syscall.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16(), ZoneId: uint32(zone)}
 	}
 	return &syscall.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
 }
 
 // Dial connects to an address until the deadline, which holds for the connection
-// from then on.
+// from then on. The zone of a link-local address is the number of the link.
 func Dial(to netip.AddrPort, deadline time.Time) (Conn, error) {
 	to = netip.AddrPortFrom(to.Addr().Unmap(), to.Port())
 	fd, err := socket(to.Addr(), syscall.SOCK_STREAM)

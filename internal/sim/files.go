@@ -82,6 +82,9 @@ func (m *Machine) followOne(root, p string) string {
 
 // InRoot implements machine.Files.
 func (m *Machine) InRoot(root, p string) (machine.FileInfo, error) {
+	if err := m.readSSH(root); err != nil {
+		return machine.FileInfo{}, err
+	}
 	where, content, dir, err := m.find(root, p)
 	if err != nil {
 		return machine.FileInfo{}, err
@@ -97,6 +100,9 @@ func (m *Machine) InRoot(root, p string) (machine.FileInfo, error) {
 
 // ReadInRoot implements machine.Files.
 func (m *Machine) ReadInRoot(root, p string, _ int64) ([]byte, error) {
+	if err := m.readSSH(root); err != nil {
+		return nil, err
+	}
 	_, content, dir, err := m.find(root, p)
 	if err == nil && dir {
 		err = errors.New("is a directory")

@@ -33,7 +33,10 @@ type Network struct {
 	// NVMe are targets: exports are subsystems, and the name of a discovery
 	// controller is that of nobody.
 	NVMe []*Exporter
+	// SSH are servers that give directories by SSH.
+	SSH []*SSHServer
 
+	serving     *serving           // sshfs
 	remotes     map[string]*remote // programs that connect disks, by name
 	ISCSI       []*Exporter        // iSCSI portals, with their targets as exports
 	ISCSIFiles  map[string]string  // files of the image that are about iSCSI

@@ -110,6 +110,8 @@ func modelOf(path string) func(*remote, machine.Program) {
 		return startISCSI
 	case "/usr/lib/firstlight/httpdisk":
 		return startHTTPDisk
+	case sshfsProgram:
+		return startSSHFS
 	}
 	return nil
 }

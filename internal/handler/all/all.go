@@ -39,6 +39,7 @@ import (
 	"firstlight/internal/handler/phase"
 	"firstlight/internal/handler/remote"
 	"firstlight/internal/handler/resume"
+	"firstlight/internal/handler/sshfs"
 	"firstlight/internal/handler/stubfiles"
 	"firstlight/internal/handler/sysctl"
 	"firstlight/internal/handler/verity"
@@ -103,6 +104,7 @@ func encrypted(w *handler.World) *luks.Handler {
 func networks(w *handler.World) func() {
 	h := network.New(w)
 	cifs.New(w, h)
+	sshfs.New(w, h)
 	nbd.New(w, h)
 	iscsi.New(w, h)
 	aoe.New(w, h)

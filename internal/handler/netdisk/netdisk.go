@@ -6,6 +6,7 @@ package netdisk
 
 import (
 	"strconv"
+	"time"
 
 	"firstlight/internal/devspec"
 	"firstlight/internal/filter"
@@ -29,8 +30,12 @@ type Helper struct {
 	// Root: what it connects is the root itself, unless the command line names a
 	// device.
 	Root bool
-	// Up is called whenever it says that something is there; nil is nobody.
-	Up func()
+	// Up is called whenever it says that something is there, Down when it says that
+	// something is not; nil is nobody.
+	Up, Down func()
+	// Again is the time after which it is started again where it has failed, for the
+	// first time; it doubles. 0 is not until a person asks for it.
+	Again time.Duration
 }
 
 // Run starts the program and takes in what it says until it ends. It ends with
@@ -54,6 +59,8 @@ func (h *Helper) Run(t *ueventd.Task, input string) ueventd.Outcome {
 		case !said.Ended:
 		case h.W.Leaving(), said.Code == 0:
 			return ueventd.Outcome{}
+		case h.Again > 0:
+			return ueventd.Retry(h.Again, h.Subject+": "+fmt.Sprintf("the helper program has ended (exit %d)", said.Code))
 		default:
 			return h.gone(fmt.Sprintf("the helper program has ended (exit %d)", said.Code), "leave the shell, or start again, to have it started once more")
 		}
@@ -93,6 +100,9 @@ func (h *Helper) take(t *ueventd.Task, line string) {
 	}
 	w.SetFact(h.Queue+" "+f.Subject, f)
 	if f.Condition != goal.Present {
+		if h.Down != nil {
+			h.Down()
+		}
 		return
 	}
 	w.Progress()

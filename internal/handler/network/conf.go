@@ -30,7 +30,7 @@ func wanted(c *bootcmd.Config) (root, network bool) {
 			root = root || p.Value == "" || p.Value == "1"
 		case "nbdroot":
 			root = true
-		case "nfsroot":
+		case "nfsroot", "sshfsroot":
 			root = root || c.Root.Device.IsZero()
 		case "boot":
 			root = root || p.Value == "nfs"
@@ -82,7 +82,7 @@ func onNetwork(d devspec.Spec) bool {
 		return false
 	}
 	switch d.Scheme {
-	case "nfs", "nfs4", "dhcp", "dhcp4", "dhcp6", "iscsi", "nbd", "nvmf", "cifs", "aoe", "http", "https", "ftp", "tftp":
+	case "nfs", "nfs4", "dhcp", "dhcp4", "dhcp6", "iscsi", "nbd", "nvmf", "cifs", "sshfs", "aoe", "http", "https", "ftp", "tftp":
 		return true
 	case "live":
 		scheme, _, ok := strings.Cut(d.Value, "://")

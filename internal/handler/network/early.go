@@ -86,6 +86,8 @@ func (h *Handler) kinds() (list []string) {
 			add("nbd")
 		case "nfsroot":
 			add("nfs")
+		case "sshfsroot":
+			add("sshfs")
 		case "boot":
 			if p.Value == "nfs" {
 				add("nfs")
