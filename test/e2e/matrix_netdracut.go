@@ -37,7 +37,7 @@ func asDracutTests() []Scenario {
 	elsewhere.Before = commands("ip address add " + otherAddress + "/24 dev eth0")
 	medium := Server{DHCP: []string{}, Packed: map[string]string{"/www/squashfs.img": "squashfs"}, Programs: []string{"mkdir", "cp"},
 		Before: commands("mkdir -p "+exported+"/LiveOS", "cp /www/squashfs.img "+exported+"/LiveOS/squashfs.img")}
-	whole, plain, striped, crypt := disks.Whole, disks.Plain, disks.LVMStriped, disks.LVMOnLUKS
+	whole, plain, striped, mirror, crypt := disks.Whole, disks.Plain, disks.LVMStriped, disks.RAID1, disks.LVMOnLUKS
 	nbd := []string{"@usr/lib/firstlight/nbd"}
 	live := nfs("nfs-live-image", "ro ip=dhcp root=nfs4:"+serverAddress+":"+exported+" rd.live.image rd.live.overlay.overlayfs=1", medium, "")
 	live.For = &Target{FS: "nfs", Layers: []string{"live"}, Modules: []string{"virtio_net"}, Needs: nil}
@@ -58,6 +58,12 @@ func asDracutTests() []Scenario {
 				" netroot=iscsi:10.8.0.1::::" + iscsiTarget + "1 netroot=iscsi:10.7.0.1::::" + iscsiTarget + "2 rd.iscsi.waitnet=0 rd.iscsi.testroute=0 rd.iscsi.initiator=" + iscsiInitiator,
 			Net:   &Net{NICs: []vm.NIC{{}, {}}, Cables: []int{0, 1}, Server: twoTargets(striped)},
 			Boots: once(Want{Root: "/dev/mapper/vgs-root ext4", RootOptions: []string{"ro"}, Hidden: true, Daemons: []string{"@usr/lib/firstlight/iscsi daemon", "@iscsid -f"}})},
+		// Each member of a mirror is the disk of another target.
+		{Name: "iscsi-raid1-on-two-networks", Full: true, Secret: true, For: &Target{FS: "ext4", Layers: []string{"md-raid1"}, Needs: []string{"iscsi"}, Modules: []string{"virtio_net"}},
+			Append: "ro " + uuid(mirror.FSUUID("array")) + " ip=10.7.0.101:::255.255.255.0::enp0s1:off ip=10.8.0.101:::255.255.255.0::enp0s2:off" +
+				" netroot=iscsi:10.8.0.1::::" + iscsiTarget + "1 netroot=iscsi:10.7.0.1::::" + iscsiTarget + "2 rd.iscsi.waitnet=0 rd.iscsi.testroute=0 rd.iscsi.initiator=" + iscsiInitiator,
+			Net:   &Net{NICs: []vm.NIC{{}, {}}, Cables: []int{0, 1}, Server: twoTargets(mirror)},
+			Boots: once(Want{Root: `/dev/md\S* ext4`, RootOptions: []string{"ro"}, Arrays: []string{`md\S* raid1 \S+ 0`}, Hidden: true, Daemons: []string{"@usr/lib/firstlight/iscsi daemon", "@iscsid -f"}})},
 		// The network is wanted, and the root is this machine's own.
 		{Name: "network-beside-the-root", Full: true, For: &Target{FS: "ext4", Modules: []string{"virtio_net"}}, Features: []string{"network"}, Layouts: on(plain), Append: "ro rd.neednet=1 ip=dhcp " + uuid(plain.FSUUID("root")),
 			Net: &Net{NICs: card, Server: Server{NoNFS: true, DHCP: []string{}}}, Boots: once(Want{Root: "/dev/vda2 ext4"})},
