@@ -18,7 +18,7 @@ import (
 var remoteRows = []row{
 	{name: "nfs", what: "NFS", layout: disks.BenchPaths, on: "d0", fs: "nfs", root: "/dev/nfs", server: nfsServer(), modules: []string{"nfs", "nfsv3", "af_packet"},
 		dracut: []string{"network-legacy", "nfs"}, packages: remotePackages,
-		args: map[string]string{"": "ip=dhcp nfsroot=" + lan.Address + ":" + lan.Exported}, roots: map[string]string{"dracut": "nfs:" + lan.Address + ":" + lan.Exported}},
+		args: map[string]string{"f": nfsRoot, "irt": nfsRoot, "dracut": "ip=dhcp rd.neednet=1"}, roots: map[string]string{"dracut": "nfs:" + lan.Address + ":" + lan.Exported}},
 	{name: "iscsi", what: "iSCSI", layout: disks.BenchPaths, on: "d0", needs: []string{"iscsi"}, server: served(lan.ISCSI(disks.BenchPaths, false)),
 		modules: []string{"iscsi_tcp", "sd_mod", "crc32c_generic", "af_packet"}, dracut: []string{"network-legacy", "iscsi"}, packages: remotePackages,
 		args: map[string]string{"f": iscsiRoot + " rd.iscsi.initiator=" + lan.ISCSIInitiator, "dracut": iscsiRoot + " rd.iscsi.initiator=" + lan.ISCSIInitiator + " rd.neednet=1",
@@ -33,6 +33,7 @@ var remoteRows = []row{
 }
 
 const (
+	nfsRoot   = "ip=dhcp nfsroot=" + lan.Address + ":" + lan.Exported
 	iscsiRoot = "ip=dhcp netroot=iscsi:" + lan.Address + ":::1:" + lan.ISCSITarget
 	nvmeRoot  = "ip=dhcp rd.nvmf.hostnqn=" + lan.HostNQN + " rd.nvmf.discover=tcp," + lan.Address + ",,4420"
 )
