@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"firstlight/internal/testtool"
 )
 
 func TestLibrariesOfALoader(t *testing.T) {
@@ -18,13 +20,9 @@ func TestLibrariesOfALoader(t *testing.T) {
 
 // A program runs with nothing but what was taken along.
 func TestAProgramHasAllThatItNeeds(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("changing the root directory is for root")
-	}
-	program, err := exec.LookPath("uname")
-	if err != nil {
-		t.Skip(err)
-	}
+	testtool.Root(t)
+	testtool.Need(t, "uname")
+	program := testtool.Path("uname")
 	etc := filepath.Join(t.TempDir(), "etc")
 	if err := os.MkdirAll(etc, 0o755); err != nil {
 		t.Fatal(err)
