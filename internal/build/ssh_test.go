@@ -53,13 +53,22 @@ func sshRoot(t *testing.T) string {
 // planSSH is the tree with the server's files alone.
 func planSSH(t *testing.T, root, config string) (*builder, error) {
 	t.Helper()
+	b, err := withFeature(root, config, sshFeature)
+	if err != nil {
+		return nil, err
+	}
+	return b, b.ssh()
+}
+
+// withFeature is a builder for a tree and a configuration, in which a feature is chosen.
+func withFeature(root, config, name string) (*builder, error) {
 	c, err := ParseConfig("test.toml", []byte(config))
 	if err != nil {
 		return nil, err
 	}
 	b := newBuilder(Options{Sysroot: sysroot.Root(root), Config: *c})
-	b.report.Features = []feature.Chosen{{Feature: &feature.Feature{Name: sshFeature}}}
-	return b, b.ssh()
+	b.report.Features = []feature.Chosen{{Feature: &feature.Feature{Name: name}}}
+	return b, nil
 }
 
 // The image with a host key is private, and has the keys and settings where the

@@ -7,9 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"firstlight/internal/feature"
 	"firstlight/internal/sshfs"
-	"firstlight/internal/sysroot"
 	"firstlight/internal/testtool"
 )
 
@@ -47,12 +45,10 @@ func sshfsRoot(t *testing.T) string {
 // planSSHFS is the tree with these files alone.
 func planSSHFS(t *testing.T, root, config string) (*builder, error) {
 	t.Helper()
-	c, err := ParseConfig("test.toml", []byte(config))
+	b, err := withFeature(root, config, sshfsFeature)
 	if err != nil {
 		return nil, err
 	}
-	b := newBuilder(Options{Sysroot: sysroot.Root(root), Config: *c})
-	b.report.Features = []feature.Chosen{{Feature: &feature.Feature{Name: sshfsFeature}}}
 	return b, b.sshfs()
 }
 

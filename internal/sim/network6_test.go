@@ -72,16 +72,7 @@ func TestNetworkOfIPv6ThatDoesNotComeIsExplained(t *testing.T) {
 	} {
 		m := onNetwork6("rd.emergency=poweroff ip=auto6 root=nfs:" + source6)
 		c.make(m)
-		boot(t, m)
-		if m.Started != nil {
-			t.Errorf("%s: started", c.name)
-		}
-		text := strings.Join(strings.Fields(m.SaidText()), " ")
-		for _, l := range c.lines {
-			if !strings.Contains(text, l) {
-				t.Errorf("%s: no %q in\n%s", c.name, l, m.SaidText())
-			}
-		}
+		givesUp(t, m, c.name, c.lines)
 	}
 }
 

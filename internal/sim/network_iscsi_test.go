@@ -111,16 +111,7 @@ func TestISCSIThatDoesNotComeIsExplained(t *testing.T) {
 		if c.make != nil {
 			c.make(m)
 		}
-		boot(t, m)
-		if m.Started != nil {
-			t.Errorf("%s: started", c.name)
-		}
-		text := strings.Join(strings.Fields(m.SaidText()), " ")
-		for _, l := range c.lines {
-			if !strings.Contains(text, l) {
-				t.Errorf("%s: no %q in\n%s", c.name, l, m.SaidText())
-			}
-		}
+		givesUp(t, m, c.name, c.lines)
 	}
 }
 

@@ -70,16 +70,7 @@ func TestRootBySSHThatDoesNotComeIsExplained(t *testing.T) {
 	} {
 		m := onSSH(c.cmdline + " rd.emergency=poweroff rd.timeout=60")
 		c.make(m)
-		boot(t, m)
-		if m.Started != nil {
-			t.Errorf("%s: started", c.name)
-		}
-		text := strings.Join(strings.Fields(m.SaidText()), " ")
-		for _, l := range c.lines {
-			if !strings.Contains(text, l) {
-				t.Errorf("%s: no %q in\n%s", c.name, l, m.SaidText())
-			}
-		}
+		givesUp(t, m, c.name, c.lines)
 	}
 }
 

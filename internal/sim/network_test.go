@@ -125,16 +125,7 @@ func TestNetworkThatDoesNotComeIsExplained(t *testing.T) {
 	} {
 		m := onNetwork("root=dhcp rd.emergency=poweroff")
 		c.make(m)
-		boot(t, m)
-		if m.Started != nil {
-			t.Errorf("%s: started", c.name)
-		}
-		text := strings.Join(strings.Fields(m.SaidText()), " ")
-		for _, l := range c.lines {
-			if !strings.Contains(text, l) {
-				t.Errorf("%s: no %q in\n%s", c.name, l, m.SaidText())
-			}
-		}
+		givesUp(t, m, c.name, c.lines)
 	}
 }
 
@@ -220,4 +211,19 @@ func randomNetwork(rng *rand.Rand) (m *sim.Machine, can int) {
 		spoiled(perhaps)
 	}
 	return m, can
+}
+
+// givesUp boots a machine whose real system must not start, and that says why.
+func givesUp(t *testing.T, m *sim.Machine, name string, lines []string) {
+	t.Helper()
+	boot(t, m)
+	if m.Started != nil {
+		t.Errorf("%s: started", name)
+	}
+	text := strings.Join(strings.Fields(m.SaidText()), " ")
+	for _, l := range lines {
+		if !strings.Contains(text, l) {
+			t.Errorf("%s: no %q in\n%s", name, l, m.SaidText())
+		}
+	}
 }
