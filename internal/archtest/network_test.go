@@ -28,7 +28,7 @@ var started = map[string]string{
 	`fetchrun root + trustfiles.GPGV`: "gpgv, with arguments that no shell reads",
 	`nethelper program`:               "wpa_supplicant, as it is in the image",
 	`sshserver program`:               "the emergency shell",
-	`gsshelper program`:               "rpc.gssd, as it is in the image",
+	`gsshelper g.program`:             "rpc.gssd, as it is in the image",
 	`ownroot program`:                 "the loader of rpc.gssd, sshfs and ssh, which says what they need",
 	`sshfshelper program`:             "sshfs, as it is in the image",
 	`sshfshelper programs + "/ssh"`:   "ssh, as it is in the image, with arguments that no shell reads",

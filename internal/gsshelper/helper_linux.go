@@ -4,7 +4,10 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -22,13 +25,14 @@ const home = "/run/firstlight/gss"
 
 // What rpc.gssd finds in its home.
 const (
-	pipes = "/run/rpc_pipefs"
+	pipes = "/pipes"
 	// asked is the pipe by which the kernel knows whether such a program runs.
 	asked = pipes + "/gssd/clntXX/gssd"
 )
 
 // overlap is how long rpc.gssd stays once that of the real system has opened its first
-// pipe: until then the other one has opened them all.
+// pipe: until then the other one has opened them all. It is also how long one that ended
+// by itself is left alone.
 const overlap = time.Second
 
 // programs are where rpc.gssd may be.
@@ -36,13 +40,12 @@ func programs() []string {
 	return []string{"/usr/local/sbin/rpc.gssd", "/usr/sbin/rpc.gssd", "/sbin/rpc.gssd", "/usr/bin/rpc.gssd"}
 }
 
-// Run runs rpc.gssd until the real system has its own, and reports to the file
-// descriptor out. It returns an error, or nil when the other one has taken over.
+// Run runs rpc.gssd as long as nobody else does, and reports to the file descriptor
+// out. It does not return but with an error: the root of the real system is had with
+// tickets until the machine stops.
 func Run(out int) error {
 	err := run(out)
-	if err != nil {
-		say(out, Fails(err))
-	}
+	say(out, Fails(err))
 	return err
 }
 
@@ -60,44 +63,34 @@ func run(out int) error {
 		return ErrKeytab()
 	}
 	stay.Process()
-	if err := furnish(program); err != nil {
+	w, err := furnish(program)
+	if err != nil {
 		return err
 	}
 	opened, err := watch()
 	if err != nil {
 		return err
 	}
-	gssd, said, err := start(program)
-	if err != nil {
-		return err
-	}
-	go relay(said, out)
-	ended := make(chan string)
-	go func() {
-		state, err := gssd.Wait()
-		text := "rpc.gssd has ended"
-		if err == nil {
-			text += ": " + state.String()
-		}
-		ended <- text
-	}()
 	over := make(chan bool)
 	go func() {
 		left(out)
 		over <- true
 	}()
+	g := gssd{program: program, out: out, look: w, ended: make(chan string)}
+	if err := g.start(); err != nil {
+		return err
+	}
+	var turn Turn
 	first, handed := true, false
-	var late <-chan time.Time
+	var later <-chan time.Time
 	for {
 		select {
-		case <-late:
-			gssd.Kill()
-			<-ended
-			unix.Unmount(pipes, unix.MNT_DETACH)
-			unix.Unmount("/", unix.MNT_DETACH)
-			return nil
-		case text := <-ended:
-			return errors.New(text)
+		case text := <-g.ended:
+			g.process = nil
+			if !handed {
+				return errors.New(text)
+			}
+			later = time.After(overlap)
 		case <-over:
 			handed = true
 		case err := <-opened:
@@ -107,8 +100,31 @@ func run(out int) error {
 			case first:
 				first = false
 				say(out, Runs())
-			case handed && late == nil:
-				late = time.After(overlap)
+				turn.Idle = g.threads()
+			}
+			if later == nil {
+				later = time.After(overlap)
+			}
+		case <-later:
+			later = nil
+			if !handed {
+				continue
+			}
+			others, err := w.others(g.pid())
+			if err != nil {
+				return err
+			}
+			switch turn.Next(g.process != nil, others, g.threads()) {
+			case Start:
+				if err := g.start(); err != nil {
+					return err
+				}
+			case End:
+				g.process.Kill()
+				<-g.ended
+				g.process = nil
+			case Later:
+				later = time.After(overlap)
 			}
 		}
 	}
@@ -117,55 +133,127 @@ func run(out int) error {
 // own is rpc.gssd's root directory.
 func own() ownroot.Root { return ownroot.Root{Dir: home, Instead: Instead} }
 
-// furnish makes rpc.gssd's home and goes there.
-func furnish(program string) error {
+// furnish makes rpc.gssd's home and goes there. It tells systemd to run its own there
+// too, and returns what sees who else listens to the kernel.
+func furnish(program string) (lookout, error) {
+	var w lookout
 	r := own()
-	if err := r.Make(unix.MS_NOSUID|unix.MS_NODEV, "/etc", "/tmp", "/var/tmp", "/dev", pipes); err != nil {
-		return err
+	if err := r.Make(unix.MS_NOSUID|unix.MS_NODEV, "/tmp", "/var/tmp", "/dev", pipes); err != nil {
+		return w, err
 	}
 	if err := r.Program(program); err != nil {
-		return err
+		return w, err
 	}
 	for _, name := range Files() {
 		if err := r.Take(name); err != nil {
-			return err
+			return w, err
 		}
 	}
-	for name, text := range map[string]string{"/etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n", "/etc/passwd": "root:x:0:0:root:/:\n", "/etc/group": "root:x:0:\n"} {
+	if err := filepath.WalkDir(home+"/etc", legible); err != nil {
+		return w, fmt.Errorf("open %s: %w", home, err)
+	}
+	for name, text := range Furniture() {
 		if err := r.Write(name, text, 0o644); err != nil {
-			return err
+			return w, err
 		}
+	}
+	if err := os.Chmod(home, 0o711); err != nil {
+		return w, fmt.Errorf("open %s: %w", home, err)
 	}
 	if err := unix.Mknod(home+"/dev/null", unix.S_IFREG|0o600, 0); err != nil { // what is read from it is nothing
-		return fmt.Errorf("make %s: %w", home+"/dev/null", err)
+		return w, fmt.Errorf("make %s: %w", home+"/dev/null", err)
 	}
 	if err := unix.Mount("rpc_pipefs", home+pipes, "rpc_pipefs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("mount rpc_pipefs: %w", err)
+		return w, fmt.Errorf("mount rpc_pipefs: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(unit), 0o755); err != nil {
+		return w, fmt.Errorf("make %s: %w", filepath.Dir(unit), err)
+	}
+	if err := os.WriteFile(unit, []byte(Unit(program, home, pipes)), 0o644); err != nil {
+		return w, fmt.Errorf("write %s: %w", unit, err)
+	}
+	var err error
+	if w.proc, err = unix.Open("/proc", unix.O_DIRECTORY|unix.O_CLOEXEC, 0); err != nil {
+		return w, fmt.Errorf("open /proc: %w", err)
+	}
+	if err := unix.Stat(home+asked, &w.pipe); err != nil {
+		return w, fmt.Errorf("look at %s: %w", asked, err)
 	}
 	if err := unix.Chroot(home); err != nil {
-		return fmt.Errorf("change to %s: %w", home, err)
+		return w, fmt.Errorf("change to %s: %w", home, err)
 	}
-	return os.Chdir("/")
+	return w, os.Chdir("/")
+}
+
+// legible lets everybody read a file of the home but the keytab: rpc.gssd takes the
+// identity of those whose tickets it looks for, and reads them with the library's
+// configuration.
+func legible(name string, e fs.DirEntry, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case e.IsDir():
+		return os.Chmod(name, 0o755)
+	case name == home+Keytab:
+		return os.Chmod(name, 0o600)
+	}
+	return os.Chmod(name, 0o644)
+}
+
+// gssd is the program, if it runs.
+type gssd struct {
+	program string
+	out     int
+	look    lookout
+	process *os.Process
+	ended   chan string
+}
+
+func (g *gssd) pid() int {
+	if g.process == nil {
+		return 0
+	}
+	return g.process.Pid
 }
 
 // start starts rpc.gssd under a name by which it stays in the real system.
-func start(program string) (*os.Process, io.Reader, error) {
+func (g *gssd) start() error {
 	r, w, err := os.Pipe()
 	if err != nil {
-		return nil, nil, fmt.Errorf("start rpc.gssd: %w", err)
+		return fmt.Errorf("start rpc.gssd: %w", err)
 	}
 	defer w.Close()
 	none, err := os.Open("/dev/null")
 	if err != nil {
-		return nil, nil, fmt.Errorf("start rpc.gssd: %w", err)
+		return fmt.Errorf("start rpc.gssd: %w", err)
 	}
 	defer none.Close()
-	p, err := os.StartProcess(program, []string{"@rpc.gssd", "-f", "-v", "-p", pipes},
+	p, err := os.StartProcess(g.program, []string{"@rpc.gssd", "-f", "-v", "-p", pipes},
 		&os.ProcAttr{Dir: "/", Env: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/"}, Files: []*os.File{none, w, w}, Sys: &syscall.SysProcAttr{Setsid: true}})
 	if err != nil {
-		return nil, nil, fmt.Errorf("start rpc.gssd: %w", err)
+		return fmt.Errorf("start rpc.gssd: %w", err)
 	}
-	return p, r, nil
+	g.process = p
+	go relay(r, g.out)
+	go func() {
+		defer r.Close()
+		state, err := p.Wait()
+		text := "rpc.gssd has ended"
+		if err == nil {
+			text += ": " + state.String()
+		}
+		g.ended <- text
+	}()
+	return nil
+}
+
+// threads is how many it has; each request of the kernel has one of its own.
+func (g *gssd) threads() int {
+	list, err := g.look.list(strconv.Itoa(g.pid()) + "/task")
+	if err != nil {
+		return 0
+	}
+	return len(list)
 }
 
 // relay reports what rpc.gssd says, each of it once until it says another thing. It
@@ -187,13 +275,14 @@ func relay(said io.Reader, out int) {
 
 func say(out int, r netreport.Report) { unix.Write(out, []byte(r.String()+"\n")) }
 
-// watch tells when somebody opens the pipe by which the kernel knows that a gssd runs.
+// watch tells when somebody opens or closes the pipe by which the kernel knows that a
+// gssd runs.
 func watch() (<-chan error, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("watch %s: %w", asked, err)
 	}
-	if _, err := unix.InotifyAddWatch(fd, asked, unix.IN_OPEN); err != nil {
+	if _, err := unix.InotifyAddWatch(fd, asked, unix.IN_OPEN|unix.IN_CLOSE); err != nil {
 		return nil, fmt.Errorf("watch %s: %w", asked, err)
 	}
 	opened := make(chan error)
@@ -211,6 +300,48 @@ func watch() (<-chan error, error) {
 		}
 	}()
 	return opened, nil
+}
+
+// lookout sees which processes have a pipe open.
+type lookout struct {
+	proc int // the directory /proc, which is not in rpc.gssd's home
+	pipe unix.Stat_t
+}
+
+// list are the names in a directory of /proc.
+func (l lookout) list(dir string) ([]string, error) {
+	fd, err := unix.Openat(l.proc, dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), dir)
+	defer f.Close()
+	return f.Readdirnames(-1)
+}
+
+// others says whether a process other than own has the pipe open. Processes that end
+// meanwhile have not.
+func (l lookout) others(own int) (bool, error) {
+	all, err := l.list(".")
+	if err != nil {
+		return false, fmt.Errorf("look for rpc.gssd: %w", err)
+	}
+	for _, name := range all {
+		if pid, err := strconv.Atoi(name); err != nil || pid == own {
+			continue
+		}
+		open, err := l.list(name + "/fd")
+		if err != nil {
+			continue
+		}
+		for _, n := range open {
+			var s unix.Stat_t
+			if unix.Fstatat(l.proc, name+"/fd/"+n, &s, 0) == nil && s.Ino == l.pipe.Ino && s.Dev == l.pipe.Dev {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 // left returns when nobody reads what is said any more: the real system has started.

@@ -22,6 +22,8 @@ type Source struct {
 	Options string // of nfs(5), separated by commas; what is for mount(8) is taken out
 	// Only4 allows no version below 4: root=nfs4:, fstype nfs4.
 	Only4 bool
+	// Below: an overlay will lie over it.
+	Below bool
 }
 
 // Try is one mount(2).
@@ -85,11 +87,36 @@ func (s Source) Tries(client string) ([]Try, error) {
 		if v == "3" {
 			data = append(data, three(rest, strings.Contains(s.Server, ":"))...)
 		}
-		data = append(data, rest...)
+		data = append(append(data, rest...), s.kept(rest)...)
 		t.Data = strings.Join(data, ",")
 		out = append(out, t)
 	}
 	return out, nil
+}
+
+// keptFor is how long attributes are kept for which nobody has tickets, in seconds:
+// 23 days. The kernel counts in 32 bits, with up to a thousand ticks a second.
+const keptFor = "2000000"
+
+// kept are the options for a root below an overlay that is had with tickets. The overlay
+// reads it as who has mounted it, whoever asks, but has whoever asks look whether what is
+// known is still so, at each opening (cto) and when it is too old, and a user has no
+// tickets. What lies below an overlay must not be changed by others, so it is.
+func (s Source) kept(given []string) []string {
+	if !s.Below || Kerberos(s.Options) == "" {
+		return nil
+	}
+	opening, age := []string{"nocto"}, []string{"actimeo=" + keptFor}
+	for _, g := range given {
+		name, _, _ := strings.Cut(g, "=")
+		switch {
+		case name == "cto" || name == "nocto":
+			opening = nil
+		case name == "noac" || name == "ac" || name == "actimeo" || strings.HasPrefix(name, "acreg") || strings.HasPrefix(name, "acdir"):
+			age = nil
+		}
+	}
+	return append(opening, age...)
 }
 
 // address says whether a text can be an IP address, and nothing that an option

@@ -65,6 +65,13 @@ func TestWhatWantsKerberos(t *testing.T) {
 	if err != nil || tries[0].Data != "vers=4.2,addr=10.0.0.1,sec=krb5p" {
 		t.Errorf("%+v, %v", tries, err)
 	}
+	// Below an overlay the attributes are kept, if nobody says for how long.
+	for options, want := range map[string]string{"sec=krb5": ",sec=krb5,nocto,actimeo=2000000", "sec=krb5,acregmin=5": ",sec=krb5,acregmin=5,nocto", "sec=krb5,noac,cto": ",sec=krb5,noac,cto", "": "", "sec=sys": ",sec=sys"} {
+		tries, err := Source{Server: server, Path: "/srv", Options: options, Below: true}.Tries("")
+		if err != nil || tries[0].Data != "vers=4.2,addr=10.0.0.1"+want {
+			t.Errorf("%q: %+v, %v", options, tries, err)
+		}
+	}
 	text, try := Explain(errors.New("permission denied"), Source{Server: server, Path: "/srv", Options: "sec=krb5p"})
 	if !strings.Contains(text, "no ticket") || !strings.Contains(try, "sec=krb5p") {
 		t.Errorf("%q, %q", text, try)

@@ -108,6 +108,8 @@ func tree(ctx context.Context, name string) ([]string, error) {
 		return pathsTree(ctx)
 	case "bookworm-iscsi":
 		return iscsiTree(ctx)
+	case kerberosTree:
+		return debianKerberos(ctx)
 	case managedTree:
 		return debianManaged(ctx)
 	case "bookworm", "trixie":

@@ -3,6 +3,7 @@ package e2e
 import (
 	"time"
 
+	"firstlight/test/disks"
 	"firstlight/test/lan"
 	"firstlight/test/vm"
 )
@@ -26,6 +27,14 @@ func withKerberos() []Scenario {
 	conf := lan.KerberosConf("")
 	lease := krb("nfs-krb5", "krb5", " root=dhcp rootflags=sec=krb5", false, conf, is(`10\.7\.0\.1`, "krb5"))
 	lease.Net.Server.DHCP = append(lease.Net.Server.DHCP, "--dhcp-option=option:root-path,"+serverAddress+":"+exported)
+	// A server of Linux 6.1 cannot read what is encrypted (docs/network.md).
+	sealed := krb("nfs-krb5p", "krb5p", " root="+named+":sec=krb5p", false, conf, is(`server\.firstlight\.test`, "krb5p"))
+	sealed.Net.Server.Suite = "trixie"
+	// A whole system below an overlay, whose rpc.gssd takes over.
+	debian := disks.DebianKerberos(lan.Keytab(false), lan.KerberosConf("kdc = "+serverAddress), "127.0.0.1 localhost\n"+serverAddress+" "+lan.ServerName+"\n", serverAddress)
+	system := krb("bookworm-nfs-krb5", "krb5:krb5i", " root="+named+":sec=krb5 rd.overlay", false, conf, Want{Debian: true})
+	system.For = &Target{FS: "nfs", Layers: []string{"overlay"}, Modules: []string{"virtio_net"}}
+	system.Memory, system.Boots[0].Limit, system.Net.Server.Disk = 1536, 8*time.Minute, &debian
 	return []Scenario{
 		// Names and the Kerberos server are DNS's affair.
 		krb("nfs-krb5i", "krb5i", " root="+named+":vers=4.1,sec=krb5i", false, conf, func() Want {
@@ -34,6 +43,8 @@ func withKerberos() []Scenario {
 			return w
 		}()),
 		lease,
+		sealed,
+		system,
 
 		krb("nfs-krb5-wrong-keytab", "krb5i", " root="+named+":sec=krb5i"+off, true, conf,
 			Want{NoBoot: true, Console: []Seen{see(`does\s+not\s+accept\s+the\s+key\s+of\s+host/box\.firstlight\.test@FIRSTLIGHT\.TEST`)}}),

@@ -17,6 +17,9 @@ const (
 	ServerName    = "server.firstlight.test"
 	machineName   = "host/box.firstlight.test"
 	machineSecret = "of the machine"
+	// UserName is somebody whom the server knows as well, by UserSecret.
+	UserName   = "alice"
+	UserSecret = "of alice"
 )
 
 // libraries are where Debian has the modules that are loaded by name.
@@ -46,7 +49,7 @@ func Kerberos(security string) Server {
 			"/etc/idmapd.conf": "[General]\nDomain = firstlight.test\nLocal-Realms = " + Realm + "\n[Translation]\nMethod = nsswitch\nGSS-Methods = static,nsswitch\n" +
 				"[Static]\n" + machineName + "@" + Realm + " = root\n",
 			"/etc/kerberos.sh": "set -e\nmkdir -p /var/lib/krb5kdc /var/tmp\nkdb5_util -P master create -s -r " + Realm + "\n" +
-				"kadmin.local addprinc -pw '" + machineSecret + "' " + machineName + "\nkadmin.local addprinc -randkey nfs/" + ServerName + "\nkadmin.local ktadd nfs/" + ServerName + "\n",
+				"kadmin.local addprinc -pw '" + machineSecret + "' " + machineName + "\nkadmin.local addprinc -pw '" + UserSecret + "' " + UserName + "\nkadmin.local addprinc -randkey nfs/" + ServerName + "\nkadmin.local ktadd nfs/" + ServerName + "\n",
 		},
 		Other: []serverplan.Command{{Stays: true, Argv: []string{"dnsmasq", "--keep-in-foreground", "--pid-file=", "--user=root", "--group=root", "--conf-file=/dev/null", "--interface=eth0",
 			"--bind-interfaces", "--log-facility=-", "--no-resolv", "--no-hosts", "--local=/firstlight.test/", "--host-record=" + ServerName + "," + Address, "--srv-host=_kerberos._udp.firstlight.test," + ServerName + ",88"}}},

@@ -1,6 +1,7 @@
 package lan
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -49,6 +50,8 @@ type Server struct {
 	// Exports are layouts whose disks it has as well, behind those, to give to
 	// others. What they write is gone afterwards.
 	Exports []disks.Layout
+	// Suite is the Debian whose kernel it has, "" for bookworm.
+	Suite string
 	// Memory is in MiB; 0 is 512.
 	Memory int
 	// Model is that of its cards, "" for virtio.
@@ -77,7 +80,7 @@ const Exported = "/srv/root"
 var servers = []string{"ip", "dnsmasq", "rpcbind", "rpc.nfsd", "rpc.mountd", "exportfs"}
 
 func (w *Network) startServer(ctx context.Context, s Server, nics []vm.NIC, made map[string]disks.Made, dir string, sums map[string]string) error {
-	k, err := debian.GetKernel(ctx, "bookworm")
+	k, err := debian.GetKernel(ctx, cmp.Or(s.Suite, "bookworm"))
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,12 @@ func (h *Handler) tickets(options string) (ueventd.Outcome, bool) {
 	return h.rootNeeds("waits for rpc.gssd, which asks the Kerberos server (sec="+security+")", "")
 }
 
+// ciphers are the aliases of what tickets are made with, all kinds of them: RFC 3962,
+// 6803 and 8009. Those that the kernel has not, nobody can use.
+func ciphers() []string {
+	return []string{"crypto-aes", "crypto-sha1", "crypto-sha256", "crypto-sha384", "crypto-camellia", "crypto-cts", "crypto-cbc", "crypto-ecb", "crypto-hmac", "crypto-cmac"}
+}
+
 // gssd runs rpc.gssd, by the helper, which stays until the real system has one.
 func (h *Handler) gssd(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 	for _, name := range [...]string{"auth_rpcgss", "rpcsec_gss_krb5"} {
@@ -54,6 +60,11 @@ func (h *Handler) gssd(t *ueventd.Task, _ ueventd.Event) ueventd.Outcome {
 			return ueventd.WaitFor(text, handler.TopicRetry)
 		}
 	}
+	// Those of the processor too, now: when a quicker one comes, the kernel throws away
+	// what it has made with the slower one. Linux before 6.3 makes it anew for the next
+	// request to the server, and runs modprobe for that, which is on the root (seen with
+	// 6.1 and sha1_ssse3: nothing could be read any more).
+	ueventd.Act(t, "load ciphers of Kerberos", func(m machine.Machine) error { return m.Load(ciphers()...) })
 	helper := netdisk.Helper{W: h.w, Queue: kerberosQueue, Path: Program, Args: []string{kerberosQueue}, Feature: KerberosFeature, Subject: "Kerberos", Up: func() {
 		h.kerberos.runs = true
 		h.w.Sched.Notify(Topic)

@@ -36,7 +36,8 @@ func (h *Handler) mountRoot(t *ueventd.Task, readOnly bool) (ueventd.Outcome, bo
 		return h.rootNeeds("is of the kind "+r.Get("kind")+", which this image cannot use", "rebuild the image with --feature "+r.Get("kind"))
 	}
 	o := fstab.ParseOptions(joinOptions(r.Get("options"), w.Config.Root.Flags))
-	src := nfs.Source{Server: r.Get("server"), Name: r.Get("name"), Path: r.Get("path"), Options: o.Data, Only4: r.Get("version") == "4" || w.Config.Root.Device.Scheme == "nfs4"}
+	src := nfs.Source{Server: r.Get("server"), Name: r.Get("name"), Path: r.Get("path"), Options: o.Data, Only4: r.Get("version") == "4" || w.Config.Root.Device.Scheme == "nfs4",
+		Below: w.Config.Overlay.Kind != bootcmd.OverlayNone}
 	tries, err := src.Tries(r.Get("client"))
 	if err != nil {
 		return h.rootNeeds(err.Error(), "correct root=, nfsroot= or the path of the root that the DHCP server gives")

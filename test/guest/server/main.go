@@ -245,7 +245,11 @@ func load(file string) error {
 		return err
 	}
 	defer f.Close()
-	if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil && err != unix.EEXIST {
+	flags := 0
+	if strings.HasSuffix(file, ".xz") { // Linux 6.12 unpacks it itself
+		flags = unix.MODULE_INIT_COMPRESSED_FILE
+	}
+	if err := unix.FinitModule(int(f.Fd()), "", flags); err != nil && err != unix.EEXIST {
 		return fmt.Errorf("load %s: %w", file, err)
 	}
 	return nil
