@@ -93,6 +93,9 @@ func run(out int) error {
 			later = time.After(overlap)
 		case <-over:
 			handed = true
+			if later == nil { // for what was opened before this was known
+				later = time.After(overlap)
+			}
 		case err := <-opened:
 			switch {
 			case err != nil:
