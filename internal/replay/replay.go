@@ -17,6 +17,7 @@ import (
 
 	"firstlight/internal/boot"
 	"firstlight/internal/bootcmd"
+	"firstlight/internal/coro"
 	"firstlight/internal/handler"
 	"firstlight/internal/inputs"
 	"firstlight/internal/journal"
@@ -65,6 +66,7 @@ type replayer struct {
 	rec     *inputs.Record
 	want    []journal.Record
 	core    *boot.Core
+	stock   coro.Stock // on which its tasks run
 	sys     *answers
 	started []ueventd.Operation // all, in order
 	log     *inputs.Log         // of a boot that is done anew
@@ -77,6 +79,8 @@ func Run(rec *inputs.Record, want []journal.Record, opt Options) (*Result, error
 	if err := r.prepare(opt); err != nil {
 		return nil, err
 	}
+	defer r.stock.Close()
+	defer r.core.Close() // what waits still: whoever replays many has a stack of each
 	for _, e := range rec.Entries {
 		r.sys.begin(e.Answers)
 		if err := r.feed(e); err != nil {
@@ -129,8 +133,9 @@ func (r *replayer) prepare(opt Options) error {
 	}
 	missing := func(text string) { r.core.World().AddMissing(text) }
 	r.core = boot.New(boot.Options{Config: cfg, Problems: problems, Image: image, Sys: r.sys,
-		Rules:    udevd.NewTable(table, cfg.Params, r.log.Matches(r.sys.matches), missing),
-		Handlers: opt.Handlers, Args: rec.Args, Start: rec.Start, Inputs: r.log})
+		Coroutines: &r.stock,
+		Rules:      udevd.NewTable(table, cfg.Params, r.log.Matches(r.sys.matches), missing),
+		Handlers:   opt.Handlers, Args: rec.Args, Start: rec.Start, Inputs: r.log})
 	return nil
 }
 

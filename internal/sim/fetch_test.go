@@ -143,6 +143,7 @@ func TestManyBadWebServers(t *testing.T) {
 		if slices.ContainsFunc(w.Asked, func(n int64) bool { return n > 0 }) {
 			resumed++
 		}
+		m.Close()
 	}
 	all := int(to - from)
 	if all >= 300 && (started < all/2 || refused < all/20 || resumed < all/4) {

@@ -150,6 +150,7 @@ func TestManyKeptImages(t *testing.T) {
 		if part != "" && len(w.Asked) > 0 && w.Asked[0] > 0 {
 			resumed++
 		}
+		m.Close()
 	}
 	all := int(to - from)
 	if all >= 300 && (started < all/2 || found < all/10 || resumed < all/10) {

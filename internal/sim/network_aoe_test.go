@@ -76,5 +76,6 @@ func TestManyAoEServers(t *testing.T) {
 		if m.Started == nil {
 			t.Fatalf("seed %d: not started; it said:\n%s", seed, m.SaidText())
 		}
+		m.Close()
 	}
 }

@@ -108,5 +108,6 @@ func TestManyWebServersWithDisks(t *testing.T) {
 		if m.Started == nil {
 			t.Fatalf("seed %d: not started, though the server is there after %v:\n%s", seed, last, m.SaidText())
 		}
+		m.Close()
 	}
 }

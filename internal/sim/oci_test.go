@@ -90,6 +90,7 @@ func TestManyServersOfLayers(t *testing.T) {
 		case !strings.Contains(oneLine(m.SaidText()), "is not the image that"):
 			t.Fatalf("seed %d: it does not say why; it said:\n%s", seed, m.SaidText())
 		}
+		m.Close()
 	}
 	if all := int(to - from); all >= 200 && (started < all/2 || started == all) {
 		t.Errorf("of %d boots %d started", all, started)
