@@ -32,7 +32,7 @@ func tangServer(after time.Duration, hidden, other bool, ports ...int) Server {
 		s.Files["/keygen"] = `cd /db
 for alg in ES512 ECMR; do
 	jose jwk gen -i "{\"alg\":\"$alg\"}" -o new.jwk
-	mv new.jwk "$(jose jwk thp -a S256 -i new.jwk).jwk"
+	mv new.jwk "./$(jose jwk thp -a S256 -i new.jwk).jwk"
 done
 `
 	}
