@@ -53,7 +53,7 @@ PACKAGES = ca-certificates debian-archive-keyring gcc libc6-dev binutils \
 	umoci gnupg gpgv krb5-kdc krb5-admin-server openssh-client clevis clevis-luks tang jose jq curl socat sshfs openssh-server
 
 ifeq ($(FIRSTLIGHT_FULL),1)
-PACKAGES += qemu-system-arm qemu-system-misc swtpm
+PACKAGES += qemu-system-arm qemu-system-misc swtpm samba
 endif
 
 # HELPERS are programs that handlers start, each in the images alone that have a
