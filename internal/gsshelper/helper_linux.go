@@ -71,17 +71,24 @@ func run(out int) error {
 	if err != nil {
 		return err
 	}
+	g := gssd{program: program, out: out, look: w, ended: make(chan string)}
+	if err := g.start(); err != nil {
+		return err
+	}
 	over := make(chan bool)
 	go func() {
 		left(out)
 		over <- true
 	}()
-	g := gssd{program: program, out: out, look: w, ended: make(chan string)}
-	if err := g.start(); err != nil {
-		return err
-	}
+	return g.keep(opened, over)
+}
+
+// keep has it run whenever nobody else has tickets. opened tells that the pipe by which
+// the kernel knows that was opened or closed, over that the real system has started;
+// before that it returns when rpc.gssd ends.
+func (g *gssd) keep(opened <-chan error, over <-chan bool) error {
 	var turn Turn
-	first, handed := true, false
+	known, handed := false, false
 	var later <-chan time.Time
 	for {
 		select {
@@ -93,44 +100,46 @@ func run(out int) error {
 			later = time.After(overlap)
 		case <-over:
 			handed = true
-			if later == nil { // for what was opened before this was known
-				later = time.After(overlap)
-			}
+			later = time.After(overlap) // for what was opened before
 		case err := <-opened:
-			switch {
-			case err != nil:
+			if err != nil {
 				return err
-			case first:
-				first = false
-				say(out, Runs())
+			}
+			if !known {
+				known = true
+				say(g.out, Runs())
 				turn.Idle = g.threads()
 			}
-			if later == nil {
+			if handed && later == nil {
 				later = time.After(overlap)
 			}
 		case <-later:
 			later = nil
-			if !handed {
-				continue
-			}
-			others, err := w.others(g.pid())
-			if err != nil {
-				return err
-			}
-			switch turn.Next(g.process != nil, others, g.threads()) {
-			case Start:
-				if err := g.start(); err != nil {
-					return err
-				}
-			case End:
-				g.process.Kill()
-				<-g.ended
-				g.process = nil
-			case Later:
+			if g.take(&turn) {
 				later = time.After(overlap)
 			}
 		}
 	}
+}
+
+// take starts or ends it, if it is time for that. It returns true if that is to be
+// looked for again: also when something failed, as nobody is there to hear of it.
+func (g *gssd) take(t *Turn) (again bool) {
+	others, err := g.look.others(g.pid())
+	if err != nil {
+		return true
+	}
+	switch t.Next(g.process != nil, others, g.threads()) {
+	case Start:
+		return g.start() != nil
+	case End:
+		g.process.Kill()
+		<-g.ended
+		g.process = nil
+	case Later:
+		return true
+	}
+	return false
 }
 
 // own is rpc.gssd's root directory.
