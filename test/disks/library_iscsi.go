@@ -25,31 +25,15 @@ iscsiadm -m session -P 1 | grep -q 'iSCSI Session State: LOGGED_IN'
 // DebianISCSI is a Debian of bookworm with open-iscsi on a disk that a server gives.
 func DebianISCSI() Layout {
 	const name = "bookworm-iscsi"
-	unit := `[Unit]
-Description=What open-iscsi says of the session
-DefaultDependencies=no
-After=open-iscsi.service iscsid.service sysinit.target
-Wants=open-iscsi.service
-Before=fltest-report.service
-[Service]
-Type=oneshot
-SyslogIdentifier=asked
-SyslogLevel=warning
-ExecStart=/bin/sh /usr/lib/fltest/asksession
-[Install]
-WantedBy=multi-user.target
-`
 	return Layout{Name: name, Disks: one(1200), Steps: []Step{
 		GPT{On: "d0", Parts: []Part{{Name: "root"}}},
-		FS{On: "root", Type: "ext4", Content: Content{Tree: name, Files: []File{
+		FS{On: "root", Type: "ext4", Content: Content{Tree: name, Files: append([]File{
 			{Path: "etc/fstab", Data: "UUID=" + FSUUID(name, "root") + " / ext4 errors=remount-ro,_netdev 0 1\n"},
 			{Path: "etc/iscsi/initiatorname.iscsi", Data: "InitiatorName=" + ISCSIInitiator + "\n", Perm: 0o600},
 			{Path: "etc/systemd/system/multi-user.target.wants/systemd-networkd.service", Link: "/lib/systemd/system/systemd-networkd.service"},
 			{Path: "etc/systemd/system/sockets.target.wants/systemd-networkd.socket", Link: "/lib/systemd/system/systemd-networkd.socket"},
 			{Path: "usr/lib/fltest/asksession", Data: askSession},
-			{Path: "etc/systemd/system/fltest-asked.service", Data: unit},
-			{Path: "etc/systemd/system/multi-user.target.wants/fltest-asked.service", Link: "../fltest-asked.service"},
-		}}},
+		}, askUnit("What open-iscsi says of the session", "/bin/sh /usr/lib/fltest/asksession", "open-iscsi.service iscsid.service sysinit.target", "open-iscsi.service")...)}},
 	}}
 }
 

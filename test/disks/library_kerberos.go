@@ -83,25 +83,9 @@ as 4712 sha256sum /usr/sbin/rpc.gssd
 // DebianKerberos is a Debian, for a server to export, that has the machine's keytab and
 // a krb5.conf of these texts, and an rpc.gssd of its own.
 func DebianKerberos(keytab, conf, hosts, server string) Layout {
-	const unit = `[Unit]
-Description=Who has the tickets
-DefaultDependencies=no
-After=rpc-gssd.service nfs-client.target sysinit.target
-Wants=nfs-client.target
-Before=fltest-report.service
-[Service]
-Type=oneshot
-SyslogIdentifier=asked
-SyslogLevel=warning
-ExecStart=/bin/sh /usr/lib/fltest/asktickets
-[Install]
-WantedBy=multi-user.target
-`
-	return Layout{Name: "bookworm-kerberos", Disks: one(1200), Steps: []Step{FS{On: "d0", Type: "ext4", Content: Content{Tree: kerberosTree, Files: []File{
+	return Layout{Name: "bookworm-kerberos", Disks: one(1200), Steps: []Step{FS{On: "d0", Type: "ext4", Content: Content{Tree: kerberosTree, Files: append([]File{
 		{Path: "etc/fstab", Data: "# the root is on NFS\n"},
 		{Path: "etc/krb5.keytab", Perm: 0o600, Data: keytab}, {Path: "etc/krb5.conf", Data: conf}, {Path: "etc/hosts", Data: hosts}, {Path: "etc/resolv.conf", Data: "nameserver " + server + "\n"},
 		{Path: "usr/lib/fltest/asktickets", Data: askTickets},
-		{Path: "etc/systemd/system/fltest-asked.service", Data: unit},
-		{Path: "etc/systemd/system/multi-user.target.wants/fltest-asked.service", Link: "../fltest-asked.service"},
-	}}}}}
+	}, askUnit("Who has the tickets", "/bin/sh /usr/lib/fltest/asktickets", "rpc-gssd.service nfs-client.target sysinit.target", "nfs-client.target")...)}}}}
 }

@@ -65,23 +65,8 @@ left
 
 // managed is a Debian, for a server to export, whose links a program looks after.
 func managed(name, after, ask string, files ...File) Layout {
-	unit := `[Unit]
-Description=What becomes of the link that the root is on
-DefaultDependencies=no
-After=` + after + ` dbus.socket sysinit.target
-Wants=` + after + `
-Before=fltest-report.service
-[Service]
-Type=oneshot
-SyslogIdentifier=asked
-SyslogLevel=warning
-ExecStart=/bin/sh /usr/lib/fltest/asklink
-[Install]
-WantedBy=multi-user.target
-`
-	files = append(files, File{Path: "etc/fstab", Data: "# the root is on NFS\n"}, File{Path: "usr/lib/fltest/asklink", Data: ask},
-		File{Path: "etc/systemd/system/fltest-asked.service", Data: unit},
-		File{Path: "etc/systemd/system/multi-user.target.wants/fltest-asked.service", Link: "../fltest-asked.service"})
+	files = append(files, File{Path: "etc/fstab", Data: "# the root is on NFS\n"}, File{Path: "usr/lib/fltest/asklink", Data: ask})
+	files = append(files, askUnit("What becomes of the link that the root is on", "/bin/sh /usr/lib/fltest/asklink", after+" dbus.socket sysinit.target", after)...)
 	return Layout{Name: name, Disks: one(1200), Steps: []Step{FS{On: "d0", Type: "ext4", Content: Content{Tree: managedTree, Files: files}}}}
 }
 

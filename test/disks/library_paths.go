@@ -55,30 +55,14 @@ journalctl -b -o cat -u multipathd --no-pager | grep -q "$2: addmap" || exit 5
 // the same size that only the real system knows to have paths.
 func DebianPaths() Layout {
 	const name = "bookworm-paths"
-	unit := `[Unit]
-Description=What multipath-tools say of the disks
-DefaultDependencies=no
-After=multipathd.service sysinit.target
-Wants=multipathd.service
-Before=fltest-report.service
-[Service]
-Type=oneshot
-SyslogIdentifier=asked
-SyslogLevel=warning
-ExecStart=/bin/sh /usr/lib/fltest/askpaths ` + WWID("d0") + " " + WWID("d1") + `
-[Install]
-WantedBy=multi-user.target
-`
 	return Layout{Name: name, Disks: two(1200), Steps: []Step{
 		GPT{On: "d0", Parts: []Part{{Name: "root"}}},
 		GPT{On: "d1", Parts: []Part{{Name: "data"}}},
-		FS{On: "root", Type: "ext4", Content: Content{Tree: name, Files: []File{
+		FS{On: "root", Type: "ext4", Content: Content{Tree: name, Files: append([]File{
 			{Path: "etc/fstab", Data: "UUID=" + FSUUID(name, "root") + " / ext4 errors=remount-ro 0 1\n"},
 			{Path: "etc/multipath/wwids", Data: WWIDs("d0", "d1")},
 			{Path: "usr/lib/fltest/askpaths", Data: askPaths},
-			{Path: "etc/systemd/system/fltest-asked.service", Data: unit},
-			{Path: "etc/systemd/system/multi-user.target.wants/fltest-asked.service", Link: "../fltest-asked.service"},
-		}}},
+		}, askUnit("What multipath-tools say of the disks", "/bin/sh /usr/lib/fltest/askpaths "+WWID("d0")+" "+WWID("d1"), "multipathd.service sysinit.target", "multipathd.service")...)}},
 		FS{On: "data", Type: "ext4", Content: Content{}},
 	}}
 }
